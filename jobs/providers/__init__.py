@@ -1,0 +1,131 @@
+"""What a provider of machines is, and how the configured ones are found.
+
+A provider is one file that wraps one SDK. It answers in our types, raises only `jobs.errors.ProviderError`,
+and decides nothing: not whether to launch, not when to end. A listing that is not whole raises `Unknown`; it
+never reads as "gone".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+
+class Guarantee(StrEnum):
+    """Who ends a machine at its deadline when everything of ours is dead."""
+
+    NATIVE = "native"  # the provider itself, told in the create call
+    EXTERNAL = "external"  # a timer of the provider's that we set and verify
+    ON_BOX = "on_box"  # a timer on the machine
+    NONE = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """What a job asks of a machine."""
+
+    gpu: str  # catalogue name, lower case: "a100"; "cpu" for a machine without one
+    memory_gb: int | None  # of one GPU; None takes any
+    count: int  # GPUs in one machine
+    spot: bool
+    disk_gb: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """A machine that could be rented, at a whole-instance price."""
+
+    provider: str
+    name: str  # the provider's own name of the type
+    region: str
+    gpu: str
+    memory_gb: int
+    gpus: int  # in the whole instance; may exceed what was asked for
+    micros_per_hour: int  # of the whole instance
+    spot: bool
+    priced_at: datetime  # when this price was read
+    fixed_price: bool = False  # it cannot rise before launch, so nothing is held above it
+    cuda: str | None = None  # the newest CUDA the driver there can run, where it is known
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchOrder:
+    """One machine to be asked for. Equal orders make equal requests, byte for byte."""
+
+    launch_key: str  # ≤ 64 ASCII characters, committed before the call
+    tags: Mapping[str, str]  # home, job, attempt, rank, team, deadline (unix seconds), hold (micros)
+    deadline: datetime
+    image: str | None  # pinned to a digest; None where the provider runs no image
+    store: str  # store URI as the machine sees it
+    job: str
+    attempt: int
+    rank: int
+    env: Mapping[str, str] = field(repr=False)  # secrets' values and store credentials are in here
+    gpus: int
+    disk_gb: int
+    shm_gb: int
+    boot: str | None = None  # the boot script, where the provider starts a VM
+
+
+class InstanceState(StrEnum):
+    """What the provider says of a machine."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    ENDING = "ending"
+    GONE = "gone"  # a positive terminal status, not mere absence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instance:
+    """A machine as the provider lists it."""
+
+    provider: str
+    id: str
+    region: str
+    state: InstanceState
+    tags: Mapping[str, str]
+    launched_at: datetime | None
+    ended_at: datetime | None = None
+    note: str = ""  # the provider's own word about its state: "fetching the image", "spot capacity"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traits:
+    """What a provider promises; fixed for its lifetime."""
+
+    name: str
+    guarantee: Guarantee
+    hard_lag: timedelta  # how late its own layer may end a machine
+    startup: timedelta  # allowance added to the hours
+    granule: timedelta  # what a started piece of time is billed in
+    minimum: timedelta  # billed even if it ends at once
+    bills: bool  # False where no money moves
+    extendable: bool
+    idempotent: bool  # a repeated launch key gives the same machine
+    runs_images: bool
+    stand_in: str = ""  # the sentence the card must carry, where this is one
+
+
+class Provider(Protocol):
+    """The five verbs. Each may raise `jobs.errors.ProviderError`, and nothing else."""
+
+    traits: Traits
+
+    def offers(self, need: Need) -> Sequence[Offer]:
+        """Return what satisfies `need`, cheapest whole instance first; empty when nothing does."""
+
+    def launch(self, offer: Offer, order: LaunchOrder) -> Instance:
+        """Ask for the machine. `Unknown` means that it may stand: look it up by its key."""
+
+    def find(self, launch_key: str) -> Instance | None:
+        """Return the machine that carries this key, whatever its state; None when a whole look-up found none."""
+
+    def list(self) -> Sequence[Instance]:
+        """Return every machine of this `home` that is not long gone; raise `Unknown` if it may be incomplete."""
+
+    def terminate(self, instance: Instance) -> None:
+        """Ask for its end; asking again, or for one that is gone, is no error."""

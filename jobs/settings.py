@@ -1,0 +1,134 @@
+"""One frozen settings object, built once from the environment.
+
+Every name is in `Settings`; `hourglass doctor` prints them with what they are set to, secrets left out. Names
+that other tools fixed (`SLACK_…`, `DATABASE_URL`, the AWS SDK's own) keep their names, ours begin with
+`HOURGLASS_`. A list is written with commas.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from jobs.errors import Misconfigured
+
+SECRET_PREFIX = "HOURGLASS_SECRET_"  # a prefix of names, not a secret  # noqa: S105
+
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+def _named(name: str, default: Any = None, **options: Any) -> Any:
+    return Field(default, validation_alias=AliasChoices(name), **options)
+
+
+class Settings(BaseSettings):
+    """What the operator decided. Fields carry their variable's name and what they are for."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="HOURGLASS_", extra="ignore", populate_by_name=True)
+
+    slack_bot_token: SecretStr | None = _named("SLACK_BOT_TOKEN", description="xoxb-…, from the app's page")
+    slack_app_token: SecretStr | None = _named("SLACK_APP_TOKEN", description="xapp-…, for Socket Mode")
+    slack_signing_secret: SecretStr | None = _named("SLACK_SIGNING_SECRET", description="for signed HTTP")
+    slack_api_url: str = _named("SLACK_API_URL", "https://slack.com/api/", description="the Web API's base")
+    database_url: str | None = _named("DATABASE_URL", description="default: SQLite in the state folder")
+
+    home: str | None = Field(None, description="uuid of this deployment; every machine carries it")
+    state: Path = Field(Path("var"), description="folder for the database, the store and the practice machine")
+    store: str | None = Field(None, description="s3://bucket/prefix or file:///dir; default: the state folder")
+    providers: Names = Field((), description="names, in order of preference: docker,aws; practice only by name")
+    git_hosts: Names = Field(
+        ("https://github.com/",), description="what owner/repo resolves against; the first is the default"
+    )
+    git_tokens: Annotated[Mapping[str, SecretStr], NoDecode] = Field(
+        default_factory=dict, description='JSON {"https://github.com/": "token"}; stays with the bot'
+    )
+    leads: Names = Field((), description="Slack user ids who lead every team that names no others")
+    lead_group: str | None = Field(None, description="a Slack user group whose members are leads")
+    team: str = Field("team", description="the team that unmapped channels spend for")
+    zone: str = Field("UTC", description="IANA zone in which that team's months begin")
+
+    web_host: str = Field("127.0.0.1", description="where links, health and Slack over HTTP are served")
+    web_port: int = Field(8080, description="0 takes a free one")
+    web_url: str | None = Field(None, description="the public base of those links; default: host and port")
+    link_minutes: int = Field(24 * 60, description="how long a file link works")
+
+    docker_host: str | None = Field(None, description="the engine's address; default: DOCKER_HOST, then the socket")
+    docker_gpus: Names = Field((), description="what the engine has: a100-80gb:2; empty: machines without a GPU")
+    docker_rate: str = Field("0", description="dollars an hour that the team books for one of its own machines")
+    docker_cpus: float = Field(0, description="CPUs a container may use; 0: all")
+    docker_memory_gb: float = Field(0, description="memory a container may use; 0: all")
+    docker_image: str = Field("", description="image for jobs that name none")
+    docker_store: str | None = Field(None, description="the store's folder as the engine's host sees it")
+
+    aws_regions: Names = Field(("us-east-1",), description="where instances may be rented, in order")
+    aws_subnets: Names = Field((), description="subnets to launch into; empty: the default VPC's")
+    aws_security_group: str | None = Field(None, description="no inbound port is needed")
+    aws_image: str | None = Field(None, description="an AMI id; default: the deep-learning AMI by its parameter")
+    aws_job_role: str | None = Field(None, description="role assumed for a job's prefix of the store")
+
+    follow_seconds: float = Field(2.0, description="between looks at what the machines wrote")
+    enforce_seconds: float = Field(30.0, description="between enforcing passes")
+    approval_minutes: int = Field(240, description="after which nobody's decision is a no")
+    trainer_python: str | None = Field(None, description="the Python that practice jobs run with")
+
+    @field_validator("providers", "git_hosts", "leads", "docker_gpus", "aws_regions", "aws_subnets", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("git_tokens", mode="before")
+    @classmethod
+    def _decode(cls, value: object) -> object:
+        return json.loads(value) if isinstance(value, str) else value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from `load` alone, which is handed its environment: a test's is not the process's."""
+        return (init_settings,)
+
+    def database(self) -> str:
+        """Return the database's URL."""
+        return self.database_url or f"sqlite:///{self.state.absolute() / 'hourglass.db'}"
+
+    def store_uri(self) -> str:
+        """Return the file store's URI."""
+        return self.store or (self.state.absolute() / "store").as_uri()
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """Build the settings from `environment` (the process's own by default); raises `Misconfigured`."""
+    names = os.environ if environment is None else environment
+    fields: dict[str, str] = {}
+    for name, field in Settings.model_fields.items():
+        alias = field.validation_alias
+        variable = str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"HOURGLASS_{name.upper()}"
+        if names.get(variable):
+            fields[variable if isinstance(alias, AliasChoices) else name] = names[variable]
+    try:
+        return Settings(**fields)  # type: ignore[arg-type]  # strings, which the validators read
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = str(first["loc"][0])
+        variable = where if where.isupper() else f"HOURGLASS_{where.upper()}"
+        raise Misconfigured(f"{variable} cannot be used: {first['msg']}. See `hourglass doctor`.") from error
+
+
+def secret_values(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the teams' secrets by name: `HOURGLASS_SECRET_WANDB_API_KEY` is `WANDB_API_KEY`."""
+    names = os.environ if environment is None else environment
+    return {key[len(SECRET_PREFIX) :]: value for key, value in names.items() if key.startswith(SECRET_PREFIX)}

@@ -1,0 +1,244 @@
+"""The contract between the control plane and the rented machine: keys, events, orders and the control file.
+
+Both sides import this file and nothing else of each other. Everything on the wire is JSON with times in unix
+seconds (float) and money nowhere. The machine writes under its attempt's prefix and reads under its job's;
+the control plane writes the order, the source and the control file. Nothing calls in: whoever wants to know
+reads the next object by its number.
+
+    jobs/<job>/source.tar.gz                    the commit, packed by the bot
+    jobs/<job>/a<attempt>/order.json            what to run (`AgentOrder`)
+    jobs/<job>/a<attempt>/events/00000001.jsonl an immutable chunk of events, numbered from 1
+    jobs/<job>/a<attempt>/log/00000001.txt      an immutable chunk of the command's output
+    jobs/<job>/a<attempt>/ckpt/<name>/…         a checkpoint's files, then its manifest.json
+    jobs/<job>/a<attempt>/boot/00000001.txt     what the warden of a VM saw before the agent spoke
+    control/<job>/a<attempt>.json               `Control`: stop, new deadline; only read by the machine
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeVar
+
+WIRE_VERSION = 1
+
+# How the machine learns where its files are. `HOURGLASS_STORE` is a store URI (`file:///…`, `s3://…`).
+ENV_STORE = "HOURGLASS_STORE"
+ENV_JOB = "HOURGLASS_JOB"
+ENV_ATTEMPT = "HOURGLASS_ATTEMPT"
+ENV_RANK = "HOURGLASS_RANK"
+ENV_DEADLINE = "HOURGLASS_DEADLINE"  # unix seconds; `init` ends everything then, whatever the agent does
+ENV_INSTANCE = "HOURGLASS_INSTANCE"
+# What the team's command finds in its environment.
+ENV_RESUME = "HOURGLASS_RESUME"  # folder with the last whole checkpoint, or unset
+ENV_SOCKET = "HOURGLASS_SOCKET"  # where `import hourglass` reports to
+
+
+class EventKind(StrEnum):
+    """What a line in an event chunk tells."""
+
+    STAGE = "stage"
+    GPU = "gpu"
+    METRIC = "metric"
+    PROGRESS = "progress"
+    CHECKPOINT = "checkpoint"
+    NOTICE = "notice"  # something a person should read: NaN, a lost upload, a spot notice
+    HEARTBEAT = "heartbeat"
+    OUTCOME = "outcome"
+
+
+class Stage(StrEnum):
+    """What the machine is doing now."""
+
+    SOURCE = "source"
+    SETUP = "setup"
+    CHECK = "check"
+    RUN = "run"
+    SAVE = "save"  # asked to stop: the last checkpoint is being written and uploaded
+    DONE = "done"
+
+
+class Reason(StrEnum):
+    """Why a job ended; the state says how it is filed, this says what happened."""
+
+    FINISHED = "finished"
+    ERROR = "error"  # the command left with a non-zero code
+    OOM = "oom"  # killed for the host's memory
+    GPU_OOM = "gpu_oom"
+    DEADLINE = "deadline"
+    STOPPED = "stopped"  # somebody pressed Stop
+    IDLE_GPU = "idle_gpu"
+    DIVERGED = "diverged"
+    NO_GPU = "no_gpu"  # the GPU that is paid for is not there
+    SETUP_FAILED = "setup_failed"
+    BAD_SOURCE = "bad_source"
+    BAD_SPEC = "bad_spec"
+    BAD_IMAGE = "bad_image"
+    NO_CAPACITY = "no_capacity"
+    LAUNCH_FAILED = "launch_failed"
+    LOST = "lost"  # the machine went away and told nobody why
+    PREEMPTED = "preempted"
+    REFUSED = "refused"  # budget, limits or rights said no
+    NO_CHANNEL = "no_channel"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuNeed:
+    """The accelerators that were paid for."""
+
+    name: str  # catalogue name, lower case: "a100"; "cpu" for none
+    count: int
+    memory_gb: int | None
+    required: bool  # False only where a stand-in is announced on the card
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointRule:
+    """Where checkpoints appear and how they are kept."""
+
+    path: str  # relative to the working directory
+    upload_every: float  # seconds between looks that may upload
+    keep: int  # newest whole ones kept in the store, at least 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentOrder:
+    """What one machine is to do; written once, before the machine is asked for. Holds no secret."""
+
+    version: int = WIRE_VERSION
+    job: str
+    attempt: int
+    rank: int
+    nodes: int
+    source_key: str
+    source_sha256: str
+    commit: str
+    setup: Sequence[str]  # shell lines from the task file
+    commands: Sequence[str]  # shell lines; empty when `argv` is given
+    argv: Sequence[str]  # what followed `--`: run without a shell
+    env: Mapping[str, str]
+    gpu: GpuNeed
+    checkpoints: CheckpointRule
+    deadline: float  # unix seconds
+    grace: float  # seconds before the deadline at which the command is asked to save and stop
+    resume_key: str | None  # prefix of a whole checkpoint to put in place first
+    flush_every: float  # seconds between event chunks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control:
+    """What the bot asks of a running machine; the newest `seq` wins."""
+
+    seq: int
+    deadline: float
+    stop: Reason | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One line of an event chunk. `data` by kind:
+
+    stage       {"stage": Stage, "note": str}
+    gpu         {"name": str, "count": int, "memory_gb": float, "driver": str, "torch": str, "cuda": str}
+    metric      {"step": int | null, "values": {series: float}}; a NaN or Infinity travels as a string
+    progress    {"step": int, "total": int | null, "percent": float | null, "eta": seconds | null, "rate": per second}
+    checkpoint  {"name": str, "step": int | null, "manifest": key, "bytes": int, "files": int}
+    notice      {"code": str, "text": str}
+    heartbeat   {"uptime": seconds}
+    outcome     {"reason": Reason, "code": int | null, "signal": int | null, "tail": [str], "steps": int | null}
+    """
+
+    t: float
+    kind: EventKind
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileEntry:
+    """One file of a checkpoint."""
+
+    path: str  # relative to the checkpoint's prefix, POSIX, never absolute, no ".."
+    size: int  # bytes
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What makes a checkpoint whole: written last, after every file stands."""
+
+    name: str
+    step: int | None
+    at: float
+    files: Sequence[FileEntry] = field(default_factory=tuple)
+
+
+def source_key(job: str) -> str:
+    """Return where the packed commit lies."""
+    return f"jobs/{job}/source.tar.gz"
+
+
+def attempt_prefix(job: str, attempt: int, rank: int = 0) -> str:
+    """Return the prefix that one machine may write; ranks above 0 have one of their own."""
+    return f"jobs/{job}/a{attempt}" if rank == 0 else f"jobs/{job}/a{attempt}-r{rank}"
+
+
+def order_key(job: str, attempt: int, rank: int = 0) -> str:
+    """Return where the machine's order lies."""
+    return f"{attempt_prefix(job, attempt, rank)}/order.json"
+
+
+def event_key(job: str, attempt: int, number: int, rank: int = 0) -> str:
+    """Return the key of event chunk `number`, counted from 1."""
+    return f"{attempt_prefix(job, attempt, rank)}/events/{number:08d}.jsonl"
+
+
+def log_key(job: str, attempt: int, number: int, rank: int = 0) -> str:
+    """Return the key of log chunk `number`, counted from 1."""
+    return f"{attempt_prefix(job, attempt, rank)}/log/{number:08d}.txt"
+
+
+def checkpoint_prefix(job: str, attempt: int, name: str, rank: int = 0) -> str:
+    """Return the prefix of one checkpoint's files."""
+    return f"{attempt_prefix(job, attempt, rank)}/ckpt/{name}"
+
+
+def manifest_key(job: str, attempt: int, name: str, rank: int = 0) -> str:
+    """Return the key whose presence makes the checkpoint whole."""
+    return f"{checkpoint_prefix(job, attempt, name, rank)}/manifest.json"
+
+
+def control_key(job: str, attempt: int) -> str:
+    """Return where the bot leaves its wishes for a running attempt."""
+    return f"control/{job}/a{attempt}.json"
+
+
+def to_json(record: Any) -> bytes:
+    """Return a wire record as compact JSON with sorted keys, byte for byte the same each time."""
+    return json.dumps(dataclasses.asdict(record), sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+Record = TypeVar("Record", AgentOrder, Control, Event, Manifest)
+
+
+def from_json(kind: type[Record], data: bytes) -> Record:
+    """Parse a wire record; raises `ValueError` on what is not one. Unknown keys are ignored (a newer peer)."""
+    try:
+        raw = json.loads(data)
+        known = {f.name for f in dataclasses.fields(kind)}
+        fields = {key: value for key, value in raw.items() if key in known}
+        if kind is AgentOrder:
+            fields["gpu"] = GpuNeed(**fields["gpu"])
+            fields["checkpoints"] = CheckpointRule(**fields["checkpoints"])
+        elif kind is Control and fields.get("stop") is not None:
+            fields["stop"] = Reason(fields["stop"])
+        elif kind is Event:
+            fields["kind"] = EventKind(fields["kind"])
+        elif kind is Manifest:
+            fields["files"] = tuple(FileEntry(**entry) for entry in fields["files"])
+        return kind(**fields)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"Not a {kind.__name__}: {error}") from error
