@@ -2,17 +2,27 @@
 
 A key is a POSIX path without a leading slash and without `..`. A put is atomic: a reader sees the whole object
 or none. Objects under a job's prefix are written once, but for the control file and the card's receipts.
+
+S3's SDK is imported only when an `s3://` store is opened: a machine whose store is a folder needs none of it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
-from urllib.parse import unquote, urlsplit
+from typing import Any, Protocol
+from urllib.parse import quote, unquote, urlsplit
+
+from trainer.wire import ENV_STORE_PREFIX
+
+# A part small enough to be sent again on a bad line, large enough that 16 of them fill a good one.
+_PART = 64 * 1024 * 1024
+_PARALLEL = 16
 
 
 class StoreFault(Exception):
@@ -38,7 +48,7 @@ class Store(Protocol):
         """Return the object's size in bytes, or None when there is none."""
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Yield every key under `prefix`, sorted."""
+        """Yield every key in the folder `prefix` names, however deep, sorted; "" is the whole store."""
 
     def delete(self, key: str) -> None:
         """Remove the object; removing what is not there is no error."""
@@ -117,23 +127,174 @@ class FolderStore:
     def size(self, key: str) -> int | None:
         """Return the file's size, or None."""
         path = self._path(key)
-        return path.stat().st_size if path.is_file() else None
+        try:
+            return path.stat().st_size if path.is_file() else None
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreFault(f"Could not look at {key} under {self.root}: {error.strerror}.") from error
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Yield the keys under `prefix`, temporary files left out."""
-        base = self.root / prefix.rstrip("/") if prefix else self.root
+        base = self.root / checked(prefix.rstrip("/")) if prefix else self.root
         for path in sorted(base.rglob("*")):
             if path.is_file() and not path.name.startswith("."):
                 yield path.relative_to(self.root).as_posix()
 
     def delete(self, key: str) -> None:
         """Remove the file if it is there."""
-        self._path(key).unlink(missing_ok=True)
+        try:
+            self._path(key).unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreFault(f"Could not remove {key} under {self.root}: {error.strerror}.") from error
 
 
-def open_store(uri: str) -> Store:
-    """Return the store that `uri` names: `file:///dir` or `s3://bucket/prefix`; raises `StoreFault` on others."""
+class S3Store:
+    """A store in a bucket of S3 or of what speaks it (the endpoint is the SDK's own `AWS_ENDPOINT_URL`)."""
+
+    def __init__(self, bucket: str, prefix: str = "", *, env: Mapping[str, str] | None = None) -> None:
+        """Open `bucket`; credentials named `HOURGLASS_STORE_AWS_…` in `env` go before the SDK's own chain."""
+        import boto3
+        from boto3.exceptions import Boto3Error
+        from boto3.s3.transfer import TransferConfig
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        def named(name: str) -> str | None:
+            return (env or {}).get(f"{ENV_STORE_PREFIX}{name}") or None
+
+        self.bucket = bucket
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._refusals: tuple[type[Exception], ...] = (ClientError,)
+        self._faults: tuple[type[Exception], ...] = (BotoCoreError, ClientError, Boto3Error, OSError)
+        self._transfer = TransferConfig(multipart_threshold=_PART, multipart_chunksize=_PART, max_concurrency=_PARALLEL)
+        try:
+            self._client: Any = boto3.client(
+                "s3",
+                region_name=named("AWS_REGION"),
+                endpoint_url=named("AWS_ENDPOINT_URL"),
+                aws_access_key_id=named("AWS_ACCESS_KEY_ID"),
+                aws_secret_access_key=named("AWS_SECRET_ACCESS_KEY"),
+                aws_session_token=named("AWS_SESSION_TOKEN"),
+                config=Config(
+                    signature_version="s3v4",  # the old style of signing is refused in newer regions
+                    connect_timeout=10,
+                    read_timeout=60,
+                    max_pool_connections=_PARALLEL + 4,
+                    retries={"mode": "standard", "total_max_attempts": 4},
+                ),
+            )
+        except (BotoCoreError, ValueError) as error:
+            raise StoreFault(f"Could not open s3://{bucket}: {error}") from error
+
+    def _name(self, key: str) -> str:
+        return self._prefix + checked(key)
+
+    @contextlib.contextmanager
+    def _asking(self, what: str, key: str) -> Iterator[None]:
+        try:
+            yield
+        except self._faults as error:
+            raise StoreFault(f"Could not {what} s3://{self.bucket}/{self._prefix}{key}: {error}") from error
+
+    def _absent(self, error: Exception) -> bool:
+        response = getattr(error, "response", {})
+        return response.get("Error", {}).get("Code") in ("404", "NoSuchKey", "NotFound")
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store `data` in one request."""
+        name = self._name(key)
+        with self._asking("write", key):
+            self._client.put_object(Bucket=self.bucket, Key=name, Body=data)
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Store the file, in parts when it is large."""
+        name = self._name(key)
+        with self._asking("write", key):
+            self._client.upload_file(str(path), self.bucket, name, Config=self._transfer)
+
+    def get(self, key: str) -> bytes | None:
+        """Return the object's bytes, or None."""
+        name = self._name(key)
+        with self._asking("read", key):
+            try:
+                body: bytes = self._client.get_object(Bucket=self.bucket, Key=name)["Body"].read()
+            except self._refusals as error:
+                if self._absent(error):
+                    return None
+                raise
+        return body
+
+    def get_file(self, key: str, path: Path) -> bool:
+        """Download the object beside `path` and rename it; return False when there is none."""
+        name = self._name(key)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+        try:
+            with self._asking("read", key):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    self._client.download_file(self.bucket, name, str(temporary), Config=self._transfer)
+                except self._refusals as error:
+                    if self._absent(error):
+                        return False
+                    raise
+                temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return True
+
+    def size(self, key: str) -> int | None:
+        """Return the object's size, or None."""
+        name = self._name(key)
+        with self._asking("look at", key):
+            try:
+                return int(self._client.head_object(Bucket=self.bucket, Key=name)["ContentLength"])
+            except self._refusals as error:
+                if self._absent(error):
+                    return None
+                raise
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Yield the keys under `prefix`, in S3's own order, which is sorted."""
+        folder = f"{checked(prefix.rstrip('/'))}/" if prefix else ""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self._prefix + folder)
+        with self._asking("list", prefix):
+            for page in pages:
+                for entry in page.get("Contents", ()):
+                    yield str(entry["Key"])[len(self._prefix) :]
+
+    def delete(self, key: str) -> None:
+        """Remove the object; S3 itself answers the same when there is none."""
+        name = self._name(key)
+        with self._asking("remove", key):
+            self._client.delete_object(Bucket=self.bucket, Key=name)
+
+    def link(self, key: str, expires: int) -> str:
+        """Return a signed link under which a browser saves the object as a file, for `expires` seconds.
+
+        S3 allows 7 days at most, and the link dies earlier with a session's credentials.
+        """
+        name = self._name(key)
+        saved_as = re.sub(r"[^A-Za-z0-9._-]", "_", name.rpartition("/")[2])
+        disposition = f"attachment; filename=\"{saved_as}\"; filename*=UTF-8''{quote(name.rpartition('/')[2])}"
+        with self._asking("sign a link to", key):
+            return str(
+                self._client.generate_presigned_url(
+                    "get_object",
+                    Params={"Bucket": self.bucket, "Key": name, "ResponseContentDisposition": disposition},
+                    ExpiresIn=expires,
+                )
+            )
+
+
+def open_store(uri: str, env: Mapping[str, str] | None = None) -> Store:
+    """Return the store that `uri` names: `file:///dir` or `s3://bucket/prefix`; raises `StoreFault` on others.
+
+    `env` is where a rented machine finds credentials of its own (see `S3Store`).
+    """
     parts = urlsplit(uri)
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
         return FolderStore(Path(unquote(parts.path)))
+    if parts.scheme == "s3" and parts.netloc:
+        return S3Store(parts.netloc, unquote(parts.path), env=env)
     raise StoreFault(f"{uri!r} is not a store: use file:///dir or s3://bucket/prefix.")

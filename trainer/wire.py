@@ -18,10 +18,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, TypeVar
+
+if sys.version_info >= (3, 11):  # noqa: UP036  this file also runs on the machine, on the image's Python
+    from enum import StrEnum
+else:  # images with 3.10 are still common
+    from enum import Enum
+
+    class StrEnum(str, Enum):  # noqa: UP042  it is what stands in for the enum.StrEnum that 3.10 lacks
+        """A string with a name, as Python 3.11 has it."""
+
+        __str__ = str.__str__
+
 
 WIRE_VERSION = 1
 
@@ -32,6 +44,11 @@ ENV_ATTEMPT = "HOURGLASS_ATTEMPT"
 ENV_RANK = "HOURGLASS_RANK"
 ENV_DEADLINE = "HOURGLASS_DEADLINE"  # unix seconds; `init` ends everything then, whatever the agent does
 ENV_INSTANCE = "HOURGLASS_INSTANCE"
+ENV_WORKDIR = "HOURGLASS_WORKDIR"  # scratch folder of the agent; a temporary one when it is not given
+ENV_SECRETS = "HOURGLASS_SECRETS"  # names, comma-separated, of the variables whose values never enter a log
+# Credentials of the store where they must not meet the team's own: `HOURGLASS_STORE_AWS_ACCESS_KEY_ID` and the
+# like. They are taken out of the environment of the team's command.
+ENV_STORE_PREFIX = "HOURGLASS_STORE_"
 # What the team's command finds in its environment.
 ENV_RESUME = "HOURGLASS_RESUME"  # folder with the last whole checkpoint, or unset
 ENV_SOCKET = "HOURGLASS_SOCKET"  # where `import hourglass` reports to
@@ -146,7 +163,8 @@ class Event:
     gpu         {"name": str, "count": int, "memory_gb": float, "driver": str, "torch": str, "cuda": str}
     metric      {"step": int | null, "values": {series: float}}; a NaN or Infinity travels as a string
     progress    {"step": int, "total": int | null, "percent": float | null, "eta": seconds | null, "rate": per second}
-    checkpoint  {"name": str, "step": int | null, "manifest": key, "bytes": int, "files": int}
+    checkpoint  {"name": str, "step": int | null, "manifest": key, "bytes": int, "files": int,
+                 "removed": [names of older checkpoints that this one pushes out]}
     notice      {"code": str, "text": str}
     heartbeat   {"uptime": seconds}
     outcome     {"reason": Reason, "code": int | null, "signal": int | null, "tail": [str], "steps": int | null}
@@ -219,6 +237,15 @@ def control_key(job: str, attempt: int) -> str:
 def to_json(record: Any) -> bytes:
     """Return a wire record as compact JSON with sorted keys, byte for byte the same each time."""
     return json.dumps(dataclasses.asdict(record), sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def wire_float(value: float) -> float | str:
+    """Return `value` as JSON can carry it: NaN and the infinities become "NaN", "Infinity", "-Infinity"."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return value
 
 
 Record = TypeVar("Record", AgentOrder, Control, Event, Manifest)
