@@ -107,11 +107,11 @@ class Traits:
     extendable: bool
     idempotent: bool  # a repeated launch key gives the same machine
     runs_images: bool
-    stand_in: str = ""  # the sentence the card must carry, where this is one
+    stand_in: str = ""  # the sentence the card must carry, where this is one; `{gpu}` is the GPU asked for
 
 
 class Provider(Protocol):
-    """The five verbs. Each may raise `jobs.errors.ProviderError`, and nothing else."""
+    """The six verbs. Each may raise `jobs.errors.ProviderError`, and nothing else."""
 
     traits: Traits
 
@@ -129,3 +129,9 @@ class Provider(Protocol):
 
     def terminate(self, instance: Instance) -> None:
         """Ask for its end; asking again, or for one that is gone, is no error."""
+
+    def extend(self, instance: Instance, deadline: datetime) -> None:
+        """Move the provider's own limit and the deadline tag; raises `Rejected` where `traits.extendable` is False.
+
+        Any failure leaves the old deadline standing.
+        """
