@@ -207,6 +207,7 @@ class Job(SQLModel, table=True):
     started_at: datetime | None = None  # the agent's first word of the first attempt
     stop_reason: str | None = None  # `trainer.wire.Reason`; why it is to end or ended
     stop_by: str | None = None  # person, where one asked
+    stopping_at: datetime | None = None  # when the machine was asked to save and stop; its grace counts from here
     finished_at: datetime | None = None  # terminal: machine gone and money settled
     charged: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     error: str = ""  # a sentence for people
@@ -257,6 +258,8 @@ class Attempt(SQLModel, table=True):
     empty_listings: int = 0
     gone_at: datetime | None = None
     billed_until: datetime | None = None
+    # What this machine cost, by its provider's granule and minimum; None until it is GONE, 0 where none ever stood.
+    billed: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     cursor: int = 0  # the last event chunk applied
     note: str = ""
 
