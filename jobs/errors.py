@@ -28,6 +28,7 @@ errors are raised only by `jobs.providers`, from the SDK's own (`raise … from`
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -72,7 +73,15 @@ class Frozen(Refused):
 
 
 class TooLate(HourglassError):
-    """It was decided, ended or moved before this came; the message says by whom or when."""
+    """It was decided, ended or moved before this came; the message says by whom or when.
+
+    `by` is the person's id ("" where it was the system or is not known), `at` the moment, where it is known.
+    """
+
+    def __init__(self, message: str, *, by: str = "", at: datetime | None = None) -> None:
+        super().__init__(message)
+        self.by = by
+        self.at = at
 
 
 class IllegalEvent(HourglassError):

@@ -21,6 +21,14 @@ from jobs.lifecycle import AttemptState, JobState
 Micros: TypeAlias = int
 DOLLAR: Micros = 1_000_000
 
+# Every constraint has a name, so that a migration can speak of it.
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
 
 # ---------------------------------------------------------------- what a person asked for
 
@@ -52,6 +60,7 @@ class Request:
     reason: str = ""
     text: str = ""  # the line as typed, for the record
     rerun_of: str | None = None
+    resume: bool = False  # start from the last whole checkpoint of `rerun_of`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +150,7 @@ class EntryKind(StrEnum):
     GRANT = "grant"
     HOLD = "hold"
     RELEASE = "release"
+    REVOKE = "revoke"  # what a one-off grant did not need, when its job is settled
     CHARGE = "charge"
     OVERRUN = "overrun"
 

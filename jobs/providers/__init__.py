@@ -107,6 +107,7 @@ class Traits:
     extendable: bool
     idempotent: bool  # a repeated launch key gives the same machine
     runs_images: bool
+    disk_micros_per_gb_hour: int = 0  # billed beside the instance, where the provider does
     stand_in: str = ""  # the sentence the card must carry, where this is one; `{gpu}` is the GPU asked for
 
 
