@@ -1,0 +1,177 @@
+"""When a machine has to end, and when it may be believed that it is gone.
+
+Pure: rows, what the provider says, and the clock go in; the next step comes out. Four rules carry the promise
+that no machine outlives its deadline:
+
+* only the deadline column, a stop, an outcome or a newer attempt ends a machine; a failed look neither kills nor
+  prolongs;
+* a machine is gone on one positive terminal status, or on two whole absences at least a minute apart;
+* an unanswered launch came to nothing only after five minutes of whole, empty look-ups;
+* an end that was asked for is asked for again, for ever, until the machine is gone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from jobs.lifecycle import TERMINAL, AttemptState, JobEventName, JobState
+from jobs.model import Attempt, Job, JobSpec
+from jobs.providers import Instance, InstanceState, Traits
+from trainer.wire import Reason
+
+# A listing may lag behind what was made a moment ago: one absence proves nothing.
+ABSENCES_APART = timedelta(seconds=60)
+# Clouds without idempotency were seen to list a machine minutes after the call that made it.
+EMPTY_FOR = timedelta(minutes=5)
+EMPTY_LISTINGS = 3
+# Beside the grace that the command has: the agent looks at the control file each few seconds, then uploads.
+STOP_SLACK = timedelta(seconds=60)
+# How long after its deadline a living machine is somebody's business.
+OVERDUE_AFTER = timedelta(minutes=5)
+# Less than this is no rental: nothing starts in it.
+LEAST_LEFT = timedelta(minutes=1)
+
+LIVE = frozenset({AttemptState.INTENT, AttemptState.LAUNCHED, AttemptState.UP, AttemptState.ENDING})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """What a look at the provider showed. `whole` False: nothing can be concluded from not seeing it."""
+
+    whole: bool
+    instance: Instance | None = None
+
+
+UNSEEN = Sight(whole=False)
+ABSENT = Sight(whole=True)
+
+
+class Step(StrEnum):
+    """What is to be done about one attempt now."""
+
+    WAIT = "wait"
+    ADOPT = "adopt"  # an unanswered launch made a machine: write its name down
+    CALL = "call"  # ask for the machine, under the key that was committed
+    COUNT_EMPTY = "count_empty"  # one more whole look-up without the machine of an unanswered launch
+    COUNT_ABSENT = "count_absent"  # the first whole look without a machine that stood
+    FORGET_ABSENT = "forget_absent"  # it is there after all
+    TERMINATE = "terminate"
+    GONE = "gone"
+    NEVER = "never"
+
+
+def why_end(job: Job, attempt: Attempt, now: datetime, grace: timedelta) -> str | None:
+    """Return why this machine is to end now, in a word for the log; None when it may go on."""
+    if now >= attempt.deadline:
+        return "deadline"
+    if job.state in TERMINAL or job.attempt != attempt.number:
+        return "superseded"
+    if ended_by_itself(job, attempt):
+        return "outcome"
+    if attempt.state is AttemptState.ENDING:
+        return "asked"
+    if job.state is not JobState.STOPPING:
+        return None
+    if attempt.state is not AttemptState.UP:
+        return "stopped"  # nobody is there who could save anything
+    asked = job.stopping_at or now
+    return "stopped" if now >= asked + grace + STOP_SLACK else None
+
+
+def ended_by_itself(job: Job, attempt: Attempt) -> bool:
+    """Return whether the agent of this attempt has told its outcome."""
+    return job.outcome is not None and job.outcome.get("attempt") == attempt.number
+
+
+def next_step(
+    attempt: Attempt, sight: Sight, now: datetime, *, end: bool, traits: Traits, calling: bool, spoke: bool
+) -> Step:
+    """Return what to do about an attempt, given a look at its provider.
+
+    `end`: it is to end. `calling`: a launch call of this process is under way. `spoke`: its agent wrote
+    something, so a machine stands whatever the provider says.
+    """
+    if attempt.instance_id is None and attempt.launched_at is None:
+        return _unanswered(attempt, sight, now, end=end, traits=traits, calling=calling, spoke=spoke)
+    if not sight.whole:
+        return Step.WAIT
+    if sight.instance is None:
+        if attempt.absent_at is None:
+            return Step.COUNT_ABSENT
+        return Step.GONE if now - attempt.absent_at >= ABSENCES_APART else Step.WAIT
+    if sight.instance.state is InstanceState.GONE:
+        return Step.GONE
+    if end:
+        return Step.TERMINATE
+    return Step.WAIT if attempt.absent_at is None else Step.FORGET_ABSENT
+
+
+def _unanswered(
+    attempt: Attempt, sight: Sight, now: datetime, *, end: bool, traits: Traits, calling: bool, spoke: bool
+) -> Step:
+    """An intent was committed and no machine is known: it may never have been asked for, or stand unseen."""
+    if calling:
+        return Step.WAIT
+    if attempt.called_at is None:
+        return Step.NEVER if end else Step.CALL
+    if not sight.whole:
+        return Step.WAIT
+    if sight.instance is not None:
+        return Step.ADOPT
+    if not end and traits.idempotent:
+        return Step.CALL
+    waited = attempt.absent_at is not None and now - attempt.absent_at >= EMPTY_FOR
+    enough = attempt.empty_listings + 1 >= EMPTY_LISTINGS
+    return Step.NEVER if waited and enough and not spoke else Step.COUNT_EMPTY
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conclusion:
+    """What becomes of a job whose machines are all gone. `reason` is set with STOP and with RECLAIM."""
+
+    event: JobEventName | None  # None: it is STOPPING already, and can be settled
+    reason: Reason | None = None
+
+
+def conclude(job: Job, spec: JobSpec, attempts: list[Attempt], now: datetime) -> Conclusion:
+    """Return how a job with a machine goes on once none is left; `attempts` are all of its, none live."""
+    if job.state is JobState.STOPPING:
+        return Conclusion(event=None)
+    mine = [attempt for attempt in attempts if attempt.number == job.attempt]
+    if job.state is JobState.PROVISIONING and any(attempt.state is AttemptState.NEVER for attempt in mine):
+        return Conclusion(event=JobEventName.RETRY, reason=Reason.NO_CAPACITY)
+    reason = why_gone(job, mine, now)
+    if reason in (Reason.PREEMPTED, Reason.LOST) and may_go_on(job, spec, now):
+        return Conclusion(event=JobEventName.RECLAIM, reason=reason)
+    return Conclusion(event=JobEventName.STOP, reason=reason)
+
+
+def why_gone(job: Job, mine: list[Attempt], now: datetime) -> Reason:
+    """Return why the machines of the job's last attempt are gone, as far as anybody told."""
+    if job.outcome is not None and job.outcome.get("attempt") == job.attempt:
+        return Reason(job.outcome["reason"])
+    if job.stop_reason is not None:
+        return Reason(job.stop_reason)
+    last = max(attempt.billed_until or now for attempt in mine)
+    if job.deadline is not None and last >= job.deadline:
+        return Reason.DEADLINE
+    return Reason.PREEMPTED if any(attempt.offer.get("spot") for attempt in mine) else Reason.LOST
+
+
+def may_go_on(job: Job, spec: JobSpec, now: datetime) -> bool:
+    """Return whether an interrupted job may have another machine: it asked for that, and time is left."""
+    return "interruption" in spec.retry_on and job.deadline is not None and job.deadline - now >= LEAST_LEFT
+
+
+CLOSING = {
+    Reason.FINISHED: JobEventName.SUCCEED,
+    Reason.STOPPED: JobEventName.CANCEL,
+    Reason.DEADLINE: JobEventName.TIME_OUT,
+}
+
+
+def closing_event(reason: str | None) -> JobEventName:
+    """Return how a job that ended for `reason` is filed."""
+    return CLOSING.get(Reason(reason), JobEventName.FAIL) if reason else JobEventName.FAIL
