@@ -75,6 +75,7 @@ class Settings(BaseSettings):
     follow_seconds: float = Field(2.0, description="between looks at what the machines wrote")
     enforce_seconds: float = Field(30.0, description="between enforcing passes")
     approval_minutes: int = Field(240, description="after which nobody's decision is a no")
+    practice_machines: int = Field(2, description="how many practice jobs may share this computer at a time")
     trainer_python: str | None = Field(None, description="the Python that practice jobs run with")
 
     @field_validator("providers", "git_hosts", "leads", "docker_gpus", "aws_regions", "aws_subnets", mode="before")
