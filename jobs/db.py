@@ -1,0 +1,325 @@
+"""Transactions and guarded updates: the only way in which a row changes.
+
+A row that many may change is changed by `UPDATE … WHERE` the state and version that the decision was made on;
+whoever comes second changes nothing and is told so. Rows handed out stay readable after their transaction; what
+was decided on them is checked again by the guard. After a transaction that was rolled back, read the row again.
+"""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Engine, Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlmodel import Session, SQLModel, col, select, update
+
+from jobs import engine as engines
+from jobs.errors import NotFound, TooLate
+from jobs.lifecycle import (
+    TERMINAL,
+    AttemptEventName,
+    AttemptState,
+    JobEventName,
+    JobState,
+    next_attempt_state,
+    next_job_state,
+)
+from jobs.model import Attempt, Channel, Checkpoint, Job, Mark, MetricPoint, Note, NoteKind, Period, Seen, Team
+
+_STAMPS = {
+    AttemptEventName.LAUNCHED: "launched_at",
+    AttemptEventName.UP: "up_at",
+    AttemptEventName.END: "end_asked_at",
+    AttemptEventName.GONE: "gone_at",
+}
+
+
+Row = TypeVar("Row", Job, Attempt)
+
+
+class Database:
+    """One database, opened by `Database.open`; `write` and `read` are its only doors. Safe between threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._reads = engine.execution_options(**{engines.READS: True})
+        # SQLite lets one writer in and makes the others poll; threads that queue here come in turn instead.
+        self._turn: threading.Lock | None = threading.Lock() if engine.dialect.name == "sqlite" else None
+        self._alone = engines.in_memory(engine.url)  # one connection: readers take turns too
+        self._inside = threading.local()
+
+    @classmethod
+    def open(cls, url: str, *, migrate: bool = True) -> Database:
+        """Open the database and bring its schema up to date; raises `Misconfigured`. `sqlite://` is in memory."""
+        engine = engines.connect(url)
+        if migrate:
+            engines.upgrade(engine)
+        return cls(engine)
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """Open one transaction: committed at the end of the block, rolled back when it raises."""
+        with self._entered(self._turn), Session(self.engine, expire_on_commit=False) as tx, tx.begin():
+            yield tx
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Open one consistent look at the rows; a statement that writes raises."""
+        turn = self._turn if self._alone else None
+        with self._entered(turn), Session(self._reads, expire_on_commit=False, autoflush=False) as tx:
+            yield tx
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _entered(self, turn: threading.Lock | None) -> Iterator[None]:
+        if getattr(self._inside, "busy", False):
+            # It would wait for its own outer transaction, or read what that one is about to change.
+            raise RuntimeError("A transaction was opened inside another one of the same thread.")
+        with turn or nullcontext():
+            self._inside.busy = True
+            try:
+                yield
+            finally:
+                self._inside.busy = False
+
+
+# ---------------------------------------------------------------- guarded updates
+
+
+def move(tx: Session, job: Job, event: JobEventName, at: datetime, **columns: Any) -> Job:
+    """Apply `event` to the job and set `columns` with it; the row given is brought up to date and returned.
+
+    Raises `IllegalEvent` where the life cycle has no arrow, `TooLate` when the row is no longer as it was read.
+    Stamps `finished_at` with a terminal state and `started_at` with the first RUN, unless they are given.
+    """
+    state = next_job_state(job.state, event)
+    if state in TERMINAL:
+        columns.setdefault("finished_at", at)
+    if event is JobEventName.RUN and job.started_at is None:
+        columns.setdefault("started_at", at)
+    changes = {"state": state, "version": job.version + 1, **columns}
+    guard = (col(Job.id) == job.id, col(Job.state) == job.state, col(Job.version) == job.version)
+    if tx.exec(update(Job).where(*guard).values(changes)).rowcount != 1:
+        raise _overtaken(tx, job)
+    return _now_is(job, changes)
+
+
+def touch(tx: Session, job: Job, at: datetime, **columns: Any) -> Job:
+    """Set `columns` on a job that is still in the state it was read in; its version grows, whatever that was.
+
+    Raises `TooLate` when the state changed. `at` is when the change was seen, for the reader of a trace.
+    """
+    guard = (col(Job.id) == job.id, col(Job.state) == job.state)
+    changed = tx.exec(update(Job).where(*guard).values({**columns, "version": Job.version + 1}))
+    if changed.rowcount != 1:
+        raise _overtaken(tx, job)
+    version = tx.exec(select(Job.version).where(Job.id == job.id)).one()
+    return _now_is(job, {**columns, "version": version})
+
+
+def move_attempt(tx: Session, attempt: Attempt, event: AttemptEventName, at: datetime, **columns: Any) -> Attempt:
+    """Apply `event` to the attempt and set `columns` with it; stamps the event's own time unless it is given.
+
+    Raises `IllegalEvent` where the life cycle has no arrow, `TooLate` when its state is no longer as it was read.
+    """
+    state = next_attempt_state(attempt.state, event)
+    if event in _STAMPS:
+        columns.setdefault(_STAMPS[event], at)
+    return touch_attempt(tx, attempt, at, state=state, **columns)
+
+
+def touch_attempt(tx: Session, attempt: Attempt, at: datetime, **columns: Any) -> Attempt:
+    """Set `columns` on an attempt that is still in the state it was read in; raises `TooLate` otherwise."""
+    guard = (col(Attempt.id) == attempt.id, col(Attempt.state) == attempt.state)
+    if tx.exec(update(Attempt).where(*guard).values(columns)).rowcount != 1:
+        raise TooLate(f"Attempt {attempt.number} of {attempt.job_id} was changed by another hand.", at=at)
+    return _now_is(attempt, columns)
+
+
+def _now_is(row: Row, columns: Mapping[str, Any]) -> Row:
+    for name, value in columns.items():
+        set_committed_value(row, name, value)
+    return row
+
+
+def _overtaken(tx: Session, job: Job) -> TooLate:
+    row = find_job(tx, job.id)
+    found = row.state.value.replace("_", " ") if row else "gone"
+    return TooLate(f"Job {job.id} is {found} by now; look at it again before you decide.")
+
+
+# ---------------------------------------------------------------- written once
+
+
+def insert_once(tx: Session, table: type[SQLModel], values: Mapping[str, Any]) -> bool:
+    """Insert a row unless one with the same key stands; return whether it was inserted."""
+    target: Table = table.__table__  # type: ignore[attr-defined]  # SQLModel makes it and does not declare it
+    if tx.get_bind().dialect.name == "postgresql":
+        return tx.exec(postgresql.insert(target).values(**values).on_conflict_do_nothing()).rowcount == 1
+    return tx.exec(sqlite.insert(target).values(**values).on_conflict_do_nothing()).rowcount == 1
+
+
+def note(
+    tx: Session,
+    *,
+    key: str,
+    kind: NoteKind,
+    at: datetime,
+    team_id: str,
+    job_id: str | None = None,
+    by: str = "",
+    data: Mapping[str, Any] | None = None,
+) -> bool:
+    """Write a fact down once; return False where its key was written before."""
+    values = {"key": key, "kind": kind.value, "at": at, "team_id": team_id, "job_id": job_id, "by": by}
+    return insert_once(tx, Note, {**values, "data": dict(data or {})})
+
+
+def seen(tx: Session, key: str, at: datetime) -> bool:
+    """Return True for a delivery that comes for the first time, and remember it."""
+    return insert_once(tx, Seen, {"key": key, "at": at})
+
+
+# ---------------------------------------------------------------- look-ups
+
+
+def find_job(tx: Session, job_id: str) -> Job | None:
+    """Return the job as the database has it now, None where there is none."""
+    return tx.exec(select(Job).where(Job.id == job_id).execution_options(populate_existing=True)).first()
+
+
+def get_job(tx: Session, job_id: str) -> Job:
+    """Return the job; raises `NotFound`, which names the nearest id."""
+    job = find_job(tx, job_id)
+    if job is None:
+        recent = tx.exec(select(Job.id).order_by(col(Job.created_at).desc()).limit(500)).all()
+        near = difflib.get_close_matches(job_id, recent, n=1, cutoff=0.5)
+        hint = f"Did you mean `{near[0]}`?" if near else "`/train list` shows the jobs of this channel."
+        raise NotFound(f"There is no job `{job_id}`. {hint}")
+    return job
+
+
+def jobs_in(tx: Session, *states: JobState) -> list[Job]:
+    """Return the jobs in these states, oldest first."""
+    return list(tx.exec(select(Job).where(col(Job.state).in_(states)).order_by(col(Job.created_at), Job.id)))
+
+
+def jobs_of_team(tx: Session, team_id: str, limit: int = 20, *, person: str = "") -> list[Job]:
+    """Return a team's newest jobs, newest first; of one person where one is named."""
+    wanted = select(Job).where(Job.team_id == team_id)
+    if person:
+        wanted = wanted.where(Job.person == person)
+    return list(tx.exec(wanted.order_by(col(Job.created_at).desc(), col(Job.id).desc()).limit(limit)))
+
+
+def find_job_by_thread(tx: Session, channel: str, thread_ts: str) -> Job | None:
+    """Return the job whose thread this is."""
+    return tx.exec(select(Job).where(Job.channel == channel, Job.thread_ts == thread_ts)).first()
+
+
+def attempts(tx: Session, job_id: str) -> list[Attempt]:
+    """Return a job's attempts in their order, ranks within."""
+    wanted = select(Attempt).where(Attempt.job_id == job_id)
+    return list(tx.exec(wanted.order_by(col(Attempt.number), col(Attempt.rank))))
+
+
+def live_attempts(tx: Session) -> list[Attempt]:
+    """Return every attempt whose machine may stand, oldest first."""
+    over = (AttemptState.GONE, AttemptState.NEVER)
+    return list(tx.exec(select(Attempt).where(col(Attempt.state).not_in(over)).order_by(col(Attempt.id))))
+
+
+def metrics(tx: Session, job_id: str) -> dict[str, list[MetricPoint]]:
+    """Return a job's curves by series, each in the order of steps, a later attempt after an earlier one."""
+    curves: dict[str, list[MetricPoint]] = {}
+    wanted = select(MetricPoint).where(MetricPoint.job_id == job_id)
+    for point in tx.exec(wanted.order_by(col(MetricPoint.step), col(MetricPoint.attempt))):
+        curves.setdefault(point.series, []).append(point)
+    return curves
+
+
+def checkpoints(tx: Session, job_id: str) -> list[Checkpoint]:
+    """Return a job's whole checkpoints, oldest first."""
+    return list(tx.exec(select(Checkpoint).where(Checkpoint.job_id == job_id).order_by(col(Checkpoint.id))))
+
+
+def notes(tx: Session, job_id: str) -> list[Note]:
+    """Return what was written down about a job, oldest first."""
+    return list(tx.exec(select(Note).where(Note.job_id == job_id).order_by(col(Note.id))))
+
+
+def notes_after(tx: Session, note_id: int, limit: int) -> list[Note]:
+    """Return the notes of every team written after `note_id`, oldest first."""
+    return list(tx.exec(select(Note).where(col(Note.id) > note_id).order_by(col(Note.id)).limit(limit)))
+
+
+def mark(tx: Session, name: str) -> str | None:
+    """Return the value of a named position, None where it was never set."""
+    row = tx.get(Mark, name)
+    return row.value if row else None
+
+
+def set_mark(tx: Session, name: str, value: str, at: datetime) -> None:
+    """Set a named position."""
+    tx.merge(Mark(name=name, value=value, at=at))
+
+
+# ---------------------------------------------------------------- teams and months
+
+
+def get_team(tx: Session, team_id: str) -> Team:
+    """Return the team as the database has it now; raises `NotFound`."""
+    team = tx.exec(select(Team).where(Team.id == team_id).execution_options(populate_existing=True)).first()
+    if team is None:
+        raise NotFound(f"There is no team `{team_id}`. `hourglass team list` shows them.")
+    return team
+
+
+def team_of_channel(tx: Session, channel: str, default: str) -> Team:
+    """Return the team that a channel spends for, `default` where it is not mapped; raises `NotFound`."""
+    mapped = tx.exec(select(Channel.team_id).where(Channel.id == channel)).first()
+    return get_team(tx, mapped or default)
+
+
+def ensure_team(tx: Session, team_id: str, *, name: str, zone: str, at: datetime) -> Team:
+    """Return the team, created with the default limits and without a budget where it does not exist."""
+    team = tx.get(Team, team_id)
+    if team is None:
+        team = Team(id=team_id, name=name, zone=zone, created_at=at)
+        tx.add(team)
+        tx.flush()
+    return team
+
+
+def month_of(zone: str, at: datetime) -> str:
+    """Return the month in which `at` falls on that zone's calendar: `2026-11`."""
+    return at.astimezone(UTC if zone == "UTC" else ZoneInfo(zone)).strftime("%Y-%m")
+
+
+def find_period(tx: Session, team: Team, at: datetime) -> Period | None:
+    """Return a team's month, None where nothing was written about it yet."""
+    return tx.exec(
+        select(Period)
+        .where(Period.team_id == team.id, Period.month == month_of(team.zone, at))
+        .execution_options(populate_existing=True)
+    ).first()
+
+
+def period_of(tx: Session, team: Team, at: datetime) -> Period:
+    """Return a team's month, created with the team's cap; needs a transaction that writes."""
+    period = find_period(tx, team, at)
+    if period is None:
+        period = Period(team_id=team.id, month=month_of(team.zone, at), cap=team.cap or 0)
+        tx.add(period)
+        tx.flush()
+    return period

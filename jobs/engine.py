@@ -1,0 +1,91 @@
+"""How a database is opened: connections that begin when told to, a journal that survives, the newest schema.
+
+Python's SQLite driver opens transactions by itself, and only before it writes: two readers then race to become
+writers, and one of them fails. Here every transaction is begun by name: `BEGIN IMMEDIATE` to write (writers
+queue before they read), a plain `BEGIN` on a connection that refuses to write to read one consistent state.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.pool import StaticPool
+
+from jobs import model  # noqa: F401  # its import fills SQLModel.metadata, which the migrations compare with
+from jobs.errors import Misconfigured
+
+READS = "hourglass_reads"  # an execution option: this engine's transactions never write
+
+_PRAGMAS = (
+    "PRAGMA busy_timeout=5000",  # another process may be writing; ours queue before they get here
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",  # a committed hold must survive a power cut
+    "PRAGMA foreign_keys=ON",
+)
+
+
+def in_memory(url: URL) -> bool:
+    """Say whether this database lives in one connection and dies with it."""
+    return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
+
+
+def connect(address: str) -> Engine:
+    """Return the engine for a database URL; makes the folder of a SQLite file. Raises `Misconfigured`."""
+    try:
+        url = make_url(address)
+        if url.get_backend_name() != "sqlite":
+            return create_engine(url, pool_pre_ping=True)
+        if in_memory(url):
+            options: dict[str, Any] = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+        else:
+            Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+            # One connection a thread that reads: Bolt's ten, the scheduler's, the notifier's.
+            options = {"pool_size": 8, "max_overflow": 24}
+        engine = create_engine(url, **options)
+    except (ArgumentError, ModuleNotFoundError, OSError) as error:
+        raise Misconfigured(f"DATABASE_URL cannot be used: {error}. Leave it unset for a SQLite file.") from error
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    connection.isolation_level = None
+    for pragma in _PRAGMAS:
+        connection.execute(pragma)
+
+
+def _begin(connection: Connection) -> None:
+    reads = connection.get_execution_options().get(READS, False)
+    connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def migrations(connection: Connection | None = None) -> Config:
+    """Return Alembic's configuration for the migrations in this package, run over `connection`."""
+    config = Config()
+    config.set_main_option("script_location", (Path(__file__).parent / "migrations").as_posix().replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring the schema to the newest revision, in one transaction: a second process waits, then finds it done."""
+    try:
+        with engine.begin() as connection:
+            command.upgrade(migrations(connection), "head")
+    except OperationalError as error:
+        raise Misconfigured(f"The database cannot be opened: {error.orig}.") from error
+
+
+def revision(engine: Engine) -> str | None:
+    """Return the schema's revision, None for an empty database."""
+    with engine.connect().execution_options(**{READS: True}) as connection:
+        return MigrationContext.configure(connection).get_current_revision()
