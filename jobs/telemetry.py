@@ -1,0 +1,255 @@
+"""What the machine wrote, turned into facts: columns of the job, points of curves, checkpoints, troubles.
+
+Pure. The machine runs a team's code, so nothing here trusts it: every name is bounded, every number is
+checked, a line that makes no sense is counted and left out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from trainer.wire import Event, EventKind, Reason, Stage
+
+LINE_LIMIT = 256 * 1024  # bytes of one event
+_TEXT = 600  # characters kept of a sentence
+_NAME = 64
+_STEP_LIMIT = 2**53
+# A machine's clock may be wrong; what it says is believed within this of ours.
+_CLOCK_SLACK = timedelta(hours=1)
+_ETA_LIMIT = 366 * 86_400.0
+_TAIL_LINES = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A value of a curve; NaN and infinity have no value and say which in `odd`. `step` None: not said."""
+
+    series: str
+    step: int | None
+    value: float | None
+    odd: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved:
+    """A checkpoint that the machine says is whole; its manifest is the proof."""
+
+    name: str
+    step: int | None
+    manifest: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """Something that a person should read."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tidings:
+    """A chunk of events, read. `columns` are the job's, by name."""
+
+    spoke: bool  # there was at least one event
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    points: Sequence[Point] = ()
+    saved: Sequence[Saved] = ()
+    troubles: Sequence[Trouble] = ()
+    stages: Sequence[Stage] = ()
+    outcome: Mapping[str, Any] | None = None  # as `Job.outcome` holds it, without the attempt
+    garbage: int = 0  # lines that were none
+
+
+def read_events(data: bytes) -> tuple[list[Event], int]:
+    """Return the chunk's events in order, and how many of its lines were none."""
+    events: list[Event] = []
+    garbage = 0
+    for line in data.split(b"\n"):
+        if not line.strip():
+            continue
+        event = _event(line)
+        if event is None:
+            garbage += 1
+        else:
+            events.append(event)
+    return events, garbage
+
+
+def _event(line: bytes) -> Event | None:
+    if len(line) > LINE_LIMIT:
+        return None
+    try:
+        raw = json.loads(line)
+        return Event(t=float(raw["t"]), kind=EventKind(raw["kind"]), data=_mapping(raw["data"]))
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
+        return None
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError("An event's data is an object.")
+    return value
+
+
+def digest(data: bytes, now: datetime) -> Tidings:
+    """Return what a chunk tells; `now` is our clock, which bounds the machine's."""
+    events, garbage = read_events(data)
+    columns: dict[str, Any] = {}
+    points: list[Point] = []
+    saved: list[Saved] = []
+    troubles: list[Trouble] = []
+    stages: list[Stage] = []
+    outcome: Mapping[str, Any] | None = None
+    for event in events:
+        at = _moment(event.t, now)
+        match event.kind:
+            case EventKind.STAGE:
+                stages.extend(_stage(event.data, at, columns))
+            case EventKind.GPU:
+                columns["gpu_seen"] = _gpu(event.data)
+            case EventKind.METRIC:
+                points.extend(_points(event.data, at))
+            case EventKind.PROGRESS:
+                columns.update(_progress(event.data, at))
+            case EventKind.CHECKPOINT:
+                saved.extend(_saved(event.data, at))
+            case EventKind.NOTICE:
+                troubles.append(Trouble(code=_name(event.data.get("code")), text=_text(event.data.get("text"))))
+            case EventKind.OUTCOME:
+                outcome = _outcome(event.data, at)
+            case EventKind.HEARTBEAT:
+                pass
+    if events:
+        columns["heard_at"] = now
+    return Tidings(
+        spoke=bool(events),
+        columns=columns,
+        points=points,
+        saved=saved,
+        troubles=troubles,
+        stages=stages,
+        outcome=outcome,
+        garbage=garbage,
+    )
+
+
+# ---------------------------------------------------------------- one kind of event each
+
+
+def _stage(data: Mapping[str, Any], at: datetime, columns: dict[str, Any]) -> list[Stage]:
+    try:
+        stage = Stage(str(data.get("stage")))
+    except ValueError:
+        return []
+    columns.update(stage=stage.value, stage_note=_text(data.get("note")), stage_at=at)
+    return [stage]
+
+
+def _gpu(data: Mapping[str, Any]) -> str:
+    """Return the GPU in one line: `NVIDIA A100 80GB, driver 570.1, CUDA 12.8, torch 2.13.0`."""
+    count = _whole(data.get("count")) or 0
+    name = _text(data.get("name")) or "no GPU"
+    parts = [f"{count} × {name}" if count > 1 else name]
+    for label, key in (("driver", "driver"), ("CUDA", "cuda"), ("torch", "torch")):
+        if seen := _text(data.get(key)):
+            parts.append(f"{label} {seen}")
+    return ", ".join(parts)[:200]
+
+
+def _points(data: Mapping[str, Any], at: datetime) -> list[Point]:
+    values = data.get("values")
+    if not isinstance(values, dict):
+        return []
+    step = _whole(data.get("step"))
+    points = []
+    for series, raw in values.items():
+        number = _number(raw)
+        if number is None or not _name(series):
+            continue
+        odd = "" if math.isfinite(number) else ("nan" if math.isnan(number) else "inf" if number > 0 else "-inf")
+        points.append(Point(series=_name(series), step=step, value=None if odd else number, odd=odd, at=at))
+    return points
+
+
+def _progress(data: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
+    if (step := _whole(data.get("step"))) is not None:
+        columns["step"] = step
+    if (total := _whole(data.get("total"))) is not None:
+        columns["total"] = total
+    eta = _number(data.get("eta"))
+    if eta is not None and 0 <= eta <= _ETA_LIMIT:
+        columns["eta_at"] = at + timedelta(seconds=eta)
+    return columns
+
+
+def _saved(data: Mapping[str, Any], at: datetime) -> list[Saved]:
+    name, manifest = data.get("name"), data.get("manifest")
+    if not isinstance(name, str) or not isinstance(manifest, str) or not 0 < len(name) <= 200 or len(manifest) > 1024:
+        return []
+    return [Saved(name=name, step=_whole(data.get("step")), manifest=manifest, at=at)]
+
+
+def _outcome(data: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    try:
+        reason = Reason(str(data.get("reason")))
+    except ValueError:
+        reason = Reason.INTERNAL
+    tail = data.get("tail")
+    lines = [_text(line) for line in tail if isinstance(line, str)] if isinstance(tail, list) else []
+    return {
+        "reason": reason.value,
+        "code": _whole(data.get("code"), negative=True),
+        "signal": _whole(data.get("signal")),
+        "tail": lines[-_TAIL_LINES:],
+        "steps": _whole(data.get("steps")),
+        "at": at.timestamp(),
+    }
+
+
+# ---------------------------------------------------------------- bounds
+
+
+def _moment(t: float, now: datetime) -> datetime:
+    if not math.isfinite(t):
+        return now
+    try:
+        told = datetime.fromtimestamp(t, UTC)
+    except (OverflowError, ValueError, OSError):
+        return now
+    return told if told <= now + _CLOCK_SLACK else now
+
+
+def _number(value: object) -> float | None:
+    """Return a number, also one that travelled as a string (`"NaN"`); None for what is not one."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _whole(value: object, *, negative: bool = False) -> int | None:
+    number = _number(value)
+    if number is None or not math.isfinite(number) or abs(number) > _STEP_LIMIT or (number < 0 and not negative):
+        return None
+    return int(number)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        return ""
+    return "".join(c if c.isprintable() else " " for c in value[: 2 * _TEXT]).strip()[:_TEXT]
+
+
+def _name(value: object) -> str:
+    return _text(value)[:_NAME]
