@@ -1,0 +1,40 @@
+# `make demo` and `make test` are all a newcomer needs; `make help` lists the rest.
+PYTHON ?= python3
+BIN := .venv/bin
+# Tests are I/O and child processes more than computing, so two workers serve two cores.
+WORKERS ?= 2
+
+.PHONY: help demo demo-docker test check fast bench docs clean
+
+help:            ## say what there is
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/  —/'
+
+demo: venv-demo          ## one real training job through the bot, in a stand-in Slack; then the page
+	@$(BIN)/hourglass demo $(ARGS)
+
+demo-docker: venv-demo          ## the same in a container of this machine's engine
+	@$(BIN)/hourglass demo --provider docker $(ARGS)
+
+test: venv-dev          ## every test that this machine can run
+	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+
+check: venv-dev          ## format, lint, types, layers, the fast tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not slow and not engine and not browser"
+
+bench: venv-dev          ## latency, start-up and memory, printed as a table
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+docs: venv-dev          ## write docs/states.md anew from the life cycle's tables
+	@$(BIN)/python -m jobs.diagram > docs/states.md
+
+clean:          ## remove what was built; rentals and their files are in var/, which stays
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.PHONY: venv-demo venv-dev
+venv-demo:
+	@$(PYTHON) .ci/bootstrap.py torch
+venv-dev:
+	@$(PYTHON) .ci/bootstrap.py torch dev

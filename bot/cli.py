@@ -1,0 +1,124 @@
+"""`hourglass`: every command of the operator's. It reads the settings, builds what the command needs, and runs it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jobs.errors import HourglassError
+
+cli = typer.Typer(
+    name="hourglass",
+    help="A Slack bot with which a team rents GPUs by the hour. Start with `hourglass demo`; go on with "
+    "`hourglass manifest` and `hourglass doctor`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+team_cli = typer.Typer(help="Which channels spend for which team, and who leads it.", no_args_is_help=True)
+cli.add_typer(team_cli, name="team")
+
+
+@cli.command()
+def serve() -> None:
+    """Run the bot: Slack, the deadlines, the machines, the links. One process for one SQLite database."""
+    from bot.compose import serve as run
+
+    run()
+
+
+@cli.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Run one job and leave; no page afterwards.")] = False,
+    out: Annotated[Path, typer.Option(help="Where thread.json, the plots and the checkpoint go.")] = Path("demo-out"),
+    port: Annotated[int, typer.Option(help="The page's port; 0 takes a free one.")] = 8400,
+    provider: Annotated[str, typer.Option(help="practice (this computer) or docker (its engine).")] = "practice",
+    image: Annotated[str, typer.Option(help="With docker: an image with Python and torch in it.")] = "",
+) -> None:
+    """Run one real training job through the bot, in a stand-in Slack, and then serve its page until Ctrl-C."""
+    from bot.demo.run import run
+
+    sys.exit(run(once=once or not sys.stdout.isatty(), out=out, port=port, provider=provider, image=image))
+
+
+@cli.command()
+def reap(
+    every: Annotated[float, typer.Option(help="Seconds between rounds; 0 does one round and leaves.")] = 0,
+) -> None:
+    """End every machine of this home that is past its deadline, from its tags alone; the database stays shut."""
+    from bot.operator import reap as run
+
+    run(every)
+
+
+@cli.command()
+def doctor() -> None:
+    """Say what is configured, try each part, and name what to do about what does not work."""
+    from bot.doctor import run
+
+    sys.exit(run())
+
+
+@cli.command()
+def manifest() -> None:
+    """Print the Slack app's manifest: api.slack.com/apps, Create New App, From a manifest."""
+    import json
+
+    from bot.manifest import manifest as build
+
+    typer.echo(json.dumps(build(), indent=2))
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to this version's schema. `serve` does it too."""
+    from bot.operator import migrate as run
+
+    run()
+
+
+@cli.command()
+def audit(job: Annotated[str, typer.Argument(help="A job's id, as its card shows it.")]) -> None:
+    """Print everything that was written down about a job, oldest first."""
+    from bot.operator import audit as run
+
+    run(job)
+
+
+@team_cli.command("add")
+def team_add(
+    name: Annotated[str, typer.Argument(help="A short name: vision")],
+    channel: Annotated[list[str] | None, typer.Option(help="A channel's id (C…); may be repeated.")] = None,
+    lead: Annotated[list[str] | None, typer.Option(help="A lead's user id (U…); may be repeated.")] = None,
+    group: Annotated[str, typer.Option(help="A user group (S…) whose members lead it.")] = "",
+    zone: Annotated[str, typer.Option(help="The zone in which its months begin: Europe/Berlin")] = "UTC",
+) -> None:
+    """Add a team or change one: its channels, leads and zone."""
+    from bot.operator import team_add as run
+
+    run(name, channel or [], lead or [], group, zone)
+
+
+@team_cli.command("list")
+def team_list() -> None:
+    """Print the teams, their channels and their leads."""
+    from bot.operator import team_list as run
+
+    run()
+
+
+def main() -> None:
+    """Run the command line; an error that we raised on purpose is one sentence, anything else is loud."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        cli()
+    except HourglassError as error:
+        sys.exit(f"hourglass: {error}")
+
+
+if __name__ == "__main__":
+    main()

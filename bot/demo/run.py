@@ -1,0 +1,65 @@
+"""`hourglass demo`: the story once, and then the page for as long as somebody wants to look."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import threading
+from pathlib import Path
+
+from rich.console import Console
+
+from bot.demo.stage import CHANNEL, RESEARCHER, Plan, Stage
+from bot.demo.story import Story, succeeded
+from jobs.errors import HourglassError
+
+# Five minutes are the promise; a job that needs longer on this machine has gone wrong.
+LIMIT = 280.0
+# What `make demo-docker` runs when nothing else is named: the image of the demo's own task file.
+DOCKER_IMAGE = "pytorch/pytorch:2.13.0-cuda12.8-cudnn9-runtime"
+
+
+def run(*, once: bool, out: Path, port: int, provider: str, image: str) -> int:
+    """Run the demo; return the exit code: 0 only if the job succeeded and its checkpoint loads."""
+    console = Console(highlight=False)
+    # A supervisor's SIGTERM takes the same way out as Ctrl-C: through every `with`.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with tempfile.TemporaryDirectory(prefix="hourglass-demo-") as folder:
+            plan = Plan(folder=Path(folder), provider=provider, port=0 if once else port, image=image or DOCKER_IMAGE)
+            return _run(plan, console, once=once, out=out)
+    except KeyboardInterrupt:
+        console.print("\nInterrupted: the machine, the bot and the workspace are ended.")
+        return 130
+    except HourglassError as error:
+        console.print(f"[red]hourglass:[/red] {error}", markup=True)
+        return 1
+
+
+def _run(plan: Plan, console: Console, *, once: bool, out: Path) -> int:
+    console.print("[bold]Hourglass demo[/bold]: a stand-in for Slack; the bot, the money, the deadlines and")
+    console.print("the training behind it are the code that is deployed.")
+    with Stage(plan) as stage:
+        story = Story(stage, console, limit=LIMIT)
+        console.print(f"The page: {stage.sandbox.page_url(RESEARCHER, CHANNEL)}", soft_wrap=True)
+        console.print(f"The line: [bold]{story.line()}[/bold]", soft_wrap=True)
+        ending = story.tell(out)
+        done = succeeded(ending)
+        console.print()
+        if done:
+            console.print(f"[green]Done.[/green] {out}/ has thread.json, {len(ending.plots)} plots and the checkpoint.")
+        else:
+            console.print(f"[red]The job ended as {ending.job.state.value}[/red]: {ending.job.error}")
+        if not once:
+            _serve_page(stage, console)
+        return 0 if done else 1
+
+
+def _serve_page(stage: Stage, console: Console) -> None:
+    console.print(f"\nNow you: {stage.sandbox.page_url(RESEARCHER, CHANNEL)}", soft_wrap=True)
+    console.print(
+        "Try `/train help`, or a rental that its deadline ends: the same line with hours=2m. Ctrl-C ends it all."
+    )
+    waiting = threading.Event()
+    while not waiting.wait(1.0):
+        stage.bot.check()

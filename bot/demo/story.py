@@ -1,0 +1,144 @@
+"""The demo's story: a lead sets a budget, a researcher types one line, and the thread tells the rest."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bot.demo.proof import Loaded, fetch, keep_thread, links, load_checkpoint
+from bot.demo.repository import NAME
+from bot.demo.stage import CHANNEL, LEAD, RESEARCHER, Stage
+from bot.demo.terminal import Terminal
+from bot.sandbox.people import Outcome
+from jobs import db, ledger
+from jobs.db import Database
+from jobs.errors import HourglassError, Misconfigured, NotFound
+from jobs.lifecycle import TERMINAL, JobState
+from jobs.model import DOLLAR, Job
+
+BUDGET_LINE = "/budget cap 300"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How the job ended, and what was fetched."""
+
+    job: Job
+    checkpoint: Loaded | None
+    plots: list[Path]
+
+
+class Story:
+    """One job, told in a terminal while it happens."""
+
+    def __init__(self, stage: Stage, console: Console, *, limit: float) -> None:
+        self.stage = stage
+        self.people = stage.sandbox.people
+        self.terminal = Terminal(console, self._name)
+        self.console = console
+        self.limit = limit  # seconds from the typed line to the settled job
+
+    def line(self) -> str:
+        """Return the line that the researcher types, ready to paste."""
+        reference = f"/train {NAME}@{self.stage.git.sha[:7]}"
+        if self.stage.plan.provider == "docker":
+            return f"{reference} gpu=cpu hours=0.5 image={self.stage.plan.image}"
+        return f"{reference} gpu=a100 hours=4"
+
+    def tell(self, out: Path) -> Ending:
+        """Run the job to its settled end; raises `HourglassError` when it does not get there."""
+        self._type(LEAD, BUDGET_LINE)
+        self._type(RESEARCHER, self.line())
+        thread = self._first_message()
+        job = self._watch(thread)
+        messages = self.people.thread(CHANNEL, thread)
+        plots = keep_thread(self.stage.sandbox, messages, out)
+        self._ledger(job)
+        self.terminal.heading("The checkpoint, fetched through the posted links")
+        files = fetch(links(messages), out / "checkpoint")
+        loaded = load_checkpoint(files) if files else None
+        if loaded:
+            self.console.print(
+                f"torch.load(weights_only=True): {loaded.path.name}, {loaded.tensors} tensors, "
+                f"{loaded.numbers:,} numbers, step {loaded.step}",
+                highlight=False,
+            )
+        return Ending(job=job, checkpoint=loaded, plots=plots)
+
+    def _type(self, who: str, text: str) -> None:
+        self.terminal.typed(self._name(self.people.user_id(who)), text)
+        outcome: Outcome = self.people.type(who, CHANNEL, text)
+        if not outcome.ok:
+            raise Misconfigured(f"{text!r} was not answered: {outcome.said or outcome.error}")
+        if outcome.reply and outcome.reply.get("text"):
+            self.console.print(f"{'':21}{self.terminal.plain(str(outcome.reply['text']))}", soft_wrap=True)
+
+    def _first_message(self) -> str:
+        def head() -> str | None:
+            job = self._job()
+            return job.thread_ts if job else None
+
+        try:
+            return str(self.people.wait_for(head, timeout=60))
+        except TimeoutError:
+            self.stage.bot.check()
+            raise Misconfigured(f"No thread appeared within a minute; see {self.stage.bot.log}.") from None
+
+    def _watch(self, thread: str) -> Job:
+        give_up = time.monotonic() + self.limit
+        while time.monotonic() < give_up:
+            self.stage.bot.check()
+            messages = self.people.thread(CHANNEL, thread)
+            self.terminal.show(messages)
+            job = self._job()
+            # The last edit of the card, with the settled cost, follows the settling by a moment.
+            if job and job.state in TERMINAL and self._told(job):
+                self.terminal.show(self.people.thread(CHANNEL, thread))
+                return job
+            seen = len(messages)
+            try:
+                self.people.wait_for(lambda: len(self.people.thread(CHANNEL, thread)) > seen, timeout=0.5)
+            except TimeoutError:
+                continue
+        raise HourglassError(f"The job did not end within {self.limit:.0f} s; see {self.stage.bot.log}.")
+
+    def _told(self, job: Job) -> bool:
+        with self._database() as database, database.read() as tx:
+            return db.all_told(tx, job)
+
+    def _job(self) -> Job | None:
+        with self._database() as database, database.read() as tx:
+            return next(iter(db.jobs_of_team(tx, self.stage.settings.team, limit=1)), None)
+
+    def _database(self) -> Database:
+        return Database.open(self.stage.settings.database(), migrate=False)
+
+    def _ledger(self, job: Job) -> None:
+        self.terminal.heading("The ledger")
+        with self._database() as database, database.read() as tx:
+            table = Table(box=None, pad_edge=False)
+            for column in ("entry", "amount", "note"):
+                table.add_column(column, justify="right" if column == "amount" else "left")
+            for entry in db.entries(tx, job.id):
+                table.add_row(entry.kind.value, f"${entry.micros / DOLLAR:,.4f}", entry.note)
+            budget = ledger.summary(tx, db.get_team(tx, job.team_id), job.finished_at or job.created_at)
+        self.console.print(table)
+        cap, held, spent, free = (
+            f"${micros / DOLLAR:,.2f}" for micros in (budget.cap, budget.held, budget.spent, budget.free)
+        )
+        self.console.print(f"this month: cap {cap}, held {held}, spent {spent}, free {free}", highlight=False)
+
+    def _name(self, user: str) -> str:
+        try:
+            return self.people.name(user)
+        except (KeyError, NotFound):
+            return "Hourglass"
+
+
+def succeeded(ending: Ending) -> bool:
+    """Return whether the demo may say so: the job did, and its checkpoint loads."""
+    return ending.job.state is JobState.SUCCEEDED and ending.checkpoint is not None

@@ -1,0 +1,55 @@
+"""This deployment's state folder: whose machines are ours, and who may write the database."""
+
+from __future__ import annotations
+
+import fcntl
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from jobs.errors import Misconfigured
+from jobs.settings import Settings
+
+
+def settled(settings: Settings) -> Settings:
+    """Return the settings with `home` filled in: as configured, else the one kept in the state folder.
+
+    Every machine carries it, so that a staging bot's reaper leaves production's machines alone. Raises
+    `Misconfigured` when the configured one is not a uuid.
+    """
+    if settings.home:
+        try:
+            uuid.UUID(settings.home)
+        except ValueError as error:
+            raise Misconfigured(
+                f"HOURGLASS_HOME is {settings.home!r}, which is no uuid; try {uuid.uuid4()}."
+            ) from error
+        return settings
+    settings.state.mkdir(parents=True, exist_ok=True)
+    path = settings.state / "home"
+    if not path.exists():
+        path.write_text(str(uuid.uuid4()))
+    return settings.model_copy(update={"home": path.read_text().strip()})
+
+
+@contextmanager
+def writing(settings: Settings) -> Iterator[None]:
+    """Hold the right to write the SQLite database; raises `Misconfigured` while another process has it.
+
+    Two bots on one SQLite file would each enforce, post and launch; the rows would stay right, the thread
+    would be told twice. A database server has no such lock.
+    """
+    if not settings.database().startswith("sqlite"):
+        yield
+        return
+    settings.state.mkdir(parents=True, exist_ok=True)
+    path: Path = settings.state / "writer.lock"
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Misconfigured(
+                f"Another Hourglass writes {settings.state} (its `serve` is running). Stop it first."
+            ) from None
+        yield
