@@ -1,4 +1,4 @@
-"""What a provider of machines is, and how the configured ones are found.
+"""What a provider of machines is: the types it speaks and the verbs it has. `registry` finds the configured ones.
 
 A provider is one file that wraps one SDK. It answers in our types, raises only `jobs.errors.ProviderError`,
 and decides nothing: not whether to launch, not when to end. A listing that is not whole raises `Unknown`; it
@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
+
+from trainer import wire
 
 
 class Guarantee(StrEnum):
@@ -68,6 +70,25 @@ class LaunchOrder:
     disk_gb: int
     shm_gb: int
     boot: str | None = None  # the boot script, where the provider starts a VM
+
+
+def machine_env(order: LaunchOrder, *, instance: str, workdir: str) -> dict[str, str]:
+    """Return the variables with which the machine's first process is started, secrets' values among them.
+
+    `instance` is the provider's own name of the machine, `workdir` a folder there that whoever it runs as may write.
+    """
+    return {
+        wire.ENV_SECRETS: ",".join(sorted(order.env)),
+        **order.env,
+        # Last, so that no variable of the team's can take their place.
+        wire.ENV_STORE: order.store,
+        wire.ENV_JOB: order.job,
+        wire.ENV_ATTEMPT: str(order.attempt),
+        wire.ENV_RANK: str(order.rank),
+        wire.ENV_DEADLINE: str(order.deadline.timestamp()),
+        wire.ENV_INSTANCE: instance,
+        wire.ENV_WORKDIR: workdir,
+    }
 
 
 class InstanceState(StrEnum):

@@ -1,0 +1,109 @@
+"""The configured providers, built once at start.
+
+A provider that is named and cannot be built stops the start: a fleet that silently lost one of its clouds would place
+jobs elsewhere at other prices. Another package adds its own as an entry point of the group `hourglass.providers`: a
+callable that takes `Parts` and returns a `Provider`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from jobs.clock import Clock
+from jobs.errors import HourglassError, Misconfigured
+from jobs.providers import Need, Offer, Provider
+from jobs.settings import Settings
+
+GROUP = "hourglass.providers"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a provider may be built from."""
+
+    settings: Settings
+    home: str  # uuid of this deployment: a provider lists and ends no other home's machines
+    clock: Clock
+    archive: Path  # the trainer's archive
+    practice_price: Callable[[Need], Offer | None]  # what the practice machine stands in for costs
+    catalogue: Callable[[str], Sequence[Offer]]  # the dated prices of a provider, by its name
+
+
+Factory = Callable[[Parts], Provider]
+
+
+def connect(parts: Parts) -> dict[str, Provider]:
+    """Return the providers that `HOURGLASS_PROVIDERS` names, in that order; raises `Misconfigured`."""
+    factories = _factories()
+    names = parts.settings.providers
+    if not names:
+        raise Misconfigured(
+            f"HOURGLASS_PROVIDERS names no provider. Set it to one or more of {', '.join(sorted(factories))}."
+        )
+    providers: dict[str, Provider] = {}
+    for name in names:
+        if name not in factories:
+            near = difflib.get_close_matches(name, factories, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(factories))}."
+            raise Misconfigured(f"HOURGLASS_PROVIDERS names {name!r}, which is no provider: {hint}")
+        if name not in providers:
+            providers[name] = _built(name, factories[name], parts)
+    return providers
+
+
+def _factories() -> Mapping[str, Factory]:
+    found: dict[str, Factory] = {"practice": _practice}
+    for entry in entry_points(group=GROUP):
+        if entry.name in found:
+            raise Misconfigured(
+                f"The package entry point {entry.value!r} calls itself {entry.name!r}, as another provider does."
+            )
+        found[entry.name] = _loaded(entry)
+    return found
+
+
+def _loaded(entry: EntryPoint) -> Factory:
+    # Loaded only when it is named: a broken package that nobody configured must not stop the start.
+    def build(parts: Parts) -> Provider:
+        factory: Factory = entry.load()
+        return factory(parts)
+
+    return build
+
+
+def _built(name: str, factory: Factory, parts: Parts) -> Provider:
+    try:
+        provider = factory(parts)
+    except Misconfigured:
+        raise
+    except HourglassError as error:
+        raise Misconfigured(f"HOURGLASS_PROVIDERS names {name!r}, which cannot be used: {error}") from error
+    # Whatever a foreign package raises while it is built is the operator's to mend, and must not read as "absent".
+    except Exception as error:
+        raise Misconfigured(
+            f"HOURGLASS_PROVIDERS names {name!r}, which cannot be built: {type(error).__name__}: {error}"
+        ) from error
+    if provider.traits.name != name:
+        raise Misconfigured(f"The provider {name!r} calls itself {provider.traits.name!r}; the names must agree.")
+    return provider
+
+
+# Each imports its own file: an SDK that is not installed matters only where its provider is named.
+
+
+def _practice(parts: Parts) -> Provider:
+    from jobs.providers.practice import Practice
+
+    return Practice(
+        folder=parts.settings.state / "practice",
+        home=parts.home,
+        clock=parts.clock,
+        price=parts.practice_price,
+        archive=parts.archive,
+        python=parts.settings.trainer_python,
+        machines=parts.settings.practice_machines,
+    )
