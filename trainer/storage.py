@@ -286,6 +286,20 @@ class S3Store:
                 )
             )
 
+    def sign(self, verb: str, key: str, expires: int) -> str:
+        """Return a URL good for one `verb` (GET, HEAD, PUT or DELETE) on one object, for `expires` seconds.
+
+        It is for a machine that has no credentials yet; it dies as `link` does.
+        """
+        name = self._name(key)
+        operations = {"GET": "get_object", "HEAD": "head_object", "PUT": "put_object", "DELETE": "delete_object"}
+        with self._asking("sign a link to", key):
+            return str(
+                self._client.generate_presigned_url(
+                    operations[verb], Params={"Bucket": self.bucket, "Key": name}, ExpiresIn=expires
+                )
+            )
+
 
 def open_store(uri: str, env: Mapping[str, str] | None = None) -> Store:
     """Return the store that `uri` names: `file:///dir` or `s3://bucket/prefix`; raises `StoreFault` on others.
