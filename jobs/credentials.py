@@ -1,0 +1,145 @@
+"""Credentials for a rented machine: a session of the job role, narrowed to one job's files, that outlives the rental.
+
+No key of the team's and none that can rent ever lies on a machine. What it gets writes the attempt's own prefix,
+reads the job's, and only reads the control file; STS takes it back by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import boto3
+from botocore.config import Config
+
+from jobs.clock import Clock
+from jobs.errors import Misconfigured, Rejected
+from jobs.providers.aws_errors import translated
+from trainer import wire
+
+MARGIN = timedelta(minutes=15)  # after the deadline: the last upload, the last words
+LONGEST = timedelta(hours=12)  # STS lends no longer
+SHORTEST = timedelta(minutes=15)  # nor shorter
+_ROLE = re.compile(r"arn:(?P<partition>aws[a-z-]*):iam::\d{12}:role/.+")
+
+
+def job_policy(role: str, bucket: str, prefix: str, job: str, attempt: int) -> str:
+    """Return the session policy of one attempt, all its ranks included, as JSON without spaces.
+
+    `prefix` is the store's own within the bucket, "" or "a/b". STS counts every character of it.
+    """
+    partition = _partition(role)
+    root = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+    objects = f"arn:{partition}:s3:::{bucket}/{root}"
+    machine = wire.attempt_prefix(job, attempt)
+    writes = [f"{objects}{machine}/*", f"{objects}{machine}-r*"]
+    reads = [f"{objects}jobs/{job}/*", f"{objects}control/{job}/*"]
+    seen = [f"{root}jobs/{job}/*", f"{root}control/{job}/*"]
+    statements = [
+        _allow(["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], writes),
+        _allow(["s3:GetObject"], reads),
+        {
+            **_allow(["s3:ListBucket"], [f"arn:{partition}:s3:::{bucket}"]),
+            "Condition": {"StringLike": {"s3:prefix": seen}},
+        },
+    ]
+    # Some stores refuse a policy with spaces in it.
+    return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
+
+
+def job_credentials(
+    sts: Any, role: str, bucket: str, prefix: str, job: str, attempt: int, seconds: int
+) -> dict[str, str]:
+    """Return the variables in which a machine finds its store's credentials, good for `seconds`.
+
+    `sts` is the SDK's client. Raises `jobs.errors.ProviderError`: `Rejected` where the role's own limit is shorter.
+    """
+    with translated("a session of HOURGLASS_AWS_JOB_ROLE", str(sts.meta.region_name)):
+        answer = sts.assume_role(
+            RoleArn=role,
+            RoleSessionName=f"hourglass-{job}-a{attempt}"[:64],
+            Policy=job_policy(role, bucket, prefix, job, attempt),
+            DurationSeconds=seconds,
+        )
+    lent = answer["Credentials"]
+    return {
+        f"{wire.ENV_STORE_PREFIX}AWS_ACCESS_KEY_ID": lent["AccessKeyId"],
+        f"{wire.ENV_STORE_PREFIX}AWS_SECRET_ACCESS_KEY": lent["SecretAccessKey"],
+        f"{wire.ENV_STORE_PREFIX}AWS_SESSION_TOKEN": lent["SessionToken"],
+    }
+
+
+class JobCredentials:
+    """Lends each attempt a session of the job role; called as `(job, attempt, deadline) -> variables`."""
+
+    def __init__(
+        self,
+        *,
+        role: str | None,
+        store_uri: str,
+        clock: Clock,
+        environment: Mapping[str, str],
+        sts: Callable[[], Any] | None = None,
+    ) -> None:
+        """Take the bot's own environment for region and endpoint; raises `Misconfigured` without a role or a bucket."""
+        parts = urlsplit(store_uri)
+        if parts.scheme != "s3" or not parts.netloc:
+            raise Misconfigured(
+                f"A rented machine cannot reach {store_uri!r}. Set HOURGLASS_STORE to s3://bucket/prefix."
+            )
+        if not role:
+            raise Misconfigured(
+                "No cloud key goes to a rented machine, so it needs a role for its job's files alone. "
+                "Set HOURGLASS_AWS_JOB_ROLE to that role's ARN (docs/providers/aws.md has its policy)."
+            )
+        _partition(role)
+        self._role = role
+        self._bucket = parts.netloc
+        self._prefix = unquote(parts.path).strip("/")
+        self._clock = clock
+        self._reach = _reach(environment)
+        self._sts = sts or _sts_client
+
+    def __call__(self, job: str, attempt: int, deadline: datetime) -> dict[str, str]:
+        """Return the variables for one attempt; raises `jobs.errors.ProviderError`."""
+        span = deadline + MARGIN - self._clock.now()
+        if span > LONGEST:
+            raise Rejected(
+                f"A machine's credentials last {LONGEST.total_seconds() / 3600:g} hours at most, and this rental needs "
+                f"them for {span.total_seconds() / 3600:.1f}. Ask for fewer hours and continue from the checkpoint."
+            )
+        seconds = int(max(span, SHORTEST).total_seconds())
+        lent = job_credentials(self._sts(), self._role, self._bucket, self._prefix, job, attempt, seconds)
+        return {**lent, **self._reach}
+
+
+def _sts_client() -> Any:
+    return boto3.client(
+        "sts",
+        config=Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3}),
+    )
+
+
+def _reach(environment: Mapping[str, str]) -> dict[str, str]:
+    # The machine has to find the same store that the bot found.
+    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+    endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
+    named = {"AWS_REGION": region, "AWS_ENDPOINT_URL": endpoint}
+    return {f"{wire.ENV_STORE_PREFIX}{name}": value for name, value in named.items() if value}
+
+
+def _partition(role: str) -> str:
+    match = _ROLE.fullmatch(role)
+    if match is None:
+        raise Misconfigured(
+            f"HOURGLASS_AWS_JOB_ROLE is {role!r}, which is no role: write arn:aws:iam::<account>:role/<name>."
+        )
+    return match["partition"]
+
+
+def _allow(actions: list[str], resources: list[str]) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": actions, "Resource": resources}

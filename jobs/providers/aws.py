@@ -1,0 +1,337 @@
+"""Machines of Amazon EC2, on demand: one RunInstances call each, found again by the tag it was launched with.
+
+Nothing is remembered here. The launch key is AWS's client token, so that asking twice is asking once; every
+machine ends its own rental (terminate on shutdown, and a boot script whose first act is a timer) and carries
+tags from which anybody can end it. Offers come from the dated catalogue, which is handed in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import boto3
+from botocore.config import Config
+
+from jobs.errors import NoCapacity, ProviderError, QuotaExceeded, Rejected, Unauthorized, Unknown
+from jobs.providers import Guarantee, Instance, InstanceState, LaunchOrder, Need, Offer, Traits
+from jobs.providers.aws_errors import MISMATCH, NOT_FOUND, code_of, translated
+
+# Driver, container engine and the toolkit between them; AWS keeps the parameter at the newest build.
+IMAGE_PARAMETER = (
+    "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-22.04/latest/ami-id"  # a name of SSM's
+)
+USER_DATA_LIMIT = 16 * 1024  # bytes before base64
+TOKEN_LIMIT = 64
+
+TRAITS = Traits(
+    name="aws",
+    guarantee=Guarantee.ON_BOX,  # until a schedule of AWS's own stands behind each machine
+    hard_lag=timedelta(seconds=60),  # `shutdown -P +N` counts in minutes
+    startup=timedelta(minutes=10),
+    granule=timedelta(seconds=1),
+    minimum=timedelta(seconds=60),
+    bills=True,
+    extendable=False,
+    idempotent=True,
+    runs_images=True,
+    disk_micros_per_gb_hour=110,  # gp3 in us-east-1: $0.08 a GB and month
+)
+
+_STATES = {
+    "pending": InstanceState.PENDING,
+    "running": InstanceState.RUNNING,
+    "shutting-down": InstanceState.ENDING,
+    # Only a person stops our machines. They train nothing and their disks still cost: on the way out.
+    "stopping": InstanceState.ENDING,
+    "stopped": InstanceState.ENDING,
+    "terminated": InstanceState.GONE,
+}
+# "User initiated (2026-11-12 10:00:00 GMT)"
+_TRANSITION = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) GMT\)")
+
+Clients = Callable[[str, str], Any]  # service and region to a client; the SDK ships no types
+
+
+class BootScripts(Protocol):
+    """What turns an order into user data. Both verbs may raise `jobs.errors.ProviderError`, and nothing else."""
+
+    def script(self, order: LaunchOrder) -> str:
+        """Return the user data, the same for the same order, also after a restart of the bot."""
+
+    def forget(self, job: str, attempt: int, rank: int) -> None:
+        """Remove what was kept for that machine; it will not be launched again."""
+
+
+def sdk_clients() -> Clients:
+    """Return a source of real clients, one a service and region; endpoints and credentials are the SDK's own."""
+    session = boto3.session.Session()
+    made: dict[tuple[str, str], Any] = {}
+    lock = threading.Lock()  # clients may be shared between threads, making them may not
+    # RunInstances may take 20 s. Retries are safe: every call here is a question or carries a token.
+    config = Config(connect_timeout=5, read_timeout=40, retries={"mode": "standard", "total_max_attempts": 3})
+
+    def client(service: str, region: str) -> Any:
+        with lock:
+            if (service, region) not in made:
+                made[service, region] = session.client(service, region_name=region, config=config)
+            return made[service, region]
+
+    return client
+
+
+class Aws:
+    """On-demand EC2 instances of one home, in the regions that the operator names."""
+
+    traits = TRAITS
+
+    def __init__(
+        self,
+        *,
+        home: str,
+        regions: Sequence[str],
+        prices: Sequence[Offer],
+        boot: BootScripts,
+        clients: Clients | None = None,
+        image: str | None = None,
+        subnets: Sequence[str] = (),
+        security_group: str | None = None,
+    ) -> None:
+        """Take `prices` from the catalogue; `image` None takes AWS's own, `subnets` empty the default network's."""
+        self._home = home
+        self._regions = tuple(regions)
+        self._prices = tuple(p for p in prices if p.provider == self.traits.name and not p.spot)
+        self._boot = boot
+        self._client = clients or sdk_clients()
+        self._image = image
+        self._subnets = tuple(subnets)
+        self._group = security_group
+        self._seen: dict[str, tuple[str, str]] = {}  # launch key to region and id: tags leave a machine before it goes
+        self._facts: dict[tuple[str, ...], Any] = {}  # what a region said of images and subnets; they do not change
+
+    # ------------------------------------------------------------ the six verbs
+
+    def offers(self, need: Need) -> Sequence[Offer]:
+        """Return the catalogue's on-demand machines that satisfy `need`, cheapest whole instance first."""
+        if need.spot:
+            return ()
+        fitting = (
+            offer
+            for offer in self._prices
+            if offer.region in self._regions
+            and offer.gpu == need.gpu
+            and offer.gpus >= need.count
+            and need.memory_gb in (None, offer.memory_gb)
+        )
+        return sorted(fitting, key=lambda offer: (offer.micros_per_hour, self._regions.index(offer.region), offer.name))
+
+    def launch(self, offer: Offer, order: LaunchOrder) -> Instance:
+        """Ask EC2 for the machine; the same order is the same machine, also after a lost answer."""
+        if offer.spot:
+            raise Rejected("Spot machines of AWS are not rented yet. Ask with spot=on-demand.")
+        if order.image is None:
+            raise Rejected("A machine of AWS runs a container image. Name one: image=… or `image:` in the task file.")
+        try:
+            request = self._request(offer, order)
+            with translated("the launch of a machine", offer.region):
+                answer = self._client("ec2", offer.region).run_instances(**request)
+        except ProviderError as error:
+            if code_of(error.__cause__) == MISMATCH and (standing := self.find(order.launch_key)) is not None:
+                return standing
+            # Only where it is sure that no machine stands: one that does still has to read what was kept for it.
+            if isinstance(error, NoCapacity | QuotaExceeded | Rejected):
+                self._boot.forget(order.job, order.attempt, order.rank)
+            raise
+        if not answer.get("Instances"):
+            raise Unknown(f"AWS in {offer.region} took the launch and named no machine. It may have happened.")
+        return self._instance(answer["Instances"][0], offer.region)
+
+    def find(self, launch_key: str) -> Instance | None:
+        """Return the machine with this key in any region, also one that ended within about the last hour."""
+        found: list[Instance] = []
+        unheard: list[ProviderError] = []
+        for region in self._regions:
+            try:
+                found += self._described(region, Filters=[*self._ours(), _filter("tag:key", launch_key)])
+            except ProviderError as error:
+                unheard.append(error)
+        if not found and launch_key in self._seen and not unheard:
+            region, name = self._seen[launch_key]
+            found += self._described(region, InstanceIds=[name])
+        if not found and unheard:
+            raise _partial(unheard)
+        # One key is one machine. Were there ever two, the one that still costs money has to be seen.
+        order = (InstanceState.RUNNING, InstanceState.PENDING, InstanceState.ENDING, InstanceState.GONE)
+        return min(found, key=lambda one: (order.index(one.state), one.id), default=None)
+
+    def list(self) -> Sequence[Instance]:
+        """Return this home's machines in every region; one region that does not answer makes it `Unknown`."""
+        found: list[Instance] = []
+        for region in self._regions:
+            try:
+                found += self._described(region, Filters=[*self._ours()])
+            except Unauthorized:
+                raise
+            except ProviderError as error:
+                raise _partial([error]) from error
+        return found
+
+    def terminate(self, instance: Instance) -> None:
+        """Ask EC2 to terminate it; what EC2 no longer knows is gone."""
+        with translated("the end of a machine", instance.region):
+            try:
+                self._client("ec2", instance.region).terminate_instances(InstanceIds=[instance.id])
+            except Exception as error:
+                if code_of(error) not in NOT_FOUND:
+                    raise
+        tags = instance.tags
+        if tags.get("job") and tags.get("attempt", "").isdigit():
+            self._boot.forget(tags["job"], int(tags["attempt"]), int(tags.get("rank") or 0))
+
+    def extend(self, instance: Instance, deadline: datetime) -> None:
+        """Refuse: the timers on the machine are set once."""
+        raise Rejected(
+            f"The end of {instance.id} cannot be moved: its timers were set when it started. "
+            "Continue from its last checkpoint with a new rental."
+        )
+
+    # ------------------------------------------------------------ the request
+
+    def _request(self, offer: Offer, order: LaunchOrder) -> dict[str, Any]:
+        script = order.boot if order.boot is not None else self._boot.script(order)
+        if len(script.encode()) > USER_DATA_LIMIT:
+            raise Rejected(f"The boot script is longer than the {USER_DATA_LIMIT} bytes that EC2 takes.")
+        image = self._image_in(offer.region)
+        tags = {**order.tags, "app": "hourglass", "home": self._home, "key": order.launch_key, "Name": order.launch_key}
+        tagged = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
+        request: dict[str, Any] = {
+            "ImageId": image,
+            "InstanceType": offer.name,
+            "MinCount": 1,
+            "MaxCount": 1,
+            "ClientToken": client_token(order.launch_key),
+            "UserData": script,
+            "InstanceInitiatedShutdownBehavior": "terminate",
+            # Without a session token and beyond one hop, the metadata service is out of a container's reach.
+            "MetadataOptions": {"HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 1},
+            "BlockDeviceMappings": [self._root_volume(offer.region, image, order.disk_gb)],
+            "TagSpecifications": [{"ResourceType": kind, "Tags": tagged} for kind in ("instance", "volume")],
+        }
+        if self._group:
+            request["SecurityGroupIds"] = [self._group]
+        subnets = self._subnets_in(offer.region)
+        if subnets:
+            # One call, one subnet, fixed by the order: two tries of one key may never be two requests. The next
+            # attempt has another number and so another zone.
+            request["SubnetId"] = subnets[(order.attempt - 1 + order.rank) % len(subnets)]
+        return request
+
+    def _image_in(self, region: str) -> str:
+        if self._image:
+            return self._image
+
+        def ask() -> str:
+            with translated("the look-up of the machine image", region):
+                answer = self._client("ssm", region).get_parameter(Name=IMAGE_PARAMETER)
+            return str(answer["Parameter"]["Value"])
+
+        return str(self._once(("image", region), ask))
+
+    def _root_volume(self, region: str, image: str, disk_gb: int) -> dict[str, Any]:
+        def ask() -> tuple[str, int]:
+            with translated("the look-up of the machine image", region):
+                images = self._client("ec2", region).describe_images(ImageIds=[image])["Images"]
+            if not images:
+                raise Rejected(f"There is no machine image {image} in {region}. Check HOURGLASS_AWS_IMAGE.")
+            root = str(images[0].get("RootDeviceName", "/dev/sda1"))
+            sizes = [
+                int(mapping.get("Ebs", {}).get("VolumeSize", 0))
+                for mapping in images[0].get("BlockDeviceMappings", ())
+                if mapping.get("DeviceName") == root
+            ]
+            return root, max(sizes, default=0)
+
+        root, least = self._once(("root", region, image), ask)
+        volume = {
+            "VolumeSize": max(disk_gb, least),
+            "VolumeType": "gp3",
+            "Encrypted": True,
+            "DeleteOnTermination": True,
+        }
+        return {"DeviceName": root, "Ebs": volume}
+
+    def _subnets_in(self, region: str) -> Sequence[str]:
+        if not self._subnets:
+            return ()
+
+        def ask() -> Sequence[str]:
+            with translated("the look-up of the subnets", region):
+                pages = self._client("ec2", region).describe_subnets(
+                    Filters=[{"Name": "subnet-id", "Values": list(self._subnets)}]
+                )
+            known = {str(subnet["SubnetId"]) for subnet in pages["Subnets"]}
+            return tuple(name for name in self._subnets if name in known)
+
+        subnets: Sequence[str] = self._once(("subnets", region), ask)
+        if not subnets:
+            raise Rejected(f"None of HOURGLASS_AWS_SUBNETS lies in {region}.")
+        return subnets
+
+    def _once(self, key: tuple[str, ...], ask: Callable[[], Any]) -> Any:
+        if key not in self._facts:
+            self._facts[key] = ask()
+        return self._facts[key]
+
+    # ------------------------------------------------------------ the answer
+
+    def _ours(self) -> tuple[dict[str, Any], ...]:
+        return (_filter("tag:app", "hourglass"), _filter("tag:home", self._home))
+
+    def _described(self, region: str, **what: Any) -> Sequence[Instance]:
+        found: list[Instance] = []
+        with translated("a listing of machines", region):
+            try:
+                for page in self._client("ec2", region).get_paginator("describe_instances").paginate(**what):
+                    for reservation in page["Reservations"]:
+                        found += [self._instance(one, region) for one in reservation["Instances"]]
+            except Exception as error:
+                if code_of(error) not in NOT_FOUND:
+                    raise
+        return found
+
+    def _instance(self, described: Mapping[str, Any], region: str) -> Instance:
+        tags = {tag["Key"]: tag["Value"] for tag in described.get("Tags", ())}
+        state = _STATES.get(described["State"]["Name"], InstanceState.PENDING)
+        ended = _TRANSITION.search(described.get("StateTransitionReason") or "")
+        over = state in (InstanceState.ENDING, InstanceState.GONE)
+        instance = Instance(
+            provider=self.traits.name,
+            id=str(described["InstanceId"]),
+            region=region,
+            state=state,
+            tags=tags,
+            launched_at=described.get("LaunchTime"),
+            ended_at=datetime.fromisoformat(ended[1]).replace(tzinfo=UTC) if over and ended else None,
+            note=str(described.get("StateReason", {}).get("Message", "")),
+        )
+        if "key" in tags:
+            self._seen[tags["key"]] = (region, instance.id)
+        return instance
+
+
+def client_token(launch_key: str) -> str:
+    """Return what EC2 knows the launch by: the key itself where it fits, else its digest."""
+    fits = len(launch_key) <= TOKEN_LIMIT and launch_key.isascii()
+    return launch_key if fits else hashlib.sha256(launch_key.encode()).hexdigest()
+
+
+def _filter(name: str, value: str) -> dict[str, Any]:
+    return {"Name": name, "Values": [value]}
+
+
+def _partial(errors: Sequence[ProviderError]) -> Unknown:
+    return Unknown(f"The listing of machines is not whole. {errors[0]}")

@@ -1,0 +1,138 @@
+"""The boundary where the AWS SDK's errors become ours: by AWS's own code, never by its prose.
+
+Everything that leaves a `translated` block is a `jobs.errors.ProviderError`. What is neither in the table nor a
+plain 4xx is `Unknown`: a call whose answer was lost may have had its effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    TokenRetrievalError,
+)
+from botocore.parsers import ResponseParserError
+
+from jobs.errors import NoCapacity, ProviderError, QuotaExceeded, Rejected, Scope, Throttled, Unauthorized, Unknown
+
+MISMATCH = "IdempotentParameterMismatch"  # a machine was asked for under this token, in other words
+NOT_FOUND = ("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed")
+
+_QUOTA_HELP = "Ask for a higher one in Service Quotas, or name another region in HOURGLASS_AWS_REGIONS."
+_RIGHTS_HELP = "Check the bot's AWS credentials and its policy (docs/providers/aws.md)."
+_CAPACITY_HELP = "Another zone, region or type may have one."
+
+_CAPACITY = frozenset(
+    {
+        "InsufficientInstanceCapacity",
+        "InsufficientHostCapacity",
+        "InsufficientReservedInstanceCapacity",
+        "InsufficientCapacity",
+        "InsufficientFreeAddressesInSubnet",
+        "SpotMaxPriceTooLow",
+        "Unsupported",  # that type is not sold in that zone
+        "VolumeTypeNotAvailableInZone",
+    }
+)
+_QUOTA = frozenset(
+    {
+        "VcpuLimitExceeded",
+        "InstanceLimitExceeded",
+        "MaxSpotInstanceCountExceeded",
+        "VolumeLimitExceeded",
+        "MaxIOPSLimitExceeded",
+        "PendingVerification",
+    }
+)
+_RIGHTS = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthFailure",
+        "Blocked",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "MissingAuthenticationToken",
+        "OptInRequired",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "UnauthorizedOperation",
+        "UnrecognizedClientException",
+    }
+)
+_THROTTLE = frozenset(
+    {
+        "EC2ThrottledException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+_SETTINGS = {
+    "InvalidAMIID": "HOURGLASS_AWS_IMAGE",
+    "InvalidSubnetID": "HOURGLASS_AWS_SUBNETS",
+    "InvalidSubnet": "HOURGLASS_AWS_SUBNETS",
+    "InvalidGroup": "HOURGLASS_AWS_SECURITY_GROUP",
+    "InvalidSecurityGroupID": "HOURGLASS_AWS_SECURITY_GROUP",
+    "ParameterNotFound": "HOURGLASS_AWS_IMAGE",
+    "VPCIdNotSpecified": "HOURGLASS_AWS_SUBNETS",
+}
+
+
+def code_of(error: BaseException | None) -> str:
+    """Return AWS's own code for the error, or an empty string."""
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
+
+
+@contextmanager
+def translated(doing: str, region: str) -> Iterator[None]:
+    """Turn whatever the SDK raises inside into a `ProviderError` that says what was being done, and where."""
+    try:
+        yield
+    except ClientError as error:
+        raise _refusal(error, doing, region) from error
+    except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError, TokenRetrievalError) as error:
+        raise Unauthorized(f"There are no usable AWS credentials for {doing}: {error}. {_RIGHTS_HELP}") from error
+    except ParamValidationError as error:
+        raise Rejected(f"The SDK refused {doing} in {region}: {error}") from error
+    except (BotoCoreError, ResponseParserError) as error:
+        raise Unknown(f"AWS in {region} gave no whole answer to {doing}: {error}. It may have happened.") from error
+
+
+def _refusal(error: ClientError, doing: str, region: str) -> ProviderError:
+    code = code_of(error)
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    said = f"({code}: {str(error.response.get('Error', {}).get('Message', ''))[:300]})"
+    # The table goes before the status: AWS reports a lack of capacity as a 500.
+    if code in _CAPACITY:
+        return NoCapacity(f"AWS has none of these machines free in {region} {said}. {_CAPACITY_HELP}")
+    if code in _QUOTA:
+        return QuotaExceeded(f"The AWS account may not have more of these machines in {region} {said}. {_QUOTA_HELP}")
+    if code in _RIGHTS:
+        return Unauthorized(f"AWS did not allow {doing} in {region} {said}. {_RIGHTS_HELP}")
+    if code in _THROTTLE:
+        return Throttled(f"AWS in {region} wants {doing} to be asked more slowly {said}.")
+    if status >= 500 or status == 0 or code in (MISMATCH, "RequestTimeout"):
+        return Unknown(f"AWS in {region} failed during {doing} {said}. It may have happened.")
+    setting = _SETTINGS.get(code.partition(".")[0])
+    check = f" Check {setting}." if setting else ""
+    return Rejected(f"AWS refused {doing} in {region} {said}.{check}", scope=_reach(code))
+
+
+def _reach(code: str) -> Scope:
+    # An AMI, subnet or type that one region does not know says nothing of the next one.
+    return Scope.REGION if code.partition(".")[0] in _SETTINGS or code == "InvalidParameterValue" else Scope.PERMANENT
