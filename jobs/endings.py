@@ -112,8 +112,8 @@ def _unanswered(
     attempt: Attempt, sight: Sight, now: datetime, *, end: bool, traits: Traits, calling: bool, spoke: bool
 ) -> Step:
     """An intent was committed and no machine is known: it may never have been asked for, or stand unseen."""
-    if calling:
-        return Step.WAIT
+    if calling and (sight.instance is None or not end):
+        return Step.WAIT  # the call will say; but one that hangs must not keep a machine past its deadline
     if attempt.called_at is None:
         return Step.NEVER if end else Step.CALL
     if not sight.whole:
@@ -175,3 +175,15 @@ CLOSING = {
 def closing_event(reason: str | None) -> JobEventName:
     """Return how a job that ended for `reason` is filed."""
     return CLOSING.get(Reason(reason), JobEventName.FAIL) if reason else JobEventName.FAIL
+
+
+def after_outcome(job: Job, spec: JobSpec, told: Reason, now: datetime) -> Reason | None:
+    """Return why the job ends, given what its agent told; None when it is interrupted and may go on elsewhere.
+
+    An agent that was ended from outside can only say that it was: if the end was asked for, that is the reason.
+    """
+    if told is not Reason.PREEMPTED:
+        return told
+    if job.stop_reason is not None:
+        return Reason(job.stop_reason)
+    return None if may_go_on(job, spec, now) else told

@@ -1,0 +1,227 @@
+"""What of a machine's words is worth telling people: written once each, as notes, inside the caller's transaction.
+
+The keys make it so: a first plot is one fact of a job, a trouble one of an attempt and its code. Nothing here
+renders; `bot.notify` decides which notes become messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel import Session, col, delete, func, select
+
+from jobs import curves as rules
+from jobs import db
+from jobs.model import Checkpoint, Job, MetricPoint, Note, NoteKind
+from jobs.telemetry import Point, Trouble
+from trainer.wire import Reason
+
+# A plot says nothing new within this of the one before.
+PLOTS_APART = timedelta(seconds=60)
+# Checkpoints are told of at first, then no more often than this or a quarter of the rental.
+CHECKPOINTS_APART = timedelta(minutes=15)
+TROUBLES_LIMIT = 12  # an attempt; a script that warns at each step tells nothing more
+CHECKPOINTS_TOLD = 3  # newest ones named in the note of the end; older ones may have been cleared away
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """Where facts about one attempt of a job are written."""
+
+    tx: Session
+    job: Job
+    attempt: int
+    now: datetime
+
+    def write(self, suffix: str, kind: NoteKind, data: Mapping[str, Any]) -> bool:
+        """Write a fact under the job's key once; return whether it is new."""
+        return db.note(
+            self.tx,
+            key=f"{self.job.id}:{suffix}",
+            kind=kind,
+            at=self.now,
+            team_id=self.job.team_id,
+            job_id=self.job.id,
+            data={**data, "attempt": self.attempt},
+        )
+
+    def last(self, kind: NoteKind) -> datetime | None:
+        """Return when a fact of this kind was last written about the job."""
+        of_kind = select(func.max(Note.at)).where(Note.job_id == self.job.id, Note.kind == kind.value)
+        return self.tx.exec(of_kind).one()
+
+
+@dataclass(kw_only=True)
+class _Extent:
+    """How far one curve of one attempt reaches, in steps."""
+
+    first: int
+    last: int
+
+
+def curves(facts: Facts, points: Sequence[Point], step: int | None) -> dict[str, Any]:
+    """Keep the points that the rule keeps; return the job's columns that follow from them.
+
+    `step` stands in where a point does not say its own.
+    """
+    if not points:
+        return {}
+    extents = _extents(facts)
+    for point in points:
+        if point.series in extents or len(extents) < rules.SERIES_LIMIT:
+            _keep(facts, extents, point, step)
+    loss = rules.loss_series(extents)
+    told = [point for point in points if point.series == loss]
+    if not told or loss is None:
+        return {}
+    _watch_loss(facts, loss, told, step)
+    return {"loss": told[-1].value}
+
+
+def _extents(facts: Facts) -> dict[str, _Extent]:
+    grouped = (
+        select(MetricPoint.series, func.min(MetricPoint.step), func.max(MetricPoint.step))
+        .where(MetricPoint.job_id == facts.job.id, MetricPoint.attempt == facts.attempt)
+        .group_by(MetricPoint.series)
+    )
+    return {series: _Extent(first=first, last=last) for series, first, last in facts.tx.exec(grouped)}
+
+
+def _keep(facts: Facts, extents: dict[str, _Extent], point: Point, stand_in: int | None) -> None:
+    extent = extents.get(point.series)
+    step = point.step if point.step is not None else stand_in
+    if extent is None:
+        step = step or 0
+        extents[point.series] = _Extent(first=step, last=step)
+    else:
+        if step is None or (point.step is None and step <= extent.last):
+            step = extent.last + 1  # a trainer that prints no steps counts as one a line
+        if not rules.keeps(extent.first, extent.last, step):
+            return
+        width = rules.stride(extent.first, step)
+        if width > rules.stride(extent.first, extent.last):
+            _thin(facts, point.series, width)
+        extent.last = step
+    row = MetricPoint(
+        job_id=facts.job.id,
+        attempt=facts.attempt,
+        series=point.series,
+        step=step,
+        value=point.value,
+        odd=point.odd,
+        at=point.at,
+    )
+    facts.tx.add(row)
+    facts.tx.flush()
+
+
+def _thin(facts: Facts, series: str, width: int) -> None:
+    mine = (
+        col(MetricPoint.job_id) == facts.job.id,
+        col(MetricPoint.attempt) == facts.attempt,
+        col(MetricPoint.series) == series,
+    )
+    steps = list(facts.tx.exec(select(MetricPoint.step).where(*mine).order_by(col(MetricPoint.step))))
+    drop = sorted(set(steps) - rules.thinned(steps, width))
+    for start in range(0, len(drop), 500):  # within every database's limit of parameters
+        facts.tx.exec(delete(MetricPoint).where(*mine, col(MetricPoint.step).in_(drop[start : start + 500])))
+
+
+def _watch_loss(facts: Facts, series: str, told: Sequence[Point], step: int | None) -> None:
+    odd = next((point for point in told if point.odd), None)
+    if odd is not None:
+        at = odd.step if odd.step is not None else step
+        where = "" if at is None else f" at step {at}"
+        name = {"nan": "NaN"}.get(odd.odd, "infinite")
+        troubles(facts, [Trouble(code="nan", text=f"{series} is {name}{where}.")])
+    first = facts.tx.exec(
+        select(MetricPoint.value)
+        .where(
+            MetricPoint.job_id == facts.job.id,
+            MetricPoint.attempt == facts.attempt,
+            MetricPoint.series == series,
+            col(MetricPoint.value).is_not(None),
+        )
+        .order_by(col(MetricPoint.step))
+        .limit(1)
+    ).first()
+    value = told[-1].value
+    if rules.diverged(first, value):
+        troubles(facts, [Trouble(code="diverged", text=f"{series} is {value:.4g}; it began with {first:.4g}.")])
+
+
+def plots(facts: Facts) -> None:
+    """Ask for the first plot as soon as there is a curve, and for another half-way."""
+    drawn = facts.last(NoteKind.FIRST_PLOT)
+    if drawn is None:
+        series, count = _loss_points(facts)
+        if series is not None and count >= rules.ENOUGH_POINTS:
+            facts.write("first_plot", NoteKind.FIRST_PLOT, {"series": series})
+        return
+    step, total = facts.job.step, facts.job.total
+    if step is None or not total or step * 2 < total or facts.now - drawn < PLOTS_APART:
+        return
+    series, _ = _loss_points(facts)
+    facts.write("plot:50", NoteKind.PLOT, {"percent": 50, "series": series})
+
+
+def _loss_points(facts: Facts) -> tuple[str | None, int]:
+    grouped = (
+        select(MetricPoint.series, func.count()).where(MetricPoint.job_id == facts.job.id).group_by(MetricPoint.series)
+    )
+    counts = dict(facts.tx.exec(grouped).all())
+    series = rules.loss_series(counts)
+    return series, counts.get(series, 0) if series else 0
+
+
+def checkpoint(facts: Facts, row: Checkpoint, rental: timedelta) -> None:
+    """Tell of a checkpoint: the first, then now and then."""
+    told = facts.last(NoteKind.CHECKPOINT)
+    if told is not None and facts.now - told < max(CHECKPOINTS_APART, rental / 4):
+        return
+    facts.write(f"checkpoint:{facts.attempt}:{row.name}", NoteKind.CHECKPOINT, _named(row))
+
+
+def troubles(facts: Facts, found: Sequence[Trouble]) -> None:
+    """Tell of troubles, each code once an attempt."""
+    for trouble in found:
+        so_far = facts.tx.exec(
+            select(func.count()).where(Note.job_id == facts.job.id, Note.kind == NoteKind.TROUBLE.value)
+        ).one()
+        if so_far >= TROUBLES_LIMIT * facts.attempt:
+            return
+        facts.write(
+            f"a{facts.attempt}:trouble:{trouble.code}",
+            NoteKind.TROUBLE,
+            {"code": trouble.code, "text": trouble.text},
+        )
+
+
+def ended(facts: Facts, reason: Reason, outcome: Mapping[str, Any] | None = None, text: str = "") -> None:
+    """Tell how the job ended, with the last plot and the newest checkpoints; once a job."""
+    told = outcome or {}
+    series, count = _loss_points(facts)
+    if count > 1:
+        facts.write("plot:100", NoteKind.PLOT, {"percent": 100, "series": series})
+    saved = db.checkpoints(facts.tx, facts.job.id)[-CHECKPOINTS_TOLD:]
+    facts.write(
+        "ended",
+        NoteKind.ENDED,
+        {
+            "reason": reason.value,
+            "text": text,
+            "code": told.get("code"),
+            "signal": told.get("signal"),
+            "tail": list(told.get("tail") or []),
+            "loss": facts.job.loss,
+            "step": facts.job.step,
+            "checkpoints": [_named(row) for row in reversed(saved)],
+        },
+    )
+
+
+def _named(row: Checkpoint) -> dict[str, Any]:
+    return {"name": row.name, "step": row.step, "manifest": row.manifest, "bytes": row.bytes}
