@@ -1,0 +1,121 @@
+"""What a line can ask for: one record a verb, made by `bot.parse` and acted on by the listeners."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from jobs.model import Request
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Rent a machine and run a commit on it."""
+
+    request: Request
+
+
+@dataclass(frozen=True, kw_only=True)
+class Help:
+    """Explain a verb or a key, or everything in short."""
+
+    topic: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gpus:
+    """Compare prices."""
+
+    name: str | None  # as `jobs.gpus` writes it, without a count
+    spot: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class List:
+    """Show the team's jobs, or one's own."""
+
+    mine: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """Show a job."""
+
+    job: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """End a job now."""
+
+    job: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extend:
+    """Move a job's deadline later."""
+
+    job: str
+    minutes: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Logs:
+    """Show the end of a job's output, or the lines that contain a text."""
+
+    job: str
+    grep: str | None  # plain text, not a pattern
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoints:
+    """List a job's checkpoints with their links."""
+
+    job: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rerun:
+    """Ask for the same commit and command again, with some values changed."""
+
+    job: str
+    overrides: Mapping[str, Any]  # as in `jobs.model.Request`; `env` is laid over the old one name by name
+
+
+Command: TypeAlias = Run | Help | Gpus | List | Status | Stop | Extend | Logs | Checkpoints | Rerun
+
+
+class BudgetField(StrEnum):
+    """What leads may set; the type of the value stands beside it."""
+
+    CAP = "cap"  # int, micro-dollars a month
+    AUTO_APPROVE = "auto_approve"  # int, micro-dollars; what costs less needs nobody
+    LONGEST_MINUTES = "longest_minutes"  # int
+    SHARE_PERCENT = "share_percent"  # int, of the cap, one person's
+    LEADS = "leads"  # tuple of Slack user ids
+    ZONE = "zone"  # IANA name
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowBudget:
+    """Show the month: capped, held, spent, free."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetBudget:
+    """Change one rule."""
+
+    field: BudgetField
+    value: int | str | tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Freeze:
+    """Stop new rentals, or allow them again."""
+
+    on: bool
+
+
+BudgetCommand: TypeAlias = ShowBudget | SetBudget | Freeze
