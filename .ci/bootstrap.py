@@ -36,7 +36,10 @@ def check_python():
         import venv  # noqa: F401
     except ImportError:
         version = "%d.%d" % sys.version_info[:2]
-        stop("this Python cannot make virtual environments. On Debian and Ubuntu: apt-get install python%s-venv" % version)
+        stop(
+            "this Python cannot make virtual environments. On Debian and Ubuntu: apt-get install python%s-venv"
+            % version
+        )
 
 
 def pip(*arguments, **options):
@@ -47,7 +50,11 @@ def pip(*arguments, **options):
 
 def install_torch():
     """Install the CPU build from what pip is configured with, else from PyTorch's index, else the ordinary one."""
-    probe = [str(VENV / "bin" / "python"), "-c", "import torch,sys; sys.exit(torch.__version__.split('+')[0] != %r)" % TORCH]
+    probe = [
+        str(VENV / "bin" / "python"),
+        "-c",
+        "import torch,sys; sys.exit(torch.__version__.split('+')[0] != %r)" % TORCH,
+    ]
     if subprocess.run(probe, stderr=subprocess.DEVNULL).returncode == 0:
         return
     quiet = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}

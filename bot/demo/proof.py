@@ -35,7 +35,7 @@ def count(value):
         return sum(part[0] for part in parts), sum(part[1] for part in parts)
     return 0, 0
 tensors, numbers = count(state)
-print(json.dumps({"keys": sorted(map(str, state))[:12], "tensors": tensors, "numbers": numbers, "step": state.get("step")}))
+print(json.dumps({"tensors": tensors, "numbers": numbers, "step": state.get("step")}))
 """
 
 

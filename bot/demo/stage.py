@@ -13,12 +13,12 @@ from types import TracebackType
 
 from bot.demo.processes import Process
 from bot.demo.repository import GitHost, make
+from bot.machines import connected
 from bot.manifest import manifest
 from bot.sandbox import AppConfig, Sandbox
 from jobs.clock import SystemClock
 from jobs.errors import Misconfigured, ProviderError
 from jobs.providers import InstanceState
-from jobs.providers.registry import connect
 from jobs.settings import Settings, load
 
 CONNECT_LIMIT = 60.0  # seconds; a cold start on two busy cores takes a few
@@ -90,7 +90,7 @@ class Stage:
     def end_machines(self) -> int:
         """End every machine of this demo, as its reaper would at their deadlines; return how many there were."""
         ended = 0
-        for provider in connect(self.settings, SystemClock()).values():
+        for provider in connected(self.settings, SystemClock()).values():
             try:
                 for instance in provider.list():
                     if instance.state is not InstanceState.GONE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,12 +100,13 @@ class Story:
             if job and job.state in TERMINAL and self._told(job):
                 self.terminal.show(self.people.thread(CHANNEL, thread))
                 return job
-            seen = len(messages)
-            try:
-                self.people.wait_for(lambda: len(self.people.thread(CHANNEL, thread)) > seen, timeout=0.5)
-            except TimeoutError:
-                continue
+            self._wait_for_news(thread, len(messages))
         raise HourglassError(f"The job did not end within {self.limit:.0f} s; see {self.stage.bot.log}.")
+
+    def _wait_for_news(self, thread: str, seen: int) -> None:
+        # An edit of the card adds no message, so half a second without one is news enough.
+        with suppress(TimeoutError):
+            self.people.wait_for(lambda: len(self.people.thread(CHANNEL, thread)) > seen, timeout=0.5)
 
     def _told(self, job: Job) -> bool:
         with self._database() as database, database.read() as tx:

@@ -1,0 +1,99 @@
+"""What an operator does outside Slack: reap, migrate, teams, the audit log."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import threading
+
+import typer
+from jobs.reaper import Reaper
+from jobs.service import Service
+
+from bot.home import settled, writing
+from bot.machines import connected
+from jobs import db
+from jobs.clock import RandomIds, SystemClock
+from jobs.db import Database
+from jobs.model import Channel, Team
+from jobs.settings import Settings, load
+
+log = logging.getLogger(__name__)
+
+
+def reap(every: float) -> None:
+    """Run the reaper's rounds until SIGTERM or Ctrl-C; once when `every` is 0."""
+    settings = settled(load())
+    clock = SystemClock()
+    reaper = Reaper(providers=connected(settings, clock), clock=clock, home=str(settings.home))
+    leaving = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: leaving.set())
+    while True:
+        report = reaper.round()
+        log.info("%s", report)
+        if not every or leaving.wait(every):
+            return
+
+
+def migrate() -> None:
+    """Bring the schema up to date."""
+    settings = load()
+    with writing(settings):
+        Database.open(settings.database()).close()
+    typer.echo(f"The database is at this version's schema: {_shown(settings)}")
+
+
+def audit(job_id: str) -> None:
+    """Print a job's notes as lines of JSON."""
+    database = Database.open(load().database(), migrate=False)
+    with database.read() as tx:
+        job = db.get_job(tx, job_id)
+        for note in db.notes(tx, job.id):
+            line = {"at": note.at.isoformat(), "kind": note.kind, "by": note.by, **note.data}
+            typer.echo(json.dumps(line, ensure_ascii=False))
+    database.close()
+
+
+def team_add(name: str, channels: list[str], leads: list[str], group: str, zone: str) -> None:
+    """Write a team, its channels and its leads."""
+    settings = load()
+    with writing(settings):
+        database = Database.open(settings.database())
+        service = Service(
+            db=database,
+            clock=SystemClock(),
+            ids=RandomIds(),
+            settings=settings,
+            traits={},
+            mover=lambda job, deadline: None,
+            wake=lambda job_id: None,
+        )
+        service.add_team(name, name=name, zone=zone)
+        if leads:
+            service.set_budget(name, "operator", "leads", leads)
+        if group:
+            service.set_budget(name, "operator", "lead_group", group)
+        for channel in channels:
+            service.map_channel(channel, name)
+        database.close()
+    typer.echo(f"Team {name}: next, a lead types `/budget cap 300` in one of its channels.")
+
+
+def team_list() -> None:
+    """Print every team with its channels and leads."""
+    from sqlmodel import select
+
+    database = Database.open(load().database(), migrate=False)
+    with database.read() as tx:
+        for team in tx.exec(select(Team).order_by(Team.id)):
+            channels = [c.id for c in tx.exec(select(Channel).where(Channel.team_id == team.id))]
+            leads = ", ".join([*team.leads, *([team.lead_group] if team.lead_group else [])])
+            typer.echo(f"{team.id}: channels {', '.join(channels) or 'all others'}; leads {leads or 'as configured'}")
+    database.close()
+
+
+def _shown(settings: Settings) -> str:
+    url = settings.database()
+    return url if url.startswith("sqlite") else url.split("@")[-1]
