@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, delete, select
 
 from jobs import db, milestones, telemetry
 from jobs.clock import Clock
@@ -196,10 +196,13 @@ class _Apply:
 
 
 def _record_checkpoints(tx: Session, job: Job, attempt: Attempt, proven: Sequence[Proven]) -> list[Checkpoint]:
-    """Write down whole checkpoints; return those that are new."""
+    """Write down whole checkpoints, strike out those that they replaced; return what is new."""
     new = []
     for found in proven:
         saved = found.saved
+        if saved.removed:
+            gone = (col(Checkpoint.job_id) == job.id, col(Checkpoint.attempt) == attempt.number)
+            tx.exec(delete(Checkpoint).where(*gone, col(Checkpoint.name).in_(saved.removed)))
         if tx.exec(select(Checkpoint.id).where(col(Checkpoint.manifest) == saved.manifest)).first() is not None:
             continue
         row = Checkpoint(

@@ -23,6 +23,7 @@ _STEP_LIMIT = 2**53
 _CLOCK_SLACK = timedelta(hours=1)
 _ETA_LIMIT = 366 * 86_400.0
 _TAIL_LINES = 40
+_REMOVED = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,7 @@ class Saved:
     step: int | None
     manifest: str
     at: datetime
+    removed: Sequence[str] = ()  # older checkpoints of the attempt that it pushed out of the store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +197,9 @@ def _saved(data: Mapping[str, Any], at: datetime) -> list[Saved]:
     name, manifest = data.get("name"), data.get("manifest")
     if not isinstance(name, str) or not isinstance(manifest, str) or not 0 < len(name) <= 200 or len(manifest) > 1024:
         return []
-    return [Saved(name=name, step=_whole(data.get("step")), manifest=manifest, at=at)]
+    told = data.get("removed")
+    removed = tuple(old for old in told if isinstance(old, str))[:_REMOVED] if isinstance(told, list) else ()
+    return [Saved(name=name, step=_whole(data.get("step")), manifest=manifest, at=at, removed=removed)]
 
 
 def _outcome(data: Mapping[str, Any], at: datetime) -> dict[str, Any]:

@@ -1,0 +1,218 @@
+"""How a rental ends on paper: a machine is written off once it is gone, a job once all of its machines are.
+
+A job becomes terminal in the transaction that closes its money, and in no other. The receipt of it in the store
+is written after that commit, and again at the next start where a crash came between.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlmodel import Session, col, select
+
+from jobs import db, ledger, milestones, policy
+from jobs.endings import LIVE, closing_event
+from jobs.errors import IllegalEvent, TooLate
+from jobs.lifecycle import TERMINAL, AttemptEventName, AttemptState, JobEventName, JobState
+from jobs.model import Attempt, Job, JobSpec, Micros, NoteKind
+from jobs.ports import Ports
+from jobs.providers import Traits
+from jobs.records import parse
+from trainer.storage import StoreFault
+from trainer.wire import Reason
+
+log = structlog.get_logger(__name__)
+
+# Receipts are looked for this far back when the bot starts; older ones were written by an earlier start.
+RECEIPTS_BACK = timedelta(days=30)
+
+
+def receipt_key(job_id: str) -> str:
+    """Return where a settled job's receipt lies in the store."""
+    return f"receipts/{job_id}.json"
+
+
+def began(attempt: Attempt) -> datetime:
+    """Return from when a machine is paid for, as far as anybody told; never later than it can have been."""
+    return attempt.launched_at or attempt.called_at or attempt.intent_at
+
+
+def cost(attempt: Attempt, spec: JobSpec, traits: Traits, until: datetime) -> Micros:
+    """Return what a machine costs that is billed until then: granules, minimum and disk included."""
+    if attempt.state is AttemptState.NEVER:
+        return 0
+    return policy.bill(
+        micros_per_hour=attempt.micros_per_hour, ran=until - began(attempt), traits=traits, disk_gb=spec.disk_gb
+    )
+
+
+class Settlements:
+    """Writes machines off and closes jobs."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+
+    def gone(self, attempt: Attempt, *, until: datetime, note: str = "") -> bool:
+        """Write a machine off that is confirmed gone since `until`; False when another hand did so before."""
+        now = self._ports.clock.now()
+        traits = self._ports.providers[attempt.provider].traits
+        with self._ports.db.write() as tx:
+            job, row = db.get_job(tx, attempt.job_id), _row(tx, attempt)
+            if row.state not in LIVE:
+                return False
+            until = max(min(until, now), began(row))
+            billed = cost(row, _spec(job), traits, until)
+            if row.state is AttemptState.INTENT:  # the answer was lost, and it is gone already
+                db.move_attempt(tx, row, AttemptEventName.LAUNCHED, now, launched_at=began(row))
+            db.move_attempt(tx, row, AttemptEventName.GONE, now, billed_until=until, billed=billed, note=note)
+            milestones.Facts(tx=tx, job=job, attempt=row.number, now=now).write(
+                f"a{row.number}:r{row.rank}:gone",
+                NoteKind.GONE,
+                {"billed_until": until.timestamp(), "billed": billed, "provider": row.provider, "note": note},
+            )
+            if job.state in TERMINAL:
+                self._late(tx, job, row, billed, now)
+            else:
+                db.touch(tx, job, now)  # the card says that it is gone
+        return True
+
+    def _late(self, tx: Session, job: Job, attempt: Attempt, billed: Micros, now: datetime) -> None:
+        """A machine nobody knew of, found after its job was settled: what it cost is in the log and the notes."""
+        log.error("rental.unsettled", job=job.id, attempt=attempt.number, micros=billed)
+        milestones.Facts(tx=tx, job=job, attempt=attempt.number, now=now).write(
+            f"a{attempt.number}:late",
+            NoteKind.TROUBLE,
+            {"code": "late_cost", "text": f"A machine of this job ended after it was settled: {billed} micro-dollars."},
+        )
+
+    def never(self, attempt: Attempt, *, note: str) -> bool:
+        """Write an attempt off of which no machine came; False when another hand did so before."""
+        now = self._ports.clock.now()
+        with self._ports.db.write() as tx:
+            row = _row(tx, attempt)
+            if row.state not in (AttemptState.INTENT, AttemptState.ENDING):
+                return False
+            db.move_attempt(tx, row, AttemptEventName.NEVER, now, billed=0, note=note)
+        return True
+
+    def close(
+        self, job_id: str, *, event: JobEventName | None = None, reason: Reason | None = None, text: str = ""
+    ) -> bool:
+        """Settle a job none of whose machines is left, and make it terminal; False when it is not to be closed yet.
+
+        `event` is what happens to a QUEUED job; a STOPPING one is filed by its reason.
+        """
+        now = self._ports.clock.now()
+        try:
+            with self._ports.db.write() as tx:
+                job = db.get_job(tx, job_id)
+                closed = self._close(tx, job, event, reason, text, now)
+        except (TooLate, IllegalEvent) as error:
+            log.info("settle.overtaken", job=job_id, error=str(error))
+            return False
+        if closed:
+            self.receipt(job_id)
+            self._ports.wake(job_id)
+        return closed
+
+    def _close(
+        self, tx: Session, job: Job, event: JobEventName | None, reason: Reason | None, text: str, now: datetime
+    ) -> bool:
+        rows = db.attempts(tx, job.id)
+        if any(row.state in LIVE for row in rows):
+            return False
+        if event is None and job.state is not JobState.STOPPING:
+            return False
+        why = reason or Reason(job.stop_reason or Reason.INTERNAL)
+        facts = milestones.Facts(tx=tx, job=job, attempt=job.attempt, now=now)
+        milestones.ended(facts, why, job.outcome, text)
+        closed = ledger.close(tx, job=job, charge=sum(row.billed or 0 for row in rows), at=now)
+        columns: dict[str, Any] = {"stop_reason": why.value, "charged": closed.charged, "finished_at": now}
+        if text:
+            columns["error"] = text
+        db.move(tx, job, event or closing_event(why), now, **columns)
+        facts.write(
+            "settled",
+            NoteKind.SETTLED,
+            {
+                "reason": why.value,
+                "charged": closed.charged,
+                "held": closed.held,
+                "released": closed.released,
+                "overrun": closed.overrun,
+            },
+        )
+        return True
+
+    def receipt(self, job_id: str) -> None:
+        """Put the receipt of a settled job into the store; a store that does not answer is asked at the next start."""
+        with self._ports.db.read() as tx:
+            job = db.get_job(tx, job_id)
+            body = _receipt(job, db.attempts(tx, job_id), self._ports.home)
+        try:
+            self._ports.store.put(receipt_key(job_id), body)
+        except StoreFault as fault:
+            log.warning("receipt.failed", job=job_id, error=str(fault))
+
+    def owed_receipts(self) -> None:
+        """Write the receipts that a crash or a store that was down left out; called at the start."""
+        since = self._ports.clock.now() - RECEIPTS_BACK
+        with self._ports.db.read() as tx:
+            wanted = select(Job.id).where(col(Job.charged).is_not(None), col(Job.finished_at) >= since)
+            settled = list(tx.exec(wanted))
+        for job_id in settled:
+            try:
+                if self._ports.store.size(receipt_key(job_id)) is None:
+                    self.receipt(job_id)
+            except StoreFault as fault:
+                log.warning("receipt.failed", job=job_id, error=str(fault))
+                return
+
+
+def _row(tx: Session, attempt: Attempt) -> Attempt:
+    return tx.exec(select(Attempt).where(Attempt.id == attempt.id)).one()
+
+
+def _spec(job: Job) -> JobSpec:
+    return parse(JobSpec, job.spec or {})
+
+
+def _receipt(job: Job, attempts: list[Attempt], home: str) -> bytes:
+    """Return what a settled job cost and why, enough to rebuild its rows from."""
+    body = {
+        "home": home,
+        "job": job.id,
+        "team": job.team_id,
+        "person": job.person,
+        "state": job.state.value,
+        "reason": job.stop_reason,
+        "source": {key: (job.source or {}).get(key) for key in ("url", "repo", "sha")},
+        "held": job.hold,
+        "charged": job.charged,
+        "finished_at": _unix(job.finished_at),
+        "attempts": [
+            {
+                "number": row.number,
+                "rank": row.rank,
+                "key": row.launch_key,
+                "state": row.state.value,
+                "provider": row.provider,
+                "instance": row.instance_id,
+                "region": row.region,
+                "offer": row.offer.get("name"),
+                "micros_per_hour": row.micros_per_hour,
+                "launched_at": _unix(row.launched_at),
+                "billed_until": _unix(row.billed_until),
+                "billed": row.billed,
+            }
+            for row in attempts
+        ],
+    }
+    return json.dumps(body, indent=1, sort_keys=True).encode()
+
+
+def _unix(at: datetime | None) -> float | None:
+    return None if at is None else at.timestamp()
