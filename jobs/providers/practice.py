@@ -133,7 +133,7 @@ class Practice:
         """Kill every process of the machine, until none is left or some would not die; `find` says which."""
         folder = self._folder / instance.id
         with self._translated():
-            if not _KEY.fullmatch(instance.id) or not (folder / MACHINE).exists() or (folder / ENDED).exists():
+            if not _KEY.fullmatch(instance.id) or not _exists(folder / MACHINE) or _exists(folder / ENDED):
                 return
             (folder / _ENDING).touch()
             if read(folder / STARTED) is None and not self._unstarted(folder):
@@ -203,15 +203,15 @@ class Practice:
     def _observe(self, key: str) -> Instance | None:
         """Return what stands of `key`; None when it was never started. Writes down an end that nobody saw."""
         folder = self._folder / key
-        if not (folder / MACHINE).exists():
+        if not _exists(folder / MACHINE):
             return None
         record = self._record(key)
         ended = read(folder / ENDED)
         if ended is None:
             main, timer = _marks(folder)
             if lives(main) or lives(timer) or members(key, main=main, timer=timer):
-                ending = (folder / _ENDING).exists()
-                return _instance(record, InstanceState.ENDING if ending else InstanceState.RUNNING, None)
+                state = InstanceState.ENDING if _exists(folder / _ENDING) else InstanceState.RUNNING
+                return _instance(record, state, None)
             if read(folder / STARTED) is None:
                 # Written before the start, and then the bot died: unless a timer is starting it now, nothing stands.
                 return _instance(record, InstanceState.PENDING, None) if _taken(folder / LOCK) else None
@@ -271,6 +271,15 @@ class Practice:
             raise
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Unknown(f"The practice machines under {self._folder} cannot be read or written: {error}.") from error
+
+
+def _exists(path: Path) -> bool:
+    # Not `Path.exists`, which says no to a folder that cannot be looked into.
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _marks(folder: Path) -> tuple[Mark | None, Mark | None]:
