@@ -1,0 +1,327 @@
+"""The agent: supervises one order from the first look at the machine to the outcome.
+
+    order -> GPU -> source -> checkpoint to continue from -> setup -> command -> last checkpoint -> outcome
+
+Everything that happens on the way becomes events, and whatever goes wrong becomes an outcome with its reason. The
+main thread supervises and waits for nothing that can hang; reading, reporting, uploading and listening have threads
+of their own. The machine itself is ended by others: by `init` at the deadline, by the provider after the outcome.
+"""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+import queue
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+
+from trainer import fetch, gpu, procs, wire
+from trainer.artifacts import Artifacts, Place
+from trainer.command import Command, shell
+from trainer.control import ControlWatch
+from trainer.deadline import Deadline, boot_clock
+from trainer.events import Reporter
+from trainer.fetch import CannotStart
+from trainer.inbox import Inbox
+from trainer.init import ENV_INIT_FD, EXIT_BAD_MACHINE, say
+from trainer.logs import LogShip
+from trainer.machine import BadMachine, Machine, machine_from
+from trainer.outcome import Outcome, decide, oom_kills
+from trainer.output import Output, Redactor
+from trainer.preempt import Preemption, Step
+from trainer.progress import Progress
+from trainer.storage import FolderStore, Store, StoreFault, open_store
+from trainer.uploads import Uploads
+from trainer.wire import AgentOrder, Control, EventKind, Reason, Stage
+
+EXIT_FINISHED = 0
+EXIT_ENDED = 1
+EXIT_UNREPORTED = 75
+
+_HEARTBEAT = 10.0  # seconds
+_TICK = 0.25  # seconds between looks at the clock while nothing happens
+_FIRST_GRACE = 5.0  # seconds; until the order tells the real one
+_POLL_FOLDER, _POLL_S3 = 1.0, 5.0  # seconds between looks at the control file
+_LAST_TRIES = 20.0  # seconds to get the outcome out where the deadline leaves more
+
+
+class Agent:
+    """One run of one order."""
+
+    def __init__(self, machine: Machine, store: Store, env: Mapping[str, str], scratch: Path) -> None:
+        self._machine = machine
+        self._store = store
+        self._env = env
+        self._scratch = scratch
+        self._born = boot_clock()
+        self._beat_at = self._born
+        self._deadline = Deadline(machine.deadline)
+        self._preemption = Preemption(grace=_FIRST_GRACE)
+        # SimpleQueue is the one thing a signal handler may safely put into.
+        self._mail: queue.SimpleQueue[Control | int] = queue.SimpleQueue()
+        key = (machine.job, machine.attempt)
+        self._reporter = Reporter(store, lambda n: wire.event_key(*key, n, machine.rank))
+        self._log = LogShip(store, lambda n: wire.log_key(*key, n, machine.rank))
+        self._progress = Progress(tell=self._reporter.tell)
+        self._output = Output(redactor=Redactor(env), log=self._log.write, watch=self._progress.line)
+        self._inbox = Inbox(scratch / "run", take=self._heard)
+        self._control = ControlWatch(
+            store,
+            wire.control_key(*key),
+            every=_POLL_FOLDER if isinstance(store, FolderStore) else _POLL_S3,
+            wish=self._mail.put,
+            notice=self._reporter.notice,
+        )
+        self._uploads: Uploads | None = None
+
+    def run(self) -> int:
+        """Do the whole of it; return the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, self._signalled)
+        self._publish()
+        try:
+            outcome = self._work()
+        except CannotStart as error:
+            outcome = Outcome(reason=error.reason, tail=[*self._output.tail(), str(error)])
+        except StoreFault as fault:
+            outcome = Outcome(reason=Reason.INTERNAL, tail=[f"The store could not be reached: {fault}"])
+        except Exception:  # noqa: BLE001  the last line of defence: the thread gets a reason, not silence
+            outcome = Outcome(reason=Reason.INTERNAL, tail=traceback.format_exc().splitlines())
+        return self._end(outcome)
+
+    # -- the way of an order ---------------------------------------------------------------------------------
+
+    def _work(self) -> Outcome:
+        order = self._insist(lambda: fetch.order(self._store, *self._identity))
+        self._preemption.grace = order.grace
+        self._reporter.pace(order.flush_every)
+        self._log.pace(order.flush_every)
+        self._stage(Stage.CHECK)
+        self._check_gpu(order)
+        self._stage(Stage.SOURCE, order.commit)
+        folder = self._insist(lambda: fetch.source(self._store, order, self._scratch))
+        artifacts = self._artifacts(order, folder)
+        env = self._command_env(order)
+        if order.resume_key:
+            place = artifacts.path if not artifacts.path.suffix else artifacts.path.parent
+            resume_key = order.resume_key
+            resumed = self._insist(lambda: fetch.checkpoint(self._store, resume_key, place))
+            env[wire.ENV_RESUME] = str(resumed)
+        if stopped := self._stopped_early():
+            return stopped
+        if order.setup:
+            self._stage(Stage.SETUP)
+            done = self._supervise(shell(order.setup, env.get("PATH")), folder, env)
+            if done.reason is not Reason.FINISHED:
+                asked = self._preemption.reason
+                return (
+                    done
+                    if asked
+                    else Outcome(reason=Reason.SETUP_FAILED, code=done.code, signal=done.signal, tail=done.tail)
+                )
+        artifacts.baseline()
+        self._uploads = Uploads(artifacts)
+        self._stage(Stage.RUN)
+        argv = list(order.argv) or shell(order.commands, env.get("PATH"))
+        return self._supervise(argv, folder, env)
+
+    @property
+    def _identity(self) -> tuple[str, int, int]:
+        return self._machine.job, self._machine.attempt, self._machine.rank
+
+    def _insist(self, action: Callable[[], fetch.T]) -> fetch.T:
+        return fetch.insisting(action, patience=max(0.0, self._deadline.left()) / 2)
+
+    def _check_gpu(self, order: AgentOrder) -> None:
+        inventory = gpu.look() if order.gpu.name != "cpu" else None
+        problem = gpu.missing(order.gpu, inventory)
+        if inventory is not None:
+            self._reporter.tell(EventKind.GPU, inventory.data())
+        if problem and order.gpu.required:
+            raise CannotStart(Reason.NO_GPU, problem)
+        if order.gpu.name != "cpu":
+            looker = threading.Thread(target=self._ask_torch, args=(inventory, order), name="torch", daemon=True)
+            looker.start()
+
+    def _ask_torch(self, inventory: gpu.Inventory | None, order: AgentOrder) -> None:
+        view = gpu.torch_view(self._command_env(order), full=order.gpu.required)
+        if not view:
+            return
+        seen = inventory or gpu.Inventory(gpus=(), driver="")
+        cuda = view.get("cuda")
+        self._reporter.tell(
+            EventKind.GPU, seen.data(torch=str(view.get("torch", "")), cuda=cuda if isinstance(cuda, str) else None)
+        )
+        if order.gpu.required and view.get("available") is False:
+            text = f"torch {view.get('torch')} does not see the GPU that the driver {seen.driver} shows."
+            self._reporter.notice("torch_no_cuda", text)
+
+    def _artifacts(self, order: AgentOrder, folder: Path) -> Artifacts:
+        try:
+            return Artifacts(
+                self._store,
+                Place(job=order.job, attempt=order.attempt, rank=order.rank),
+                order.checkpoints,
+                root=folder,
+                scratch=self._scratch / "snapshots",
+                tell=lambda data: self._reporter.tell(EventKind.CHECKPOINT, data),
+                notice=self._reporter.notice,
+                step_at=self._progress.step_at,
+            )
+        except ValueError as error:
+            raise CannotStart(Reason.BAD_SPEC, str(error)) from error
+
+    def _command_env(self, order: AgentOrder) -> dict[str, str]:
+        """Return what the team's command gets: the machine's own, the order's, and ours without the store."""
+        inherited = {
+            name: value
+            for name, value in self._env.items()
+            if name not in (wire.ENV_STORE, wire.ENV_SECRETS, ENV_INIT_FD)
+            and not name.startswith(wire.ENV_STORE_PREFIX)
+        }
+        module = self._scratch / "api" / "hourglass.py"
+        if not module.exists():
+            module.parent.mkdir(parents=True, exist_ok=True)
+            module.write_bytes(pkgutil.get_data("trainer", "api.py") or b"")
+        env = {**inherited, **order.env}
+        env["PYTHONUNBUFFERED"] = "1"
+        # Last, so that a team's own module of that name comes first.
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, [env.get("PYTHONPATH", ""), str(module.parent)]))
+        env[wire.ENV_SOCKET] = str(self._inbox.address)
+        return env
+
+    # -- supervision -----------------------------------------------------------------------------------------
+
+    def _supervise(self, argv: list[str], folder: Path, env: Mapping[str, str]) -> Outcome:
+        """Run a command to its end, or to ours; return how it ended."""
+        killed_before = oom_kills()
+        command = Command(argv, cwd=folder, env=env, output=self._output)
+        while True:
+            step = self._preemption.step(boot_clock(), self._deadline.ends)
+            if step is Step.ASK:
+                self._ask_to_stop(command)
+            if step is Step.KILL:
+                break
+            ended = command.poll()
+            if ended and (step is Step.LET_RUN or not command.group_alive()):
+                break
+            self._wait()
+        code = command.finish()
+        return decide(
+            asked=self._preemption.reason,
+            returncode=code,
+            oom_kills=oom_kills() - killed_before,
+            tail=self._output.tail(),
+        )
+
+    def _ask_to_stop(self, command: Command) -> None:
+        self._stage(Stage.SAVE, self._preemption.reason.value if self._preemption.reason else "")
+        self._publish()
+        command.send(signal.SIGTERM)
+
+    def _stopped_early(self) -> Outcome | None:
+        self._wait(0.0)
+        self._preemption.step(boot_clock(), self._deadline.ends)
+        return Outcome(reason=self._preemption.reason, tail=self._output.tail()) if self._preemption.reason else None
+
+    def _wait(self, timeout: float = _TICK) -> None:
+        """Wait for something to happen, and see to what did."""
+        try:
+            message = self._mail.get(timeout=timeout) if timeout else self._mail.get_nowait()
+        except queue.Empty:
+            message = None
+        if isinstance(message, Control):
+            self._obey(message)
+        elif message is not None and message != signal.SIGCHLD:
+            self._preemption.ask(Reason.PREEMPTED, boot_clock())
+            self._control.poke()  # perhaps somebody pressed Stop, and this is how the provider says it
+        now = boot_clock()
+        if now - self._beat_at >= _HEARTBEAT:
+            self._beat_at = now
+            self._reporter.tell(EventKind.HEARTBEAT, {"uptime": round(now - self._born, 1)})
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        self._mail.put(number)
+
+    def _obey(self, control: Control) -> None:
+        if control.deadline != self._deadline.at:
+            self._deadline.move(control.deadline)
+            self._tell_init(control.deadline)
+        if control.stop is not None:
+            self._preemption.ask(control.stop, boot_clock())
+        self._publish()
+
+    def _tell_init(self, deadline: float) -> None:
+        fd = self._env.get(ENV_INIT_FD, "")
+        if fd.isdecimal():
+            os.write(int(fd), f"{deadline!r}\n".encode())
+
+    def _heard(self, message: Mapping[str, object]) -> None:
+        path = message.get("save")
+        if isinstance(path, str) and self._uploads is not None:
+            self._uploads.named(Path(path))
+        else:
+            self._progress.reported(message)
+
+    def _publish(self) -> None:
+        reason = self._preemption.reason
+        self._inbox.publish(ends=self._deadline.ends, stop=reason.value if reason else None)
+
+    def _stage(self, stage: Stage, note: str = "") -> None:
+        self._reporter.tell(EventKind.STAGE, {"stage": stage.value, "note": note})
+
+    # -- the end ---------------------------------------------------------------------------------------------
+
+    def _end(self, outcome: Outcome) -> int:
+        self._inbox.close()
+        self._progress.flush()
+        if self._uploads is not None:
+            if self._preemption.reason is None:
+                self._stage(Stage.SAVE)
+            self._finish_uploads(self._uploads)
+        if outcome.reason is Reason.PREEMPTED and self._preemption.reason is not None:
+            outcome = Outcome(
+                reason=self._preemption.reason, code=outcome.code, signal=outcome.signal, tail=outcome.tail
+            )
+        self._control.close()
+        if outcome.reason is not Reason.FINISHED and outcome.tail and outcome.code is None and outcome.signal is None:
+            self._log.write(f"hourglass: {outcome.tail[-1]}")
+        left = min(_LAST_TRIES, max(1.0, self._deadline.left()))
+        logged = self._log.close(left / 2)
+        self._stage(Stage.DONE)
+        self._reporter.tell(EventKind.OUTCOME, outcome.data(self._progress.steps))
+        if not self._reporter.close(left) or not logged:
+            say("not everything could be reported before the time was up.")
+            return EXIT_UNREPORTED
+        return EXIT_FINISHED if outcome.reason is Reason.FINISHED else EXIT_ENDED
+
+    def _finish_uploads(self, uploads: Uploads) -> None:
+        """Wait for the last checkpoint, as long as the plan allows; the bot may still change its mind."""
+        uploads.finish()
+        while not uploads.finished(_TICK):
+            self._wait(0.0)
+            if boot_clock() >= self._preemption.last_call(self._deadline.ends):
+                self._reporter.notice("upload_cut", "The last checkpoint could not be uploaded in time.")
+                uploads.abandon()
+                return
+
+
+def main() -> int:
+    """Run as the child of `init`; return the exit code."""
+    env = dict(os.environ)
+    if (fd := env.get(ENV_INIT_FD, "")).isdecimal():
+        os.set_inheritable(int(fd), False)  # what the team runs must not move the deadline
+    procs.signal_me_when_parent_dies(signal.SIGTERM)
+    try:
+        machine = machine_from(env)
+        store = open_store(machine.store, env)
+    except (BadMachine, StoreFault) as error:
+        say(str(error))
+        return EXIT_BAD_MACHINE
+    scratch = machine.workdir or Path.cwd()
+    scratch.mkdir(parents=True, exist_ok=True)
+    return Agent(machine, store, env, scratch).run()

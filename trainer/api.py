@@ -1,0 +1,124 @@
+"""What a training script may `import hourglass` for.
+
+    import hourglass
+
+    for step in range(start, steps):
+        ...
+        hourglass.report(step, total=steps, loss=loss, lr=lr)
+        if hourglass.should_stop():
+            save(); break
+
+Nothing here is needed: progress is read from what a script prints, and checkpoints are found where the task file
+says. Nothing here ever blocks or raises, and outside Hourglass everything quietly does nothing. Of several ranks
+only rank 0 reports.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Any, SupportsFloat
+
+__all__ = ["report", "resume", "save", "should_stop", "time_left"]
+
+_STATE_AGE = 0.25  # seconds for which the agent's last word is taken as still true
+_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+class _Line:
+    """The connection to the agent: a datagram socket out, a small file in."""
+
+    def __init__(self) -> None:
+        self.address = os.environ.get("HOURGLASS_SOCKET", "")
+        # torchrun and its like number the processes; the first one speaks for all.
+        self.speaks = bool(self.address) and os.environ.get("RANK", "0") == "0"
+        self._socket: socket.socket | None = None
+        self._owner = 0
+        self._state: dict[str, Any] = {}
+        self._read_at = float("-inf")
+
+    def send(self, message: dict[str, Any]) -> None:
+        if not self.speaks:
+            return
+        try:
+            if self._socket is None or self._owner != os.getpid():  # a fork must not share its parent's socket
+                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                self._socket.setblocking(False)
+                self._owner = os.getpid()
+            self._socket.sendto(json.dumps(message).encode(), self.address)
+        except (OSError, ValueError, TypeError):
+            pass  # a full or vanished socket must not cost the training anything
+
+    def state(self) -> dict[str, Any]:
+        now = time.monotonic()
+        if self.address and now - self._read_at > _STATE_AGE:
+            self._read_at = now
+            try:
+                state = json.loads(Path(f"{self.address}.state").read_bytes())
+                self._state = state if isinstance(state, dict) else {}
+            except (OSError, ValueError):
+                pass  # the last known state stands
+        return self._state
+
+
+_line = _Line()
+
+
+def report(step: int, total: int | None = None, **values: SupportsFloat) -> None:
+    """Tell that `step` (of `total`) was reached, with named measurements: `report(step, loss=loss, lr=lr)`.
+
+    A value is anything that `float()` takes, a one-element tensor too (which waits for the GPU, as `.item()` does);
+    NaN and infinities are passed on as such, what is not a number is left out.
+    """
+    if not _line.speaks:
+        return
+    try:
+        numbers: dict[str, float] = {}
+        for name, value in values.items():
+            try:
+                numbers[name] = float(value)
+            except (TypeError, ValueError, RuntimeError):  # RuntimeError: a tensor with more than one element
+                continue
+        _line.send({"step": int(step), "total": None if total is None else int(total), "values": numbers})
+    except (TypeError, ValueError, OverflowError):
+        return
+
+
+def save(path: str | os.PathLike[str]) -> None:
+    """Tell that a checkpoint, a file or a folder, stands complete at `path`; it is uploaded from there.
+
+    `path` lies under the task file's `checkpoints.path`. Returns at once; do not change the file in place while it
+    is being copied.
+    """
+    try:
+        _line.send({"save": str(Path(os.fspath(path)).absolute())})
+    except (OSError, TypeError, ValueError):
+        return
+
+
+def resume() -> Path | None:
+    """Return the folder that holds the checkpoint to continue from, or None for a fresh start."""
+    folder = os.environ.get("HOURGLASS_RESUME", "")
+    return Path(folder) if folder and Path(folder).is_dir() else None
+
+
+def time_left() -> float | None:
+    """Return the seconds until the rental ends, 0.0 when it has; None where nothing is rented.
+
+    The script is asked to save and stop (SIGTERM) a little earlier; an extension makes it longer.
+    """
+    ends = _line.state().get("ends")
+    if isinstance(ends, int | float):
+        return max(0.0, float(ends) - time.clock_gettime(_BOOT_CLOCK))
+    try:
+        return max(0.0, float(os.environ["HOURGLASS_DEADLINE"]) - time.time())
+    except (KeyError, ValueError):
+        return None
+
+
+def should_stop() -> bool:
+    """Return whether the script should save and leave now: Stop was pressed, or the end is near."""
+    return bool(_line.state().get("stop"))

@@ -1,0 +1,87 @@
+"""One command of the team's, in a session of its own, so that all of it can be signalled and ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from trainer.output import Output, Pump
+
+_LEFTOVERS = 2.0  # seconds to take what a finished command left in the pipe
+NOT_FOUND = 127  # a shell's code for a command that is not there
+NOT_RUNNABLE = 126
+
+
+def shell(lines: Sequence[str], path: str | None) -> list[str]:
+    """Return the argument list that runs `lines` in one shell, in order, up to the first that fails.
+
+    One shell for all of them: a `cd`, an `export` or an activated environment holds for the lines after it. It
+    waits for its child when asked to stop, and then starts no further line.
+    """
+    program = shutil.which("bash", path=path) or shutil.which("sh", path=path) or "/bin/sh"
+    return [program, "-c", "\n".join(["trap 'exit 143' TERM", "set -e", *lines])]
+
+
+class Command:
+    """A started command; `returncode` is as `subprocess` has it once it has ended."""
+
+    def __init__(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: Output) -> None:
+        reader, writer = os.pipe()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.returncode: int | None = None
+        program = shutil.which(argv[0], path=env.get("PATH")) if os.sep not in argv[0] else argv[0]
+        try:
+            self._process = subprocess.Popen(
+                [program or argv[0], *argv[1:]],
+                cwd=cwd,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=writer,
+                stderr=writer,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:  # ValueError: a NUL byte in a word
+            output.say(f"hourglass: {argv[0]!r} could not be started: {error}")
+            self.returncode = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_RUNNABLE
+        finally:
+            os.close(writer)
+        self._pump = Pump(reader, output)
+
+    def poll(self) -> bool:
+        """Return whether the command itself has ended; its children may still run."""
+        if self.returncode is None and self._process is not None:
+            self.returncode = self._process.poll()
+        return self.returncode is not None
+
+    def group_alive(self) -> bool:
+        """Return whether anything of its process group is left."""
+        if self._process is None:
+            return False
+        try:
+            os.killpg(self._process.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+
+    def send(self, number: int) -> None:
+        """Send a signal to the whole group."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, number)
+
+    def finish(self) -> int:
+        """End what is left of the group, take the last output, and return the return code."""
+        self.send(signal.SIGKILL)
+        if self._process is not None:
+            self.returncode = self._process.wait()
+        give_up = time.monotonic() + _LEFTOVERS
+        self._pump.finish(max(0.1, give_up - time.monotonic()))
+        return self.returncode if self.returncode is not None else NOT_RUNNABLE

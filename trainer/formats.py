@@ -1,0 +1,228 @@
+"""How trainers print their progress: one reader for each family of lines.
+
+A reader takes one line and knows nothing of the lines before it; what belongs together is put together in
+`trainer.detect`, where the table of formats is.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from trainer.numbers import NUMBER, is_outcome, measurements, number, series_name
+
+_INTEGER = r"\d[\d,]*"
+_STEP = re.compile(
+    rf"(?<![\w.])(?:global[_ ]?step|step|iter(?:ation)?|update|num_updates|batch)\s*[:=#]?\s*\[?\s*"
+    rf"(?P<step>{_INTEGER})(?:\s*(?:/|of)\s*(?P<total>{_INTEGER}))?",
+    re.IGNORECASE,
+)
+_EPOCH = re.compile(r"(?<![\w.])epoch\s*[:=#]?\s*\[?\s*(?P<epoch>\d+)(?:\s*(?:/|of)\s*(?P<epochs>\d+))?", re.IGNORECASE)
+# A step's time; a name that ends in "_time" tells of the whole run.
+_MILLISECONDS = re.compile(rf"(?<!_time)(?:^|[\s:=,|])(?P<ms>{NUMBER})\s*ms\b(?!/)")
+_STEP_KEYS = ("step", "global_step", "trainer_global_step", "_step", "iter", "iteration", "update", "num_updates")
+_TOTAL_KEYS = ("total_steps", "max_steps", "num_steps", "total_iters", "max_iters")
+_EVALUATION = re.compile(r"^\W*(?P<word>val|valid|validation|eval|evaluation|test)\b[^=]{0,12}?[:\s]", re.IGNORECASE)
+_NOT_SERIES = re.compile(r"(?:^|_)(?:epoch|time|timestamp|ts|runtime|elapsed|per_second|total_flos|pid|rank|seed)$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What one line says. Steps count from the start of the run unless `within_epoch` is set."""
+
+    step: int | None = None
+    total: int | None = None
+    epoch: float | None = None
+    epochs: int | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+    rate: float | None = None  # steps a second
+    eta: float | None = None  # seconds
+    bar: str | None = None  # what a progress bar is called; None where the line is no bar
+    epoch_counts: bool = False  # with no step to be had, the epoch is one
+    within_epoch: bool = False  # `step` and `total` are of this epoch alone
+
+
+def _integer(text: str | None) -> int | None:
+    return int(text.replace(",", "")) if text else None
+
+
+def json_line(text: str) -> Reading | None:
+    try:
+        raw = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(raw, dict):
+        return None
+    flat: dict[str, float] = {}
+    for key, value in raw.items():
+        inner = value if isinstance(value, dict) else None
+        for name, one in ((f"{key}_{k}", v) for k, v in inner.items()) if inner else ((str(key), value),):
+            try:
+                if not isinstance(one, bool) and isinstance(one, int | float | str):
+                    flat[series_name(name)] = float(one)
+            except (ValueError, OverflowError):
+                continue
+    return _keyed(flat, epoch_counts=True)
+
+
+def python_dict_line(text: str) -> Reading | None:
+    pairs = re.findall(rf"'([\w./@ -]+)': '?({NUMBER})'?(?=[,}}])", text)
+    # Its epochs are fractions of the run's steps, which the progress bar beside it counts.
+    return _keyed({series_name(name): number(value) for name, value in pairs}, epoch_counts=False)
+
+
+def _keyed(flat: Mapping[str, float], *, epoch_counts: bool) -> Reading | None:
+    """Return the reading of a record whose keys say what is what."""
+    step = next((flat[key] for key in _STEP_KEYS if math.isfinite(flat.get(key, math.nan))), None)
+    total = next((flat[key] for key in _TOTAL_KEYS if math.isfinite(flat.get(key, math.nan))), None)
+    known = {*_STEP_KEYS, *_TOTAL_KEYS}
+    values = {k: v for k, v in flat.items() if k not in known and not _NOT_SERIES.search(k)}
+    if not any(is_outcome(name) for name in values):
+        return None
+    return Reading(
+        step=None if step is None else int(step),
+        total=None if total is None else int(total),
+        epoch=flat.get("epoch"),
+        values=values,
+        epoch_counts=epoch_counts,
+    )
+
+
+_BAR = re.compile(
+    r"^(?P<name>.*?):?\s*\d+%\|[^|]*\|\s*(?P<n>\d+)/(?P<total>\d+)\s*"
+    r"\[(?P<spent>[\d:]+)<(?P<eta>[\d:?]+)(?:,\s*(?P<rate>[\d.]+|\?)\s*(?P<unit>it/s|s/it))?(?P<post>[^\]]*)\]"
+)
+_YOLO = re.compile(
+    rf"^\s*(?P<epoch>\d+)/(?P<epochs>\d+)\s+[\d.]+[GM]?\s+(?P<box>{NUMBER})\s+(?P<cls>{NUMBER})\s+(?P<dfl>{NUMBER})\s+\d+"
+    r"\s+\d+:\s"
+)
+
+
+def bar_line(text: str) -> Reading | None:
+    found = _BAR.match(text)
+    if found is None:
+        return None
+    name, rate, eta = found["name"].strip(), None, None
+    if found["rate"] and found["rate"] != "?" and float(found["rate"]) > 0:
+        rate = float(found["rate"]) if found["unit"] == "it/s" else 1 / float(found["rate"])
+    if "?" not in found["eta"]:
+        eta = sum(60**power * int(part) for power, part in enumerate(reversed(found["eta"].split(":"))))
+    epoch = re.search(r"\bepoch:?\s*\[?(\d+)(?:\s*/\s*(\d+))?\]?$", name, re.IGNORECASE)
+    epochs = int(epoch[2]) if epoch and epoch[2] else None
+    # Lightning counts epochs from 0 and does not say how many; who says "3/10" counts from 1.
+    number_of = None if epoch is None else int(epoch[1]) - (1 if epochs else 0)
+    return Reading(
+        step=int(found["n"]),
+        total=int(found["total"]),
+        epoch=number_of,
+        epochs=epochs,
+        values=measurements(found["post"], stepped=True),
+        rate=rate,
+        eta=None if epoch else eta,
+        bar=name,
+        within_epoch=epoch is not None,
+    )
+
+
+def yolo_line(text: str) -> Reading | None:
+    found = _YOLO.match(text)
+    if found is None:
+        return None
+    values = {f"{part}_loss": number(found[part]) for part in ("box", "cls", "dfl")}
+    return Reading(step=int(found["epoch"]), total=int(found["epochs"]), epoch=int(found["epoch"]), values=values)
+
+
+_BATCHED = re.compile(
+    r"(?:^|\s)(?:Train:\s*(?P<timm>\d+)\s*|(?:Train )?Epoch:\s*\[?(?P<epoch>\d+)\]?\s*"
+    r"|Epoch\(train\)\s*\[(?P<mm>\d+)\])"
+    r"\[\s*(?P<n>\d+)\s*/\s*(?P<total>\d+)[^\]]*\]"
+)
+
+
+def batched_line(text: str) -> Reading | None:
+    found = _BATCHED.search(text)
+    if found is None:
+        return None
+    values = measurements(text[found.end() :], stepped=True)
+    epoch = int(found["timm"] or found["epoch"] or found["mm"])
+    one_based = found["mm"] is not None or "Train Epoch" in text
+    return Reading(
+        step=int(found["n"]),
+        total=int(found["total"]),
+        epoch=epoch - 1 if one_based else epoch,
+        values=values,
+        within_epoch=True,
+    )
+
+
+_KERAS = re.compile(r"^\s*(?P<n>\d+)/(?P<total>\d+)\s.*?(?=-\s\S+:\s)")
+
+
+def keras_line(text: str) -> Reading | None:
+    found = _KERAS.match(text)
+    values = measurements(text[found.end() :], stepped=False) if found else {}
+    if found is None or not values:
+        return None
+    return Reading(step=int(found["n"]), total=int(found["total"]), values=values, within_epoch=True)
+
+
+_CORNER = re.compile(r"^\[(?P<epoch>\d+),\s*(?P<n>\d+)\]\s")
+
+
+def corner_line(text: str) -> Reading | None:
+    found = _CORNER.match(text)
+    values = measurements(text[found.end() :], stepped=False) if found else {}
+    if found is None or not values:
+        return None
+    return Reading(step=int(found["n"]), epoch=int(found["epoch"]) - 1, values=values, within_epoch=True)
+
+
+def stepped_line(text: str) -> Reading | None:
+    """Read a line that names its step: nanoGPT's, torchtitan's, Megatron's and many people's own."""
+    found = _STEP.search(text)
+    if found is None:
+        return None
+    rest = text[found.end() :]
+    values = measurements(rest, stepped=True) or measurements(text[: found.start()], stepped=False)
+    if not values:
+        return None
+    epoch = _EPOCH.search(text)
+    took = _MILLISECONDS.search(rest)
+    milliseconds = number(took["ms"]) if took else 0.0
+    # An epoch beside a counted total says that the count starts anew with each epoch, where the epoch comes first.
+    within = epoch is not None and epoch.start() < found.start()
+    return Reading(
+        step=_integer(found["step"]),
+        total=_integer(found["total"]),
+        epoch=float(epoch["epoch"]) if epoch else None,
+        epochs=int(epoch["epochs"]) if within and epoch and epoch["epochs"] else None,
+        values=_judged(text, values),
+        rate=1000 / milliseconds if milliseconds > 0 else None,
+        within_epoch=within,
+    )
+
+
+def plain_line(text: str) -> Reading | None:
+    """Read a line that has measurements and perhaps an epoch, and no step."""
+    values = measurements(text, stepped=False)
+    if not values:
+        return None
+    epoch = _EPOCH.search(text)
+    return Reading(
+        epoch=float(epoch["epoch"]) if epoch else None,
+        epochs=int(epoch["epochs"]) if epoch and epoch["epochs"] else None,
+        values=_judged(text, values),
+        epoch_counts=True,
+    )
+
+
+def _judged(text: str, values: Mapping[str, float]) -> Mapping[str, float]:
+    """Return `values` under names that say so if the line is of an evaluation."""
+    found = _EVALUATION.match(text)
+    if found is None:
+        return values
+    word = series_name(found["word"])
+    return {name if name.startswith(f"{word}_") else f"{word}_{name}": value for name, value in values.items()}

@@ -1,0 +1,71 @@
+"""Names and numbers in lines of text: which names are measurements, and what counts as a number."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[nN]a[nN]\b|[iI]nf(?:inity)?\b)"
+
+# What a run is judged by; one of these makes a line a measurement.
+_OUTCOME = re.compile(
+    r"(?:^|_)(?:\w*loss\d*|nll|ppl|perplexity|acc|accuracy|(?:acc|top|acc@)[15]|rewards?|mse|mae|rmse|f1|bleu|rouge\w*"
+    r"|m?iou|auc|auroc|psnr|ssim|fid|wer|cer|bpb|bpc)$"
+)
+# What is worth a series once the line is known to be a measurement.
+_COMPANION = re.compile(
+    r"(?:^|_)(?:lr|learning_rate|grad_?norm|gnorm|mfu|tps|tokens_per_sec(?:ond)?|score|error|precision|recall|kl"
+    r"|entropy|map|map50|dice|elbo|margin|margins)$"
+)
+_WORDS = r"(?:(?:train|training|val|valid|validation|eval|evaluation|test|dev|avg|average|mean|running|lm)[ _/]+)*"
+_OTHERS = r"(?:best|min|max|final|target|previous|prev|initial)"  # a record of a measurement is none itself
+_PAIR = re.compile(
+    rf"(?<![\w./@-])(?P<other>{_OTHERS}[ _]+)?"
+    rf"(?P<name>{_WORDS}(?:learning rate|grad norm|[a-z][\w./@-]*))"
+    rf"(?P<sign>\s*[:=]\s*|\s+)\[?(?:tensor\()?\s*(?P<value>{NUMBER})"
+    r"(?!\.?\d|\s*[*/+]|[\w:]|-\w)",  # what goes on as a formula, a word, a time or a range is no measurement
+    re.IGNORECASE,
+)
+_FIRST_WORDS = {"training": "train", "valid": "val", "validation": "val", "evaluation": "eval"}
+_MOST = 32  # series one line may bring
+
+
+def number(text: str) -> float:
+    """Return the number in `text`: thousands may be separated, NaN and infinities are numbers."""
+    return float(text.replace(",", ""))
+
+
+def series_name(name: str) -> str:
+    """Return `name` as a series is called: lower case, words joined by "_", "validation" short."""
+    words = re.sub(r"[\s/.\-]+", "_", name.strip().lower()).strip("_").split("_")
+    words[0] = _FIRST_WORDS.get(words[0], words[0])
+    return "_".join(word for word in words if word not in ("avg", "average", "mean", "running"))
+
+
+def is_outcome(name: str) -> bool:
+    """Return whether a series of this name is what a run is judged by."""
+    return bool(_OUTCOME.search(name))
+
+
+def is_companion(name: str) -> bool:
+    """Return whether a series of this name is worth keeping beside an outcome or a step."""
+    return bool(_COMPANION.search(name))
+
+
+def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
+    """Return the series in `text`, empty if it holds no measurement.
+
+    A line that names a step may bring companions alone; any other needs an outcome. A number behind a mere space
+    counts only with a decimal point, as in "loss 3.21".
+    """
+    found: dict[str, float] = {}
+    for pair in _PAIR.finditer(text):
+        name, value = series_name(pair["name"]), pair["value"]
+        bare = not pair["sign"].strip()
+        wanted = is_outcome(name) or (is_companion(name) and (stepped or not bare))
+        if pair["other"] or not wanted or (bare and not re.search(r"[.eEnN]", value)):
+            continue
+        if name not in found and len(found) < _MOST:
+            found[name] = number(value)
+    judged = any(is_outcome(name) for name in found)
+    return found if judged or stepped else {}

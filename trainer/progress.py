@@ -1,0 +1,171 @@
+"""From lines and reports to events: which points are kept, how fast it goes, and how long it will take.
+
+Called from the threads that read output and reports; never blocks, and an error in it costs points, not the
+training.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from trainer.detect import Detection, Detector
+from trainer.numbers import series_name
+from trainer.wire import EventKind, wire_float
+
+_SPACING = 0.1  # seconds between kept points of one series
+_PROGRESS_EVERY = 1.0  # seconds between progress events
+_BUDGET = 2_000  # lines looked at in a second; a flood is sampled, so that reading keeps up with it
+_WINDOW = 120.0  # seconds over which the pace is measured
+_HISTORY = 4_096  # (time, step) pairs, at most one each second
+_SKEW = 0.1  # seconds by which a line may be read after a file that was written after it
+_MOST_SERIES = 200
+
+
+class Pace:
+    """Steps a second, as measured over the last two minutes."""
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[float, int]] = deque()
+
+    def mark(self, now: float, step: int) -> float | None:
+        """Take the step reached at `now`; return the pace, or None while it cannot be told."""
+        if self._marks and step < self._marks[-1][1]:  # it starts again
+            self._marks.clear()
+        if not self._marks or now - self._marks[-1][0] >= 0.5:
+            self._marks.append((now, step))
+        while now - self._marks[0][0] > _WINDOW and len(self._marks) > 2:
+            self._marks.popleft()
+        then, first = self._marks[0]
+        return (step - first) / (now - then) if now - then >= 1.0 and step > first else None
+
+
+class Progress:
+    """Watches one run's lines and reports."""
+
+    def __init__(
+        self,
+        *,
+        tell: Callable[[EventKind, Mapping[str, Any]], None],
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.steps: int | None = None  # the last one seen
+        self._tell = tell
+        self._clock = clock
+        self._wall = wall
+        self._detector = Detector()
+        self._pace = Pace()
+        self._lock = threading.Lock()
+        self._second, self._looked = -1, 0
+        self._kept_at: dict[str, float] = {}
+        self._held: dict[str, tuple[int | None, float]] = {}
+        self._told_at = float("-inf")
+        self._untold: Mapping[str, Any] | None = None
+        self._history: deque[tuple[float, int]] = deque(maxlen=_HISTORY)
+        self._not_finite: set[str] = set()
+
+    def line(self, text: str) -> None:
+        """Take one line of output."""
+        with self._lock:
+            second = int(self._clock())
+            if second != self._second:
+                self._second, self._looked = second, 0
+            self._looked += 1
+            if self._looked > _BUDGET:
+                return
+            try:
+                detection = self._detector.feed(text)
+            except (ValueError, OverflowError, RecursionError):  # a line made to be misread
+                return
+            if detection:
+                self._take(detection)
+
+    def reported(self, message: Mapping[str, Any]) -> None:
+        """Take what a script told through `import hourglass`; what is not such a message is left alone."""
+        step, total, values = message.get("step"), message.get("total"), message.get("values")
+        if not isinstance(step, int) or not isinstance(values, dict):
+            return
+        numbers = {
+            series_name(str(name)): float(value)
+            for name, value in values.items()
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        }
+        with self._lock:
+            self._take(self._detector.report(step, total if isinstance(total, int) else None, numbers))
+
+    def step_at(self, when: float) -> int | None:
+        """Return the last step seen by the unix time `when`, or None when there was none yet."""
+        with self._lock:
+            index = bisect_right(self._history, when + _SKEW, key=lambda mark: mark[0])
+            return self._history[index - 1][1] if index else None
+
+    def flush(self) -> None:
+        """Tell the points that were held back, and where it stands."""
+        with self._lock:
+            by_step: dict[int | None, dict[str, float]] = {}
+            for name, (step, value) in self._held.items():
+                by_step.setdefault(step, {})[name] = value
+            self._held.clear()
+            for step, values in by_step.items():
+                self._tell_metric(step, values)
+            if self._untold is not None:
+                self._tell(EventKind.PROGRESS, self._untold)
+                self._untold = None
+
+    def _take(self, detection: Detection) -> None:
+        now = self._clock()
+        if detection.step is not None and detection.moved:
+            self._remember(detection.step)
+            self._progress(now, detection)
+        kept: dict[str, float] = {}
+        for name, value in detection.values.items():
+            if name not in self._kept_at and len(self._kept_at) >= _MOST_SERIES:
+                continue
+            news = not math.isfinite(value) and name not in self._not_finite
+            if news or now - self._kept_at.get(name, float("-inf")) >= _SPACING:
+                self._kept_at[name] = now
+                self._held.pop(name, None)
+                kept[name] = value
+            else:
+                self._held[name] = (detection.step, value)
+        if kept:
+            self._tell_metric(detection.step, kept)
+
+    def _remember(self, step: int) -> None:
+        self.steps = step
+        now = self._wall()
+        if self._history and now - self._history[-1][0] < _SKEW / 2:
+            now = self._history.pop()[0]  # many steps in one moment: the last of them stands for it
+        self._history.append((now, step))
+
+    def _tell_metric(self, step: int | None, values: Mapping[str, float]) -> None:
+        told = {name: wire_float(value) for name, value in values.items()}
+        self._tell(EventKind.METRIC, {"step": step, "values": told})
+        for name, value in values.items():
+            if not math.isfinite(value) and name not in self._not_finite:
+                self._not_finite.add(name)
+                where = "" if step is None else f" at step {step}"
+                text = f"{name} became {wire_float(value)}{where}."
+                self._tell(EventKind.NOTICE, {"code": "not_finite", "text": text})
+
+    def _progress(self, now: float, detection: Detection) -> None:
+        step, total = detection.step, detection.total
+        if step is None:
+            return
+        rate = self._pace.mark(now, step) or detection.rate
+        eta = detection.eta
+        if rate and total is not None:  # measured over minutes, it also counts the evaluations in between
+            eta = max(0.0, (total - step) / rate)
+        data = {"step": step, "total": total, "percent": detection.percent, "eta": eta, "rate": rate}
+        if now - self._told_at >= _PROGRESS_EVERY:
+            self._told_at = now
+            self._untold = None
+            self._tell(EventKind.PROGRESS, data)
+        else:
+            self._untold = data
