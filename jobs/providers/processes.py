@@ -15,6 +15,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ import psutil
 from trainer.wire import ENV_INSTANCE
 
 _PAUSE = 0.02  # between rounds: the kernel needs a moment to take a killed process apart
+_LISTINGS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,15 +69,28 @@ def members(instance: str, *, main: Mark | None, timer: Mark | None) -> set[Mark
     ancestors = {known.pid for known in (main, timer) if known is not None and lives(known)}
     parents: dict[int, int] = {}
     found: set[int] = set()
-    for process in psutil.process_iter():
+    for pid in _everybody():
         with contextlib.suppress(psutil.Error, OSError):
-            parents[process.pid] = process.ppid()
-            in_session = main_pid is not None and os.getsid(process.pid) == main_pid
+            process = psutil.Process(pid)
+            parents[pid] = process.ppid()
+            in_session = main_pid is not None and os.getsid(pid) == main_pid
             if in_session or process.environ().get(ENV_INSTANCE) == instance:
-                found.add(process.pid)
+                found.add(pid)
     found |= _below(ancestors | found, parents)
     found -= {timer.pid} if timer is not None else set()
     return {known for pid in found if (known := mark(pid)) is not None}
+
+
+def _everybody() -> Iterator[int]:
+    # One listing is not enough: who forks and ends while it is walked through is never met. So it is taken again until
+    # it shows nobody new; the bound is for a computer on which others never stop to start something.
+    seen: set[int] = set()
+    for _ in range(_LISTINGS):
+        fresh = set(psutil.pids()) - seen
+        if not fresh:
+            return
+        seen |= fresh
+        yield from sorted(fresh)
 
 
 def _below(roots: set[int], parents: dict[int, int]) -> set[int]:
