@@ -43,9 +43,8 @@ def merge(request: Request, task_file: str | None, *, defaults: Defaults = DEFAU
     file = TaskFile() if task_file is None else parse_task_file(task_file)
     gpu = parse_gpu(str(said["gpu"])) if "gpu" in said else file.gpu
     if gpu is None:
-        raise _missing(
-            request, "Which GPU? Add `gpu=a100`, or `resources: {gpu: "A100:1"}` to the task file.", "gpu=a100"
-        )
+        question = "Which GPU? Add `gpu=a100`, or `resources: {gpu: A100}` to the task file."
+        raise _missing(request, question, "gpu=a100")
     minutes = parse_minutes(str(said["hours"])) if "hours" in said else file.minutes
     if minutes is None:
         raise _missing(request, "For how long? Add `hours=1`, or `max_duration: 1h` to the task file.", "hours=1")
