@@ -10,18 +10,19 @@ from __future__ import annotations
 import difflib
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine, Table
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import Session, SQLModel, col, select, update
 
 from jobs import engine as engines
-from jobs.errors import NotFound, TooLate
+from jobs.errors import NotFound, NotWritten, TooLate
 from jobs.lifecycle import (
     TERMINAL,
     AttemptEventName,
@@ -64,10 +65,19 @@ class Database:
         return cls(engine)
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
-        """Open one transaction: committed at the end of the block, rolled back when it raises."""
-        with self._entered(self._turn), Session(self.engine, expire_on_commit=False) as tx, tx.begin():
-            yield tx
+    def write(self, patience: float = engines.DEFAULT_PATIENCE) -> Iterator[Session]:
+        """Open one transaction: committed at the end of the block, rolled back when it raises.
+
+        Waits `patience` seconds for its turn among our threads, then as long for another process. Raises
+        `NotWritten` when it does not come, or the database fails; nothing was changed then.
+        """
+        engine = self.engine.execution_options(**{engines.PATIENCE: patience})
+        with self._entered(self._turn, patience):
+            try:
+                with Session(engine, expire_on_commit=False) as tx, tx.begin():
+                    yield tx
+            except OperationalError as error:
+                raise NotWritten(f"Nothing was written ({error.orig}). Try again in a moment.") from error
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -81,16 +91,19 @@ class Database:
         self.engine.dispose()
 
     @contextmanager
-    def _entered(self, turn: threading.Lock | None) -> Iterator[None]:
+    def _entered(self, turn: threading.Lock | None, patience: float = -1) -> Iterator[None]:
         if getattr(self._inside, "busy", False):
             # It would wait for its own outer transaction, or read what that one is about to change.
             raise RuntimeError("A transaction was opened inside another one of the same thread.")
-        with turn or nullcontext():
-            self._inside.busy = True
-            try:
-                yield
-            finally:
-                self._inside.busy = False
+        if turn and not turn.acquire(timeout=patience):
+            raise NotWritten("Nothing was written: too much else is being written. Try again in a moment.")
+        self._inside.busy = True
+        try:
+            yield
+        finally:
+            self._inside.busy = False
+            if turn:
+                turn.release()
 
 
 # ---------------------------------------------------------------- guarded updates
@@ -183,6 +196,21 @@ def note(
     """Write a fact down once; return False where its key was written before."""
     values = {"key": key, "kind": kind.value, "at": at, "team_id": team_id, "job_id": job_id, "by": by}
     return insert_once(tx, Note, {**values, "data": dict(data or {})})
+
+
+def note_on(
+    tx: Session,
+    job: Job,
+    kind: NoteKind,
+    at: datetime,
+    *,
+    by: str = "",
+    data: Mapping[str, Any] | None = None,
+    key: str | None = None,
+) -> bool:
+    """Write a fact about a job down once; without `key`, a job has one fact of a kind."""
+    key = key or f"{job.id}:{kind.value}"
+    return note(tx, key=key, kind=kind, at=at, team_id=job.team_id, job_id=job.id, by=by, data=data)
 
 
 def seen(tx: Session, key: str, at: datetime) -> bool:

@@ -23,8 +23,11 @@ from jobs.errors import Misconfigured
 
 READS = "hourglass_reads"  # an execution option: this engine's transactions never write
 
+PATIENCE = "hourglass_patience"  # an execution option: seconds to wait for another process that writes
+DEFAULT_PATIENCE = 5.0
+
 _PRAGMAS = (
-    "PRAGMA busy_timeout=5000",  # another process may be writing; ours queue before they get here
+    f"PRAGMA busy_timeout={DEFAULT_PATIENCE * 1000:.0f}",
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # a committed hold must survive a power cut
     "PRAGMA foreign_keys=ON",
@@ -63,7 +66,9 @@ def _prepare(connection: Any, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    reads = connection.get_execution_options().get(READS, False)
+    options = connection.get_execution_options()
+    reads = options.get(READS, False)
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={options.get(PATIENCE, DEFAULT_PATIENCE) * 1000:.0f}")
     connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 

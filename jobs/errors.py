@@ -13,6 +13,7 @@
     ├── IllegalEvent            an event that the life cycle has no arrow for; nothing was changed
     ├── NotFound                no such job, team or checkpoint
     ├── Misconfigured           the operator's settings; raised at start-up, never in mid-run
+    ├── NotWritten              the database could not take it; nothing was changed
     ├── StoreError              the file store did not do what was asked
     └── ProviderError           a provider said no; `scope` says how far that reaches
         ├── NoCapacity          nothing free in that zone or region
@@ -94,6 +95,10 @@ class NotFound(HourglassError):
 
 class Misconfigured(HourglassError):
     """The operator's settings cannot work; the message names the variable."""
+
+
+class NotWritten(HourglassError):
+    """The database was busy, full or away; nothing was changed, and the same may be asked again."""
 
 
 class StoreError(HourglassError):

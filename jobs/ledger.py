@@ -81,7 +81,7 @@ def grow_hold(tx: Session, *, job: Job, micros: Micros, key: str, at: datetime, 
     """
     if _written(tx, key):
         return True
-    period = _month_of_hold(tx, job)
+    period = month_of_hold(tx, job)
     if must_fit:
         if not open_hold(tx, job_id=job.id, person=job.person, period=period, micros=micros, key=key, at=at):
             return False
@@ -99,7 +99,7 @@ def shrink_hold(tx: Session, *, job: Job, micros: Micros, key: str, at: datetime
         return False
     if micros > open_of(entries(tx, job.id)):
         raise ValueError(f"{micros} is more than job {job.id} holds.")
-    period = _month_of_hold(tx, job)
+    period = month_of_hold(tx, job)
     _add(tx, period, held=-micros)
     _write(tx, EntryKind.RELEASE, key=key, period=period, job_id=job.id, person=job.person, micros=micros, at=at)
     db.touch(tx, job, at, hold=job.hold - micros)
@@ -131,7 +131,7 @@ def close(tx: Session, *, job: Job, charge: Micros, at: datetime) -> Closed:
         return _closed(written, again=True)
     if job.period_id is None and not charge:
         return Closed(charged=0, held=0, released=0, overrun=0)
-    period = _month_of_hold(tx, job)
+    period = month_of_hold(tx, job)
     held = open_of(written)
     granted = sum(entry.micros for entry in written if entry.kind is EntryKind.GRANT)
     covered, overrun = min(charge, held), max(0, charge - held)
@@ -254,7 +254,7 @@ def _add(
     return True
 
 
-def _month_of_hold(tx: Session, job: Job) -> Period:
+def month_of_hold(tx: Session, job: Job) -> Period:
     period = tx.get(Period, job.period_id) if job.period_id is not None else None
     if period is None:
         raise NotFound(f"Job {job.id} never held anything, so there is no month to write to.")

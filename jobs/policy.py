@@ -98,6 +98,22 @@ def worst_case(
     return nodes * (run + retries * stub)
 
 
+def hold_of(spec: JobSpec, *, ceiling: Micros, traits: Iterable[Traits]) -> Micros:
+    """Return what to hold for a job that any of these providers may run: the dearest worst case, or `max_cost`."""
+    worst = max(
+        worst_case(
+            ceiling=ceiling,
+            nodes=spec.nodes,
+            minutes=spec.minutes,
+            traits=each,
+            retries=retries(spec),
+            disk_gb=spec.disk_gb,
+        )
+        for each in traits
+    )
+    return worst if spec.max_cost is None else min(worst, spec.max_cost)
+
+
 def cut_to_cost(
     *,
     max_cost: Micros,
