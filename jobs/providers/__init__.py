@@ -77,8 +77,10 @@ def machine_env(order: LaunchOrder, *, instance: str, workdir: str) -> dict[str,
 
     `instance` is the provider's own name of the machine, `workdir` a folder there that whoever it runs as may write.
     """
+    # The store's credentials never reach the team's command, so its log needs no masking of them.
+    masked = sorted(name for name in order.env if not name.startswith(wire.ENV_STORE_PREFIX))
     return {
-        wire.ENV_SECRETS: ",".join(sorted(order.env)),
+        wire.ENV_SECRETS: ",".join(masked),
         **order.env,
         # Last, so that no variable of the team's can take their place.
         wire.ENV_STORE: order.store,

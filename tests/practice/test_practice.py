@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -339,14 +340,10 @@ def test_a_deadline_that_has_passed_starts_nothing(ground: Ground) -> None:
 def test_a_key_that_would_leave_the_folder_is_refused(ground: Ground) -> None:
     ground.program.write_text(hostile.STAYS)
     for key in ("../out", "a/b", ".hidden", "", "x" * 65):
-        bad = LaunchOrder(**{**_fields(ground.order()), "launch_key": key})
+        bad = dataclasses.replace(ground.order(), launch_key=key)
         with pytest.raises(Rejected):
             ground.practice.launch(an_offer(), bad)
         assert ground.practice.find(key) is None
-
-
-def _fields(order: LaunchOrder) -> dict[str, object]:
-    return {name: getattr(order, name) for name in order.__dataclass_fields__}
 
 
 def test_an_interpreter_that_is_not_there_is_said_so(ground: Ground) -> None:
