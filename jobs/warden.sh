@@ -151,16 +151,16 @@ pull() {
     say "Fetching the image $IMAGE."
     for wait in 5 20 0; do
         docker pull "$IMAGE" && return
+        tail -n 3 "$LOG" | grep -Eiq 'manifest unknown|not found|denied|unauthorized|invalid reference|no matching manifest' &&
+            fail bad_image "The image $IMAGE cannot be pulled. Check its name and that it may be read."
         sleep "$wait"
     done
-    tail -n 5 "$LOG" | grep -Eiq 'unknown|not found|denied|unauthorized|invalid|no matching' &&
-        fail bad_image "The image $IMAGE cannot be pulled. Check its name and that it may be read."
     fail launch_failed "The image $IMAGE could not be fetched."
 }
 
 # The files are copied, not mounted, so that the engine need not share a file system with this script.
 run() {
-    local code flags=(--name "$NAME" --security-opt no-new-privileges --ulimit memlock=-1 --stop-timeout 30
+    local code flags=(--name "$NAME" --security-opt no-new-privileges --stop-timeout 30
         --log-opt max-size=10m --log-opt max-file=2 --entrypoint /bin/sh)
     ((SHM_GB > 0)) && flags+=(--shm-size "${SHM_GB}g")
     ((GPUS > 0)) && flags+=(--gpus all) # the whole machine is paid for

@@ -52,7 +52,8 @@ _STATES = {
     "terminated": InstanceState.GONE,
 }
 # "User initiated (2026-11-12 10:00:00 GMT)"
-_TRANSITION = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) GMT\)")
+_TRANSITION = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
+_TITLE = "Name"  # the tag that Amazon's console shows as a machine's name; for people, so it is not read back
 
 Clients = Callable[[str, str], Any]  # service and region to a client; the SDK ships no types
 
@@ -206,7 +207,7 @@ class Aws:
         if len(script.encode()) > USER_DATA_LIMIT:
             raise Rejected(f"The boot script is longer than the {USER_DATA_LIMIT} bytes that EC2 takes.")
         image = self._image_in(offer.region)
-        tags = {**order.tags, "app": "hourglass", "home": self._home, "key": order.launch_key, "Name": order.launch_key}
+        tags = {**order.tags, "app": "hourglass", "home": self._home, "key": order.launch_key, _TITLE: order.launch_key}
         tagged = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
         request: dict[str, Any] = {
             "ImageId": image,
@@ -304,9 +305,10 @@ class Aws:
         return found
 
     def _instance(self, described: Mapping[str, Any], region: str) -> Instance:
-        tags = {tag["Key"]: tag["Value"] for tag in described.get("Tags", ())}
+        tags = {tag["Key"]: tag["Value"] for tag in described.get("Tags", ()) if tag["Key"] != _TITLE}
         state = _STATES.get(described["State"]["Name"], InstanceState.PENDING)
         ended = _TRANSITION.search(described.get("StateTransitionReason") or "")
+        launched: datetime | None = described.get("LaunchTime")
         over = state in (InstanceState.ENDING, InstanceState.GONE)
         instance = Instance(
             provider=self.traits.name,
@@ -314,7 +316,7 @@ class Aws:
             region=region,
             state=state,
             tags=tags,
-            launched_at=described.get("LaunchTime"),
+            launched_at=launched.astimezone(UTC) if launched is not None else None,
             ended_at=datetime.fromisoformat(ended[1]).replace(tzinfo=UTC) if over and ended else None,
             note=str(described.get("StateReason", {}).get("Message", "")),
         )

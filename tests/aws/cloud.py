@@ -1,0 +1,211 @@
+"""A cloud on this computer: moto behind a front that does what moto leaves out.
+
+moto keeps EC2's, S3's and STS's books and starts nothing (see `tests.aws.harness` for machines that boot). It
+also ignores the client token, never runs out of capacity and never loses an answer. The front adds the token as
+AWS documents it, and faults that a test scripts.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import boto3
+from botocore.config import Config
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.test import EnvironBuilder, run_wsgi_app
+
+REGION = "us-east-1"
+IMAGE = "ami-9b32e8e2"  # one that moto knows: Ubuntu with NVIDIA's driver, root volume of 15 GB
+ROLE = "arn:aws:iam::123456789012:role/hourglass-job"
+KEY_ID, KEY = "AKIAPRACTICEPRACTICE", "practice-key-of-no-account"
+
+StartResponse = Callable[..., Any]
+_FAULT = (
+    '<?xml version="1.0" encoding="UTF-8"?><Response><Errors><Error><Code>{code}</Code>'
+    "<Message>{message}</Message></Error></Errors><RequestID>practice</RequestID></Response>"
+)
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: object) -> None:
+        """Say nothing: a test's own output is what is read."""
+
+
+class Front:
+    """moto's own application, with client tokens and scripted faults."""
+
+    def __init__(self) -> None:
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._lock = threading.Lock()
+        self._launches: dict[str, tuple[dict[str, str], str]] = {}  # token: (the request, instance id)
+        self._faults: dict[str, tuple[str, int]] = {}
+        self._lost: set[str] = set()
+        self._down = False
+        self.calls: list[str] = []  # EC2's and STS's actions, in order
+
+    @contextmanager
+    def refusing(self, action: str, code: str, status: int = 400) -> Iterator[None]:
+        """Answer `action` with AWS's error `code` and change nothing."""
+        self._faults[action] = (code, status)
+        try:
+            yield
+        finally:
+            del self._faults[action]
+
+    @contextmanager
+    def losing_answers(self, action: str) -> Iterator[None]:
+        """Do what `action` asks and answer with a gateway's error."""
+        self._lost.add(action)
+        try:
+            yield
+        finally:
+            self._lost.discard(action)
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """Answer nothing but a gateway's error, and do nothing."""
+        self._down = True
+        try:
+            yield
+        finally:
+            self._down = False
+
+    def __call__(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        if self._down:
+            return _answer(start, 503, _FAULT.format(code="ServiceUnavailable", message="Scripted."))
+        form = "application/x-www-form-urlencoded" in environ.get("CONTENT_TYPE", "")
+        if environ["REQUEST_METHOD"] != "POST" or not form:
+            return self._moto(environ, start)  # type: ignore[no-any-return]  # moto has no types
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        words = dict(parse_qsl(body.decode(), keep_blank_values=True))
+        action = words.get("Action", "")
+        self.calls.append(action)
+        if action in self._faults:
+            code, status = self._faults[action]
+            return _answer(start, status, _FAULT.format(code=code, message="Scripted."))
+        # One launch at a time: two with one token must not both find it unused.
+        with self._lock:
+            status, text = self._launch(environ, words) if action == "RunInstances" else self._pass(environ, words)
+        if action in self._lost:
+            status, text = 502, ""
+        return _answer(start, status, text)
+
+    def _pass(self, environ: Mapping[str, Any], words: Mapping[str, str]) -> tuple[int, str]:
+        headers = {"Authorization": environ.get("HTTP_AUTHORIZATION", ""), "Host": environ["HTTP_HOST"]}
+        for name in ("HTTP_X_AMZ_DATE", "HTTP_X_AMZ_SECURITY_TOKEN", "HTTP_USER_AGENT"):
+            if name in environ:
+                headers[name.removeprefix("HTTP_").replace("_", "-")] = environ[name]
+        inner = EnvironBuilder(
+            path="/",
+            method="POST",
+            data=urlencode(words),
+            content_type="application/x-www-form-urlencoded; charset=utf-8",
+            headers=list(headers.items()),
+        ).get_environ()
+        parts, status, _ = run_wsgi_app(self._moto, inner, buffered=True)
+        return int(status.split()[0]), b"".join(parts).decode()
+
+    def _launch(self, environ: Mapping[str, Any], words: dict[str, str]) -> tuple[int, str]:
+        token = words.get("ClientToken", "")
+        if token in self._launches:
+            before, instance = self._launches[token]
+            if before != words:
+                return 400, _FAULT.format(code="IdempotentParameterMismatch", message="The token was used before.")
+            ask = {"Action": "DescribeInstances", "Version": words["Version"], "InstanceId.1": instance}
+            status, text = self._pass(environ, ask)
+            # Both answers hold one reservation; only its wrapping differs.
+            found = re.search(r"<reservationSet>\s*<item>(.*)</item>\s*</reservationSet>", text, re.DOTALL)
+            return status, f"<RunInstancesResponse>{found[1]}</RunInstancesResponse>" if found else text
+        status, text = self._pass(environ, words)
+        launched = re.search(r"<instanceId>(.*?)</instanceId>", text)
+        if launched is not None and token:
+            self._launches[token] = (words, launched[1])
+        return status, text
+
+
+class Cloud:
+    """The front on a port of this computer, and clients that talk to it. Close it, or use it in a `with`."""
+
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        """Serve at `address`; containers reach only the engine's own bridge."""
+        self.front = Front()
+        self._server = make_server(address, 0, self.front, threaded=True, request_handler=_QuietHandler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True, name="cloud")
+        self._thread.start()
+        self.endpoint = f"http://{address}:{self._server.server_port}"
+        self._clients: dict[tuple[str, str], Any] = {}
+        _reset(self.endpoint)  # moto's books are the process's: a cloud begins with empty ones
+
+    def __enter__(self) -> Cloud:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(10)
+
+    def client(self, service: str, region: str) -> Any:
+        """Return an SDK client that asks this cloud once and does not retry."""
+        if (service, region) not in self._clients:
+            config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
+            self._clients[service, region] = boto3.client(service, config=config, **self._reach(region))
+        return self._clients[service, region]
+
+    def environment(self, region: str = REGION) -> dict[str, str]:
+        """Return the SDK's variables with which another process finds this cloud."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_DEFAULT_REGION": region,
+            "AWS_ACCESS_KEY_ID": KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": KEY,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def store_environment(self) -> dict[str, str]:
+        """Return the same as a rented machine is told of its store."""
+        return {
+            "HOURGLASS_STORE_AWS_ENDPOINT_URL": self.endpoint,
+            "HOURGLASS_STORE_AWS_REGION": REGION,
+            "HOURGLASS_STORE_AWS_ACCESS_KEY_ID": KEY_ID,
+            "HOURGLASS_STORE_AWS_SECRET_ACCESS_KEY": KEY,
+        }
+
+    def bucket(self, name: str) -> str:
+        """Make a bucket and return the URI of a store in it."""
+        self.client("s3", REGION).create_bucket(Bucket=name)
+        return f"s3://{name}/hg"
+
+    def instances(self, *states: str, region: str = REGION) -> list[dict[str, Any]]:
+        """Return what moto's books hold in a region, of all homes."""
+        pages = self.client("ec2", region).describe_instances()["Reservations"]
+        found = [one for page in pages for one in page["Instances"]]
+        return [one for one in found if not states or one["State"]["Name"] in states]
+
+    def _reach(self, region: str) -> dict[str, Any]:
+        keys = {"aws_access_key_id": KEY_ID, "aws_secret_access_key": KEY}
+        return {"endpoint_url": self.endpoint, "region_name": region, **keys}
+
+
+def _reset(endpoint: str) -> None:
+    parts = urlsplit(endpoint)
+    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=30)
+    connection.request("POST", "/moto-api/reset")
+    connection.getresponse().read()
+    connection.close()
+
+
+def _answer(start: StartResponse, status: int, text: str) -> Iterable[bytes]:
+    start(f"{status} Scripted", [("Content-Type", "text/xml"), ("Content-Length", str(len(text.encode())))])
+    return [text.encode()]
