@@ -58,7 +58,11 @@ class BadImage(BadRequest):
 
 
 class Refused(HourglassError):
-    """The request was understood and is not allowed."""
+    """The request was understood and is not allowed; `fix` is a line that would be, where one can be given."""
+
+    def __init__(self, message: str, *, fix: str | None = None) -> None:
+        super().__init__(message)
+        self.fix = fix
 
 
 class OverBudget(Refused):

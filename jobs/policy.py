@@ -15,7 +15,7 @@ from typing import Literal
 
 from jobs.errors import NoCapacity, Scope
 from jobs.model import Job, JobSpec, Micros, Period, SpotPolicy, Team
-from jobs.providers import Guarantee, Offer, Traits
+from jobs.providers import Guarantee, Need, Offer, Traits
 from trainer.wire import Reason
 
 RETRIES = 3  # machines beyond the first that a job may begin: the hold has a minimum billing for each
@@ -136,6 +136,16 @@ def cut_to_cost(
         middle = (fits + over) // 2
         fits, over = (middle, over) if cost(middle / 60) <= max_cost else (fits, middle)
     return fits / 60
+
+
+def needs(spec: JobSpec) -> tuple[Need, ...]:
+    """Return what to ask providers for, one need for each market that the job may use."""
+    markets = {SpotPolicy.ON_DEMAND: (False,), SpotPolicy.SPOT: (True,), SpotPolicy.AUTO: (False, True)}
+    count = 0 if spec.gpu == "cpu" else spec.gpus
+    return tuple(
+        Need(gpu=spec.gpu, memory_gb=spec.gpu_memory_gb, count=count, spot=spot, disk_gb=spec.disk_gb)
+        for spot in markets[spec.spot]
+    )
 
 
 def choose(offers: Iterable[Offer], spec: JobSpec, ceiling: Micros) -> Offer:

@@ -31,7 +31,7 @@ def a_request(**changes: Any) -> Request:
         repo="acme/vit",
         ref="3f9c2ab",
         overrides={"gpu": "a100", "hours": "4"},
-        text="/train acme/vit@3f9c2ab gpu=a100 hours=4",
+        text="acme/vit@3f9c2ab gpu=a100 hours=4",
     )
     return dataclasses.replace(request, **changes)
 
