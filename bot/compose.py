@@ -187,7 +187,6 @@ def start(settings: Settings, ports: Ports, stack: ExitStack) -> Bot:
     intake = Intake(
         db=plane.db,
         clock=ports.clock,
-        settings=settings,
         source=plane.source,
         desk=plane.desk,
         merge=lambda request, task_file: merge(
