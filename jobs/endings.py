@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from jobs.lifecycle import TERMINAL, AttemptState, JobEventName, JobState
+from jobs import policy
+from jobs.lifecycle import WITH_MACHINE, AttemptState, JobEventName, JobState
 from jobs.model import Attempt, Job, JobSpec
 from jobs.providers import Instance, InstanceState, Traits
 from trainer.wire import Reason
@@ -62,11 +63,16 @@ class Step(StrEnum):
     NEVER = "never"
 
 
+def deadline_of(job: Job, attempt: Attempt) -> datetime:
+    """Return when a machine has to end: the earlier of the two columns, which differ while an extension is made."""
+    return attempt.deadline if job.deadline is None else min(attempt.deadline, job.deadline)
+
+
 def why_end(job: Job, attempt: Attempt, now: datetime, grace: timedelta) -> str | None:
     """Return why this machine is to end now, in a word for the log; None when it may go on."""
-    if now >= attempt.deadline:
+    if now >= deadline_of(job, attempt):
         return "deadline"
-    if job.state in TERMINAL or job.attempt != attempt.number:
+    if job.state not in WITH_MACHINE or job.attempt != attempt.number:
         return "superseded"
     if ended_by_itself(job, attempt):
         return "outcome"
@@ -83,6 +89,24 @@ def why_end(job: Job, attempt: Attempt, now: datetime, grace: timedelta) -> str 
 def ended_by_itself(job: Job, attempt: Attempt) -> bool:
     """Return whether the agent of this attempt has told its outcome."""
     return job.outcome is not None and job.outcome.get("attempt") == attempt.number
+
+
+class Turn(StrEnum):
+    """What the clock alone makes of a job."""
+
+    WARN = "warn"
+    STOP = "stop"  # save and stop: the grace before the deadline has begun
+
+
+def turn(job: Job, spec_minutes: float, now: datetime) -> Turn | None:
+    """Return what is due for a job with a machine, by its deadline; None when nothing is."""
+    if job.deadline is None or job.state not in (JobState.PROVISIONING, JobState.RUNNING):
+        return None
+    if now >= job.deadline - policy.grace(spec_minutes):
+        return Turn.STOP
+    if job.state is JobState.RUNNING and not job.warned and now >= job.deadline - policy.warning(spec_minutes):
+        return Turn.WARN
+    return None
 
 
 def next_step(

@@ -1,0 +1,55 @@
+"""Whether the wall clock may be believed: ending a machine by a clock that jumped kills work that was paid for.
+
+The wall clock is compared with the monotonic one between looks. When they part by more than a minute, a clock
+that is not ours is asked. Where none answers, the jump is believed from the second look on: a corrected clock
+stays where it is, and machines have timers of their own meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from jobs.clock import Clock
+
+log = structlog.get_logger(__name__)
+
+APART = timedelta(minutes=1)
+
+
+def nobody() -> datetime | None:
+    """Return None: there is no other clock to ask."""
+    return None
+
+
+class ClockWatch:
+    """Watches one clock. `reference` returns another's time (a provider's Date header), or None."""
+
+    def __init__(self, clock: Clock, reference: Callable[[], datetime | None] = nobody) -> None:
+        self._clock = clock
+        self._reference = reference
+        self._last: tuple[datetime, float] | None = None
+        self._doubted = False
+
+    def trusted(self) -> bool:
+        """Return whether deadlines may be enforced by the wall clock now; called once a pass."""
+        now, ticks = self._clock.now(), self._clock.monotonic()
+        last, self._last = self._last, (now, ticks)
+        if last is None or self._doubted:
+            jumped = timedelta(0)
+        else:
+            jumped = abs((now - last[0]) - timedelta(seconds=ticks - last[1]))
+        if jumped <= APART and not self._doubted:
+            return True
+        other = self._reference()
+        if other is None:
+            # Nobody to ask: one pass of doubt, then the clock is what it is.
+            self._doubted = not self._doubted
+            if self._doubted:
+                log.warning("clock.jumped", by=jumped.total_seconds(), now=now.isoformat())
+            return not self._doubted
+        self._doubted = abs(self._clock.now() - other) > APART
+        log.warning("clock.jumped", by=jumped.total_seconds(), wrong=self._doubted, other=other.isoformat())
+        return not self._doubted

@@ -1,0 +1,109 @@
+"""What becomes of a job none of whose machines is left: another machine, or its end.
+
+The machine's last words are read first: a script may have finished in the very moment in which its machine went.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import structlog
+from sqlmodel import Session
+
+from jobs import db, endings, milestones, policy
+from jobs.endings import LIVE, Conclusion
+from jobs.errors import IllegalEvent, TooLate
+from jobs.lifecycle import WITH_MACHINE, AttemptState, JobEventName
+from jobs.model import Attempt, Job, JobSpec, NoteKind
+from jobs.ports import Ports
+from jobs.records import parse
+from jobs.settlements import Settlements
+from trainer.storage import StoreFault
+from trainer.wire import Reason
+
+log = structlog.get_logger(__name__)
+
+# How long the last words of a gone machine are waited for when the store does not answer.
+WORDS_WAIT = timedelta(minutes=10)
+# Between a node that was refused and the next try for all of them.
+RETRY_WAIT = timedelta(seconds=15)
+
+
+class Conclusions:
+    """Moves jobs on whose machines are gone."""
+
+    def __init__(self, ports: Ports, settlements: Settlements) -> None:
+        self._ports = ports
+        self._settlements = settlements
+
+    def all(self, jobs: Sequence[Job]) -> None:
+        """Conclude what can be concluded; one job's trouble is logged and leaves the others alone."""
+        for job in jobs:
+            self.one(job.id)
+
+    def one(self, job_id: str) -> None:
+        """Conclude a job if all of its machines are gone and their last words are read."""
+        try:
+            self._one(job_id)
+        except (TooLate, IllegalEvent) as error:
+            log.info("conclude.overtaken", job=job_id, error=str(error))
+        except Exception:  # the other jobs are concluded all the same; the trace is in the log
+            log.exception("conclude.broke", job=job_id)
+
+    def _one(self, job_id: str) -> None:
+        now = self._ports.clock.now()
+        with self._ports.db.read() as tx:
+            job, rows = db.get_job(tx, job_id), db.attempts(tx, job_id)
+        if job.state not in WITH_MACHINE or any(row.state in LIVE for row in rows):
+            return
+        if not self._heard(job, rows, now):
+            return
+        self._move(job_id, now)
+        if self._settlements.close(job_id):
+            return
+        self._ports.wake(job_id)
+
+    def _heard(self, job: Job, rows: Sequence[Attempt], now: datetime) -> bool:
+        """Read what the gone machines left; False while the store does not answer and there is still patience."""
+        for row in rows:
+            if row.number != job.attempt or row.state is not AttemptState.GONE:
+                continue
+            try:
+                self._ports.drain(row)
+            except StoreFault as fault:
+                log.warning("conclude.unheard", job=job.id, attempt=row.number, error=str(fault))
+                if now - (row.gone_at or now) < WORDS_WAIT:
+                    return False
+        return True
+
+    def _move(self, job_id: str, now: datetime) -> None:
+        with self._ports.db.write() as tx:
+            job, rows = db.get_job(tx, job_id), db.attempts(tx, job_id)
+            if job.state not in WITH_MACHINE or any(row.state in LIVE for row in rows):
+                return
+            conclusion = endings.conclude(job, parse(JobSpec, job.spec or {}), rows, now)
+            match conclusion.event:
+                case JobEventName.RETRY:
+                    db.move(tx, job, JobEventName.RETRY, now, not_before=now + RETRY_WAIT)
+                case JobEventName.RECLAIM:
+                    self._reclaim(tx, job, rows, conclusion, now)
+                case JobEventName.STOP:
+                    self._stop(tx, job, conclusion.reason or Reason.LOST, now)
+                case _:
+                    pass  # STOPPING already
+
+    def _reclaim(self, tx: Session, job: Job, rows: Sequence[Attempt], conclusion: Conclusion, now: datetime) -> None:
+        reason = conclusion.reason or Reason.LOST
+        machines = sum(1 for row in rows if row.state is AttemptState.GONE and row.rank == 0)
+        wait = policy.retry_after(reason, machines)
+        if wait is None:
+            self._stop(tx, job, reason, now)
+            return
+        db.move(tx, job, JobEventName.RECLAIM, now, not_before=now + wait, outcome=None)
+        milestones.Facts(tx=tx, job=job, attempt=job.attempt, now=now).write(
+            f"a{job.attempt}:reclaimed", NoteKind.RECLAIMED, {"reason": reason.value}
+        )
+
+    def _stop(self, tx: Session, job: Job, reason: Reason, now: datetime) -> None:
+        db.move(tx, job, JobEventName.STOP, now, stop_reason=reason.value, stopping_at=now)

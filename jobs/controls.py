@@ -1,0 +1,121 @@
+"""What a running machine is asked for: the control file, and a deadline that moves.
+
+The file is derived from the rows and written when it differs, so whatever a crash or an extension that failed left
+in it is corrected by the next pass. While a deadline moves, the pass leaves that job's file alone.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import structlog
+from sqlmodel import select
+
+from jobs import db, orders
+from jobs.endings import LIVE, deadline_of
+from jobs.errors import HourglassError, ProviderError, Refused, StoreError, TooLate
+from jobs.lifecycle import AttemptState, JobState
+from jobs.model import Attempt, Job
+from jobs.ports import Claims, Ports
+from trainer import wire
+from trainer.storage import StoreFault
+
+log = structlog.get_logger(__name__)
+
+# Floats on the wire: closer than this is the same moment.
+SAME = timedelta(milliseconds=10)
+
+
+class Controls:
+    """Writes control files, and moves deadlines."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._moving = Claims()
+
+    def reconcile(self, job: Job, attempt: Attempt) -> None:
+        """Let the control file say what the rows say; raises `StoreFault`."""
+        with self._moving.claim(job.id) as mine:
+            if mine:
+                self._write(attempt, deadline_of(job, attempt), wanted_stop(job))
+
+    def move_deadline(self, job: Job, deadline: datetime) -> None:
+        """Move every machine of the job to a new deadline: provider, control file, the attempt's column last.
+
+        The mover of `jobs.service`, which has the money held before and moves the job's column after. Raises
+        `Refused`, `TooLate`, `ProviderError` or `StoreError`; the old deadline stands then.
+        """
+        with self._moving.claim(job.id) as mine:
+            if not mine:
+                raise TooLate(f"The deadline of job {job.id} is being moved by another press.")
+            with self._ports.db.read() as tx:
+                machines = [row for row in db.attempts(tx, job.id) if row.state in LIVE and row.number == job.attempt]
+            if not machines or any(row.state not in (AttemptState.LAUNCHED, AttemptState.UP) for row in machines):
+                raise TooLate(f"Job {job.id} has no machine that runs now. Look at its card, then try again.")
+            moved: list[Attempt] = []
+            try:
+                for row in machines:
+                    moved.append(row)
+                    self._move(row, deadline)
+                self._commit(job, machines, deadline)
+            except (HourglassError, StoreFault) as error:
+                self._back(moved)
+                if isinstance(error, StoreFault):
+                    raise StoreError(f"The machine could not be told. {error}") from error
+                raise
+
+    def _move(self, row: Attempt, deadline: datetime) -> None:
+        provider = self._ports.providers[row.provider]
+        if not provider.traits.extendable:
+            raise Refused("This machine's deadline is fixed. Continue from its checkpoint on a new one.")
+        instance = provider.find(row.launch_key)
+        if instance is None:
+            raise TooLate(f"The provider does not show the machine of job {row.job_id} now. Try again in a minute.")
+        provider.extend(instance, deadline)
+        self._write(row, deadline, None)
+
+    def _commit(self, job: Job, machines: list[Attempt], deadline: datetime) -> None:
+        now = self._ports.clock.now()
+        with self._ports.db.write() as tx:
+            state = db.get_job(tx, job.id).state
+            if state not in (JobState.PROVISIONING, JobState.RUNNING):
+                raise TooLate(f"Job {job.id} is {state.value} by now.")
+            for machine in machines:
+                row = tx.exec(select(Attempt).where(Attempt.id == machine.id)).one()
+                if row.state not in (AttemptState.LAUNCHED, AttemptState.UP):
+                    raise TooLate(f"The machine of job {job.id} is ending by now.")
+                db.touch_attempt(tx, row, now, deadline=deadline)
+
+    def _back(self, moved: list[Attempt]) -> None:
+        """Put the old deadlines back where they were moved; what fails here is still enforced from the column."""
+        for row in moved:
+            try:
+                self._write(row, row.deadline, None)
+                provider = self._ports.providers[row.provider]
+                instance = provider.find(row.launch_key)
+                if instance is not None and provider.traits.extendable:
+                    provider.extend(instance, row.deadline)
+            except (ProviderError, StoreFault) as error:
+                log.warning("extend.not_undone", job=row.job_id, attempt=row.number, error=str(error))
+
+    def _write(self, attempt: Attempt, deadline: datetime, stop: wire.Reason | None) -> None:
+        key = wire.control_key(attempt.job_id, attempt.number)
+        seq = 1
+        data = self._ports.store.get(key)
+        if data is not None:
+            try:
+                stands = wire.from_json(wire.Control, data)
+                seq = stands.seq + 1
+                if stands.stop == stop and abs(stands.deadline - deadline.timestamp()) < SAME.total_seconds():
+                    return
+            except ValueError:
+                # Unreadable is worse than old for the machine: beyond any number that it can have seen.
+                seq = int(self._ports.clock.now().timestamp())
+        self._ports.store.put(key, orders.control(seq=seq, deadline=deadline, stop=stop))
+
+
+def wanted_stop(job: Job) -> wire.Reason | None:
+    """Return why the machine is asked to stop, None while it is not."""
+    if job.state is not JobState.STOPPING:
+        return None
+    return wire.Reason(job.stop_reason or wire.Reason.STOPPED)

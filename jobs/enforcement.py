@@ -1,0 +1,253 @@
+"""The enforcing pass: every job with a machine, every machine that may stand, from the deadline columns.
+
+It decides nothing (`jobs.endings` does) and remembers nothing: each pass derives everything from the rows and from
+what the providers say, so it may be cut off anywhere and run twice. A provider that fails or hangs leaves its own
+machines for the next pass and nobody else's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import structlog
+from sqlmodel import select
+
+from jobs import db, endings, milestones, policy
+from jobs.adoption import Adoption
+from jobs.conclusions import Conclusions
+from jobs.controls import Controls
+from jobs.endings import LIVE, Sight, Step, Turn
+from jobs.errors import IllegalEvent, ProviderError, TooLate
+from jobs.lanes import Lanes
+from jobs.launches import Launches
+from jobs.lifecycle import WITH_MACHINE, AttemptEventName, AttemptState, JobEventName
+from jobs.model import Attempt, Job, NoteKind
+from jobs.overdue import Overdue
+from jobs.ports import Claims, Ports
+from jobs.providers import Instance, InstanceState, Provider
+from jobs.settlements import Settlements
+from trainer import wire
+from trainer.storage import StoreFault
+from trainer.wire import Reason
+
+log = structlog.get_logger(__name__)
+
+MARK = "enforced"  # the last pass; health looks at its age
+
+
+class Enforcement:
+    """Ends what has to end, and believes that it is gone only when it is."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        *,
+        claims: Claims,
+        launches: Launches,
+        settlements: Settlements,
+        controls: Controls,
+        adoption: Adoption,
+        conclusions: Conclusions,
+        lanes: Lanes,
+    ) -> None:
+        self._ports = ports
+        self._claims = claims
+        self._launches = launches
+        self._settlements = settlements
+        self._controls = controls
+        self._adoption = adoption
+        self._conclusions = conclusions
+        self._overdue = Overdue(ports)
+        self._lanes = lanes
+
+    # ------------------------------------------------------------ passes
+
+    def round(self, *, trusted: bool) -> None:
+        """Look at every job and machine once. `trusted` False: nothing ends by the wall clock in this pass."""
+        if trusted:
+            self._turn_all(self._jobs())
+        live = self._live()
+        work: dict[str, Callable[[], None]] = {"control": lambda: self._reconcile_all(live)}
+        for name, provider in self._ports.providers.items():
+            mine = [attempt for attempt in live if attempt.provider == name]
+            work[name] = lambda provider=provider, mine=mine: self._at_provider(provider, mine, trusted)  # type: ignore[misc]  # mypy cannot type a lambda's defaults
+        self._lanes.run(work)
+        for attempt in live:
+            if attempt.provider not in self._ports.providers:
+                log.error("provider.missing", provider=attempt.provider, job=attempt.job_id, key=attempt.launch_key)
+        self._lanes.run({"settle": lambda: self._conclusions.all(self._jobs())})
+        if trusted:
+            for attempt in self._live():
+                self._guarded(attempt, lambda: self._overdue.consider(attempt))  # noqa: B023  called at once
+        with self._ports.db.write() as tx:
+            now = self._ports.clock.now()
+            db.set_mark(tx, MARK, now.isoformat(), now)
+
+    def attend(self, job_id: str, *, trusted: bool = True) -> None:
+        """Do for one job what a pass would, at once: somebody pressed Stop, an outcome came, its deadline is here."""
+        with self._ports.db.read() as tx:
+            job = db.get_job(tx, job_id)
+        if trusted:
+            self._turn_all([job])
+        live = [attempt for attempt in self._live() if attempt.job_id == job_id]
+        self._reconcile_all(live)
+        for attempt in live:
+            provider = self._ports.providers.get(attempt.provider)
+            if provider is not None:
+                self._guarded(attempt, lambda: self._look(provider, attempt, None, trusted))  # noqa: B023  called at once
+        self._conclusions.one(job_id)
+
+    def _jobs(self) -> list[Job]:
+        with self._ports.db.read() as tx:
+            return db.jobs_in(tx, *WITH_MACHINE)
+
+    def _live(self) -> list[Attempt]:
+        with self._ports.db.read() as tx:
+            return db.live_attempts(tx)
+
+    def _guarded(self, attempt: Attempt, piece: Callable[[], None]) -> None:
+        try:
+            piece()
+        except (TooLate, IllegalEvent) as error:
+            log.info("enforce.overtaken", job=attempt.job_id, key=attempt.launch_key, error=str(error))
+        except (ProviderError, StoreFault) as error:
+            log.warning("enforce.failed", job=attempt.job_id, key=attempt.launch_key, error=str(error))
+        except Exception:  # one machine's trouble must never keep the pass from the next; the trace is in the log
+            log.exception("enforce.broke", job=attempt.job_id, key=attempt.launch_key)
+
+    # ------------------------------------------------------------ what the clock alone says
+
+    def _turn_all(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            try:
+                self._turn(job.id)
+            except (TooLate, IllegalEvent) as error:
+                log.info("enforce.overtaken", job=job.id, error=str(error))
+            except Exception:  # as above: the other jobs' deadlines still count
+                log.exception("enforce.broke", job=job.id)
+
+    def _turn(self, job_id: str) -> None:
+        now = self._ports.clock.now()
+        with self._ports.db.write() as tx:
+            job = db.get_job(tx, job_id)
+            due = endings.turn(job, _spec(job).minutes, now)
+            if due is None or job.deadline is None:
+                return
+            facts = milestones.Facts(tx=tx, job=job, attempt=job.attempt, now=now)
+            if due is Turn.WARN:
+                db.touch(tx, job, now, warned=True)
+                at = job.deadline.timestamp()
+                facts.write(f"warned:{int(at)}", NoteKind.WARNED, {"deadline": at})
+            else:
+                db.move(tx, job, JobEventName.STOP, now, stop_reason=Reason.DEADLINE.value, stopping_at=now)
+                facts.write("stopping", NoteKind.STOPPING, {"reason": Reason.DEADLINE.value})
+        self._ports.wake(job_id)
+
+    def _reconcile_all(self, live: Sequence[Attempt]) -> None:
+        for attempt in live:
+            if attempt.state in (AttemptState.LAUNCHED, AttemptState.UP) and attempt.rank == 0:
+                self._guarded(attempt, lambda: self._reconcile(attempt))  # noqa: B023  called at once
+
+    def _reconcile(self, attempt: Attempt) -> None:
+        with self._ports.db.read() as tx:
+            job = db.get_job(tx, attempt.job_id)
+            row = tx.exec(select(Attempt).where(Attempt.id == attempt.id)).one()
+        self._controls.reconcile(job, row)
+
+    # ------------------------------------------------------------ machines
+
+    def _at_provider(self, provider: Provider, mine: Sequence[Attempt], trusted: bool) -> None:
+        """Look at one provider's machines: one listing for all of them, single look-ups where it does not help."""
+        listed: dict[str, Instance] = {}
+        try:
+            instances = provider.list()
+        except ProviderError as error:
+            log.warning("list.failed", provider=provider.traits.name, error=str(error))
+        else:
+            listed = {instance.tags.get("key", ""): instance for instance in instances}
+            self._adoption.consider(provider, instances, trusted=trusted)
+        for attempt in mine:
+            seen = listed.get(attempt.launch_key)
+            self._guarded(attempt, lambda: self._look(provider, attempt, seen, trusted))  # noqa: B023  called at once
+
+    def _look(self, provider: Provider, attempt: Attempt, seen: Instance | None, trusted: bool) -> None:
+        """Do what one machine needs now, until nothing is left to do in this pass."""
+        sight = Sight(whole=True, instance=seen) if seen is not None else self._find(provider, attempt)
+        for _ in range(3):  # adopted, told to end, confirmed gone
+            step = self._step(provider, attempt.id, sight, trusted)
+            if step in (Step.ADOPT, Step.FORGET_ABSENT):
+                continue
+            if step is Step.TERMINATE:
+                sight = self._find(provider, attempt)
+                if sight.instance is not None and sight.instance.state is InstanceState.GONE:
+                    continue
+            break
+
+    def _find(self, provider: Provider, attempt: Attempt) -> Sight:
+        try:
+            return Sight(whole=True, instance=provider.find(attempt.launch_key))
+        except ProviderError as error:
+            log.warning("find.failed", provider=provider.traits.name, key=attempt.launch_key, error=str(error))
+            return endings.UNSEEN
+
+    def _step(self, provider: Provider, attempt_id: int | None, sight: Sight, trusted: bool) -> Step:
+        """Take one step with one machine; rows are read anew, so that two hands never take the same."""
+        now = self._ports.clock.now()
+        with self._ports.db.read() as tx:
+            row = tx.exec(select(Attempt).where(Attempt.id == attempt_id)).one()
+            job = db.get_job(tx, row.job_id)
+        if row.state not in LIVE:
+            return Step.WAIT
+        why = endings.why_end(job, row, now, policy.grace(_spec(job).minutes))
+        end = why is not None and (trusted or why != "deadline")
+        calling = self._claims.taken(job.id)
+        step = endings.next_step(
+            row, sight, now, end=end, traits=provider.traits, calling=calling, spoke=self._spoke(row, sight)
+        )
+        if end and row.state is not AttemptState.ENDING and step is not Step.ADOPT:
+            self._end(row, why or "")
+        self._take(provider, row, step, sight, now)
+        return step
+
+    def _spoke(self, row: Attempt, sight: Sight) -> bool:
+        """Return whether an agent of an unanswered launch wrote something, asked only where it matters."""
+        if row.cursor or sight.instance is not None or row.instance_id is not None or row.called_at is None:
+            return row.cursor > 0
+        return self._ports.store.size(wire.event_key(row.job_id, row.number, 1, row.rank)) is not None
+
+    def _end(self, row: Attempt, why: str) -> None:
+        now = self._ports.clock.now()
+        with self._ports.db.write() as tx:
+            db.move_attempt(tx, row, AttemptEventName.END, now)
+        log.info("machine.ending", job=row.job_id, key=row.launch_key, why=why)
+
+    def _take(self, provider: Provider, row: Attempt, step: Step, sight: Sight, now: datetime) -> None:
+        instance = sight.instance
+        match step:
+            case Step.ADOPT if instance is not None:
+                self._launches.stands(row, instance, adopted=True)
+            case Step.CALL:
+                self._launches.again(row)
+            case Step.TERMINATE if instance is not None:
+                provider.terminate(instance)
+                self._touch(row, end_accepted_at=row.end_accepted_at or now, absent_at=None)
+            case Step.COUNT_EMPTY:
+                self._touch(row, absent_at=row.absent_at or now, empty_listings=row.empty_listings + 1)
+            case Step.COUNT_ABSENT:
+                self._touch(row, absent_at=now)
+            case Step.FORGET_ABSENT:
+                self._touch(row, absent_at=None)
+            case Step.GONE:
+                until = (instance.ended_at if instance else row.absent_at) or now
+                self._settlements.gone(row, until=until, note=instance.note if instance else "")
+            case Step.NEVER:
+                self._settlements.never(row, note="No machine came of it.")
+
+    def _touch(self, row: Attempt, **columns: datetime | int | None) -> None:
+        with self._ports.db.write() as tx:
+            db.touch_attempt(tx, row, self._ports.clock.now(), **columns)
+
+
+def _spec(job: Job) -> JobSpec:
+    return parse(JobSpec, job.spec or {})

@@ -1,0 +1,64 @@
+"""A machine that is alive past its deadline: its hold grows with what it costs, and after a while people are called.
+
+Whether it is alive counts as yes until its provider says no: money that may be owed is held.
+"""
+
+from __future__ import annotations
+
+import structlog
+from sqlmodel import select
+
+from jobs import db, ledger, milestones
+from jobs.endings import LIVE, OVERDUE_AFTER, deadline_of
+from jobs.lifecycle import TERMINAL
+from jobs.model import Attempt, Job, JobSpec, Micros, NoteKind
+from jobs.ports import Ports
+from jobs.records import parse
+from jobs.settlements import cost
+
+log = structlog.get_logger(__name__)
+
+
+class Overdue:
+    """Keeps the money and the people up to date about machines that do not end."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+
+    def consider(self, attempt: Attempt) -> None:
+        """Grow the hold of a machine past its deadline, and page the leads once it is long past it."""
+        now = self._ports.clock.now()
+        with self._ports.db.write() as tx:
+            row = tx.exec(select(Attempt).where(Attempt.id == attempt.id)).one()
+            job = db.get_job(tx, row.job_id)
+            late = now - deadline_of(job, row)
+            if row.state not in LIVE or row.called_at is None or late.total_seconds() <= 0:
+                return
+            if job.state not in TERMINAL and (more := self._owed(job, db.attempts(tx, job.id)) - job.hold) > 0:
+                key = f"{job.id}:overdue:{row.id}:{int(now.timestamp())}"
+                ledger.grow_hold(tx, job=job, micros=more, key=key, at=now, must_fit=False)
+            if late < OVERDUE_AFTER:
+                return
+            log.error("machine.overdue", job=job.id, key=row.launch_key, minutes=late.total_seconds() / 60)
+            milestones.Facts(tx=tx, job=job, attempt=row.number, now=now).write(
+                f"a{row.number}:r{row.rank}:overdue",
+                NoteKind.OVERDUE,
+                {
+                    "minutes": late.total_seconds() / 60,
+                    "provider": row.provider,
+                    "instance": row.instance_id or "",
+                    "region": row.region,
+                },
+            )
+
+    def _owed(self, job: Job, rows: list[Attempt]) -> Micros:
+        """Return what the job would cost if every machine ended now."""
+        now, spec = self._ports.clock.now(), parse(JobSpec, job.spec or {})
+        owed = 0
+        for row in rows:
+            provider = self._ports.providers.get(row.provider)
+            if row.billed is not None or provider is None:
+                owed += row.billed or 0
+            elif row.called_at is not None:
+                owed += cost(row, spec, provider.traits, now)
+        return owed
