@@ -46,6 +46,7 @@ _HEARTBEAT = 10.0  # seconds
 _TICK = 0.25  # seconds between looks at the clock while nothing happens
 _FIRST_GRACE = 5.0  # seconds; until the order tells the real one
 _POLL_FOLDER, _POLL_S3 = 1.0, 5.0  # seconds between looks at the control file
+_LAST_LOOK = 1.0  # seconds to learn from the control file who wanted the stop
 _LAST_TRIES = 20.0  # seconds to get the outcome out where the deadline leaves more
 
 
@@ -124,7 +125,7 @@ class Agent:
                     else Outcome(reason=Reason.SETUP_FAILED, code=done.code, signal=done.signal, tail=done.tail)
                 )
         artifacts.baseline()
-        self._uploads = Uploads(artifacts)
+        self._uploads = Uploads(artifacts, notice=self._reporter.notice)
         self._stage(Stage.RUN)
         argv = list(order.argv) or shell(order.commands, env.get("PATH"))
         return self._supervise(argv, folder, env)
@@ -283,6 +284,8 @@ class Agent:
             if self._preemption.reason is None:
                 self._stage(Stage.SAVE)
             self._finish_uploads(self._uploads)
+        if outcome.reason is Reason.PREEMPTED and self._control.fresh(_LAST_LOOK):
+            self._wait(0.0)
         if outcome.reason is Reason.PREEMPTED and self._preemption.reason is not None:
             outcome = Outcome(
                 reason=self._preemption.reason, code=outcome.code, signal=outcome.signal, tail=outcome.tail

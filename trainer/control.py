@@ -46,6 +46,8 @@ class ControlWatch:
         self._seen = -1
         self._complained = False
         self._stop = threading.Event()
+        self._looked = threading.Event()
+        self._looked.set()  # nobody waits for the first
         self._poke = threading.Semaphore(0)
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
         self._thread.start()
@@ -53,6 +55,12 @@ class ControlWatch:
     def poke(self) -> None:
         """Look now; safe in a signal handler's aftermath, not in the handler itself."""
         self._poke.release()
+
+    def fresh(self, patience: float) -> bool:
+        """Wait until a look that begins after this call is done; return False if that takes too long."""
+        self._looked.clear()
+        self._poke.release()
+        return self._looked.wait(patience)
 
     def close(self) -> None:
         """Stop looking; a look under way may outlive this call, unheard."""
@@ -80,5 +88,8 @@ class ControlWatch:
 
     def _run(self) -> None:
         while not self._stop.is_set():
+            began_before = self._looked.is_set()
             self.look()
+            if not began_before:
+                self._looked.set()
             self._poke.acquire(timeout=self._every)

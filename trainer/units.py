@@ -20,7 +20,10 @@ _WEIGHTS = frozenset(
 _BESIDE = frozenset({".json", ".txt", ".model", ".yaml", ".yml", ".jinja"})
 _CHECKPOINT_FOLDER = re.compile(r"^(?:checkpoint|ckpt|step|epoch|global_step|iter|model)[-_=]?\d+$", re.IGNORECASE)
 _MODEL_FILE = re.compile(r"^(?:model|pytorch_model|adapter_model)(?:-\d+-of-\d+)?\.(?:safetensors|bin)$")
-_STEP = re.compile(r"(?:step|steps|iter|iteration|checkpoint|ckpt|global_step|model|state)[-_=]?0*(\d+)", re.IGNORECASE)
+_STEP = re.compile(
+    r"(?:(?:step|steps|iter|iteration)[-_=]?|(?:checkpoint|ckpt|model|state)[-_=])0*(\d+)", re.IGNORECASE
+)
+_DEEPSPEED_FOLDER = re.compile(r"^global_step\d+$")
 # What careful writers use before they rename.
 _TEMPORARY = re.compile(r"\.tmp|\.part|~$|\.incomplete|\.lock")
 _ORDINARY = frozenset({"ckpt", "checkpoint", "last", "latest", "model", "state", "snapshot", "weights"})
@@ -94,10 +97,22 @@ def _within(folder: Path, depth: int, budget: Iterator[int]) -> Iterator[Unit | 
     for path in entries:
         if path.is_symlink() or not path.is_dir():
             continue
-        if _CHECKPOINT_FOLDER.match(path.name) or (path / ".metadata").exists():
+        if _DEEPSPEED_FOLDER.match(path.name):
+            if pointer := _pointer_to(path):
+                yield unit(path, (*_files(path, depth, budget), pointer))
+        elif _CHECKPOINT_FOLDER.match(path.name) or (path / ".metadata").exists():
             yield unit(path, tuple(_files(path, depth, budget)))
         elif depth < _DEEPEST:
             yield from _within(path, depth + 1, budget)
+
+
+def _pointer_to(folder: Path) -> Path | None:
+    """Return DeepSpeed's `latest` beside the folder if it names it: it is written last, and needed for loading."""
+    pointer = folder.parent / "latest"
+    try:
+        return pointer if regular(pointer) and pointer.read_text().strip() == folder.name else None
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def _files(folder: Path, depth: int, budget: Iterator[int]) -> Iterator[Path]:

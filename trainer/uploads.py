@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from trainer.artifacts import Artifacts
@@ -15,8 +16,9 @@ _RETRY = 0.5  # seconds between tries of the last upload
 class Uploads:
     """Runs `Artifacts.look` again and again, and to a good end when the command has ended."""
 
-    def __init__(self, artifacts: Artifacts) -> None:
+    def __init__(self, artifacts: Artifacts, *, notice: Callable[[str, str], None]) -> None:
         self._artifacts = artifacts
+        self._notice = notice
         self._named: queue.SimpleQueue[Path] = queue.SimpleQueue()
         self._wake = threading.Semaphore(0)
         self._finish = threading.Event()
@@ -50,6 +52,8 @@ class Uploads:
             while not self._artifacts.look(final=True, named=self._waiting()):
                 if self._abandon.wait(_RETRY):
                     return
+        except Exception as error:  # noqa: BLE001  a checkpoint that trips us must not end the run unsaid
+            self._notice("internal", f"Looking for checkpoints ended with {type(error).__name__}: {error}")
         finally:
             self._done.set()
 

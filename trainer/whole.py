@@ -77,7 +77,7 @@ def _json(path: Path) -> State:
 
 def folder_state(folder: Path, files: Sequence[Path]) -> State:
     """Return what a checkpoint folder with these files says of itself."""
-    names = {path.relative_to(folder).as_posix() for path in files}
+    names = {path.relative_to(folder).as_posix() for path in files if path.is_relative_to(folder)}
     if not names or _HF_INCOMPLETE in names:
         return State.BROKEN
     # A marker may well be empty; weights and records may not.

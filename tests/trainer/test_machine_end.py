@@ -1,0 +1,204 @@
+"""How a machine ends: asked, out of time, ignored, frozen or left by its agent; and that nothing stays behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.trainer.rented import JOB, Rented, until
+from trainer import wire
+from trainer.wire import EventKind, Reason
+
+# Saves when it is asked to stop, as chargpt does.
+POLITE = """
+import os, signal, sys, time, zipfile
+def leave(*_):
+    os.makedirs("out", exist_ok=True)
+    with zipfile.ZipFile("out/last.tmp", "w") as out:
+        out.writestr("data", "weights")
+    os.replace("out/last.tmp", "out/last.pt")
+    print("saved", flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, leave)
+print("step 1: loss 2.0", flush=True)
+while True:
+    time.sleep(0.05)
+"""
+STUBBORN = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("step 1: loss 2.0", flush=True)
+while True:
+    time.sleep(0.05)
+"""
+# Leaves its group, its session and its parent, and shrugs at every signal that can be shrugged at.
+DAEMON = """
+import os, signal, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        open("daemon", "w").write(str(os.getpid()))
+        while True:
+            time.sleep(1)
+    os._exit(0)
+while not os.path.exists("daemon") or not open("daemon").read():
+    time.sleep(0.01)
+"""
+
+
+def running(pid: int) -> bool:
+    """Return whether the process still runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_stop_by_the_control_file_saves_and_says_who_asked(rented: Rented) -> None:
+    rented.order({"train.py": POLITE}, argv=["python", "train.py"])
+    rented.start()
+    until(lambda: rented.series("loss"))
+    rented.tell(stop=Reason.STOPPED)
+    assert rented.wait() == 1
+    outcome = rented.outcome()
+    assert (outcome["reason"], outcome["code"], outcome["tail"][-1]) == ("stopped", 0, "saved")
+    assert rented.stages() == ["check", "source", "run", "save", "done"]
+    assert list(rented.manifests()) == ["step-000001"]
+
+
+def test_a_script_that_ignores_sigterm_is_killed_after_the_grace(rented: Rented) -> None:
+    rented.order({"train.py": STUBBORN}, commands=["python train.py"], grace=2.0)
+    rented.start()
+    until(lambda: rented.series("loss"))
+    rented.tell(stop=Reason.STOPPED)
+    assert rented.wait() == 1
+    outcome = rented.outcome()
+    assert (outcome["reason"], outcome["signal"]) == ("stopped", 9)
+    assert rented.children() == []
+
+
+def test_the_deadline_is_met_with_the_last_checkpoint_and_the_outcome(rented: Rented) -> None:
+    rented.order({"train.py": POLITE}, argv=["python", "train.py"], seconds=5.0, grace=2.5)
+    assert rented.run() == 1
+    assert time.time() < rented.deadline + 0.5
+    assert rented.outcome()["reason"] == "deadline"
+    saved = rented.events(EventKind.CHECKPOINT)[-1]
+    asked = next(event for event in rented.events(EventKind.STAGE) if event.data["stage"] == "save")
+    assert rented.deadline - 2.6 < asked.t < saved.t < rented.deadline
+    assert asked.data["note"] == "deadline"
+
+
+def test_a_stubborn_script_does_not_outlive_the_deadline_and_the_outcome_is_told_before_it(rented: Rented) -> None:
+    rented.order({"train.py": STUBBORN}, argv=["python", "train.py"], seconds=4.0, grace=2.0)
+    assert rented.run() == 1
+    assert time.time() < rented.deadline + 0.5
+    assert rented.outcome()["reason"] == "deadline"
+    assert rented.events()[-1].t < rented.deadline
+
+
+def test_a_deadline_moved_later_is_kept_by_agent_and_init(rented: Rented) -> None:
+    rented.order({"train.py": STUBBORN}, argv=["python", "train.py"], seconds=4.0, grace=1.0)
+    first = rented.deadline
+    rented.start()
+    until(lambda: rented.series("loss"))
+    rented.tell(deadline=first + 3.0)
+    assert rented.wait() == 1
+    assert first + 1.5 < time.time() < first + 3.5
+    assert rented.outcome()["reason"] == "deadline"
+
+
+def test_a_deadline_moved_earlier_ends_it_earlier(rented: Rented) -> None:
+    rented.order({"train.py": STUBBORN}, argv=["python", "train.py"], seconds=60.0, grace=1.0)
+    rented.start()
+    until(lambda: rented.series("loss"))
+    rented.tell(deadline=time.time() + 2.0)
+    assert rented.wait(limit=10.0) in (1, 124)
+
+
+@pytest.mark.parametrize("garbage", [b"", b"{", b"[]", b'{"seq":9,"deadline":1e999,"stop":null}', b'{"seq":"9"}'])
+def test_a_control_file_that_is_none_moves_and_stops_nothing(rented: Rented, garbage: bytes) -> None:
+    rented.order({"train.py": POLITE}, argv=["python", "train.py"])
+    rented.store.put(wire.control_key(JOB, 1), garbage)
+    rented.start()
+    until(lambda: rented.series("loss") and "control_unreadable" in rented.notices())
+    assert rented.process is not None
+    assert rented.process.poll() is None
+    rented.tell(seq=1, stop=Reason.STOPPED)
+    assert rented.wait() == 1
+    assert rented.outcome()["reason"] == "stopped"
+
+
+def test_sigterm_is_a_preemption_that_saves(rented: Rented) -> None:
+    rented.order({"train.py": POLITE}, argv=["python", "train.py"])
+    rented.start()
+    until(lambda: rented.series("loss"))
+    assert rented.process is not None
+    rented.process.terminate()
+    assert rented.wait() == 1
+    assert rented.outcome()["reason"] == "preempted"
+    assert len(rented.manifests()) == 1
+
+
+def test_sigterm_after_somebody_pressed_stop_is_a_stop(rented: Rented) -> None:
+    rented.order({"train.py": POLITE}, argv=["python", "train.py"])
+    rented.start()
+    until(lambda: rented.series("loss"))
+    assert rented.process is not None
+    rented.tell(stop=Reason.STOPPED)
+    rented.process.terminate()
+    assert rented.wait() == 1
+    assert rented.outcome()["reason"] == "stopped"
+
+
+def test_a_frozen_agent_does_not_hold_up_the_deadline(rented: Rented) -> None:
+    rented.order({"train.py": DAEMON + STUBBORN}, argv=["python", "train.py"], seconds=4.0, grace=0.5)
+    rented.start()
+    assert rented.process is not None
+    until(lambda: rented.series("loss"))
+    os.kill(agent_of(rented.process.pid), signal.SIGSTOP)
+    assert rented.wait(limit=10.0) == 124
+    assert rented.deadline <= time.time() < rented.deadline + 1.0
+    assert rented.children() == []
+
+
+def test_an_agent_that_dies_takes_everything_with_it(rented: Rented) -> None:
+    rented.order({"train.py": DAEMON + STUBBORN}, argv=["python", "train.py"])
+    rented.start()
+    assert rented.process is not None
+    until(lambda: rented.series("loss"))
+    os.kill(agent_of(rented.process.pid), signal.SIGKILL)
+    assert rented.wait(limit=10.0) == 70
+    assert rented.children() == []
+
+
+def test_a_daemon_does_not_outlive_the_command_that_left_it(rented: Rented) -> None:
+    rented.order({"train.py": DAEMON}, argv=["python", "train.py"])
+    assert rented.run() == 0
+    pid = int((rented.scratch / "source" / "daemon").read_text())
+    assert not running(pid)
+
+
+def test_what_stays_in_the_commands_group_is_ended_with_it(rented: Rented) -> None:
+    rented.order({}, commands=["sleep 60 & echo $! > background"])
+    began = time.monotonic()
+    assert rented.run() == 0
+    assert time.monotonic() - began < 15
+    assert not running(int((rented.scratch / "source" / "background").read_text()))
+
+
+def test_a_deadline_that_has_passed_starts_nothing_that_lasts(rented: Rented) -> None:
+    rented.order({"train.py": STUBBORN}, argv=["python", "train.py"], seconds=-5.0)
+    assert rented.run(limit=10.0) in (1, 124)
+    assert rented.children() == []
+
+
+def agent_of(init: int) -> int:
+    """Return the process id of the agent."""
+    (pid,) = map(int, Path(f"/proc/{init}/task/{init}/children").read_text().split()[:1])
+    return pid
