@@ -10,10 +10,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bot import outbox
 from bot.demo.proof import Loaded, fetch, keep_thread, links, load_checkpoint
 from bot.demo.repository import NAME
 from bot.demo.stage import CHANNEL, LEAD, RESEARCHER, Stage
 from bot.demo.terminal import Terminal
+from bot.notify import MARK
 from bot.sandbox.people import Outcome
 from jobs import db, ledger
 from jobs.db import Database
@@ -110,7 +112,11 @@ class Story:
 
     def _told(self, job: Job) -> bool:
         with self._database() as database, database.read() as tx:
-            return db.all_told(tx, job)
+            heard = outbox.unseen(tx, int(db.mark(tx, MARK) or 0))
+            stale = [
+                state for state in outbox.cards(tx) if state.card.job_id == job.id and state.card.shown < state.version
+            ]
+            return not heard and not stale and not outbox.owed(tx)
 
     def _job(self) -> Job | None:
         with self._database() as database, database.read() as tx:
