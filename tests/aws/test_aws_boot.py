@@ -1,0 +1,147 @@
+"""The boot script and its bundle: short, the same each time, clean, and read by a real shell as they were meant."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobs import boot
+from jobs.errors import Rejected
+
+LONG_URL = (
+    "https://team-files.s3.eu-central-1.amazonaws.com/hg/launch/job/a1-r0/bundle?X-Amz-Security-Token=" + "t" * 1800
+)
+
+
+def a_boot(**changes: object) -> boot.Boot:
+    """Return the boot of a small machine."""
+    plan = boot.Boot(
+        name="hg-0a1b2c3d-k3vd9wq-a1-r0",
+        deadline=1_795_000_000,
+        lifetime=14_400,
+        image="pytorch/pytorch@sha256:" + "ab" * 32,
+        gpus=1,
+        shm_gb=16,
+        trainer_sha256="cd" * 32,
+        bundle_url=LONG_URL,
+        bundle_sha256="ef" * 32,
+    )
+    return dataclasses.replace(plan, **changes)  # type: ignore[arg-type]  # tests name fields by hand
+
+
+def a_bundle(**changes: object) -> boot.Bundle:
+    """Return a bundle with every link in it."""
+    bundle = boot.Bundle(
+        env={"HOURGLASS_JOB": "k3vd9wq"},
+        trainer_url="https://store/trainer?sig=1&b=2",
+        outcome_url="https://store/outcome?sig='2'",
+        spoken_url="https://store/spoken?sig=3",
+        discard_url="https://store/discard?sig=4",
+        boot_urls=[f"https://store/boot/{number}?sig=5&x=$HOME" for number in range(3)],
+    )
+    return dataclasses.replace(bundle, **changes)  # type: ignore[arg-type]  # as above
+
+
+def bash(script: str, *words: str) -> str:
+    """Run a shell over it; return what it printed."""
+    done = subprocess.run(
+        ["bash", "-c", script, "bash", *words], capture_output=True, text=True, timeout=20, check=True
+    )
+    return done.stdout
+
+
+def test_equal_boots_are_equal_scripts_and_a_changed_one_differs() -> None:
+    assert boot.script(a_boot()) == boot.script(a_boot())
+    assert boot.script(a_boot()) != boot.script(a_boot(deadline=1_795_000_001))
+
+
+def test_a_script_fits_into_user_data_even_with_a_session_token_in_its_link() -> None:
+    assert len(boot.script(a_boot()).encode()) <= boot.SCRIPT_LIMIT
+
+
+def test_a_script_that_does_not_fit_is_refused_with_its_size() -> None:
+    with pytest.raises(Rejected, match=r"would have \d+ bytes and a machine takes 16384"):
+        boot.script(a_boot(bundle_url="https://" + "x" * boot.SCRIPT_LIMIT))
+
+
+def test_the_script_begins_as_cloud_init_wants_it_and_sets_the_timer_before_anything_is_written() -> None:
+    text = boot.script(a_boot())
+    assert text.startswith("#!/bin/bash\n")
+    begin = text[text.index("\nbegin() {") :]
+    assert begin.index("shutdown -P") < begin.index("mkdir") < begin.index("exec ")
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="needs shellcheck: apt-get install shellcheck")
+def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "script"
+    path.write_text(boot.script(a_boot()))
+    found = subprocess.run(["shellcheck", str(path)], capture_output=True, text=True, timeout=60, check=False)
+    assert (found.returncode, found.stdout) == (0, "")
+
+
+def test_the_shell_reads_the_machines_values_as_they_were_given() -> None:
+    image = "registry/it's:$(touch /tmp/never)"
+    head = boot.script(a_boot(image=image)).partition("# The warden:")[0]
+    assert bash(f'{head}\nprintf "%s|" "$NAME" "$IMAGE" "$DEADLINE" "$BUNDLE_URL"') == "|".join(
+        ["hg-0a1b2c3d-k3vd9wq-a1-r0", image, "1795000000", LONG_URL, ""]
+    )
+
+
+def test_the_shell_reads_the_bundles_links_as_they_were_given(tmp_path: Path) -> None:
+    bundle = a_bundle()
+    path = tmp_path / "bundle"
+    path.write_bytes(boot.pack(bundle))
+    names = '"$TRAINER_URL" "$OUTCOME_URL" "$SPOKEN_URL" "$DISCARD_URL" "${BOOT_URLS[@]}"'
+    read = bash(f'. "$1"; printf "%s\\n" {names}', str(path))
+    assert read.splitlines() == [
+        bundle.trainer_url,
+        bundle.outcome_url,
+        bundle.spoken_url,
+        bundle.discard_url,
+        *bundle.boot_urls,
+    ]
+
+
+values = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
+
+
+@settings(max_examples=25, deadline=None)  # each example starts two shells
+@given(st.dictionaries(st.sampled_from(["LR", "TOKEN", "PYTHONPATH", "_x9"]), values, min_size=1))
+def test_any_value_reaches_the_container_and_never_the_machines_own_shell(env: dict[str, str]) -> None:
+    packed = boot.pack(a_bundle(env=env)).decode()
+    # As the warden does it: the machine's shell reads the bundle, a plain `sh` inside reads the environment.
+    inside = subprocess.run(
+        ["bash", "-c", 'eval "$1"; base64 -d <<<"$ENV_BASE64"; printf "%s" "${TOKEN-unset}" >&2', "bash", packed],
+        capture_output=True,
+        timeout=20,
+        check=True,
+        env={"PATH": "/usr/bin:/bin"},
+    )
+    assert inside.stderr == b"unset"
+    seen = subprocess.run(
+        ["sh", "-c", inside.stdout.decode() + "env -0"],
+        capture_output=True,
+        timeout=20,
+        check=True,
+        env={"PATH": "/usr/bin:/bin"},
+    )
+    variables = dict(entry.split("=", 1) for entry in seen.stdout.decode().split("\0") if entry)
+    assert {name: variables[name] for name in env} == env
+
+
+@pytest.mark.parametrize("name", ["A-B", "1A", "A B", "A;rm", "", "A="])
+def test_a_name_that_no_environment_holds_is_refused_and_quoted(name: str) -> None:
+    with pytest.raises(Rejected, match="cannot be an environment variable"):
+        boot.pack(a_bundle(env={name: "x"}))
+
+
+def test_neither_record_shows_what_opens_anything() -> None:
+    shown = f"{a_boot()!r} {a_bundle(env={'TOKEN': 'hush-hush-9'})!r}"
+    assert "hush-hush-9" not in shown
+    assert "https://" not in shown
