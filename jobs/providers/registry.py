@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from jobs.clock import Clock
 from jobs.errors import HourglassError, Misconfigured
@@ -19,6 +19,7 @@ from jobs.providers import Need, Offer, Provider
 from jobs.settings import Settings
 
 GROUP = "hourglass.providers"
+_ENGINE_PATIENCE = 60  # seconds without a word from the container engine; making a container on a busy disk takes some
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ def connect(parts: Parts) -> dict[str, Provider]:
 
 
 def _factories() -> Mapping[str, Factory]:
-    found: dict[str, Factory] = {"practice": _practice}
+    found: dict[str, Factory] = {"practice": _practice, "docker": _docker}
     for entry in entry_points(group=GROUP):
         if entry.name in found:
             raise Misconfigured(
@@ -106,4 +107,32 @@ def _practice(parts: Parts) -> Provider:
         archive=parts.archive,
         python=parts.settings.trainer_python,
         machines=parts.settings.practice_machines,
+    )
+
+
+def _docker(parts: Parts) -> Provider:
+    import docker
+
+    from jobs.gpus import parse_gpu
+    from jobs.providers.docker import Docker, Gpus, unprivileged
+    from jobs.providers.docker_shape import Limits
+    from jobs.quantities import parse_dollars
+
+    settings = parts.settings
+    declared = [parse_gpu(text) for text in settings.docker_gpus]
+
+    def connect() -> docker.DockerClient:
+        if settings.docker_host:
+            return docker.DockerClient(base_url=settings.docker_host, version="auto", timeout=_ENGINE_PATIENCE)
+        return docker.from_env(version="auto", timeout=_ENGINE_PATIENCE)
+
+    return Docker(
+        home=parts.home,
+        clock=parts.clock,
+        archive=parts.archive,
+        connect=connect,
+        gpus=[Gpus(name=gpu.name, memory_gb=gpu.memory_gb, count=gpu.count) for gpu in declared],
+        micros_per_hour=parse_dollars(settings.docker_rate),
+        limits=Limits(cpus=settings.docker_cpus, memory_gb=settings.docker_memory_gb, user=unprivileged()),
+        store_folder=PurePosixPath(settings.docker_store) if settings.docker_store else None,
     )

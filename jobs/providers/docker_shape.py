@@ -1,0 +1,138 @@
+"""What a container of ours is asked to be; pure.
+
+No privilege: no capability, no way to gain one, never the engine's socket, and a user that owns nothing but its own
+folders. From a store in a folder it sees its job's files and control file, and may write its attempt's alone.
+
+    /hourglass/trainer.pyz      the trainer's archive, the first process; read-only
+    /hourglass/work             working directory, the container's own disk
+    /hourglass/home             HOME
+    /hourglass/store/…          the parts of a folder store that are its business
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from docker.types import DeviceRequest, LogConfig, Mount
+
+from jobs.providers import LaunchOrder, machine_env
+from trainer import wire
+
+ROOT = "/hourglass"
+ARCHIVE = f"{ROOT}/trainer.pyz"
+WORK = f"{ROOT}/work"
+HOME = f"{ROOT}/home"
+STORE = f"{ROOT}/store"
+LABEL = "hourglass."  # before each tag's name: an image brings labels of its own
+DEVICES_LABEL = "hourglass-devices"  # the indices of the GPUs that this container has
+
+_GIB = 2**30
+_PIDS = 8192  # data loaders want many; a fork bomb wants more
+_LOG = LogConfig(type="json-file", config={"max-size": "10m", "max-file": "1"})  # ours lies in the store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one container may use of the engine's machine."""
+
+    cpus: float = 0  # 0: all
+    memory_gb: float = 0  # 0: all
+    user: tuple[int, int] = (65534, 65534)  # uid and gid; must be able to write the attempt's folder
+
+
+def labels(order: LaunchOrder, devices: Sequence[int]) -> dict[str, str]:
+    """Return the container's labels: every tag, and which GPUs it has."""
+    named = {f"{LABEL}{name}": value for name, value in order.tags.items()}
+    return {**named, DEVICES_LABEL: ",".join(map(str, devices))}
+
+
+def tags(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags that `labels` wrote."""
+    return {name.removeprefix(LABEL): value for name, value in labels.items() if name.startswith(LABEL)}
+
+
+def store_folder(order: LaunchOrder) -> PurePosixPath | None:
+    """Return the folder that the order's store is, or None when it is no folder."""
+    parts = urlsplit(order.store)
+    return PurePosixPath(unquote(parts.path)) if parts.scheme == "file" else None
+
+
+def mounts(order: LaunchOrder, folder: PurePosixPath) -> list[Mount]:
+    """Return what the container sees of the folder store that lies at `folder` on the engine's machine."""
+    own = wire.attempt_prefix(order.job, order.attempt, order.rank)
+    parts = {f"jobs/{order.job}": True, own: False, f"control/{order.job}": True}
+    return [
+        Mount(target=f"{STORE}/{part}", source=str(folder / part), type="bind", read_only=read_only)
+        for part, read_only in parts.items()
+    ]
+
+
+def environment(order: LaunchOrder, image_env: Sequence[str]) -> dict[str, str]:
+    """Return the first process's variables; `image_env` is the image's own, as `NAME=value`."""
+    inside = replace(order, store=f"file://{STORE}") if store_folder(order) is not None else order
+    path = dict(pair.partition("=")[::2] for pair in image_env).get("PATH", "/usr/local/bin:/usr/bin:/bin")
+    return {
+        "HOME": HOME,
+        # Programs ask who they are by name, and the image's list of users need not know this one.
+        "USER": "hourglass",
+        "LOGNAME": "hourglass",
+        # Where pip puts what it cannot install for everybody.
+        "PATH": f"{path}:{HOME}/.local/bin",
+        **machine_env(inside, instance=order.launch_key, workdir=WORK),
+    }
+
+
+def options(
+    order: LaunchOrder,
+    limits: Limits,
+    *,
+    image_env: Sequence[str],
+    folder: PurePosixPath | None,  # the store's, on the engine's machine; None where it is no folder
+    devices: Sequence[int],
+) -> dict[str, Any]:
+    """Return the keyword arguments of the SDK's `containers.create`, without the image."""
+    memory = int(limits.memory_gb * _GIB) or None
+    return {
+        "name": order.launch_key,
+        # -I: nothing that lies about in the image or the team's variables takes a module's place. -B: no litter.
+        "entrypoint": ["python3", "-IB", ARCHIVE],
+        "command": [],
+        "environment": environment(order, image_env),
+        "labels": labels(order, devices),
+        "user": f"{limits.user[0]}:{limits.user[1]}",
+        "working_dir": WORK,
+        "mounts": mounts(order, folder) if folder is not None else [],
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "pids_limit": _PIDS,
+        "mem_limit": memory,
+        "memswap_limit": memory,  # equal: no swap on top
+        "nano_cpus": int(limits.cpus * 10**9) or None,
+        "shm_size": order.shm_gb * _GIB or None,
+        "device_requests": [DeviceRequest(device_ids=list(map(str, devices)), capabilities=[["gpu"]])]
+        if devices
+        else [],
+        "log_config": _LOG,
+        "init": False,  # our archive is the first process
+        "network_mode": "bridge",
+    }
+
+
+def payload(archive: bytes, user: tuple[int, int]) -> bytes:
+    """Return a tar to be unpacked at `/`: the archive, and the folders that the user may write."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as packed:
+        for name, owner, mode in ((ROOT, (0, 0), 0o755), (WORK, user, 0o700), (HOME, user, 0o700)):
+            entry = tarfile.TarInfo(name.lstrip("/"))
+            entry.type, entry.mode, (entry.uid, entry.gid) = tarfile.DIRTYPE, mode, owner
+            packed.addfile(entry)
+        entry = tarfile.TarInfo(ARCHIVE.lstrip("/"))
+        entry.size, entry.mode = len(archive), 0o444
+        packed.addfile(entry, io.BytesIO(archive))
+    return buffer.getvalue()
