@@ -62,8 +62,7 @@ class PageApi:
         }
         return [
             Route("/", self._guarded(self._file("index.html"))),
-            Route("/page/app.css", self._guarded(self._file("app.css"))),
-            Route("/page/{name:str}.js", self._guarded(self._script)),
+            *(Route(f"/page/{one.name}", self._guarded(self._file(one.name))) for one in _PAGE.iterdir()),
             Route("/page/state", self._guarded(self._snapshot)),
             Route("/page/events", self._guarded(self._events)),
             Route("/page/files/{file_id}", self._guarded(self._download)),
@@ -108,11 +107,6 @@ class PageApi:
             return FileResponse(_PAGE / name)
 
         return send
-
-    async def _script(self, request: Request) -> Response:
-        scripts = {path.name: path for path in _PAGE.glob("*.js")}
-        found = scripts.get(request.path_params["name"] + ".js")
-        return FileResponse(found) if found else JSONResponse({"error": "no such script"}, status_code=404)
 
     async def _snapshot(self, request: Request) -> Response:
         try:

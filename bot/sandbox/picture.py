@@ -19,6 +19,7 @@ def snapshot(state: State, who: str, connected: bool) -> Json:
             "me": me.id,
             "people": [user.id for user in people],
             "users": {user.id: _face(user) for user in workspace.users.values()},
+            "my_groups": [group.id for group in workspace.groups.values() if me.id in group.users],
             "groups": {group.id: group.handle for group in workspace.groups.values()},
             "direct": workspace.direct(workspace.bot_user, me.id).id,
             "channels": [_room(state, one, me) for one in workspace.channels.values() if me.id in one.members],

@@ -1,0 +1,20 @@
+// The shortcodes that bots use; an unknown one stays as it was written.
+export const EMOJI = {
+  alarm_clock: "⏰", arrow_down: "⬇️", arrow_right: "➡️", arrow_up: "⬆️", arrows_counterclockwise: "🔄", bar_chart: "📊",
+  bell: "🔔", no_bell: "🔕", black_square_for_stop: "⏹️", blue_heart: "💙", bookmark: "🔖", boom: "💥", bug: "🐛", bulb: "💡",
+  calendar: "📆", chart_with_downwards_trend: "📉", chart_with_upwards_trend: "📈", checkered_flag: "🏁", clap: "👏",
+  clipboard: "📋", cloud: "☁️", computer: "💻", construction: "🚧", credit_card: "💳", cross_mark: "❌", dollar: "💵",
+  double_vertical_bar: "⏸️", email: "📧", exclamation: "❗", eyes: "👀", file_folder: "📁", fire: "🔥", floppy_disk: "💾",
+  gear: "⚙️", hammer: "🔨", hammer_and_wrench: "🛠️", heart: "❤️", heavy_check_mark: "✔️", heavy_dollar_sign: "💲",
+  hourglass: "⌛", hourglass_flowing_sand: "⏳", ice_cube: "🧊", information_source: "ℹ️", key: "🔑",
+  large_blue_circle: "🔵", large_green_circle: "🟢", large_orange_circle: "🟠", large_red_circle: "🔴",
+  large_yellow_circle: "🟡", link: "🔗", lock: "🔒", mag: "🔍", memo: "📝", money_with_wings: "💸", moneybag: "💰",
+  moyai: "🗿", no_entry: "⛔", no_entry_sign: "🚫", octagonal_sign: "🛑", ok_hand: "👌", package: "📦", page_facing_up: "📄",
+  paperclip: "📎", party_popper: "🎉", pause_button: "⏸️", point_right: "👉", pushpin: "📌", question: "❓",
+  raised_hand: "✋", receipt: "🧾", recycle: "♻️", red_circle: "🔴", repeat: "🔁", rocket: "🚀", rotating_light: "🚨",
+  satellite: "🛰️", seedling: "🌱", shield: "🛡️", slightly_smiling_face: "🙂", smile: "😄", snowflake: "❄️",
+  sparkles: "✨", speech_balloon: "💬", star: "⭐", stop_sign: "🛑", stopwatch: "⏱️", tada: "🎉", test_tube: "🧪",
+  thinking_face: "🤔", thought_balloon: "💭", thumbsdown: "👎", thumbsup: "👍", "+1": "👍", "-1": "👎", timer_clock: "⏲️",
+  unlock: "🔓", warning: "⚠️", wastebasket: "🗑️", wave: "👋", white_check_mark: "✅", white_circle: "⚪", wrench: "🔧",
+  x: "❌", zap: "⚡", zzz: "💤",
+};
