@@ -136,7 +136,7 @@ _OTHER_BARS = re.compile(
     re.IGNORECASE,
 )
 _EPOCH_BAR = re.compile(r"^(?:train\w* )?epochs?$", re.IGNORECASE)
-_WIDEST = 4096  # characters; a longer line is data, not progress
+_WIDEST, _WIDEST_RECORD = 1_000, 8_000  # characters; a longer line is data, not progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +161,7 @@ class Detector:
         self._counter: int | None = None  # row that the step comes from
         self._step: int | None = None
         self._in_trace = False
+        self._in_frame = False
         self._header: tuple[int, int] | None = None  # "Epoch 3/10" on a line of its own
         self._from_zero = False  # epochs are counted from 0
         self._bar: tuple[int, int] | None = None  # count and total of the run's own bar
@@ -171,7 +172,8 @@ class Detector:
     def feed(self, line: str) -> Detection | None:
         """Return what `line` (one line, without colours) tells, or None when that is nothing."""
         text = line.strip()
-        if not text or len(text) > _WIDEST or self._is_trace(line):
+        widest = _WIDEST_RECORD if text.startswith("{") else _WIDEST
+        if not text or len(text) > widest or self._is_trace(line):
             return None
         if rank := _RANK.match(text):
             if int(rank["rank"]) != 0:
@@ -198,7 +200,8 @@ class Detector:
         if self._in_trace and line[:1] not in (" ", "\t"):
             self._in_trace = False
             return True  # the exception itself, the trace's last line
-        return self._in_trace or bool(_TRACE.match(line) or _EXCEPTION.match(line))
+        code, self._in_frame = self._in_frame, bool(_TRACE.match(line))  # a frame's next line is its source
+        return self._in_trace or self._in_frame or code or bool(_EXCEPTION.match(line))
 
     def _resolve(self, row: int, reading: Reading) -> Detection | None:
         step, total = self._place(reading)

@@ -16,14 +16,14 @@ from trainer.numbers import NUMBER, is_outcome, measurements, number, series_nam
 
 _INTEGER = r"\d[\d,]*"
 _STEP = re.compile(
-    rf"(?<![\w.])(?:global[_ ]?step|step|iter(?:ation)?|update|num_updates|batch)\s*[:=#]?\s*\[?\s*"
+    rf"(?<![\w.?&])(?:global[_ ]?step|step|iter(?:ation)?|update|num_updates|batch)\s*[:=#]?\s*\[?\s*"
     rf"(?P<step>{_INTEGER})(?:\s*(?:/|of)\s*(?P<total>{_INTEGER}))?",
     re.IGNORECASE,
 )
 _EPOCH = re.compile(r"(?<![\w.])epoch\s*[:=#]?\s*\[?\s*(?P<epoch>\d+)(?:\s*(?:/|of)\s*(?P<epochs>\d+))?", re.IGNORECASE)
 # A step's time; a name that ends in "_time" tells of the whole run.
 _MILLISECONDS = re.compile(rf"(?<!_time)(?:^|[\s:=,|])(?P<ms>{NUMBER})\s*ms\b(?!/)")
-_STEP_KEYS = ("step", "global_step", "trainer_global_step", "_step", "iter", "iteration", "update", "num_updates")
+_STEP_KEYS = ("step", "global_step", "trainer_global_step", "_step", "num_updates", "iter", "iteration", "update")
 _TOTAL_KEYS = ("total_steps", "max_steps", "num_steps", "total_iters", "max_iters")
 _EVALUATION = re.compile(r"^\W*(?P<word>val|valid|validation|eval|evaluation|test)\b[^=]{0,12}?[:\s]", re.IGNORECASE)
 _NOT_SERIES = re.compile(r"(?:^|_)(?:epoch|time|timestamp|ts|runtime|elapsed|per_second|total_flos|pid|rank|seed)$")

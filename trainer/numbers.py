@@ -17,10 +17,10 @@ _COMPANION = re.compile(
     r"(?:^|_)(?:lr|learning_rate|grad_?norm|gnorm|mfu|tps|tokens_per_sec(?:ond)?|score|error|precision|recall|kl"
     r"|entropy|map|map50|dice|elbo|margin|margins)$"
 )
-_WORDS = r"(?:(?:train|training|val|valid|validation|eval|evaluation|test|dev|avg|average|mean|running|lm)[ _/]+)*"
+_WORDS = r"(?:(?:train|training|val|valid|validation|eval|evaluation|test|dev|avg|average|mean|running|lm)[ _/]+){0,2}"
 _OTHERS = r"(?:best|min|max|final|target|previous|prev|initial)"  # a record of a measurement is none itself
 _PAIR = re.compile(
-    rf"(?<![\w./@-])(?P<other>{_OTHERS}[ _]+)?"
+    rf"(?<![\w./@?&-])(?P<other>{_OTHERS}[ _]+)?"
     rf"(?P<name>{_WORDS}(?:learning rate|grad norm|[a-z][\w./@-]*))"
     rf"(?P<sign>\s*[:=]\s*|\s+)\[?(?:tensor\()?\s*(?P<value>{NUMBER})"
     r"(?!\.?\d|\s*[*/+]|[\w:]|-\w)",  # what goes on as a formula, a word, a time or a range is no measurement

@@ -25,22 +25,22 @@ TAIL_WIDTH = 500
 _READ = 65_536
 _ENDS = re.compile(r"(\r\n|\r|\n)")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _SHORTEST_SECRET = 6  # a shorter value would mask ordinary words
 
 
 class Line(NamedTuple):
-    """One line of output; `redraw` when a carriage return ended it, so that another takes its place."""
+    """One clean line of output; `redraw` when a carriage return ended it, so that another takes its place."""
 
     text: str
     redraw: bool
 
 
 def clean(text: str) -> str:
-    """Return `text` without colours, cursor movements and control characters; tabs stay."""
+    """Return `text` without colours, cursor movements and control characters; tabs and line ends stay."""
     if "\x1b" in text:
         text = _ANSI.sub("", text)
-    return _CONTROL.sub("", text)
+    return text if text.isprintable() else _CONTROL.sub("", text)
 
 
 class Splitter:
@@ -57,9 +57,10 @@ class Splitter:
         held = ""
         if text.endswith("\r"):  # its newline may come with the next bytes
             text, held = text[:-1], "\r"
-        pieces = _ENDS.split(text)
+        end = max(text.rfind("\n"), text.rfind("\r")) + 1
+        pieces = _ENDS.split(clean(text[:end]))  # all at once: line by line it would cost five times as much
         lines = [self._line(pieces[i], pieces[i + 1] == "\r") for i in range(0, len(pieces) - 1, 2)]
-        rest = pieces[-1]
+        rest = text[end:]
         if len(rest) > WIDEST:
             self._cut += len(rest) - WIDEST
             rest = rest[:WIDEST]
@@ -68,7 +69,7 @@ class Splitter:
 
     def end(self) -> list[Line]:
         """Return the last line, if it never got its end."""
-        text = (self._rest + self._decoder.decode(b"", final=True)).rstrip("\r")
+        text = clean(self._rest + self._decoder.decode(b"", final=True)).rstrip("\r")
         self._rest = ""
         return [self._line(text, False)] if text or self._cut else []
 
@@ -119,7 +120,7 @@ class Output:
         """Take lines as the splitter gives them; empty redraws are dropped."""
         now = self._clock()
         for text, redraw in lines:
-            text = self._redactor.mask(clean(text))
+            text = self._redactor.mask(text)
             if redraw and not text.strip():
                 continue
             self._watch(text)

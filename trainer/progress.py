@@ -20,7 +20,7 @@ from trainer.wire import EventKind, wire_float
 
 _SPACING = 0.1  # seconds between kept points of one series
 _PROGRESS_EVERY = 1.0  # seconds between progress events
-_BUDGET = 2_000  # lines looked at in a second; a flood is sampled, so that reading keeps up with it
+_BUDGET = 0.15  # seconds of each second that go into looking; a flood is sampled, so that reading keeps up with it
 _WINDOW = 120.0  # seconds over which the pace is measured
 _HISTORY = 4_096  # (time, step) pairs, at most one each second
 _SKEW = 0.1  # seconds by which a line may be read after a file that was written after it
@@ -62,7 +62,7 @@ class Progress:
         self._detector = Detector()
         self._pace = Pace()
         self._lock = threading.Lock()
-        self._second, self._looked = -1, 0
+        self._second, self._spent = -1, 0.0
         self._kept_at: dict[str, float] = {}
         self._held: dict[str, tuple[int | None, float]] = {}
         self._told_at = float("-inf")
@@ -73,16 +73,16 @@ class Progress:
     def line(self, text: str) -> None:
         """Take one line of output."""
         with self._lock:
-            second = int(self._clock())
-            if second != self._second:
-                self._second, self._looked = second, 0
-            self._looked += 1
-            if self._looked > _BUDGET:
+            began = self._clock()
+            if int(began) != self._second:
+                self._second, self._spent = int(began), 0.0
+            if self._spent > _BUDGET:
                 return
             try:
                 detection = self._detector.feed(text)
             except (ValueError, OverflowError, RecursionError):  # a line made to be misread
-                return
+                detection = None
+            self._spent += self._clock() - began
             if detection:
                 self._take(detection)
 
