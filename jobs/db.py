@@ -12,10 +12,11 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Engine, Table
+from sqlalchemy import Engine, Table, UpdateBase
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm.attributes import set_committed_value
@@ -176,10 +177,16 @@ def _overtaken(tx: Session, job: Job) -> TooLate:
 
 def insert_once(tx: Session, table: type[SQLModel], values: Mapping[str, Any]) -> bool:
     """Insert a row unless one with the same key stands; return whether it was inserted."""
+    statement = _insert_or_nothing(table, tx.get_bind().dialect.name)
+    return tx.exec(statement, params=values).rowcount == 1
+
+
+@cache  # building a statement takes longer than running it, and every command waits for two of these
+def _insert_or_nothing(table: type[SQLModel], dialect: str) -> UpdateBase:
     target: Table = table.__table__  # type: ignore[attr-defined]  # SQLModel makes it and does not declare it
-    if tx.get_bind().dialect.name == "postgresql":
-        return tx.exec(postgresql.insert(target).values(**values).on_conflict_do_nothing()).rowcount == 1
-    return tx.exec(sqlite.insert(target).values(**values).on_conflict_do_nothing()).rowcount == 1
+    if dialect == "postgresql":
+        return postgresql.insert(target).on_conflict_do_nothing()
+    return sqlite.insert(target).on_conflict_do_nothing()
 
 
 def note(
