@@ -11,13 +11,6 @@ from dataclasses import dataclass
 
 import httpx
 from jobs.images import ImageResolver, check_cuda
-from jobs.intake import Intake
-from jobs.offers import Desk
-from jobs.rentals import Rentals
-from jobs.scheduler import Scheduler
-from jobs.service import Service
-from jobs.source import SourceResolver
-from jobs.spec import Defaults, merge
 
 from bot import web
 from bot.app import build_app, slack_client, socket_handler
@@ -33,9 +26,18 @@ from jobs.clock import Clock, Ids, RandomIds, SystemClock
 from jobs.db import Database
 from jobs.errors import Misconfigured
 from jobs.follow import Follow
+from jobs.intake import Intake
+from jobs.lanes import SideBySide
 from jobs.model import JobSpec
+from jobs.offers import Desk
+from jobs.ports import Ports as RentalPorts
 from jobs.providers import Offer, Provider
+from jobs.rentals import Rentals
+from jobs.scheduler import Scheduler
+from jobs.service import Service
 from jobs.settings import Settings, load, secret_values
+from jobs.source import SourceResolver
+from jobs.spec import Defaults, merge
 from trainer.storage import open_store
 
 log = logging.getLogger(__name__)
@@ -115,16 +117,20 @@ def control_plane(settings: Settings, ports: Ports, wakes: Wakes, stack: ExitSta
     desk = Desk(providers)
     follow = Follow(db=db, clock=ports.clock, store=store, wake=wakes)
     rentals = Rentals(
-        db=db,
-        clock=ports.clock,
-        providers=providers,
-        desk=desk,
-        store=store,
-        store_uri=settings.store_uri(),
-        source=source,
-        settings=settings,
-        secrets=secrets,
-        drain=follow.drain,
+        RentalPorts(
+            db=db,
+            clock=ports.clock,
+            providers=providers,
+            market=desk,
+            packer=source,
+            store=store,
+            store_uri=settings.store_uri(),
+            home=str(settings.home),
+            secrets=secrets,
+            drain=follow.drain,
+            wake=wakes,
+        ),
+        lanes=SideBySide(),
     )
     service = Service(
         db=db,
