@@ -1,0 +1,208 @@
+"""What each verb does and answers, whoever asked: a slash command, a mention in a thread, a button.
+
+A verb that only reads rows or writes one is quick, and is done before the delivery is acknowledged. One that asks
+providers, files or the whole workspace is not, and is done after.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from bot import facts as known
+from bot import logbook
+from bot.facts import JobFacts
+from bot.parts import Caller, Parts
+from bot.telling import longer_costs
+from bot.verbs import (
+    Checkpoints,
+    Command,
+    Extend,
+    Gpus,
+    Help,
+    List,
+    Logs,
+    Rerun,
+    Run,
+    Status,
+    Stop,
+)
+from bot.views import answers, card
+from bot.views.blocks import Message
+from bot.views.replies import FileLink
+from jobs import db, policy
+from jobs.errors import HourglassError, NotAllowed, NotFound, NotWritten, TooLate
+from jobs.lifecycle import JobState
+from jobs.model import Checkpoint, Job
+from jobs.policy import Person
+from trainer.storage import StoreFault
+
+log = logging.getLogger(__name__)
+
+SLOW = (Extend, Gpus, Logs)  # they ask a provider or the store
+
+
+def quick(command: Command) -> bool:
+    """Return whether the verb is done before its delivery is acknowledged."""
+    return not isinstance(command, SLOW)
+
+
+def guarded(parts: Parts, typed: str, act: Callable[[], Message]) -> Message:
+    """Return what `act` answers, or what went wrong in words: nobody is left without an answer."""
+    try:
+        return act()
+    except NotWritten:
+        log.warning("Nothing was written for %r in time.", typed)
+        return answers.not_written(parts.say, typed)
+    except HourglassError as error:
+        return answers.failure(parts.say, error)
+    except Exception:
+        # The one place where a mistake of ours meets a person: it gets a name, and the log has the rest.
+        incident = secrets.token_hex(4)
+        log.exception("Incident %s while answering %r", incident, typed)
+        return answers.broken(parts.say, incident)
+
+
+def perform(parts: Parts, command: Command, caller: Caller) -> Message:
+    """Do what the verb asks for and return the answer; raises `jobs.errors`."""
+    match command:
+        case Run():
+            job, new = parts.service.request(command.request)
+            return answers.accepted(parts.say, command.request.text or command.request.repo, job.id, again=not new)
+        case Help():
+            return answers.help_text(parts.say, command.topic)
+        case Gpus():
+            rows = parts.desk.compare(command.name, True if command.spot else None)
+            return answers.prices(parts.say, rows, parts.clock.now())
+        case List():
+            return _list(parts, command, caller)
+        case Status():
+            facts = look(parts, command.job, caller)
+            return card.head(parts.say, facts, ())
+        case Stop():
+            return stop(parts, command.job, caller)
+        case Extend():
+            return extend(parts, command.job, command.minutes, caller)
+        case Logs():
+            facts = look(parts, command.job, caller)
+            return answers.logs(parts.say, facts, logbook.read(parts.store, facts, command.grep), command.grep)
+        case Checkpoints():
+            facts = look(parts, command.job, caller)
+            found = {saved.name: files(parts, saved) for saved in facts.checkpoints}
+            return answers.checkpoints(parts.say, facts, found)
+        case Rerun():
+            return rerun(parts, command.job, command.overrides, caller)
+
+
+def look(parts: Parts, job_id: str, caller: Caller) -> JobFacts:
+    """Return the facts of a job of the caller's team; raises `NotFound` for one of another team's."""
+    team = parts.service.team_of(caller.channel) if not caller.channel.startswith("D") else None
+    with parts.db.read() as tx:
+        facts = known.read(tx, job_id, parts.traits, parts.clock.now())
+    if team is not None and facts.job.team_id != team.id:
+        raise NotFound(f"Job `{job_id}` belongs to another team. Ask in one of its channels.")
+    return facts
+
+
+def person(parts: Parts, job: Job, user: str) -> Person:
+    """Return who asks, about that job: Slack is only asked where the answer could matter."""
+    with parts.db.read() as tx:
+        team = db.get_team(tx, job.team_id)
+    return parts.people.person(user, team)
+
+
+def stop(parts: Parts, job_id: str, caller: Caller) -> Message:
+    """End a job; whoever asked for it needs no look-up in Slack, so that Stop works when Slack is slow."""
+    facts = look(parts, job_id, caller)
+    own = caller.person in (facts.job.person, *facts.job.notify)
+    by = Person(id=caller.person, lead=False) if own else person(parts, facts.job, caller.person)
+    parts.service.cancel(job_id, by)
+    return answers.stopping(parts.say, look(parts, job_id, caller))
+
+
+def extend(parts: Parts, job_id: str, minutes: float, caller: Caller) -> Message:
+    """Move a deadline; asks the machine's provider."""
+    facts = look(parts, job_id, caller)
+    by = person(parts, facts.job, caller.person)
+    parts.service.extend(job_id, by, minutes, delivery=caller.delivery)
+    return answers.extended(parts.say, look(parts, job_id, caller))
+
+
+def rerun(parts: Parts, job_id: str, overrides: Mapping[str, Any], caller: Caller, *, resume: bool = False) -> Message:
+    """Ask for the same again, from its last checkpoint where `resume`."""
+    facts = look(parts, job_id, caller)
+    by = person(parts, facts.job, caller.person)
+    job, new = parts.service.rerun(job_id, by, overrides, caller.delivery, resume=resume)
+    return answers.accepted(parts.say, facts.title, job.id, again=not new)
+
+
+def files(parts: Parts, saved: Checkpoint) -> list[FileLink]:
+    """Return a checkpoint's files with the links that can stand in a message."""
+    base = saved.manifest.rsplit("/", 1)[0]
+    return [
+        FileLink(name=file["path"], bytes=file["size"], url=parts.links.url(f"{base}/{file['path']}"))
+        for file in saved.files
+    ]
+
+
+def fresh_links(parts: Parts, job_id: str, name: str, caller: Caller) -> Message:
+    """Return links made now to a checkpoint's files; raises `NotFound` where it was cleared away."""
+    facts = look(parts, job_id, caller)
+    saved = next((one for one in facts.checkpoints if one.name == name), None)
+    if saved is None:
+        raise NotFound(f"Checkpoint `{name}` is no longer kept. `/train checkpoints {job_id}` shows what is.")
+    base = saved.manifest.rsplit("/", 1)[0]
+    made, until = [], parts.clock.now()
+    try:
+        for file in saved.files:
+            url, until = parts.links.fresh(f"{base}/{file['path']}")
+            made.append(FileLink(name=file["path"], bytes=file["size"], url=url))
+    except StoreFault as error:
+        raise NotAllowed(str(error)) from error
+    return answers.links(parts.say, name, made, until)
+
+
+def costs(facts: JobFacts) -> dict[int, str]:
+    """Return what each offered extension may cost at the most."""
+    return {minutes: str(cost) for minutes, cost in longer_costs(facts).items()}
+
+
+def _list(parts: Parts, command: List, caller: Caller) -> Message:
+    team = parts.service.team_of(caller.channel)
+    found = parts.service.list_jobs(team.id, limit=answers.LIST_MOST, person=caller.person if command.mine else "")
+    now = parts.clock.now()
+    with parts.db.read() as tx:
+        facts = [known.read(tx, job.id, parts.traits, now) for job in found]
+    return answers.jobs(parts.say, facts, team.name)
+
+
+def deciding(parts: Parts, job_id: str, by: Person) -> JobFacts:
+    """Return the facts of a job that this person may decide about; raises `NotAllowed` or `TooLate`.
+
+    Only so that a form is not filled in for nothing: what counts is the check at its submission.
+    """
+    with parts.db.read() as tx:
+        facts = known.read(tx, job_id, parts.traits, parts.clock.now())
+    if by.guest or not by.lead:
+        raise NotAllowed(parts.say.plain("Only a lead of this team can decide that."))
+    if facts.job.state is not JobState.AWAITING_APPROVAL:
+        raise TooLate(
+            parts.say.plain("{by} has decided this already.", by=facts.job.decided_by)
+            if facts.job.decided_by
+            else parts.say.plain("There is nothing to decide about this any more.")
+        )
+    return facts
+
+
+def shorter_holds(parts: Parts, facts: JobFacts) -> dict[float, int]:
+    """Return what each round length under the one that was asked for would hold, the longest first."""
+    spec, traits = facts.spec, facts.traits
+    if spec is None or traits is None:
+        return {}
+    return {
+        minutes: policy.hold_of(replace(spec, minutes=minutes), ceiling=facts.job.rate_ceiling or 0, traits=[traits])
+        for minutes in policy.friendly(spec.minutes)
+    }

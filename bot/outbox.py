@@ -1,0 +1,123 @@
+"""The rows of what is owed to people: messages of the outbox and cards, read and moved on.
+
+A row is marked before Slack is called and settled after: `uncertain` therefore means that a post may stand, whether
+the process died or the answer was lost, and it is looked up before it is posted again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session, col, select, update
+
+from jobs import db
+from jobs.lifecycle import WITH_MACHINE, JobState
+from jobs.model import Card, Job, Note, Outbox
+
+FINAL = 2**31 - 1  # a card that shows its last word: no version of the job is newer
+HEAD, APPROVAL = "head", "approval"
+_OPEN = ("owed", "uncertain")
+_AT_ONCE = 500  # rows looked at in one pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardState:
+    """A card with what decides whether it is to be shown anew."""
+
+    card: Card
+    version: int
+    state: JobState
+    face: str  # what makes a change of the card urgent: state, stage, whether it is ending
+
+
+def owe(
+    tx: Session,
+    *,
+    key: str,
+    kind: str,
+    channel: str,
+    priority: int,
+    payload: dict[str, Any],
+    at: datetime,
+    **more: Any,
+) -> bool:
+    """Write down at `at` a message that is owed, once; `more` are columns (`job_id`, `note_id`)."""
+    payload = {**payload, "at": at.timestamp()}
+    values = {"key": key, "kind": kind, "channel": channel, "priority": priority, "payload": payload}
+    return db.insert_once(tx, Outbox, {**values, "state": "owed", "tries": 0, "error": "", **more})
+
+
+def show(tx: Session, *, job_id: str, role: str, recipient: str) -> bool:
+    """Write down a card that is to be shown, once."""
+    values = {"job_id": job_id, "role": role, "recipient": recipient, "channel": "", "shown": 0, "error": ""}
+    return db.insert_once(tx, Card, values)
+
+
+def owed(tx: Session) -> list[Outbox]:
+    """Return the messages that are owed, in the order in which they became so."""
+    rows = tx.exec(select(Outbox).where(col(Outbox.state).in_(_OPEN)).order_by(col(Outbox.id)).limit(_AT_ONCE)).all()
+    return list(rows)
+
+
+def cards(tx: Session) -> list[CardState]:
+    """Return the cards that show an older version than their job has, and those of jobs that cost money now."""
+    stale = (col(Card.shown) < col(Job.version)) | (col(Job.state).in_(WITH_MACHINE) & (col(Card.shown) < FINAL))
+    wanted = (
+        select(Card, Job)
+        .join(Job, col(Job.id) == col(Card.job_id))
+        .where(stale, col(Card.error) != "gone")
+        .order_by(col(Card.id))
+        .limit(_AT_ONCE)
+    )
+    return [
+        CardState(card=card, version=job.version, state=job.state, face=_face(job)) for card, job in tx.exec(wanted)
+    ]
+
+
+def _face(job: Job) -> str:
+    return f"{job.state} {job.stage} {job.stop_reason} {job.outcome is not None} {job.charged is not None}"
+
+
+def head(tx: Session, job_id: str) -> Card | None:
+    """Return the card that heads the job's thread."""
+    return tx.exec(select(Card).where(Card.job_id == job_id, Card.role == HEAD)).first()
+
+
+def settle(tx: Session, row: Outbox, **columns: Any) -> None:
+    """Change an outbox row."""
+    tx.exec(update(Outbox).where(col(Outbox.id) == row.id).values(**columns))
+
+
+def settle_card(tx: Session, card: Card, **columns: Any) -> None:
+    """Change a card's row."""
+    tx.exec(update(Card).where(col(Card.id) == card.id).values(**columns))
+
+
+def thread(tx: Session, job_id: str, ts: str) -> None:
+    """Remember which thread is the job's: mentions in it are about the job. No version: nobody is shown it."""
+    tx.exec(update(Job).where(col(Job.id) == job_id).values(thread_ts=ts))
+
+
+def was_told(tx: Session, key: str) -> bool:
+    """Return whether a message of that key was ever owed."""
+    return tx.exec(select(Outbox.id).where(Outbox.key == key)).first() is not None
+
+
+def oldest_owed(tx: Session) -> datetime | None:
+    """Return since when the oldest message is owed; None when nothing is."""
+    wanted = select(Note.at).join(Outbox, col(Outbox.note_id) == col(Note.id)).where(col(Outbox.state).in_(_OPEN))
+    return tx.exec(wanted.order_by(col(Note.id)).limit(1)).first()
+
+
+def unseen(tx: Session, after: int) -> Sequence[Note]:
+    """Return the next facts that nobody was told of yet."""
+    return db.notes_after(tx, after, _AT_ONCE)
+
+
+def plotted(tx: Session, job_id: str) -> int | None:
+    """Return the last step that a plot in the job's thread shows, None before the first one."""
+    wanted = select(Outbox.payload).where(Outbox.job_id == job_id, Outbox.kind == "plot", Outbox.state == "done")
+    return max((payload["step"] for payload in tx.exec(wanted) if "step" in payload), default=None)

@@ -1,0 +1,43 @@
+"""What the listeners work with, handed in once by the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bot.catalogue import Catalogue
+from bot.links import Links
+from bot.people import People
+from jobs.clock import Clock
+from jobs.db import Database
+from jobs.offers import Desk
+from jobs.providers import Traits
+from jobs.service import Service
+from jobs.settings import Settings
+from trainer.storage import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The ports of the Slack face."""
+
+    service: Service
+    db: Database
+    clock: Clock
+    settings: Settings
+    people: People
+    links: Links
+    say: Catalogue
+    traits: Mapping[str, Traits]  # of the configured providers, by name
+    desk: Desk
+    store: Store
+    wake: Callable[[], None]  # the notifier's: something is owed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Who asked for something, and from where."""
+
+    person: str
+    channel: str
+    delivery: str  # the delivery's own key: what it asks for is done once

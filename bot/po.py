@@ -1,0 +1,97 @@
+"""gettext's text files, read without a build step: a `.po` becomes the standard library's translations.
+
+    python -m bot.po        # writes bot/locale/hourglass.pot from the sentences in the code
+
+A sentence is whatever `say(…)`, `say.plain(…)`, `say.plural(…)` or `later(…)` is given as a literal.
+"""
+
+from __future__ import annotations
+
+import ast
+import gettext
+import io
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+LOCALE = Path(__file__).parent / "locale"
+TEMPLATE = LOCALE / "hourglass.pot"
+_HEADER = '"Content-Type: text/plain; charset=UTF-8\\n"\n"Plural-Forms: nplurals=2; plural=(n != 1);\\n"\n'
+
+
+def parse(text: str) -> dict[str, str]:
+    """Return msgid -> msgstr; a plural's forms are joined by NUL, as in a `.mo`. Untranslated ones are left out."""
+    entries: dict[str, str] = {}
+    for block in text.replace("\r\n", "\n").split("\n\n"):
+        fields: dict[str, str] = {}
+        field = ""
+        for line in block.splitlines():
+            if line.startswith("#") or not line.strip():
+                continue
+            name, _, quoted = line.partition(" ")
+            if not line.startswith('"'):
+                field = name
+            fields[field] = fields.get(field, "") + ast.literal_eval(line if line.startswith('"') else quoted)
+        forms = [fields[name] for name in sorted(fields) if name.startswith("msgstr")]
+        if "msgid" in fields and all(forms) and forms:
+            key = fields["msgid"] + ("\0" + fields["msgid_plural"] if "msgid_plural" in fields else "")
+            entries[key] = "\0".join(forms)
+    return entries
+
+
+def translations(entries: Mapping[str, str]) -> gettext.GNUTranslations:
+    """Return the entries as gettext's own translations, through the binary form that it reads."""
+    keys = sorted(entries, key=str.encode)
+    blob, index = bytearray(), []
+    offset = 7 * 4 + 16 * len(keys)
+    for text in [*keys, *(entries[key] for key in keys)]:
+        data = text.encode()
+        index += [len(data), offset + len(blob)]
+        blob += data + b"\0"
+    head = struct.pack("<7I", 0x950412DE, 0, len(keys), 28, 28 + 8 * len(keys), 0, 0)
+    return gettext.GNUTranslations(io.BytesIO(head + struct.pack(f"<{len(index)}I", *index) + bytes(blob)))
+
+
+def sentences(root: Path) -> Iterator[tuple[str, str | None]]:
+    """Yield every (msgid, plural or None) in the Python files under `root`."""
+    for path in sorted(root.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            texts = [arg.value for arg in node.args[:2] if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+            if texts and _called(node.func) in ("say", "plain", "later"):
+                yield texts[0], None
+            elif len(texts) == 2 and _called(node.func) == "plural":
+                yield texts[0], texts[1]
+
+
+def template(found: Iterable[tuple[str, str | None]]) -> str:
+    """Return the catalogue of all sentences, untranslated, each once, in the order of the alphabet."""
+    blocks = [f'msgid ""\nmsgstr ""\n{_HEADER}']
+    for msgid, plural in sorted(set(found), key=lambda pair: pair[0]):
+        if plural is None:
+            blocks.append(f'msgid {_quoted(msgid)}\nmsgstr ""\n')
+        else:
+            blocks.append(f'msgid {_quoted(msgid)}\nmsgid_plural {_quoted(plural)}\nmsgstr[0] ""\nmsgstr[1] ""\n')
+    return "\n".join(blocks)
+
+
+def _called(func: ast.expr) -> str:
+    """Name the call: a method counts only on something called `say`."""
+    if isinstance(func, ast.Name):
+        return func.id if func.id in ("say", "later") else ""
+    if isinstance(func, ast.Attribute):
+        owner = func.value
+        name = owner.id if isinstance(owner, ast.Name) else owner.attr if isinstance(owner, ast.Attribute) else ""
+        if name == "say" and func.attr in ("plain", "plural"):
+            return func.attr
+        return "say" if func.attr == "say" else ""
+    return ""
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+if __name__ == "__main__":
+    TEMPLATE.write_text(template(sentences(Path(__file__).parent)), encoding="utf-8")

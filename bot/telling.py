@@ -1,0 +1,187 @@
+"""An owed message, rendered at the moment it is sent: with the facts as they are, and links that still work.
+
+A message that time has overtaken (a warning after the end) is None: it is dropped, not posted late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlmodel import Session
+
+from bot import facts as known
+from bot import outbox, plots
+from bot.catalogue import Catalogue
+from bot.facts import JobFacts
+from bot.links import Links
+from bot.markup import Markup, dollars, mention
+from bot.people import People
+from bot.views import alt, answers, approval, card, replies
+from bot.views.blocks import Message
+from jobs import db
+from jobs.clock import Clock
+from jobs.lifecycle import JobState
+from jobs.model import Card, Checkpoint, Outbox, Team
+from jobs.providers import Traits
+
+LONGER = (30, 60, 120)  # minutes that the warning's buttons offer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A plot that is owed: what to draw and what stands over and beside it."""
+
+    plot: plots.Plot
+    name: str  # the file's, by which it is found again
+    caption: str
+    alt: str
+    words: Message  # the same without the picture
+    step: int  # the last one that it shows
+
+
+class Teller:
+    """Renders what is owed. Reads the database and people's names, writes nothing."""
+
+    def __init__(
+        self, *, clock: Clock, say: Catalogue, people: People, links: Links, traits: Mapping[str, Traits]
+    ) -> None:
+        self._clock = clock
+        self._say = say
+        self._people = people
+        self._links = links
+        self._traits = traits
+
+    def facts(self, tx: Session, job_id: str) -> JobFacts:
+        """Return what is known about a job now."""
+        return known.read(tx, job_id, self._traits, self._clock.now())
+
+    def card(self, facts: JobFacts, row: Card) -> Message:
+        """Return a card as it is to be shown now."""
+        if row.role == outbox.APPROVAL:
+            return approval.copy(self._say, facts)
+        leads = self._people.leads(facts.team) if facts.job.state is JobState.AWAITING_APPROVAL else ()
+        return card.head(self._say, facts, leads, moved=bool(row.channel) and row.channel != facts.job.channel)
+
+    def message(self, facts: JobFacts, row: Outbox) -> Message | None:
+        """Return the message that is owed about a job, None where time has overtaken it."""
+        view = _VIEWS.get(str(row.payload["what"]))
+        return None if view is None else view(self, facts, row.payload["data"])
+
+    def alert(self, team: Team, data: Mapping[str, Any]) -> Message:
+        """Return a lead's message about the budget."""
+        return answers.alert(self._say, team, data)
+
+    def picture(self, tx: Session, facts: JobFacts, row: Outbox) -> Picture | None:
+        """Return the plot that is owed, None where there is nothing to see, or nothing new since the last one."""
+        plot = plots.of(facts, db.metrics(tx, facts.job.id))
+        if plot is None:
+            return None
+        step, loss = plot.series[0].steps[-1], plots.last(plot.series[0])
+        shown = outbox.plotted(tx, facts.job.id)
+        if row.payload["what"] == "last_plot" and shown is not None and shown >= step:
+            return None
+        return Picture(
+            plot=plot,
+            name=f"{facts.job.id}-{step}.png",
+            caption=replies.plot_caption(self._say, facts, loss, step),
+            alt=alt.describe(self._say, plot),
+            words=replies.plot_failed(self._say, facts, loss, step),
+            step=step,
+        )
+
+    # ------------------------------------------------------------ one method a kind of message
+
+    def _ended(self, facts: JobFacts, data: Mapping[str, Any]) -> Message:
+        newest = facts.checkpoints[-1] if facts.checkpoints else None
+        return replies.ended(self._say, facts, self._concerned(facts), newest, self._files(newest))
+
+    def _warning(self, facts: JobFacts, data: Mapping[str, Any]) -> Message | None:
+        if facts.ended or facts.job.stop_reason is not None:
+            return None
+        return replies.warning(self._say, facts, longer_costs(facts))
+
+    def _checkpoint(self, facts: JobFacts, data: Mapping[str, Any]) -> Message | None:
+        saved = next((one for one in facts.checkpoints if one.name == data.get("name")), None)
+        return None if saved is None or facts.ended else replies.checkpoint_saved(self._say, facts, saved)
+
+    def _asked(self, facts: JobFacts, data: Mapping[str, Any]) -> Message | None:
+        if facts.job.state is not JobState.AWAITING_APPROVAL:
+            return None
+        instead, cost = data.get("instead_minutes"), data.get("instead_cost")
+        return approval.asked(
+            self._say, facts, None if instead is None else float(instead), None if cost is None else int(cost)
+        )
+
+    def _reminder(self, facts: JobFacts, data: Mapping[str, Any]) -> Message | None:
+        if facts.job.state is not JobState.AWAITING_APPROVAL:
+            return None
+        return approval.reminder(self._say, facts, self._people.leads(facts.team))
+
+    def _trouble(self, facts: JobFacts, data: Mapping[str, Any]) -> Message:
+        return replies.trouble(self._say, facts, self._concerned(facts), data)
+
+    def _overdue(self, facts: JobFacts, data: Mapping[str, Any]) -> Message | None:
+        return None if facts.over else replies.overdue(self._say, facts, self._people.leads(facts.team), data)
+
+    def _overrun(self, facts: JobFacts, data: Mapping[str, Any]) -> Message:
+        return replies.overrun(self._say, facts, self._people.leads(facts.team), int(data.get("overrun", 0)))
+
+    def _extended(self, facts: JobFacts, data: Mapping[str, Any]) -> Message | None:
+        return None if facts.ended else replies.extended(self._say, facts, str(data.get("by") or ""))
+
+    def _refused(self, facts: JobFacts, data: Mapping[str, Any]) -> Message:
+        return answers.refused(self._say, str(data.get("text", "")), data.get("fix"), mention(facts.job.person))
+
+    def _granted(self, facts: JobFacts, data: Mapping[str, Any]) -> Message:
+        return approval.granted(self._say, facts)
+
+    def _denied(self, facts: JobFacts, data: Mapping[str, Any]) -> Message:
+        return approval.denied(self._say, facts)
+
+    def _expired(self, facts: JobFacts, data: Mapping[str, Any]) -> Message:
+        return approval.expired(self._say, facts)
+
+    def _reclaimed(self, facts: JobFacts, data: Mapping[str, Any]) -> Message | None:
+        return None if facts.ended else replies.reclaimed(self._say, facts)
+
+    def _concerned(self, facts: JobFacts) -> list[str]:
+        """Return the requester and those who are to be told, by id; a name that nobody has is left as typed."""
+        named = [self._people.resolve(name) or name for name in facts.job.notify]
+        return list(dict.fromkeys([facts.job.person, *named]))
+
+    def _files(self, checkpoint: Checkpoint | None) -> list[replies.FileLink]:
+        if checkpoint is None:
+            return []
+        base = checkpoint.manifest.rsplit("/", 1)[0]
+        return [
+            replies.FileLink(name=file["path"], bytes=file["size"], url=self._links.url(f"{base}/{file['path']}"))
+            for file in checkpoint.files
+        ]
+
+
+def longer_costs(facts: JobFacts) -> dict[int, Markup]:
+    """Return what so many minutes more would hold at the most."""
+    rate = (facts.job.rate_ceiling or 0) * (facts.spec.nodes if facts.spec else 1)
+    return {minutes: Markup(dollars(rate * minutes // 60, up=True)) for minutes in LONGER}
+
+
+_View = Callable[[Teller, JobFacts, Mapping[str, Any]], Message | None]
+# The names are `bot.fanout`'s: what a row's payload says is to be told.
+_VIEWS: dict[str, _View] = {
+    "asked": Teller._asked,
+    "checkpoint": Teller._checkpoint,
+    "denied": Teller._denied,
+    "ended": Teller._ended,
+    "expired": Teller._expired,
+    "extended": Teller._extended,
+    "granted": Teller._granted,
+    "overdue": Teller._overdue,
+    "overrun": Teller._overrun,
+    "reclaimed": Teller._reclaimed,
+    "refused": Teller._refused,
+    "reminder": Teller._reminder,
+    "trouble": Teller._trouble,
+    "warning": Teller._warning,
+}

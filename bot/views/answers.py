@@ -1,0 +1,268 @@
+"""Answers to whoever typed or pressed: errors with the line to copy, lists, prices, logs, files, help."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bot.catalogue import Catalogue
+from bot.facts import JobFacts
+from bot.markup import Markup, code, dollars, escape, link, mention, pre, short, size, span, when
+from bot.views import words
+from bot.views.blocks import Block, Message, actions, button, context, divider, section
+from bot.views.card import title
+from bot.views.replies import FileLink
+from jobs.errors import BadRequest, HourglassError
+from jobs.model import Checkpoint, Team
+from jobs.offers import PriceRow
+
+_USER = re.compile(r"\b[UW][A-Z0-9]{5,14}\b")
+LIST_MOST = 15
+LOG_MOST = 2700  # characters of output in an answer
+
+
+def people_named(text: str) -> Markup:
+    """Return a sentence of ours as mrkdwn: user ids in it become mentions, backticks stay code."""
+    return Markup(_USER.sub(lambda found: mention(found.group()), escape(text)))
+
+
+def failure(say: Catalogue, error: HourglassError) -> Message:
+    """Return an error as it is shown to the one who caused it; a corrected line stands ready to copy."""
+    return refused(say, str(error), error.fix if isinstance(error, BadRequest) else None)
+
+
+def refused(say: Catalogue, text: str, fix: object = None, who: Markup | None = None) -> Message:
+    """Return why something came to nothing, and the line that would work."""
+    said = people_named(text)
+    line = said if who is None else say("{who} {said}", who=who, said=said)
+    blocks: list[Block] = [section(line)]
+    if fix:
+        blocks += [context(say("Copy this:")), section(pre(str(fix)))]
+        line = say("{line} Try: {fix}", line=line, fix=code(fix))
+    return Message(text=line, blocks=blocks)
+
+
+def not_written(say: Catalogue, command: str) -> Message:
+    """Return that time ran out before anything was written."""
+    line = say("I am too busy right now: nothing was written and nothing will start. Please type it again:")
+    return Message(
+        text=say("{line} {command}", line=line, command=code(command)), blocks=[section(line), section(pre(command))]
+    )
+
+
+def broken(say: Catalogue, incident: str) -> Message:
+    """Return that something went wrong inside, with the id under which the log has it."""
+    line = say(
+        "Something went wrong inside Hourglass. The operator finds it in the log as {incident}.",
+        incident=code(incident),
+    )
+    return Message(text=line, blocks=[section(line)])
+
+
+def accepted(say: Catalogue, what: str, job_id: str, *, again: bool) -> Message:
+    """Return that the request is written down."""
+    told = (
+        say("Already on it: {job} for {what}.", job=code(job_id), what=code(what))
+        if again
+        else say(
+            "On it: {what}. Looking up the commit and the price; the card of {job} follows.",
+            job=code(job_id),
+            what=code(what),
+        )
+    )
+    return Message(text=told, blocks=[section(told)])
+
+
+def done(say: Catalogue, text: Markup) -> Message:
+    """Return that something was done."""
+    return Message(text=text, blocks=[section(text)])
+
+
+def stopping(say: Catalogue, facts: JobFacts) -> Message:
+    """Return what Stop has set going."""
+    return done(
+        say,
+        say(
+            "{job} ({title}): {standing}.",
+            job=words.name(facts),
+            title=title(say, facts),
+            standing=words.standing(say, facts),
+        ),
+    )
+
+
+def jobs(say: Catalogue, found: Sequence[JobFacts], team: str) -> Message:
+    """Return a team's newest jobs, one line each."""
+    if not found:
+        line = say("No jobs yet. {example} starts one.", example=code("/train owner/repo@ref gpu=a100 hours=4"))
+        return Message(text=line, blocks=[section(line)])
+    head = say("*Newest jobs of {team}*", team=team)
+    lines = [
+        say(
+            "{job}  *{title}*  ·  {standing}  ·  {who}  ·  {when}",
+            job=words.name(facts),
+            title=title(say, facts),
+            standing=words.standing(say, facts),
+            who=mention(facts.job.person),
+            when=when(facts.job.created_at),
+        )
+        for facts in found[:LIST_MOST]
+    ]
+    return Message(text=Markup("\n".join([head, *lines])), blocks=[section(head), *(section(line) for line in lines)])
+
+
+def prices(say: Catalogue, rows: Sequence[PriceRow], now: datetime) -> Message:
+    """Return what could be rented, cheapest first."""
+    if not rows:
+        line = say("Nothing of that kind has a price. {all} shows everything.", all=code("/train gpus"))
+        return Message(text=line, blocks=[section(line)])
+    head = say("*GPUs, by the price of the whole machine for an hour*")
+    width = max(len(row.offer.name) for row in rows[:30])
+    lines = []
+    for row in rows[:30]:
+        offer = row.offer
+        ready = "✓" if row.configured else " "
+        spot = "spot" if offer.spot else ""
+        gpu = f"{offer.gpus}x {offer.gpu}-{offer.memory_gb}gb"
+        lines.append(
+            f"{ready} {gpu:<16} {dollars(offer.micros_per_hour):>8}/h  {dollars(row.micros_per_gpu):>7}/GPU  "
+            f"{offer.provider:<8} {offer.name:<{width}} {offer.priced_at:%d %b} {spot}".rstrip()
+        )
+    small = say("✓ can be rented here now. Prices are as of their date; a rental is priced anew before it is held.")
+    text = Markup("\n".join([head, *(escape(line) for line in lines), small]))
+    return Message(text=text, blocks=[section(head), *_listing(lines), context(small)])
+
+
+def _listing(lines: Sequence[str]) -> list[Block]:
+    """Return lines of fixed width in as many code blocks as their length needs."""
+    blocks, held = [], ""
+    for line in lines:
+        if len(held) + len(line) > LOG_MOST:
+            blocks.append(section(pre(held)))
+            held = ""
+        held += ("\n" if held else "") + line
+    return [*blocks, section(pre(held))] if held else blocks
+
+
+def logs(say: Catalogue, facts: JobFacts, lines: Sequence[str], grep: str | None) -> Message:
+    """Return the newest lines of a job's output, those that hold `grep` where it is given."""
+    if not lines:
+        told = (
+            say("No line of {job} holds {grep}.", job=words.name(facts), grep=code(grep))
+            if grep
+            else say("{job} has said nothing yet.", job=words.name(facts))
+        )
+        return Message(text=told, blocks=[section(told)])
+    shown: list[str] = []
+    room = LOG_MOST
+    for line in reversed(lines):
+        cut = short(line, 240)
+        room -= len(escape(cut)) + 1
+        if room < 0:
+            break
+        shown.insert(0, cut)
+    head = say("*Newest output of {job}*, {n} lines", job=words.name(facts), n=len(shown))
+    body = pre("\n".join(shown))
+    return Message(text=Markup(f"{head}\n{body}"), blocks=[section(head), section(body)])
+
+
+def checkpoints(say: Catalogue, facts: JobFacts, files: Mapping[str, Sequence[FileLink]]) -> Message:
+    """Return a job's whole checkpoints, newest first, each with its files or the button that makes their links."""
+    if not facts.checkpoints:
+        told = say("{job} has no whole checkpoint yet.", job=words.name(facts))
+        return Message(text=told, blocks=[section(told)])
+    blocks: list[Block] = [
+        section(say("*Checkpoints of {job}*, {title}", job=words.name(facts), title=title(say, facts)))
+    ]
+    lines: list[Markup] = []
+    for saved in reversed(facts.checkpoints[-10:]):
+        lines.append(_checkpoint_line(say, saved))
+        linked = [link(one.url, one.name) for one in files.get(saved.name, ())[:8] if one.url]
+        if linked:
+            lines[-1] = Markup(f"{lines[-1]}\n{'   '.join(linked)}")
+        blocks.append(section(lines[-1]))
+        if not linked:
+            blocks += actions(
+                f"files-{facts.job.id}-{saved.id}", [button(say("Links"), "files", f"{facts.job.id} {saved.name}")]
+            )
+    return Message(text=Markup("\n".join(lines)), blocks=blocks)
+
+
+def _checkpoint_line(say: Catalogue, saved: Checkpoint) -> Markup:
+    sized, at = size(saved.bytes), when(saved.at)
+    if saved.step is None:
+        return say("📦  *{name}*  ·  {size}  ·  {at}", name=short(saved.name, 60), size=sized, at=at)
+    return say("📦  *step {step}*  ·  {size}  ·  {at}", step=f"{saved.step:,}", size=sized, at=at)
+
+
+def links(say: Catalogue, name: str, files: Sequence[FileLink], until: datetime) -> Message:
+    """Return fresh links to a checkpoint's files."""
+    lines = [Markup(f"• {link(one.url, one.name)} ({size(one.bytes)})") for one in files[:30] if one.url]
+    head = say("*Files of {name}*, until {until}", name=short(name, 60), until=when(until))
+    text = Markup("\n".join([head, *lines]))
+    return Message(text=text, blocks=[section(text)])
+
+
+def alert(say: Catalogue, team: Team, data: Mapping[str, Any]) -> Message:
+    """Return a lead's alert that the month's budget is used to so many percent."""
+    used = int(data.get("held", 0)) + int(data.get("spent", 0))
+    line = say(
+        "{percent} % of {team}'s budget for {month} is held or spent: {used} of {total}. {how}",
+        percent=data.get("percent", "?"),
+        team=team.name,
+        month=data.get("month", ""),
+        used=dollars(used),
+        total=dollars(int(data.get("cap", 0)) + int(data.get("granted", 0))),
+        how=say("See {command}.", command=code("/budget")),
+    )
+    return Message(text=line, blocks=[section(Markup(f"💰  {line}"))])
+
+
+def help_text(say: Catalogue, topic: str | None) -> Message:
+    """Return how it is used; `topic` is a verb, where one was named."""
+    example = "/train acme/vit@main gpu=a100 hours=4"
+    about = {
+        "gpus": say("`/train gpus [name] [spot]`: what can be rented, and for how much."),
+        "list": say("`/train list [mine]`: the newest jobs of this channel's team."),
+        "status": say("`/train status JOB`: the card, for your eyes only."),
+        "stop": say("`/train stop JOB`: saves a last checkpoint, then ends the machine."),
+        "extend": say("`/train extend JOB 1h`: moves the deadline, if the budget allows."),
+        "logs": say("`/train logs JOB [word]`: the newest output, or the lines with that word in it."),
+        "checkpoints": say("`/train checkpoints JOB`: links to the files."),
+        "rerun": say("`/train rerun JOB [key=value …]`: the same again, with changes."),
+    }
+    if topic in about:
+        return Message(text=about[topic], blocks=[section(about[topic])])
+    intro = say("*Rent a GPU by the hour and run a commit on it.* The machine ends at its deadline, whatever happens.")
+    keys = say(
+        "`gpu=a100[-80gb][:n]`  `hours=4` or `90m`  `spot=auto`  `provider=…`  `image=…`  `max_cost=12`  "
+        '`notify=@teammate`  `env.LR=3e-4`  `reason="…"`  and after ` -- ` the command, if the task file has none.'
+    )
+    mentions = say("In a job's thread, mention me with the same verbs: `@hourglass stop`.")
+    task_file = say("What stays the same stands in `.hourglass.yml` in the repository; the command line overrides it.")
+    blocks = [
+        section(intro),
+        section(pre(example)),
+        section(keys),
+        context(task_file),
+        divider(),
+        section(Markup("\n".join(about.values()))),
+        context(mentions),
+    ]
+    text = Markup("\n".join([intro, code(example), keys, *about.values(), mentions]))
+    return Message(text=text, blocks=blocks)
+
+
+def extended(say: Catalogue, facts: JobFacts) -> Message:
+    """Return the new deadline."""
+    deadline = facts.job.deadline
+    ends = (
+        say("it ends {when} now", when=when(deadline))
+        if deadline
+        else say("it runs {span} now", span=span(facts.spec.minutes if facts.spec else 0))
+    )
+    return done(
+        say, say("{job}: {ends}, {hold} held.", job=words.name(facts), ends=ends, hold=dollars(facts.job.hold, up=True))
+    )

@@ -1,0 +1,162 @@
+"""States, reasons, guarantees and needs of a job in words, each said in one place."""
+
+from __future__ import annotations
+
+from bot.catalogue import Catalogue, later
+from bot.facts import JobFacts
+from bot.markup import Markup, clock, code, dollars, escape, mention, number, short
+from jobs.lifecycle import AttemptState, JobState
+from jobs.providers import Guarantee
+
+_STAGES = {
+    "source": later("unpacking the commit"),
+    "setup": later("running the setup"),
+    "check": later("looking at the GPU"),
+    "run": later("training"),
+    "save": later("saving the last checkpoint"),
+    "done": later("finishing"),
+}
+
+# How a job ended, as the end of "… ended:"; {code} is the exit code, {by} whoever pressed Stop.
+_ENDS = {
+    "finished": later("done"),
+    "error": later("failed: the command left with exit code {code}"),
+    "oom": later("failed: the machine ran out of memory"),
+    "gpu_oom": later("failed: the GPU ran out of memory"),
+    "deadline": later("stopped at the deadline"),
+    "stopped": later("stopped by {by}"),
+    "idle_gpu": later("stopped: the GPU stood idle"),
+    "diverged": later("stopped: the loss diverged"),
+    "no_gpu": later("failed: the GPU that was paid for is not there"),
+    "setup_failed": later("failed: the setup left with exit code {code}"),
+    "bad_source": later("failed: the commit could not be used"),
+    "bad_spec": later("failed: the task file or the command could not be used"),
+    "bad_image": later("failed: the image could not be used"),
+    "no_capacity": later("failed: no machine of that kind was free"),
+    "launch_failed": later("failed: the machine did not come up"),
+    "lost": later("failed: the machine went away without a word"),
+    "preempted": later("ended: the provider took the machine back"),
+    "refused": later("refused"),
+    "no_channel": later("failed: the channel could not be posted to"),
+    "internal": later("failed inside Hourglass; the operator's log has the details"),
+}
+
+_GUARANTEES = {
+    Guarantee.NATIVE: later("{provider} itself ends the machine at the deadline, even if everything of ours is down."),
+    Guarantee.EXTERNAL: later("A timer at {provider} ends the machine at the deadline, even if the bot is down."),
+    Guarantee.ON_BOX: later(
+        "Weak guarantee: at {provider} a timer on the machine and the bot end it. If both fail, it goes on billing."
+    ),
+    Guarantee.NONE: later("Weak guarantee: at {provider} only the bot and its reaper end the machine."),
+}
+
+NEEDS = {
+    "cost": later("it can cost more than {limit}, which starts without a lead"),
+    "budget": later("it does not fit into what is free this month"),
+    "share": later("it goes over {person}'s share of the month"),
+    "weak": later("the provider's guarantee to end it in time is weak"),
+}
+
+
+def ending(say: Catalogue, facts: JobFacts) -> Markup:
+    """Say how the training ended: "done", "stopped by @lea", "failed: …"."""
+    job = facts.job
+    outcome = job.outcome or {}
+    reason = str(outcome.get("reason") or job.stop_reason or "internal")
+    by = mention(job.stop_by) if job.stop_by else say("the system")
+    exit_code = outcome.get("code")
+    if reason == "error" and exit_code is None:
+        return say("failed: the command was ended by a signal")
+    return say(_ENDS.get(reason, _ENDS["internal"]), code="?" if exit_code is None else exit_code, by=by)
+
+
+def standing(say: Catalogue, facts: JobFacts) -> Markup:
+    """Say where the job stands now, in lower case, without a stop."""
+    job = facts.job
+    match job.state:
+        case JobState.REQUESTED:
+            return say("looking up the commit and the price")
+        case JobState.AWAITING_APPROVAL:
+            return say("waiting for a lead")
+        case JobState.QUEUED if job.not_before is not None and job.not_before > facts.now:
+            return say("no machine is free; the next try is at {time}", time=clock(job.not_before))
+        case JobState.QUEUED:
+            return say("next in line for a machine")
+        case JobState.DENIED:
+            return say("denied by {by}: {reason}", by=mention(job.decided_by or ""), reason=job.decision_note)
+        case JobState.EXPIRED:
+            return say("expired: nobody decided in time")
+        case JobState.CANCELLED if job.outcome is None and not facts.attempts:
+            return say("withdrawn by {by} before it started", by=mention(job.stop_by or job.person))
+        case JobState.PROVISIONING:
+            return _starting(say, facts)
+        case JobState.RUNNING:
+            return _stage(say, facts)
+        case JobState.STOPPING if job.outcome is None:
+            return _stage(say, facts) if job.stage == "save" else say("asked to save and stop")
+        case JobState.STOPPING:
+            return say("{ended}; the machine is being ended", ended=ending(say, facts))
+        case _:
+            return ending(say, facts)
+
+
+def _starting(say: Catalogue, facts: JobFacts) -> Markup:
+    live = facts.live
+    if live is None or live.state is AttemptState.INTENT:
+        return say("asking {provider} for a machine", provider=live.provider if live else "")
+    doing = escape(short(live.note, 80)) if live.note else say("the machine is starting")
+    if facts.billed_since is None or facts.traits is None or not facts.traits.bills:
+        return doing
+    return say("{doing}, billed since {time}", doing=doing, time=clock(facts.billed_since))
+
+
+def _stage(say: Catalogue, facts: JobFacts) -> Markup:
+    name = facts.job.stage
+    doing = say(_STAGES[name]) if name in _STAGES else escape(short(name, 40)) if name else say("the machine is up")
+    note = short(facts.job.stage_note, 80)
+    return say("{doing} ({note})", doing=doing, note=note) if note and name in ("setup", "check") else doing
+
+
+def progress(say: Catalogue, facts: JobFacts) -> list[Markup]:
+    """Say what the training has reached: step and loss, as far as they are known."""
+    job = facts.job
+    parts: list[Markup] = []
+    if job.step is not None:
+        total = f"{job.total:,}" if job.total else ""
+        parts.append(
+            say("step {step} of {total}", step=f"{job.step:,}", total=total)
+            if total
+            else say("step {step}", step=f"{job.step:,}")
+        )
+    if job.loss is not None:
+        parts.append(say("loss {loss}", loss=number(job.loss)))
+    return parts
+
+
+def guarantee(say: Catalogue, facts: JobFacts) -> Markup | None:
+    """Say who ends the machine when everything of ours is dead; the stand-in's own sentence where it is one."""
+    traits = facts.traits
+    if traits is None:
+        return None
+    if traits.stand_in:
+        return escape(traits.stand_in.replace("{gpu}", facts.spec.gpu.upper() if facts.spec else "GPU"))
+    return say(_GUARANTEES[traits.guarantee], provider=traits.name)
+
+
+def needs(say: Catalogue, facts: JobFacts) -> list[Markup]:
+    """Say why a lead has to decide."""
+    limit, person = dollars(facts.team.auto_approve), mention(facts.job.person)
+    return [say(NEEDS.get(why, why), limit=limit, person=person) for why in facts.job.needs_lead]
+
+
+def tail(facts: JobFacts, lines: int = 12) -> str | None:
+    """Return the last lines of output, where the outcome has them."""
+    said = (facts.job.outcome or {}).get("tail")
+    if not isinstance(said, list) or not said:
+        return None
+    return "\n".join(short(str(line), 160) for line in said[-lines:])
+
+
+def name(facts: JobFacts) -> Markup:
+    """Return the job's id as people type it."""
+    return code(facts.job.id)

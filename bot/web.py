@@ -1,0 +1,177 @@
+"""What the bot serves over HTTP: files behind signed links, its health, and Slack where it comes over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+
+import uvicorn
+from slack_bolt import App
+from slack_bolt.adapter.starlette.handler import to_bolt_request, to_starlette_response
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from bot import outbox
+from bot.links import LinkRefused, Links
+from bot.replay import Signatures
+from jobs.clock import Clock
+from jobs.db import Database
+from jobs.errors import Misconfigured
+from jobs.model import Mark
+from jobs.settings import Settings
+
+ENFORCED_WITHIN = timedelta(seconds=90)  # three passes; older means that nobody ends machines
+TOLD_WITHIN = timedelta(minutes=15)
+START_SECONDS = 10.0
+BODY_LIMIT = 1_000_000  # bytes of a delivery of Slack's; its largest are views of 250 KB
+_SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "private, no-store",
+}
+_ABOUT = """Hourglass: rents GPUs by the hour for a team in Slack, and no machine outlives its deadline.
+
+/healthz   whether deadlines are enforced and people are told
+/files/…   checkpoints, behind links that are signed and expire
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """Whether the promises are being kept right now."""
+
+    db: Database
+    clock: Clock
+    settings: Settings
+
+    def troubles(self) -> list[str]:
+        """Return what is wrong, in words; empty when nothing is."""
+        now = self.clock.now()
+        with self.db.read() as tx:
+            enforced = tx.get(Mark, "enforced")
+            waiting = outbox.oldest_owed(tx)
+        found = []
+        if enforced is None:
+            found.append("No enforcing pass has run yet.")
+        elif now - enforced.at > ENFORCED_WITHIN:
+            found.append(f"The last enforcing pass was {(now - enforced.at).total_seconds():.0f} s ago.")
+        if waiting is not None and now - waiting > TOLD_WITHIN:
+            found.append(f"A message for Slack has waited since {waiting.astimezone(UTC):%Y-%m-%d %H:%M} UTC.")
+        return found
+
+
+def build(*, links: Links, health: Health, app: App | None = None, signing_secret: str | None = None) -> Starlette:
+    """Return the site; Slack's deliveries are taken only where there is a signing secret to check them with."""
+
+    def about(request: Request) -> Response:
+        return PlainTextResponse(_ABOUT)
+
+    def healthz(request: Request) -> Response:
+        troubles = health.troubles()
+        body = {"ok": not troubles, "troubles": troubles}
+        return JSONResponse(body, status_code=503 if troubles else 200)
+
+    def file(request: Request) -> Response:
+        asked = request.query_params
+        try:
+            path = links.open(request.path_params["key"], asked.get("exp", ""), asked.get("sig", ""))
+        except LinkRefused as error:
+            return PlainTextResponse(str(error), status_code=403, headers=_SAFE)
+        return FileResponse(path, filename=path.name, media_type="application/octet-stream", headers=_SAFE)
+
+    async def deliveries(request: Request) -> Response:
+        assert app is not None  # the route exists only then  # noqa: S101
+        body = await _body(request)
+        signature = request.headers.get("x-slack-signature", "")
+        if body is None:
+            return PlainTextResponse("Too large.", status_code=413)
+        if not seen.first(signature):
+            return PlainTextResponse("This delivery came before.", status_code=401)
+        # Listeners block, so they get a thread; the loop goes on answering health checks meanwhile.
+        answer = await run_in_threadpool(app.dispatch, to_bolt_request(request, body))
+        if answer.status == 401:
+            seen.forget(signature)  # never Slack's own
+        return to_starlette_response(answer)
+
+    seen = Signatures(health.clock)
+    routes = [
+        Route("/", about),
+        Route("/healthz", healthz),
+        Route("/files/{key:path}", file, methods=["GET", "HEAD"]),
+    ]
+    if app is not None and signing_secret:
+        routes.append(Route("/slack/events", deliveries, methods=["POST"]))
+    return Starlette(routes=routes)
+
+
+async def _body(request: Request) -> bytes | None:
+    """Return the request's body, None where it is longer than anything that Slack sends."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            return None
+    return body
+
+
+class WebServer:
+    """A bound socket, and uvicorn on it in a thread once there is something to serve."""
+
+    def __init__(self, bound: socket.socket) -> None:
+        self._socket = bound
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @classmethod
+    def bind(cls, host: str, port: int) -> WebServer:
+        """Take the port (0: a free one) and serve nothing yet; raises `Misconfigured` where it is taken."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((host, port))
+        except OSError as error:
+            bound.close()
+            why = f"{host}:{port} cannot be listened on ({error.strerror})"
+            raise Misconfigured(f"{why}: set HOURGLASS_WEB_PORT to a free one, 0 takes any.") from error
+        return cls(bound)
+
+    @property
+    def url(self) -> str:
+        """Return the address of the site, without a slash at its end."""
+        host, port = self._socket.getsockname()[:2]
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def start(self, site: Starlette) -> None:
+        """Serve; returns once requests are answered."""
+        config = uvicorn.Config(site, log_config=None, lifespan="off", access_log=False, timeout_graceful_shutdown=3)
+        self._server = uvicorn.Server(config)
+        started = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(self._server, started), name="web")
+        self._thread.start()
+        if not started.wait(START_SECONDS):
+            raise Misconfigured("The web server did not start in time.")
+
+    def stop(self) -> None:
+        """Answer what is being asked, then close the socket and end the thread."""
+        if self._server is not None and self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join()
+        self._socket.close()
+
+    def _run(self, server: uvicorn.Server, started: threading.Event) -> None:
+        async def serve() -> None:
+            serving = asyncio.create_task(server.serve(sockets=[self._socket]))
+            while not server.started and not serving.done():
+                await asyncio.sleep(0.005)  # uvicorn has no event for it
+            started.set()
+            await serving
+
+        asyncio.run(serve())
