@@ -14,7 +14,7 @@ from sqlmodel import Session
 from jobs import db, endings, milestones, policy
 from jobs.endings import LIVE, Conclusion
 from jobs.errors import IllegalEvent, TooLate
-from jobs.lifecycle import WITH_MACHINE, AttemptState, JobEventName
+from jobs.lifecycle import WITH_MACHINE, AttemptState, JobEventName, JobState
 from jobs.model import Attempt, Job, JobSpec, NoteKind
 from jobs.ports import Ports
 from jobs.records import parse
@@ -59,10 +59,10 @@ class Conclusions:
             return
         if not self._heard(job, rows, now):
             return
-        self._move(job_id, now)
-        if self._settlements.close(job_id):
-            return
-        self._ports.wake(job_id)
+        if self._move(job_id, now):
+            self._ports.wake(job_id)  # for another machine
+        else:
+            self._settlements.close(job_id)
 
     def _heard(self, job: Job, rows: Sequence[Attempt], now: datetime) -> bool:
         """Read what the gone machines left; False while the store does not answer and there is still patience."""
@@ -77,11 +77,12 @@ class Conclusions:
                     return False
         return True
 
-    def _move(self, job_id: str, now: datetime) -> None:
+    def _move(self, job_id: str, now: datetime) -> bool:
+        """Apply what follows from the machines being gone; return whether the job is to have another one."""
         with self._ports.db.write() as tx:
             job, rows = db.get_job(tx, job_id), db.attempts(tx, job_id)
             if job.state not in WITH_MACHINE or any(row.state in LIVE for row in rows):
-                return
+                return False
             conclusion = endings.conclude(job, parse(JobSpec, job.spec or {}), rows, now)
             match conclusion.event:
                 case JobEventName.RETRY:
@@ -92,6 +93,7 @@ class Conclusions:
                     self._stop(tx, job, conclusion.reason or Reason.LOST, now)
                 case _:
                     pass  # STOPPING already
+            return job.state is JobState.QUEUED
 
     def _reclaim(self, tx: Session, job: Job, rows: Sequence[Attempt], conclusion: Conclusion, now: datetime) -> None:
         reason = conclusion.reason or Reason.LOST

@@ -47,13 +47,14 @@ class Search:
         return [job.id for job in queued if job.not_before is None or job.not_before <= now]
 
     def launch(self, job_id: str) -> None:
-        """Find a machine for a QUEUED job, or say why there is none; does nothing for any other job."""
+        """Find a machine for a QUEUED job whose time has come, or say why there is none; does nothing for others."""
         with self._claims.claim(job_id) as mine:
             if not mine:
                 return
+            now = self._ports.clock.now()
             with self._ports.db.read() as tx:
                 job = db.get_job(tx, job_id)
-            if job.state is not JobState.QUEUED:
+            if job.state is not JobState.QUEUED or (job.not_before or now) > now:
                 return
             try:
                 cargo = self._loader.load(job)
