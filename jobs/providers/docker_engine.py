@@ -12,6 +12,7 @@ from docker.models.containers import Container
 from docker.models.images import Image
 
 from jobs.errors import Rejected
+from jobs.providers.docker_errors import translated
 
 _GONE_OR_GOING = (404, 409)  # there is none; somebody else is removing it
 
@@ -84,11 +85,12 @@ class Engine:
                 return engine.images.get(known)
             except ImageNotFound:
                 continue
-        for line in engine.api.pull(name, stream=True, decode=True):
-            if "error" in line:
-                raise Rejected(f"The image {name!r} could not be fetched: {line['error']}.")
-            still()
-        return engine.images.get(name)
+        with translated(f"fetching the image {name!r}"):
+            for line in engine.api.pull(name, stream=True, decode=True):
+                if "error" in line:
+                    raise Rejected(f"The image {name!r} could not be fetched: {line['error']}.")
+                still()
+            return engine.images.get(name)
 
     def pin(self, name: str) -> str:
         """Return `name` by digest, asking its registry where it is not here; by id where no registry has it."""
