@@ -52,7 +52,7 @@ export function avatar(user, size = "") {
   if (user.bot) return h("span", { class: `avatar app ${size}`, "aria-hidden": "true" }, icon("hourglass"));
   const words = user.real_name.split(" ");
   const initials = (words[0][0] + (words[1]?.[0] ?? "")).toUpperCase();
-  const hue = [...user.name].reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % 6;
+  const hue = [...user.name].reduce((sum, letter, at) => sum + letter.charCodeAt(0) * (2 * at + 1), 0) % 6;
   return h("span", { class: `avatar hue-${hue} ${size}`, "aria-hidden": "true" }, initials);
 }
 
