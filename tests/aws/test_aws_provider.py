@@ -1,0 +1,404 @@
+"""The provider's calls against moto's books: what is asked for, what is answered, and what becomes of errors."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore import exceptions as sdk
+from botocore.parsers import ResponseParserError
+from botocore.stub import Stubber
+
+from jobs.errors import (
+    NoCapacity,
+    ProviderError,
+    QuotaExceeded,
+    Rejected,
+    Scope,
+    Throttled,
+    Unauthorized,
+    Unknown,
+)
+from jobs.providers import InstanceState, LaunchOrder, Offer
+from jobs.providers.aws import IMAGE_PARAMETER, Aws, client_token
+from jobs.providers.aws_errors import translated
+from tests.aws.cloud import IMAGE, REGION, Cloud
+from tests.aws.harness import prices
+from tests.aws.jobs_at_hand import launch_order
+from tests.support.builders import a_need
+
+HOME = "0a1b2c3d-0000-4000-8000-000000000000"
+WEST = "us-west-2"
+SMALL: Offer = prices()[1]
+
+
+class Scripts:
+    """Boot scripts out of a dictionary; notes what is forgotten."""
+
+    def __init__(self, text: str = "#!/bin/bash\n") -> None:
+        self.text = text
+        self.forgotten: list[tuple[str, int, int]] = []
+
+    def script(self, order: LaunchOrder) -> str:
+        return self.text
+
+    def forget(self, job: str, attempt: int, rank: int) -> None:
+        self.forgotten.append((job, attempt, rank))
+
+
+@pytest.fixture
+def cloud() -> Iterator[Cloud]:
+    with Cloud() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def scripts() -> Scripts:
+    return Scripts()
+
+
+def provider(cloud: Cloud, scripts: Scripts, **changes: Any) -> Aws:
+    """Return the provider of HOME in one region."""
+    parts: dict[str, Any] = {
+        "home": HOME,
+        "regions": (REGION,),
+        "prices": prices(),
+        "boot": scripts,
+        "clients": cloud.client,
+        "image": IMAGE,
+    }
+    return Aws(**(parts | changes))
+
+
+def order(cloud: Cloud, job: str = "k3vd9wq", **changes: Any) -> LaunchOrder:
+    """Return an order of HOME."""
+    ends = datetime(2026, 11, 12, 14, tzinfo=UTC)
+    asked = launch_order(cloud, "s3://team-files/hg", home=HOME, job=job, deadline=ends)
+    return dataclasses.replace(asked, **changes)
+
+
+# ---------------------------------------------------------------- what is asked for
+
+
+def test_a_machine_ends_its_own_rental_hides_its_metadata_and_encrypts_its_disk(cloud: Cloud, scripts: Scripts) -> None:
+    machine = provider(cloud, scripts).launch(SMALL, order(cloud))
+    ec2 = cloud.client("ec2", REGION)
+    shutdown = ec2.describe_instance_attribute(InstanceId=machine.id, Attribute="instanceInitiatedShutdownBehavior")
+    assert shutdown["InstanceInitiatedShutdownBehavior"]["Value"] == "terminate"
+    (found,) = cloud.instances()
+    asked = {name: found["MetadataOptions"][name] for name in ("HttpTokens", "HttpPutResponseHopLimit")}
+    assert asked == {"HttpTokens": "required", "HttpPutResponseHopLimit": 1}
+    (disk,) = ec2.describe_volumes()["Volumes"]
+    assert (disk["Size"], disk["Encrypted"], disk["VolumeType"]) == (100, True, "gp3")
+    assert [mapping["Ebs"]["DeleteOnTermination"] for mapping in found["BlockDeviceMappings"]] == [True]
+    assert (found["InstanceType"], found["ImageId"]) == (SMALL.name, IMAGE)
+
+
+def test_instance_and_volume_carry_the_orders_tags(cloud: Cloud, scripts: Scripts) -> None:
+    asked = order(cloud)
+    machine = provider(cloud, scripts).launch(SMALL, asked)
+    (disk,) = cloud.client("ec2", REGION).describe_volumes()["Volumes"]
+    on_disk = {tag["Key"]: tag["Value"] for tag in disk["Tags"]}
+    assert dict(machine.tags) == dict(asked.tags)
+    assert on_disk == {**asked.tags, "Name": asked.launch_key}
+
+
+def test_a_disk_is_never_smaller_than_the_machine_image_needs(cloud: Cloud, scripts: Scripts) -> None:
+    provider(cloud, scripts).launch(SMALL, order(cloud, disk_gb=8))
+    assert [disk["Size"] for disk in cloud.client("ec2", REGION).describe_volumes()["Volumes"]] == [15]
+
+
+def test_subnets_take_turns_by_attempt_and_only_those_of_the_region_are_used(cloud: Cloud, scripts: Scripts) -> None:
+    ours = [one["SubnetId"] for one in cloud.client("ec2", REGION).describe_subnets()["Subnets"]][:2]
+    elsewhere = cloud.client("ec2", WEST).describe_subnets()["Subnets"][0]["SubnetId"]
+    group = cloud.client("ec2", REGION).describe_security_groups()["SecurityGroups"][0]["GroupId"]
+    aws = provider(cloud, scripts, subnets=(elsewhere, *ours), security_group=group)
+    for attempt in (1, 2, 3):
+        aws.launch(SMALL, order(cloud, attempt=attempt, launch_key=f"hg-a{attempt}"))
+    used = {one["ClientToken"]: one["SubnetId"] for one in cloud.instances()}
+    assert used == {"hg-a1": ours[0], "hg-a2": ours[1], "hg-a3": ours[0]}
+    assert {one["SecurityGroups"][0]["GroupId"] for one in cloud.instances()} == {group}
+
+
+def test_subnets_that_all_lie_elsewhere_are_refused_by_their_settings_name(cloud: Cloud, scripts: Scripts) -> None:
+    elsewhere = cloud.client("ec2", WEST).describe_subnets()["Subnets"][0]["SubnetId"]
+    with pytest.raises(Rejected, match=f"HOURGLASS_AWS_SUBNETS lies in {REGION}"):
+        provider(cloud, scripts, subnets=(elsewhere,)).launch(SMALL, order(cloud))
+
+
+def test_without_an_image_in_the_settings_amazons_own_is_looked_up_once(cloud: Cloud, scripts: Scripts) -> None:
+    ssm = boto3.client("ssm", region_name=REGION, aws_access_key_id="x", aws_secret_access_key="y")
+    with Stubber(ssm) as told:
+        told.add_response("get_parameter", {"Parameter": {"Value": IMAGE}}, {"Name": IMAGE_PARAMETER})
+        aws = provider(
+            cloud,
+            scripts,
+            image=None,
+            clients=lambda service, region: ssm if service == "ssm" else cloud.client(service, region),
+        )
+        for job in ("one", "two"):
+            aws.launch(SMALL, order(cloud, job))
+        told.assert_no_pending_responses()
+    assert {one["ImageId"] for one in cloud.instances()} == {IMAGE}
+
+
+def test_an_image_that_the_region_does_not_know_names_its_setting(cloud: Cloud, scripts: Scripts) -> None:
+    with pytest.raises(Rejected, match="HOURGLASS_AWS_IMAGE"):
+        provider(cloud, scripts, image="ami-0000000000000000f").launch(SMALL, order(cloud))
+    assert cloud.instances() == []
+
+
+def test_what_cannot_run_there_is_refused_before_anything_is_asked(cloud: Cloud, scripts: Scripts) -> None:
+    aws = provider(cloud, scripts)
+    with pytest.raises(Rejected, match="container image"):
+        aws.launch(SMALL, order(cloud, image=None))
+    with pytest.raises(Rejected, match="spot=on-demand"):
+        aws.launch(dataclasses.replace(SMALL, spot=True), order(cloud))
+    with pytest.raises(Rejected, match="16384 bytes"):
+        aws.launch(SMALL, order(cloud, boot="#" * 16_385))
+    assert cloud.front.calls == []
+
+
+def test_a_client_token_is_the_launch_key_or_its_digest_where_that_is_too_long() -> None:
+    assert client_token("hg-0a1b2c3d-k3vd9wq-a1-r0") == "hg-0a1b2c3d-k3vd9wq-a1-r0"
+    long = client_token("k" * 65)
+    assert (len(long), long) == (64, client_token("k" * 65))
+    assert long != client_token("k" * 66)
+
+
+# ---------------------------------------------------------------- offers
+
+
+def test_offers_are_on_demand_in_the_regions_of_the_settings_and_cheapest_first(cloud: Cloud, scripts: Scripts) -> None:
+    aws = provider(cloud, scripts, regions=(WEST, REGION))
+    cpu = a_need(gpu="cpu", count=0)
+    assert [(o.name, o.region) for o in aws.offers(cpu)] == [
+        ("c7i.large", WEST),
+        ("c7i.large", REGION),
+        ("c7i.xlarge", REGION),
+    ]
+    assert [o.region for o in provider(cloud, scripts).offers(cpu)] == [REGION, REGION]
+    assert list(aws.offers(dataclasses.replace(cpu, spot=True))) == []
+
+
+def test_a_whole_instance_meets_the_need_of_one_gpu_and_another_memory_does_not(cloud: Cloud, scripts: Scripts) -> None:
+    aws = provider(cloud, scripts)
+    assert [o.gpus for o in aws.offers(a_need(gpu="a100", count=1))] == [8]
+    assert [o.gpus for o in aws.offers(a_need(gpu="a100", count=8, memory_gb=40))] == [8]
+    assert list(aws.offers(a_need(gpu="a100", memory_gb=80))) == []
+    assert list(aws.offers(a_need(gpu="t4", count=2))) == []
+
+
+# ---------------------------------------------------------------- asked twice, answered to nobody
+
+
+def test_the_same_order_is_the_same_machine_even_with_another_provider_object(cloud: Cloud, scripts: Scripts) -> None:
+    first = provider(cloud, scripts).launch(SMALL, order(cloud))
+    again = provider(cloud, scripts).launch(SMALL, order(cloud))
+    assert first.id == again.id
+    assert len(cloud.instances()) == 1
+
+
+def test_a_key_that_comes_with_another_request_meets_the_machine_that_stands(cloud: Cloud, scripts: Scripts) -> None:
+    aws = provider(cloud, scripts)
+    first = aws.launch(SMALL, order(cloud))
+    assert aws.launch(SMALL, order(cloud, disk_gb=500)).id == first.id
+    assert len(cloud.instances()) == 1
+    assert scripts.forgotten == []
+
+
+def test_a_lost_answer_is_unknown_and_the_machine_is_found_by_its_key(cloud: Cloud, scripts: Scripts) -> None:
+    aws = provider(cloud, scripts)
+    asked = order(cloud)
+    with cloud.front.losing_answers("RunInstances"), pytest.raises(Unknown, match="may have happened"):
+        aws.launch(SMALL, asked)
+    found = aws.find(asked.launch_key)
+    assert found is not None
+    assert found.state is InstanceState.RUNNING
+    assert scripts.forgotten == []
+
+
+def test_a_machine_whose_tags_have_gone_before_it_is_still_known_to_be_gone(cloud: Cloud, scripts: Scripts) -> None:
+    aws = provider(cloud, scripts)
+    asked = order(cloud)
+    machine = aws.launch(SMALL, asked)
+    aws.terminate(machine)
+    cloud.client("ec2", REGION).delete_tags(Resources=[machine.id])
+    found = aws.find(asked.launch_key)
+    assert found is not None
+    assert (found.id, found.state) == (machine.id, InstanceState.GONE)
+
+
+def test_of_two_machines_with_one_key_the_one_that_costs_is_seen(cloud: Cloud, scripts: Scripts) -> None:
+    asked = order(cloud)
+    aws = provider(cloud, scripts, regions=(REGION, WEST))
+    ended = aws.launch(SMALL, asked)
+    aws.terminate(ended)
+    alive = aws.launch(dataclasses.replace(SMALL, region=WEST), asked)
+    assert [one.id for one in [aws.find(asked.launch_key)] if one is not None] == [alive.id]
+
+
+# ---------------------------------------------------------------- listings
+
+
+def test_a_region_that_does_not_answer_makes_a_listing_unknown_and_never_empty(cloud: Cloud, scripts: Scripts) -> None:
+    def half(service: str, region: str) -> Any:
+        if region == WEST:
+            return boto3.client(
+                service,
+                region_name=region,
+                endpoint_url="http://127.0.0.1:9",  # the discard port: nothing listens
+                aws_access_key_id="x",
+                aws_secret_access_key="y",
+                config=boto3.session.Config(retries={"total_max_attempts": 1}),
+            )
+        return cloud.client(service, region)
+
+    aws = provider(cloud, scripts, regions=(REGION, WEST), clients=half)
+    asked = order(cloud)
+    with pytest.raises(Unknown, match="not whole"):
+        aws.list()
+    with pytest.raises(Unknown, match="not whole"):
+        aws.find(asked.launch_key)
+    machine = aws.launch(SMALL, asked)
+    found = aws.find(asked.launch_key)
+    assert found is not None and found.id == machine.id, "what was found needs no second region"
+
+
+def test_a_listing_goes_on_to_the_last_page(cloud: Cloud, scripts: Scripts) -> None:
+    ec2 = boto3.client("ec2", region_name=REGION, aws_access_key_id="x", aws_secret_access_key="y")
+
+    def page(name: str) -> dict[str, Any]:
+        return {"Reservations": [{"Instances": [{"InstanceId": name, "State": {"Name": "running"}}]}]}
+
+    ours = [{"Name": "tag:app", "Values": ["hourglass"]}, {"Name": "tag:home", "Values": [HOME]}]
+    with Stubber(ec2) as told:
+        told.add_response("describe_instances", {**page("i-1"), "NextToken": "more"}, {"Filters": ours})
+        told.add_response("describe_instances", page("i-2"), {"Filters": ours, "NextToken": "more"})
+        listed = provider(cloud, scripts, clients=lambda *_: ec2).list()
+    assert [one.id for one in listed] == ["i-1", "i-2"]
+
+
+def test_a_machine_that_somebody_stopped_is_on_its_way_out_and_can_be_ended(cloud: Cloud, scripts: Scripts) -> None:
+    aws = provider(cloud, scripts)
+    machine = aws.launch(SMALL, order(cloud))
+    cloud.client("ec2", REGION).stop_instances(InstanceIds=[machine.id])
+    assert [one.state for one in aws.list()] == [InstanceState.ENDING]
+    aws.terminate(machine)
+    assert [one.state for one in aws.list()] == [InstanceState.GONE]
+
+
+def test_the_end_of_billing_is_read_out_of_amazons_words(cloud: Cloud, scripts: Scripts) -> None:
+    ec2 = boto3.client("ec2", region_name=REGION, aws_access_key_id="x", aws_secret_access_key="y")
+    one = {
+        "InstanceId": "i-1",
+        "State": {"Name": "shutting-down"},
+        "StateTransitionReason": "User initiated (2026-11-12 10:03:20 GMT)",
+        "StateReason": {"Message": "Client.UserInitiatedShutdown: User initiated shutdown"},
+    }
+    with Stubber(ec2) as told:
+        told.add_response("describe_instances", {"Reservations": [{"Instances": [one]}]})
+        (listed,) = provider(cloud, scripts, clients=lambda *_: ec2).list()
+    assert listed.ended_at == datetime(2026, 11, 12, 10, 3, 20, tzinfo=UTC)
+    assert "User initiated shutdown" in listed.note
+
+
+def test_ending_a_machine_forgets_what_lay_ready_for_it(cloud: Cloud, scripts: Scripts) -> None:
+    aws = provider(cloud, scripts)
+    aws.terminate(aws.launch(SMALL, order(cloud)))
+    assert scripts.forgotten == [("k3vd9wq", 1, 0)]
+
+
+def test_a_deadline_cannot_be_moved(cloud: Cloud, scripts: Scripts) -> None:
+    aws = provider(cloud, scripts)
+    machine = aws.launch(SMALL, order(cloud))
+    with pytest.raises(Rejected, match="Continue from its last checkpoint"):
+        aws.extend(machine, datetime.now(UTC) + timedelta(hours=1))
+    assert not aws.traits.extendable
+
+
+# ---------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind", "scope", "forgotten"),
+    [
+        ("InsufficientInstanceCapacity", 500, NoCapacity, Scope.ZONE, True),
+        ("Unsupported", 400, NoCapacity, Scope.ZONE, True),
+        ("VcpuLimitExceeded", 400, QuotaExceeded, Scope.REGION, True),
+        ("MaxSpotInstanceCountExceeded", 400, QuotaExceeded, Scope.REGION, True),
+        ("UnauthorizedOperation", 403, Unauthorized, Scope.ACCOUNT, False),
+        ("AuthFailure", 401, Unauthorized, Scope.ACCOUNT, False),
+        ("RequestExpired", 400, Unauthorized, Scope.ACCOUNT, False),
+        ("RequestLimitExceeded", 503, Throttled, Scope.UNKNOWN, False),
+        ("InvalidSubnetID.NotFound", 400, Rejected, Scope.REGION, True),
+        ("InvalidBlockDeviceMapping", 400, Rejected, Scope.PERMANENT, True),
+        ("IdempotentParameterMismatch", 400, Unknown, Scope.UNKNOWN, False),
+        ("InternalError", 500, Unknown, Scope.UNKNOWN, False),
+        ("Unavailable", 503, Unknown, Scope.UNKNOWN, False),
+        ("SomethingNew", 502, Unknown, Scope.UNKNOWN, False),
+    ],
+)
+def test_amazons_codes_become_our_errors_with_their_reach(
+    cloud: Cloud,
+    scripts: Scripts,
+    code: str,
+    status: int,
+    kind: type[ProviderError],
+    scope: Scope,
+    forgotten: bool,
+) -> None:
+    aws = provider(cloud, scripts)
+    with cloud.front.refusing("RunInstances", code, status), pytest.raises(ProviderError) as caught:
+        aws.launch(SMALL, order(cloud))
+    assert (type(caught.value), caught.value.scope) == (kind, scope)
+    assert code in str(caught.value)
+    # Only where it is sure that no machine stands: one that does still has to read what was kept for it.
+    assert bool(scripts.forgotten) is forgotten
+
+
+def test_a_role_that_may_not_list_is_told_so(cloud: Cloud, scripts: Scripts) -> None:
+    with (
+        cloud.front.refusing("DescribeInstances", "UnauthorizedOperation", 403),
+        pytest.raises(Unauthorized, match="policy"),
+    ):
+        provider(cloud, scripts).list()
+
+
+# These tell of the SDK's own files, and come while a client is made.
+NOT_OF_A_CALL = (sdk.UndefinedModelAttributeError, Warning)
+
+
+def _sdk_errors() -> list[Exception]:
+    kinds = [
+        kind
+        for kind in vars(sdk).values()
+        if isinstance(kind, type) and issubclass(kind, Exception) and kind.__module__ == sdk.__name__
+        if not issubclass(kind, NOT_OF_A_CALL)
+    ]
+    made: list[Exception] = []
+    for kind in kinds:
+        error = kind.__new__(kind)
+        Exception.__init__(error, kind.__name__)
+        if isinstance(error, sdk.ClientError):
+            error = kind({"Error": {"Code": "Odd", "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": 418}}, "Any")
+        made.append(error)
+    return [*made, ResponseParserError("not XML")]
+
+
+@pytest.mark.parametrize("error", _sdk_errors(), ids=lambda error: type(error).__name__)
+def test_no_error_of_the_sdk_slips_through(error: Exception) -> None:
+    with pytest.raises(ProviderError) as caught, translated("a test", REGION):
+        raise error
+    assert caught.value.__cause__ is error
+
+
+def test_missing_credentials_are_unauthorized_and_a_lost_connection_is_unknown() -> None:
+    with pytest.raises(Unauthorized, match="no usable AWS credentials"), translated("a launch", REGION):
+        raise sdk.NoCredentialsError
+    with pytest.raises(Unknown, match="may have happened"), translated("a launch", REGION):
+        raise sdk.ReadTimeoutError(endpoint_url="https://ec2")
