@@ -69,6 +69,7 @@ class Artifacts:
         step_at: Callable[[float], int | None],
         clock: Callable[[], float] = boot_clock,
         wall: Callable[[], float] = time.time,
+        copy: Callable[[Path, Path], Path] | None = None,
     ) -> None:
         """Watch `rule.path` under `root`; raises `ValueError` if that path leads out of `root`."""
         self._store = store
@@ -80,6 +81,7 @@ class Artifacts:
         self._step_at = step_at
         self._clock = clock
         self._wall = wall
+        self._copy = copy or snapshot
         self._root = root.resolve()
         self.path = Path(os.path.normpath(self._root / rule.path))
         if Path(rule.path).is_absolute() or not self.path.is_relative_to(self._root):
@@ -119,10 +121,10 @@ class Artifacts:
 
     def _find(self) -> list[Unit]:
         try:
-            if not self.path.resolve().is_relative_to(self._root):
-                self._once("path", "checkpoint_path", f"{self._rule.path} is a link that leads out; nothing is taken.")
-                return []
-            return units.find(self.path)
+            path = self.path.resolve()
+            if path.is_relative_to(self._root):
+                return units.find(path)
+            self._once("path", "checkpoint_path", f"{self._rule.path} is a link that leads out; nothing is taken.")
         except units.TooMuch as error:
             self._once("much", "checkpoint_path", f"There are {error} under {self._rule.path}; nothing is taken.")
         except OSError as error:
@@ -130,11 +132,16 @@ class Artifacts:
         return []
 
     def _named(self, path: Path) -> Unit | None:
-        base = self.path if self.path.is_dir() else self.path.parent
-        if path.is_symlink() or not path.resolve().is_relative_to(base.resolve()):
+        base = self._base()
+        if path.is_symlink() or not (base.is_relative_to(self._root) and path.resolve().is_relative_to(base)):
             self._once(str(path), "checkpoint_path", f"{path.name} is not under {self._rule.path}; it is not taken.")
             return None
         return units.named(path.resolve())
+
+    def _base(self) -> Path:
+        """Return what the paths in a manifest are relative to."""
+        path = self.path.resolve()
+        return path if path.is_dir() else path.parent
 
     def _is_ready(self, found: Unit, final: bool) -> bool:
         state = found.state()
@@ -188,11 +195,11 @@ class Artifacts:
             self._names[name] = None  # an earlier start of this machine wrote it
 
     def _send(self, found: Unit, name: str) -> tuple[list[FileEntry], list[str]]:
-        base = self.path if self.path.is_dir() else self.path.parent
+        base = self._base()
         entries, keys = [], []
         folder = self._scratch / name
         try:
-            copies = [(file, self._snapshot(file, folder / f"{n}{file.suffix}")) for n, file in enumerate(found.files)]
+            copies = [(file, self._copy(file, folder / f"{n}{file.suffix}")) for n, file in enumerate(found.files)]
             self._unchanged(found)
             if len(copies) == 1 and file_state(copies[0][1]) is State.BROKEN:
                 raise Changed
@@ -208,22 +215,6 @@ class Artifacts:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return entries, keys
-
-    def _snapshot(self, file: Path, copy: Path) -> Path:
-        """Return a copy that cannot change; the file itself where the disk has no room for one."""
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        if clone(file, copy):
-            return copy
-        if shutil.disk_usage(copy.parent).free < file.stat().st_size + _SPARE:
-            return file
-        try:
-            shutil.copyfile(file, copy, follow_symlinks=False)
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            copy.unlink(missing_ok=True)
-            return file
-        return copy
 
     @staticmethod
     def _unchanged(found: Unit) -> None:
@@ -253,6 +244,23 @@ class Artifacts:
         if key not in self._said:
             self._said.add(key)
             self._notice(code, text)
+
+
+def snapshot(file: Path, copy: Path) -> Path:
+    """Return a copy of `file` that cannot change; the file itself where the disk has no room for one."""
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    if clone(file, copy):
+        return copy
+    if shutil.disk_usage(copy.parent).free < file.stat().st_size + _SPARE:
+        return file
+    try:
+        shutil.copyfile(file, copy, follow_symlinks=False)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        copy.unlink(missing_ok=True)
+        return file
+    return copy
 
 
 def clone(file: Path, copy: Path) -> bool:

@@ -1,0 +1,64 @@
+"""A clock that is set by hand, and a store that can be out of reach."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from trainer.storage import FolderStore, StoreFault
+
+
+class HandClock:
+    """Seconds that pass only when told to."""
+
+    def __init__(self, now: float = 1_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+class Moody(FolderStore):
+    """A folder that fails while `away`, or after the write has happened while `lying`."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.away = False
+        self.lying = 0  # how many writes more will stand and yet be answered with a fault
+        self.refuses = ""  # a part of a key whose writes fail
+        self.tried = threading.Semaphore(0)
+        self.log: list[str] = []
+        self.after_put_file: Callable[[], object] = lambda: None  # what happens elsewhere meanwhile
+
+    def _mood(self, key: str) -> None:
+        self.tried.release()
+        if self.away or (self.refuses and self.refuses in key):
+            raise StoreFault("the store is away")
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write, in this store's mood."""
+        self._mood(key)
+        super().put(key, data)
+        self.log.append(f"put {key}")
+        if self.lying:
+            self.lying -= 1
+            raise StoreFault("no answer came")
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Write a file, in this store's mood."""
+        self._mood(key)
+        super().put_file(key, path)
+        self.after_put_file()
+        self.log.append(f"put {key}")
+
+    def size(self, key: str) -> int | None:
+        """Look, in this store's mood."""
+        self._mood("")
+        return super().size(key)
+
+    def delete(self, key: str) -> None:
+        """Remove, and write it down."""
+        super().delete(key)
+        self.log.append(f"delete {key}")

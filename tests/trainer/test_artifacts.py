@@ -1,0 +1,260 @@
+"""Checkpoints on their way to the store: the manifest last, the older ones after it, and nothing half."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.trainer.fakes import HandClock, Moody
+from tests.trainer.test_whole import zipped
+from trainer import wire
+from trainer.artifacts import Artifacts, Place, snapshot
+from trainer.wire import CheckpointRule, Manifest
+
+
+class Run:
+    """A run's folder, its store, and what was told."""
+
+    def __init__(self, folder: Path, path: str = "out", keep: int = 2, upload_every: float = 10.0) -> None:
+        self.copying: Callable[[Path, Path], Path] = snapshot
+        self.store = Moody(folder / "store")
+        self.root = folder / "source"
+        self.out = self.root / "out"
+        self.out.mkdir(parents=True)
+        self.clock = HandClock()
+        self.told: list[Mapping[str, Any]] = []
+        self.notices: list[tuple[str, str]] = []
+        self.step: int | None = None
+        self.artifacts = Artifacts(
+            self.store,
+            Place(job="J1", attempt=1, rank=0),
+            CheckpointRule(path=path, upload_every=upload_every, keep=keep),
+            root=self.root,
+            scratch=folder / "snapshots",
+            tell=self.told.append,
+            notice=lambda code, text: self.notices.append((code, text)),
+            step_at=lambda when: self.step,
+            clock=self.clock,
+            wall=HandClock(1_762_077_600.0),
+            copy=lambda file, copy: self.copying(file, copy),
+        )
+
+    def names(self) -> list[str]:
+        return [told["name"] for told in self.told]
+
+    def manifest(self, name: str) -> Manifest:
+        return wire.from_json(Manifest, self.store.get(wire.manifest_key("J1", 1, name)) or b"")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path)
+
+
+def test_the_manifest_comes_last_and_older_checkpoints_go_after_it(run: Run) -> None:
+    for step in (1, 2, 3):
+        zipped(run.out / f"step_{step}.pt")
+        run.clock.now += 10.0
+        assert run.artifacts.look()
+    assert run.store.log[-4:] == [
+        "put jobs/J1/a1/ckpt/step-000003/step_3.pt",
+        "put jobs/J1/a1/ckpt/step-000003/manifest.json",
+        "delete jobs/J1/a1/ckpt/step-000001/manifest.json",
+        "delete jobs/J1/a1/ckpt/step-000001/step_1.pt",
+    ]
+    assert [told["removed"] for told in run.told] == [[], [], ["step-000001"]]
+    assert (run.out / "step_1.pt").exists()  # what lies on the machine is the script's own
+
+
+def test_two_are_kept_whatever_the_order_says(tmp_path: Path) -> None:
+    run = Run(tmp_path, keep=0)
+    for step in (1, 2, 3):
+        zipped(run.out / f"step_{step}.pt")
+        run.clock.now += 10.0
+        run.artifacts.look()
+    assert list(run.store.keys("jobs"))[1::2] == [
+        "jobs/J1/a1/ckpt/step-000002/step_2.pt",
+        "jobs/J1/a1/ckpt/step-000003/step_3.pt",
+    ]
+
+
+def test_the_first_goes_at_once_and_the_next_in_its_time_unless_the_script_says_so(run: Run) -> None:
+    zipped(run.out / "step_1.pt")
+    run.artifacts.look()
+    zipped(run.out / "step_2.pt")
+    run.clock.now += 9.0
+    run.artifacts.look()
+    assert run.names() == ["step-000001"]
+    run.artifacts.look(named=[run.out / "step_2.pt"])
+    assert run.names() == ["step-000001", "step-000002"]
+    zipped(run.out / "step_3.pt")
+    run.artifacts.look(final=True)
+    assert run.names()[-1] == "step-000003"
+
+
+def test_what_was_uploaded_is_not_uploaded_again_until_it_changes(run: Run) -> None:
+    run.step = 5
+    zipped(run.out / "ckpt.pt")
+    for _ in range(3):
+        run.clock.now += 10.0
+        run.artifacts.look()
+    zipped(run.out / "ckpt.pt")
+    run.clock.now += 10.0
+    run.artifacts.look()
+    assert run.names() == ["step-000005", "step-000005-2"]
+
+
+def test_a_file_that_is_still_being_written_waits(run: Run) -> None:
+    data = zipped(run.out / "ckpt.pt")
+    (run.out / "ckpt.pt").write_bytes(data[:-30])
+    run.artifacts.look()
+    assert run.names() == []
+    (run.out / "ckpt.pt").write_bytes(data)
+    run.artifacts.look()
+    assert run.names() == ["ckpt-1"]
+
+
+def test_a_file_without_a_format_must_have_come_to_rest(run: Run) -> None:
+    (run.out / "old.pt").write_bytes(b"\x80\x02}q\x00.")
+    run.artifacts.look()
+    run.clock.now += 1.9
+    (run.out / "old.pt").write_bytes(b"\x80\x02}q\x00..")
+    run.artifacts.look()
+    run.clock.now += 1.9
+    run.artifacts.look()
+    assert run.names() == []
+    run.clock.now += 0.1
+    run.artifacts.look()
+    assert run.names() == ["old"]
+
+
+def test_when_nobody_writes_any_more_rest_is_not_waited_for(run: Run) -> None:
+    (run.out / "old.pt").write_bytes(b"\x80\x02}q\x00.")
+    run.artifacts.look(final=True)
+    assert run.names() == ["old"]
+
+
+def test_a_file_that_changes_under_the_copy_is_left_to_the_next_look(
+    run: Run,
+) -> None:
+    zipped(run.out / "ckpt.pt")
+
+    def rewritten(file: Path, copy: Path) -> Path:
+        result = snapshot(file, copy)
+        zipped(file, size=7_000)
+        return result
+
+    run.copying = rewritten
+    assert run.artifacts.look()
+    assert (run.names(), list(run.store.keys("jobs"))) == ([], [])
+    run.copying = snapshot
+    run.artifacts.look()
+    assert run.manifest("ckpt-1").files[0].size == (run.out / "ckpt.pt").stat().st_size
+
+
+def test_an_upload_that_fails_leaves_no_manifest_is_said_once_and_tried_again(run: Run) -> None:
+    zipped(run.out / "ckpt.pt")
+    run.store.refuses = "manifest.json"
+    for _ in range(3):
+        run.clock.now += 30.0
+        assert run.artifacts.look() is False
+    assert (run.names(), [code for code, _ in run.notices]) == ([], ["upload_failed"])
+    run.store.refuses = ""
+    run.clock.now += 30.0
+    assert run.artifacts.look()
+    assert run.names() == ["ckpt-1"]
+
+
+def test_a_failure_is_not_tried_again_at_once(run: Run) -> None:
+    zipped(run.out / "ckpt.pt")
+    run.store.refuses = "ckpt.pt"
+    run.artifacts.look()
+    run.store.refuses = ""
+    run.clock.now += 0.9
+    run.artifacts.look()
+    assert run.names() == []
+    run.clock.now += 0.1
+    run.artifacts.look()
+    assert run.names() == ["ckpt-1"]
+
+
+def test_a_name_of_an_earlier_start_is_not_taken_again(run: Run) -> None:
+    run.step = 5
+    run.store.put(wire.manifest_key("J1", 1, "step-000005"), b"{}")
+    zipped(run.out / "ckpt.pt")
+    run.artifacts.look()
+    assert run.names() == ["step-000005-2"]
+
+
+def test_what_was_there_before_is_not_ours(run: Run) -> None:
+    zipped(run.out / "pretrained.pt")
+    run.artifacts.baseline()
+    run.artifacts.look(final=True)
+    assert run.names() == []
+
+
+@pytest.mark.parametrize("path", ["/etc", "..", "out/../../x"])
+def test_a_path_that_leads_out_is_refused(tmp_path: Path, path: str) -> None:
+    with pytest.raises(ValueError, match="leads out of the working directory"):
+        Run(tmp_path, path=path)
+
+
+def test_a_folder_that_becomes_a_link_out_is_said_and_not_followed(run: Run, tmp_path: Path) -> None:
+    zipped(tmp_path / "elsewhere" / "secret.pt")
+    run.out.rmdir()
+    run.out.symlink_to(tmp_path / "elsewhere")
+    run.artifacts.look(final=True)
+    run.artifacts.look(final=True, named=[run.out / "secret.pt"])
+    assert run.names() == []
+    assert run.notices[0] == ("checkpoint_path", "out is a link that leads out; nothing is taken.")
+
+
+def test_a_path_that_the_script_names_must_lie_where_the_task_file_says(run: Run, tmp_path: Path) -> None:
+    zipped(tmp_path / "secret.pt")
+    run.artifacts.look(named=[tmp_path / "secret.pt", run.out / ".." / ".." / "secret.pt"])
+    assert (run.names(), {code for code, _ in run.notices}) == ([], {"checkpoint_path"})
+
+
+def test_a_name_that_no_key_can_hold_is_not_uploaded(run: Run) -> None:
+    zipped(run.out / "a\\b.pt")
+    run.artifacts.look()
+    assert (run.names(), run.notices[0][0]) == ([], "upload_failed")
+    assert list(run.store.keys("")) == []
+
+
+def test_a_single_file_can_be_the_rule(tmp_path: Path) -> None:
+    run = Run(tmp_path, path="out/ckpt.pt")
+    zipped(run.out / "ckpt.pt")
+    zipped(run.out / "other.pt")
+    run.artifacts.look()
+    assert [entry.path for entry in run.manifest("ckpt-1").files] == ["ckpt.pt"]
+
+
+def test_a_full_disk_costs_the_copy_and_not_the_checkpoint(run: Run) -> None:
+    zipped(run.out / "ckpt.pt")
+    run.copying = lambda file, copy: file  # what a snapshot is without room for one
+    run.artifacts.look()
+    assert run.names() == ["ckpt-1"]
+    assert [path.name for path in run.out.iterdir()] == ["ckpt.pt"]
+
+
+def test_without_a_copy_a_file_that_changes_under_the_upload_gets_no_manifest(run: Run) -> None:
+    zipped(run.out / "ckpt.pt")
+    run.copying = lambda file, copy: file
+    run.store.after_put_file = lambda: zipped(run.out / "ckpt.pt", size=7_000)
+    run.artifacts.look()
+    assert run.names() == []
+    assert [key for key in run.store.keys("jobs") if key.endswith("manifest.json")] == []
+
+
+def test_a_link_within_the_working_folder_is_a_place_like_any_other(run: Run) -> None:
+    run.out.rmdir()
+    zipped(run.root / "data" / "step_1.pt")
+    run.out.symlink_to(run.root / "data")
+    run.artifacts.look()
+    zipped(run.root / "data" / "step_2.pt")
+    run.artifacts.look(named=[run.out / "step_2.pt"])
+    assert [run.manifest(name).files[0].path for name in run.names()] == ["step_1.pt", "step_2.pt"]

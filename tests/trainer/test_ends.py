@@ -1,0 +1,178 @@
+"""When to stop, why it ended, and what a changed clock or a garbled wish may do about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.trainer.fakes import HandClock, Moody
+from trainer import wire
+from trainer.control import ControlWatch, parse_control
+from trainer.deadline import Deadline
+from trainer.machine import BadMachine, machine_from
+from trainer.outcome import decide, oom_kills
+from trainer.preempt import Preemption, Step
+from trainer.wire import Control, Reason
+
+ENV = {
+    wire.ENV_STORE: "file:///store",
+    wire.ENV_JOB: "J1",
+    wire.ENV_ATTEMPT: "2",
+    wire.ENV_DEADLINE: "1762077600.5",
+}
+
+
+def test_a_wall_clock_that_jumps_does_not_move_the_deadline() -> None:
+    clock, wall = HandClock(50.0), HandClock(1_000.0)
+    deadline = Deadline(1_060.0, wall=wall, clock=clock)
+    assert deadline.left() == 60.0
+    wall.now -= 86_400
+    clock.now += 61.0
+    assert deadline.left() == -1.0
+
+
+def test_a_moved_deadline_moves_by_the_difference_of_the_announcements() -> None:
+    clock, wall = HandClock(50.0), HandClock(1_000.0)
+    deadline = Deadline(1_060.0, wall=wall, clock=clock)
+    wall.now += 86_400
+    deadline.move(1_090.0)
+    assert (deadline.left(), deadline.at) == (90.0, 1_090.0)
+    with pytest.raises(ValueError, match="nan is not a time"):
+        deadline.move(float("nan"))
+    assert deadline.left() == 90.0
+
+
+def test_of_the_grace_the_command_has_three_quarters_and_the_uploads_the_rest() -> None:
+    preemption = Preemption(grace=100.0)
+    assert preemption.step(899.9, ends=1_000.0) is Step.LET_RUN
+    assert preemption.step(900.0, ends=1_000.0) is Step.ASK
+    assert preemption.reason is Reason.DEADLINE
+    assert preemption.step(974.9, ends=1_000.0) is Step.WAIT
+    assert preemption.step(975.0, ends=1_000.0) is Step.KILL
+    assert preemption.last_call(1_000.0) == 990.0
+
+
+def test_a_stop_has_the_same_grace_from_when_it_was_asked() -> None:
+    preemption = Preemption(grace=100.0)
+    assert preemption.ask(Reason.STOPPED, 200.0)
+    assert preemption.step(200.0, ends=1_000.0) is Step.ASK
+    assert preemption.step(274.9, ends=1_000.0) is Step.WAIT
+    assert preemption.step(275.0, ends=1_000.0) is Step.KILL
+    assert preemption.last_call(1_000.0) == 290.0
+
+
+def test_a_stop_just_before_the_deadline_does_not_reach_beyond_it() -> None:
+    preemption = Preemption(grace=100.0)
+    preemption.ask(Reason.STOPPED, 890.0)
+    assert preemption.kill_at(1_000.0) == 965.0
+    late = Preemption(grace=100.0)
+    late.ask(Reason.STOPPED, 990.0)
+    assert late.step(990.0, ends=1_000.0) is Step.KILL
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "stands"),
+    [
+        (Reason.PREEMPTED, Reason.STOPPED, Reason.STOPPED),
+        (Reason.PREEMPTED, Reason.PREEMPTED, Reason.PREEMPTED),
+        (Reason.STOPPED, Reason.PREEMPTED, Reason.STOPPED),
+        (Reason.DEADLINE, Reason.PREEMPTED, Reason.DEADLINE),
+        (Reason.DEADLINE, Reason.STOPPED, Reason.DEADLINE),
+        (Reason.STOPPED, Reason.DIVERGED, Reason.STOPPED),
+    ],
+)
+def test_the_first_reason_stands_but_a_bare_signal_gives_way(first: Reason, second: Reason, stands: Reason) -> None:
+    preemption = Preemption(grace=1.0)
+    preemption.ask(first, 0.0)
+    changed = preemption.ask(second, 1.0)
+    assert (preemption.reason, changed) == (stands, stands is not first)
+
+
+@pytest.mark.parametrize(
+    ("asked", "returncode", "kills", "tail", "expected"),
+    [
+        (None, 0, 0, [], (Reason.FINISHED, 0, None)),
+        (None, 0, 1, [], (Reason.FINISHED, 0, None)),
+        (None, 3, 0, ["boom"], (Reason.ERROR, 3, None)),
+        (None, -11, 0, [], (Reason.ERROR, None, 11)),
+        (None, -9, 0, [], (Reason.ERROR, None, 9)),
+        (None, -9, 1, [], (Reason.OOM, None, 9)),
+        (None, 137, 1, [], (Reason.OOM, 137, 9)),
+        (None, 1, 1, ["DataLoader worker (pid 41) is killed by signal: Killed."], (Reason.OOM, 1, None)),
+        (None, 1, 0, ["torch.OutOfMemoryError: CUDA out of memory. Tried"], (Reason.GPU_OOM, 1, None)),
+        (Reason.STOPPED, 1, 0, ["CUDA out of memory"], (Reason.STOPPED, 1, None)),
+        (Reason.DEADLINE, 0, 0, [], (Reason.DEADLINE, 0, None)),
+        (Reason.DEADLINE, -9, 1, [], (Reason.DEADLINE, None, 9)),
+    ],
+)
+def test_our_own_record_decides_and_the_exit_code_only_where_we_asked_for_nothing(
+    asked: Reason | None, returncode: int, kills: int, tail: list[str], expected: tuple[Reason, int | None, int | None]
+) -> None:
+    outcome = decide(asked=asked, returncode=returncode, oom_kills=kills, tail=tail)
+    assert (outcome.reason, outcome.code, outcome.signal) == expected
+
+
+@pytest.mark.parametrize(
+    ("files", "count"),
+    [
+        ({"proc/self/cgroup": "0::/job\n", "cgroup/job/memory.events": "low 0\noom 2\noom_kill 1\n"}, 1),
+        ({"proc/self/cgroup": "0::/\n", "cgroup/memory.events": "oom_kill 4\n"}, 4),
+        ({"proc/self/cgroup": "4:memory:/a\n0::/\n", "cgroup/memory/a/memory.oom_control": "oom_kill 3\n"}, 3),
+        ({"proc/self/cgroup": "4:memory:/a\n", "cgroup/memory/memory.oom_control": "under_oom 0\noom_kill 2\n"}, 2),
+        ({"proc/vmstat": "nr_free_pages 1\noom_kill 7\n"}, 7),
+        ({}, 0),
+    ],
+)
+def test_kills_for_memory_are_counted_where_the_kernel_writes_them(
+    tmp_path: Path, files: dict[str, str], count: int
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert oom_kills(tmp_path / "proc", tmp_path / "cgroup") == count
+
+
+def test_the_newest_wish_wins_and_each_is_told_once(tmp_path: Path) -> None:
+    store, wishes, notices = Moody(tmp_path), [], []
+    watch = ControlWatch(
+        store, "control/J1/a1.json", every=3600.0, wish=wishes.append, notice=lambda code, text: notices.append(code)
+    )
+    for seq in (2, 1, 2, 3):
+        store.put("control/J1/a1.json", wire.to_json(Control(seq=seq, deadline=9.0, stop=None)))
+        assert watch.fresh(5.0)
+    store.put("control/J1/a1.json", b"garbage")
+    assert watch.fresh(5.0)
+    assert watch.fresh(5.0)
+    watch.close()
+    assert [wish.seq for wish in wishes] == [2, 3]
+    assert notices == ["control_unreadable"]
+
+
+@pytest.mark.parametrize("deadline", ["1e999", "-1", "0", "true", '"soon"', "null"])
+def test_a_wish_for_no_time_is_none(deadline: str) -> None:
+    with pytest.raises(ValueError, match="is not a time"):
+        parse_control(f'{{"seq":1,"deadline":{deadline},"stop":null}}'.encode())
+
+
+def test_a_machine_is_what_its_variables_say() -> None:
+    machine = machine_from(ENV)
+    assert (machine.job, machine.attempt, machine.rank, machine.deadline) == ("J1", 2, 0, 1762077600.5)
+    assert machine.workdir is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        (wire.ENV_STORE, "", "HOURGLASS_STORE is not set"),
+        (wire.ENV_JOB, "../J2", "'../J2' is not a job's id"),
+        (wire.ENV_JOB, "a/b", "'a/b' is not a job's id"),
+        (wire.ENV_ATTEMPT, "-1", "'-1' is not a whole number"),
+        (wire.ENV_RANK, "one", "'one' is not a whole number"),
+        (wire.ENV_DEADLINE, "nan", "'nan' is not a time"),
+        (wire.ENV_DEADLINE, "4h", "'4h' is not a time"),
+    ],
+)
+def test_a_wrong_variable_is_named_and_quoted(name: str, value: str, said: str) -> None:
+    with pytest.raises(BadMachine, match=said):
+        machine_from({**ENV, name: value})

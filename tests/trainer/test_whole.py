@@ -1,0 +1,186 @@
+"""A checkpoint is whole or it is not; half of one is never taken for one."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainer import units
+from trainer.whole import State, file_state, folder_state
+
+
+def zipped(path: Path, size: int = 5_000) -> bytes:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as out:
+        out.writestr("archive/data.pkl", b"x" * 100)
+        out.writestr("archive/data/0", os.urandom(size))
+    return path.read_bytes()
+
+
+def safetensors(path: Path, size: int = 64) -> bytes:
+    header = json.dumps({"__metadata__": {}, "w": {"dtype": "F32", "shape": [4], "data_offsets": [0, size]}}).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * size)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(("name", "make"), [("a.pt", zipped), ("a.ckpt", zipped), ("a.safetensors", safetensors)])
+def test_every_truncation_is_seen(tmp_path: Path, name: str, make: object) -> None:
+    path = tmp_path / name
+    data = make(path)  # type: ignore[operator]  # one of the two functions above
+    assert file_state(path) is State.WHOLE
+    for length in {0, 1, 4, 8, 30, len(data) // 3, len(data) // 2, len(data) - 23, len(data) - 1}:
+        path.write_bytes(data[:length])
+        assert file_state(path) in (State.BROKEN, State.UNKNOWN), length
+        assert length < 5 or file_state(path) is State.BROKEN, length
+
+
+@given(st.binary(max_size=200))
+def test_no_header_breaks_the_reading_of_safetensors(data: bytes) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.safetensors"
+        path.write_bytes(data)
+        assert file_state(path) in (State.BROKEN, State.WHOLE)
+
+
+def test_a_safetensors_file_with_a_tail_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(safetensors(path) + b"more")
+    assert file_state(path) is State.BROKEN
+
+
+def test_what_has_no_end_to_look_for_is_unknown(tmp_path: Path) -> None:
+    (tmp_path / "old.pt").write_bytes(b"\x80\x02}q\x00.")
+    assert file_state(tmp_path / "old.pt") is State.UNKNOWN
+    assert file_state(tmp_path / "gone.pt") is State.BROKEN
+
+
+def hf_folder(folder: Path) -> list[Path]:
+    safetensors(folder / "model.safetensors")
+    zipped(folder / "optimizer.pt")
+    (folder / "config.json").write_text("{}")
+    (folder / "merges.txt").touch()
+    (folder / "trainer_state.json").write_text('{"global_step": 500}')
+    return sorted(folder.iterdir())
+
+
+def test_a_trainers_folder_is_whole_when_its_state_is_there_and_every_file_is_whole(tmp_path: Path) -> None:
+    files = hf_folder(tmp_path / "checkpoint-500")
+    folder = tmp_path / "checkpoint-500"
+    assert folder_state(folder, files) is State.WHOLE
+    without_state = [path for path in files if path.name != "trainer_state.json"]
+    assert folder_state(folder, without_state) is State.UNKNOWN
+    (folder / "checkpoint-is-incomplete.txt").write_text("")
+    assert folder_state(folder, sorted(folder.iterdir())) is State.BROKEN
+    (folder / "checkpoint-is-incomplete.txt").unlink()
+    (folder / "optimizer.pt").write_bytes((folder / "optimizer.pt").read_bytes()[:-10])
+    assert folder_state(folder, files) is State.BROKEN
+
+
+def test_a_sharded_model_needs_every_shard(tmp_path: Path) -> None:
+    names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    for name in names:
+        safetensors(tmp_path / name)
+    index = {"weight_map": {"a": names[0], "b": names[1]}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    files = sorted(tmp_path.iterdir())
+    assert folder_state(tmp_path, files) is State.UNKNOWN
+    assert folder_state(tmp_path, [path for path in files if path.name != names[1]]) is State.BROKEN
+
+
+def test_a_distributed_checkpoint_is_whole_with_its_index(tmp_path: Path) -> None:
+    (tmp_path / "__0_0.distcp").write_bytes(b"data")
+    assert folder_state(tmp_path, sorted(tmp_path.iterdir())) is State.BROKEN
+    (tmp_path / ".metadata").write_bytes(b"index")
+    assert folder_state(tmp_path, sorted(tmp_path.iterdir())) is State.WHOLE
+
+
+def found(root: Path) -> list[tuple[str, int]]:
+    return sorted((unit.path.relative_to(root).as_posix(), len(unit.files)) for unit in units.find(root))
+
+
+def test_the_layouts_of_the_known_trainers_are_found(tmp_path: Path) -> None:
+    hf_folder(tmp_path / "checkpoint-500")
+    zipped(tmp_path / "lightning_logs" / "version_0" / "checkpoints" / "epoch=3-step=400.ckpt")
+    zipped(tmp_path / "runs" / "train" / "weights" / "last.pt")
+    zipped(tmp_path / "global_step100" / "mp_rank_00_model_states.pt")
+    zipped(tmp_path / "global_step200" / "mp_rank_00_model_states.pt")
+    (tmp_path / "latest").write_text("global_step200")
+    (tmp_path / "notes.txt").write_text("no checkpoint")
+    zipped(tmp_path / "ckpt.pt.tmp")
+    assert found(tmp_path) == [
+        ("checkpoint-500", 5),
+        ("global_step200", 2),
+        ("lightning_logs/version_0/checkpoints/epoch=3-step=400.ckpt", 1),
+        ("runs/train/weights/last.pt", 1),
+    ]
+
+
+def test_a_final_model_is_one_checkpoint_beside_the_others(tmp_path: Path) -> None:
+    hf_folder(tmp_path / "checkpoint-500")
+    safetensors(tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text("{}")
+    assert found(tmp_path) == [(".", 2), ("checkpoint-500", 5)]
+
+
+def test_links_and_pipes_are_nothing(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    zipped(secret)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "last.ckpt").symlink_to(secret)
+    (out / "deep").symlink_to(tmp_path)
+    os.mkfifo(out / "pipe.pt")
+    (out / "checkpoint-1").mkdir()
+    (out / "checkpoint-1" / "w.pt").symlink_to(secret)
+    assert units.find(out) == []
+    assert units.named(out / "last.ckpt") is None
+
+
+def test_a_data_set_is_not_walked_for_ever(tmp_path: Path) -> None:
+    for number in range(20_001):
+        (tmp_path / f"{number}.npy").touch()
+    with pytest.raises(units.TooMuch, match="more than 20,000 files"):
+        units.find(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        ("checkpoint-500", 500), ("epoch=3-step=400.ckpt", 400), ("model_000400.pt", 400), ("ckpt_step_7.pt", 7),
+        ("state_step005100.pt", 5100), ("iter_0000100", 100), ("global_step200", 200), ("ckpt.pt", None),
+        ("best.pt", None), ("model2.pt", None), ("epoch_3.pt", None), ("step" + "9" * 40, None),
+    ],
+)  # fmt: skip
+def test_a_step_is_read_out_of_a_name(name: str, step: int | None) -> None:
+    assert units.step_in(name) == step
+
+
+@pytest.mark.parametrize(
+    ("path", "step", "taken", "name"),
+    [
+        ("ckpt.pt", 400, (), "step-000400"),
+        ("ckpt.pt", 400, ("step-000400",), "step-000400-2"),
+        ("ckpt.pt", None, (), "ckpt-1"),
+        ("ckpt.pt", None, ("ckpt-1", "ckpt-2"), "ckpt-3"),
+        ("best.pt", 400, (), "best-000400"),
+        ("best.pt", None, (), "best"),
+        ("best.pt", None, ("best",), "best-2"),
+        ("checkpoint-500", 500, (), "step-000500"),
+        ("epoch=3-step=400.ckpt", 400, (), "step-000400"),
+        ("a b/../ü$(id)\n.pt", 1, (), "id-000001"),
+        ("...", None, (), "ckpt-1"),
+        ("x" * 300 + ".pt", None, (), "x" * 48),
+    ],
+)
+def test_a_name_is_safe_and_new(path: str, step: int | None, taken: tuple[str, ...], name: str) -> None:
+    assert units.name_of(Path(path), step, dict.fromkeys(taken)) == name
