@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from bot.logs import configure
 from jobs.errors import HourglassError
+from jobs.settings import secrets_of
 
 cli = typer.Typer(
     name="hourglass",
@@ -113,7 +115,7 @@ def team_list() -> None:
 
 def main() -> None:
     """Run the command line; an error that we raised on purpose is one sentence, anything else is loud."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    configure(secrets_of(os.environ))
     try:
         cli()
     except HourglassError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import threading
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import httpx
-from jobs.images import ImageResolver, check_cuda
+import structlog
 
 from bot import web
 from bot.app import build_app, slack_client, socket_handler
@@ -26,6 +25,7 @@ from jobs.clock import Clock, Ids, RandomIds, SystemClock
 from jobs.db import Database
 from jobs.errors import Misconfigured
 from jobs.follow import Follow
+from jobs.images import ImageResolver, check_cuda
 from jobs.intake import Intake
 from jobs.lanes import SideBySide
 from jobs.model import JobSpec
@@ -40,7 +40,7 @@ from jobs.source import SourceResolver
 from jobs.spec import Defaults, merge
 from trainer.storage import open_store
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 # A registry that has not answered by then makes the request wait for the next try, not for ever.
 REGISTRY_TIMEOUT = httpx.Timeout(10.0)
@@ -205,7 +205,6 @@ def start(settings: Settings, ports: Ports, stack: ExitStack) -> Bot:
     )
     scheduler = Scheduler(
         db=plane.db,
-        clock=ports.clock,
         intake=intake,
         rentals=plane.rentals,
         follow=plane.follow,
@@ -274,6 +273,6 @@ def serve() -> None:
     with ExitStack() as stack:
         stack.enter_context(writing(settings))
         bot = start(settings, Ports(clock=SystemClock(), ids=RandomIds()), stack)
-        log.info("Hourglass is up: providers %s, links at %s", ", ".join(bot.plane.providers), bot.site.url)
+        log.info("up", providers=",".join(bot.plane.providers), links=bot.site.url)
         leaving.wait()
-        log.info("Leaving; machines go on to their deadlines.")
+        log.info("leaving")

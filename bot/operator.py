@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
 import signal
 import threading
 
+import structlog
 import typer
 from jobs.reaper import Reaper
-from jobs.service import Service
 
 from bot.home import settled, writing
 from bot.machines import connected
@@ -17,9 +16,10 @@ from jobs import db
 from jobs.clock import RandomIds, SystemClock
 from jobs.db import Database
 from jobs.model import Channel, Team
+from jobs.service import Service
 from jobs.settings import Settings, load
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 def reap(every: float) -> None:
@@ -32,7 +32,7 @@ def reap(every: float) -> None:
         signal.signal(number, lambda *_: leaving.set())
     while True:
         report = reaper.round()
-        log.info("%s", report)
+        log.info("reaped", report=str(report))
         if not every or leaving.wait(every):
             return
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -19,6 +21,8 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from jobs.errors import Misconfigured
 
 SECRET_PREFIX = "HOURGLASS_SECRET_"  # a prefix of names, not a secret  # noqa: S105
+
+_SECRET_NAME = re.compile(r"^HOURGLASS_SECRET_|(_TOKEN|_SECRET|_SECRET_ACCESS_KEY|_PASSWORD|_API_KEY)$")
 
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -133,3 +137,13 @@ def secret_values(environment: Mapping[str, str] | None = None) -> dict[str, str
     """Return the teams' secrets by name: `HOURGLASS_SECRET_WANDB_API_KEY` is `WANDB_API_KEY`."""
     names = os.environ if environment is None else environment
     return {key[len(SECRET_PREFIX) :]: value for key, value in names.items() if key.startswith(SECRET_PREFIX)}
+
+
+def secrets_of(environment: Mapping[str, str]) -> frozenset[str]:
+    """Return every value that must never be seen: our tokens, the teams' secrets, the clouds' keys."""
+    named = {value for key, value in environment.items() if _SECRET_NAME.search(key)}
+    url = environment.get("DATABASE_URL", "")
+    password = urlsplit(url).password if "@" in url else None
+    tokens = environment.get("HOURGLASS_GIT_TOKENS", "")
+    listed = {str(token) for token in json.loads(tokens).values()} if tokens.startswith("{") else set()
+    return frozenset(named | listed | ({password} if password else set()))

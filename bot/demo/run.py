@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import tempfile
 import threading
+from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
@@ -39,8 +40,7 @@ def run(*, once: bool, out: Path, port: int, provider: str, image: str) -> int:
 def _run(plan: Plan, console: Console, *, once: bool, out: Path) -> int:
     console.print("[bold]Hourglass demo[/bold]: a stand-in for Slack; the bot, the money, the deadlines and")
     console.print("the training behind it are the code that is deployed.")
-    with Stage(plan) as stage:
-        story = Story(stage, console, limit=LIMIT)
+    with Stage(plan) as stage, closing(Story(stage, console, limit=LIMIT)) as story:
         console.print(f"The page: {stage.sandbox.page_url(RESEARCHER, CHANNEL)}", soft_wrap=True)
         console.print(f"The line: [bold]{story.line()}[/bold]", soft_wrap=True)
         ending = story.tell(out)

@@ -13,13 +13,13 @@ from rich.table import Table
 from bot import outbox
 from bot.demo.proof import Loaded, fetch, keep_thread, links, load_checkpoint
 from bot.demo.repository import NAME
-from bot.demo.stage import CHANNEL, LEAD, RESEARCHER, Stage
+from bot.demo.stage import CHANNEL, LEAD, RESEARCHER, TEAMMATE, Stage
 from bot.demo.terminal import Terminal
 from bot.notify import MARK
 from bot.sandbox.people import Outcome
 from jobs import db, ledger
 from jobs.db import Database
-from jobs.errors import HourglassError, Misconfigured, NotFound
+from jobs.errors import HourglassError, Misconfigured
 from jobs.lifecycle import TERMINAL, JobState
 from jobs.model import DOLLAR, Job
 
@@ -41,9 +41,15 @@ class Story:
     def __init__(self, stage: Stage, console: Console, *, limit: float) -> None:
         self.stage = stage
         self.people = stage.sandbox.people
+        self._names = {self.people.user_id(name): name.capitalize() for name in (LEAD, RESEARCHER, TEAMMATE)}
         self.terminal = Terminal(console, self._name)
+        self._database = Database.open(stage.settings.database(), migrate=False)
         self.console = console
         self.limit = limit  # seconds from the typed line to the settled job
+
+    def close(self) -> None:
+        """Let go of the bot's database, which the story only reads."""
+        self._database.close()
 
     def line(self) -> str:
         """Return the line that the researcher types, ready to paste."""
@@ -111,7 +117,7 @@ class Story:
             self.people.wait_for(lambda: len(self.people.thread(CHANNEL, thread)) > seen, timeout=0.5)
 
     def _told(self, job: Job) -> bool:
-        with self._database() as database, database.read() as tx:
+        with self._database.read() as tx:
             heard = outbox.unseen(tx, int(db.mark(tx, MARK) or 0))
             stale = [
                 state for state in outbox.cards(tx) if state.card.job_id == job.id and state.card.shown < state.version
@@ -119,15 +125,12 @@ class Story:
             return not heard and not stale and not outbox.owed(tx)
 
     def _job(self) -> Job | None:
-        with self._database() as database, database.read() as tx:
+        with self._database.read() as tx:
             return next(iter(db.jobs_of_team(tx, self.stage.settings.team, limit=1)), None)
-
-    def _database(self) -> Database:
-        return Database.open(self.stage.settings.database(), migrate=False)
 
     def _ledger(self, job: Job) -> None:
         self.terminal.heading("The ledger")
-        with self._database() as database, database.read() as tx:
+        with self._database.read() as tx:
             table = Table(box=None, pad_edge=False)
             for column in ("entry", "amount", "note"):
                 table.add_column(column, justify="right" if column == "amount" else "left")
@@ -141,10 +144,7 @@ class Story:
         self.console.print(f"this month: cap {cap}, held {held}, spent {spent}, free {free}", highlight=False)
 
     def _name(self, user: str) -> str:
-        try:
-            return self.people.name(user)
-        except (KeyError, NotFound):
-            return "Hourglass"
+        return self._names.get(user, "Hourglass")
 
 
 def succeeded(ending: Ending) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -48,7 +49,8 @@ def start() -> list[Figure]:
 def memory() -> list[Figure]:
     """Run the demo's job to its end and read the bot's resident memory then; the plots' child is gone by that time."""
     with tempfile.TemporaryDirectory() as folder, practising(Path(folder)) as stage:
-        Story(stage, Console(file=io.StringIO()), limit=JOB_LIMIT).tell(Path(folder) / "out")
+        with closing(Story(stage, Console(file=io.StringIO()), limit=JOB_LIMIT)) as story:
+            story.tell(Path(folder) / "out")
         resident = psutil.Process(stage.bot.pid).memory_info().rss / 2**20
     return [Figure(name="the bot's resident memory", value=resident, unit="MB", goal=150, note="after a whole job")]
 
