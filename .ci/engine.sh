@@ -45,6 +45,7 @@ start_engine() {
 
 mirror() {
     # The archive that apt itself uses here, so that a machine behind a mirror needs no second setting.
+    # shellcheck disable=SC2016  # apt expands it
     apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' "Codename: ${SUITE}" 2>/dev/null | head -n 1
 }
 
@@ -84,10 +85,12 @@ build_torch() {
     docker image inspect "$TORCH_IMAGE" >/dev/null 2>&1 && return
     fetch_torch
     say "making $TORCH_IMAGE"
-    local container
-    container="$(docker create "$BASE_IMAGE")"
-    docker cp -q "$CACHE/site/." "$container:/usr/local/lib/python${SUITE_PYTHON}/dist-packages/"
-    docker commit "$container" "$TORCH_IMAGE" >/dev/null
+    local container packages="/usr/local/lib/python${SUITE_PYTHON}/dist-packages"
+    # Compiled here: jobs run as nobody, who could not keep what each import of torch would compile anew for ten seconds.
+    container="$(docker create --network none "$BASE_IMAGE" python3 -m compileall -q -j 0 "$packages")"
+    docker cp -q "$CACHE/site/." "$container:$packages/"
+    docker start --attach "$container" >/dev/null || true # some packages carry files of another Python for their tests
+    docker commit --change 'CMD ["/bin/bash"]' "$container" "$TORCH_IMAGE" >/dev/null
     docker rm "$container" >/dev/null
     docker run --rm --network none "$TORCH_IMAGE" python3 -c 'import numpy, torch; print("engine: torch", torch.__version__)' >&2
 }
