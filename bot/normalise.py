@@ -15,7 +15,6 @@ from typing import Final
 # Slack's markup and its three entities, in one pass, so that nothing is undone twice.
 _MARKUP = re.compile(r"<([^<>\n]{1,2000})>|&(amp|lt|gt);")
 _ENTITIES: Final = {"amp": "&", "lt": "<", "gt": ">"}
-_AT_ALL = re.compile(r"!(?:subteam\^\w+|\w+)(?:\|@?(.*))?", re.DOTALL)
 
 # Zero-width characters, joiners, soft hyphens, byte order marks, bidirectional controls, fillers, variation
 # selectors, tags and halves of surrogate pairs: all of them invisible, none of them part of a command.
@@ -83,9 +82,10 @@ def _plain(match: re.Match[str]) -> str:
         channel, _, name = inner.partition("|")
         return f"#{name or channel[1:]}"
     if inner.startswith("!"):
-        named = _AT_ALL.fullmatch(inner)
-        word = inner[1:].partition("|")[0] if named is None or not named[1] else named[1]
-        return f"@{word}"
+        name, _, label = inner[1:].partition("|")
+        if name.startswith("date^"):
+            return label
+        return f"@{(label or name.removeprefix('subteam^')).removeprefix('@')}"  # nobody is called by a command
     return _link(inner)
 
 

@@ -98,8 +98,8 @@ def parse_gpu(text: str) -> Gpu:
 
 def nearest(name: str) -> str | None:
     """Return the catalogue name that was probably meant, or None when nothing is near."""
-    word = _bare(name.strip().lower().split(":")[0])
-    word = re.sub(r"[-_ ]?\d+gb?$", "", word) if word not in GPU_NAMES else word
+    first = name.strip().lower().split(":")[0]
+    word = _bare(re.sub(r"[-_ ]\d+(?:gb|gib|g)?$", "", first))
     if word in _INSTEAD:
         return _INSTEAD[word]
     close = get_close_matches(word, [*GPU_NAMES, *_ALIASES, CPU], n=1, cutoff=0.5)

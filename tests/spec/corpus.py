@@ -1,0 +1,133 @@
+"""Lines as they arrive, beside the line that was meant: keyboards, input methods, Slack, and the clipboard."""
+
+from __future__ import annotations
+
+from typing import Final
+
+RUN: Final = "acme/vit@main gpu=a100 hours=4"
+
+# (what happened, as it arrived, as it was meant)
+CORPUS: Final[tuple[tuple[str, str, str], ...]] = (
+    ("nothing", RUN, RUN),
+    # Smart punctuation
+    ("curly double quotes", f"{RUN} reason=“bigger batch”", f'{RUN} reason="bigger batch"'),
+    ("low and high German quotes", f"{RUN} reason=„bigger batch“", f'{RUN} reason="bigger batch"'),
+    ("guillemets", f"{RUN} reason=«bigger batch»", f'{RUN} reason="bigger batch"'),
+    ("corner brackets", f"{RUN} reason=「bigger batch」", f'{RUN} reason="bigger batch"'),
+    ("full-width quotes", f"{RUN} reason=＂bigger batch＂", f'{RUN} reason="bigger batch"'),
+    ("ditto-mark quotes", f"{RUN} reason=〝bigger batch〟", f'{RUN} reason="bigger batch"'),
+    ("curly apostrophe in a reason", f'{RUN} reason="didn’t fit"', f'{RUN} reason="didn\'t fit"'),
+    ("curly single quotes in the command", f"{RUN} -- echo ‘a b’", f"{RUN} -- echo 'a b'"),
+    ("prime marks", f"{RUN} -- echo ′a b′", f"{RUN} -- echo 'a b'"),
+    ("em dash for the separator", f"{RUN} — python train.py", f"{RUN} -- python train.py"),
+    ("en dash for the separator", f"{RUN} – python train.py", f"{RUN} -- python train.py"),
+    ("horizontal bar for the separator", f"{RUN} ― python train.py", f"{RUN} -- python train.py"),
+    ("two-em dash for the separator", f"{RUN} ⸺ python train.py", f"{RUN} -- python train.py"),
+    ("two em dashes for the separator", f"{RUN} —— python train.py", f"{RUN} -- python train.py"),
+    ("em dash before an option", f"{RUN} -- python train.py —lr 3e-4", f"{RUN} -- python train.py --lr 3e-4"),
+    ("en dash before an option", f"{RUN} -- python train.py –lr 3e-4", f"{RUN} -- python train.py --lr 3e-4"),
+    ("both kinds in one line", f"{RUN} — python train.py –lr 1", f"{RUN} -- python train.py --lr 1"),
+    ("en dash inside a word", "acme/my–vit@main gpu=a100 hours=4", "acme/my-vit@main gpu=a100 hours=4"),
+    ("minus sign", f"{RUN} -- python train.py −v", f"{RUN} -- python train.py -v"),
+    ("Unicode hyphen", "acme/my‐vit@main gpu=a100 hours=4", "acme/my-vit@main gpu=a100 hours=4"),
+    ("non-breaking hyphen", "acme/my‑vit@main gpu=a100 hours=4", "acme/my-vit@main gpu=a100 hours=4"),
+    ("full-width hyphen", f"{RUN} spot=on－demand", f"{RUN} spot=on-demand"),
+    ("small hyphen", f"{RUN} spot=on﹣demand", f"{RUN} spot=on-demand"),
+    ("ellipsis", f"{RUN} -- python train.py runs/…", f"{RUN} -- python train.py runs/..."),
+    # Full-width forms of East Asian input methods
+    ("full-width equals signs", "acme/vit@main gpu＝a100 hours＝4", RUN),
+    ("full-width at sign", "acme/vit＠main gpu=a100 hours=4", RUN),
+    ("full-width digits", "acme/vit@main gpu=a１００ hours=４", RUN),
+    ("full-width letters", "acme/vit@ｍａｉｎ gpu=a100 hours=4", RUN),
+    ("full-width solidus", "acme／vit@main gpu=a100 hours=4", RUN),
+    ("full-width colon", "acme/vit@main gpu=a100：2 hours=4", "acme/vit@main gpu=a100:2 hours=4"),
+    ("ratio for a colon", "acme/vit@main gpu=a100∶2 hours=4", "acme/vit@main gpu=a100:2 hours=4"),
+    ("full-width comma", f"{RUN} provider=aws，lambda", f"{RUN} provider=aws,lambda"),
+    ("ideographic comma", f"{RUN} provider=aws、lambda", f"{RUN} provider=aws,lambda"),
+    ("ideographic full stop", "acme/vit@main gpu=a100 hours=0。5", "acme/vit@main gpu=a100 hours=0.5"),
+    ("half-width ideographic full stop", "acme/vit@main gpu=a100 hours=0｡5", "acme/vit@main gpu=a100 hours=0.5"),
+    ("full-width full stop", f"{RUN} -- python train．py", f"{RUN} -- python train.py"),
+    ("full-width low line", f"{RUN} max＿cost=12", f"{RUN} max_cost=12"),
+    ("ideographic spaces", "acme/vit@main　gpu=a100　hours=4", RUN),
+    ("all of an input method at once", "ａｃｍｅ／ｖｉｔ＠ｍａｉｎ　ｇｐｕ＝ａ１００　ｈｏｕｒｓ＝４", RUN),
+    ("small equals sign", "acme/vit@main gpu﹦a100 hours=4", RUN),
+    ("division slash", "acme∕vit@main gpu=a100 hours=4", RUN),
+    # Digits of other scripts
+    ("Arabic-Indic digits", "acme/vit@main gpu=a100 hours=٤", RUN),
+    ("Persian digits", "acme/vit@main gpu=a100 hours=۴", RUN),
+    ("Devanagari digits", "acme/vit@main gpu=a100 hours=४", RUN),
+    ("mathematical bold digits", "acme/vit@main gpu=a100 hours=𝟒", RUN),
+    # Spaces
+    ("non-breaking spaces", "acme/vit@main\u00a0gpu=a100\u00a0hours=4", RUN),
+    ("narrow no-break spaces", "acme/vit@main\u202fgpu=a100\u202fhours=4", RUN),
+    ("em, thin and figure spaces", "acme/vit@main\u2003gpu=a100\u2009hours=4\u2007", RUN),
+    ("tabs", "acme/vit@main\tgpu=a100\thours=4", RUN),
+    ("spaces around", f"   {RUN}  ", RUN),
+    # What nobody sees
+    ("zero-width space", "acme/vit@main gpu=a100\u200b hours=4", RUN),
+    ("zero-width joiners", "acme/\u200dvit@main gpu=a\u200c100 hours=4", RUN),
+    ("byte order mark", f"\ufeff{RUN}", RUN),
+    ("soft hyphen", "acme/vit@main gpu=a\u00ad100 hours=4", RUN),
+    ("word joiner", "acme/vit\u2060@main gpu=a100 hours=4", RUN),
+    ("left-to-right marks", "\u200eacme/vit@main gpu=a100\u200e hours=4", RUN),
+    ("a right-to-left override", "acme/vit@main\u202e gpu=a100 hours=4\u202c", RUN),
+    ("bidirectional isolates", "\u2068acme/vit@main\u2069 gpu=a100 hours=4", RUN),
+    ("a variation selector", "acme/vit@main gpu=a100 hours=4\ufe0f", RUN),
+    ("tag characters", "acme/vit@main\U000e0041 gpu=a100 hours=4", RUN),
+    ("a Hangul filler", "acme/vit@main\u3164 gpu=a100 hours=4", RUN),
+    ("half of a surrogate pair", "acme/vit@main gpu=a100 hours=4\ud83d", RUN),
+    # Slack's own markup
+    ("an autolinked file name", f"{RUN} -- python <http://train.py|train.py>", f"{RUN} -- python train.py"),
+    ("an autolinked path", f"{RUN} -- python <http://src/train.py|src/train.py>", f"{RUN} -- python src/train.py"),
+    (
+        "an autolinked repository without a scheme",
+        "<https://github.com/acme/vit|github.com/acme/vit>@main gpu=a100 hours=4",
+        "github.com/acme/vit@main gpu=a100 hours=4",
+    ),
+    (
+        "an autolinked repository with a scheme",
+        "<https://github.com/acme/vit>@main gpu=a100 hours=4",
+        "https://github.com/acme/vit@main gpu=a100 hours=4",
+    ),
+    (
+        "an autolink that took the ref along",
+        "<https://github.com/acme/vit@main> gpu=a100 hours=4",
+        "https://github.com/acme/vit@main gpu=a100 hours=4",
+    ),
+    (
+        "a slash at the end of an autolink",
+        "<https://github.com/acme/vit/|github.com/acme/vit>@main gpu=a100 hours=4",
+        "github.com/acme/vit@main gpu=a100 hours=4",
+    ),
+    (
+        "words that somebody linked by hand",
+        "<https://github.com/acme/vit|our model>@main gpu=a100 hours=4",
+        "https://github.com/acme/vit@main gpu=a100 hours=4",
+    ),
+    (
+        "a ref that looks like a mail address",
+        "acme/<mailto:vit@main.dev|vit@main.dev> gpu=a100 hours=4",
+        "acme/vit@main.dev gpu=a100 hours=4",
+    ),
+    ("a mail address without a label", "acme/<mailto:vit@main.dev>", "acme/vit@main.dev"),
+    ("a number that became a telephone's", f"{RUN} env.SEED=<tel:5551234567|5551234567>", f"{RUN} env.SEED=5551234567"),
+    ("a mention with a name", f"{RUN} notify=<@U0ADA|ada>", f"{RUN} notify=<@U0ADA>"),
+    ("a mention without one", f"{RUN} notify=<@U0ADA>", f"{RUN} notify=<@U0ADA>"),
+    ("a mention that stayed text", f"{RUN} notify=@ada", f"{RUN} notify=@ada"),
+    ("everybody", f'{RUN} reason="<!channel> look"', f'{RUN} reason="@channel look"'),
+    ("everybody here, with a label", f'{RUN} reason="<!here|here> look"', f'{RUN} reason="@here look"'),
+    ("a user group", f'{RUN} reason="<!subteam^S01|@vision> look"', f'{RUN} reason="@vision look"'),
+    ("a channel", f'{RUN} reason="see <#C01|train>"', f'{RUN} reason="see #train"'),
+    ("a date", f'{RUN} reason="till <!date^1700000000^{{date}}|Nov 14>"', f'{RUN} reason="till Nov 14"'),
+    ("an ampersand's entity", f'{RUN} reason="big &amp; slow"', f'{RUN} reason="big & slow"'),
+    ("entities of angle brackets", f"{RUN} -- test 'a &lt; b &gt; c'", f"{RUN} -- test 'a < b > c'"),
+    ("an entity that was typed as such", f"{RUN} -- echo '&amp;lt;'", f"{RUN} -- echo '&lt;'"),
+    # What belongs to people stays
+    ("a dash in a reason", f'{RUN} reason="again — it diverged"', f'{RUN} reason="again — it diverged"'),
+    ("another script in a reason", f"{RUN} reason＝“再跑一次，谢谢”", f'{RUN} reason="再跑一次，谢谢"'),
+    # The clipboard
+    ("code formatting", f"`{RUN}`", RUN),
+    ("a code block", f"```\n{RUN}\n```", RUN),
+    ("lines of Windows", "acme/vit@main gpu=a100\r\nhours=4", "acme/vit@main gpu=a100\n\nhours=4"),
+    ("a line separator", "acme/vit@main gpu=a100\u2028hours=4", "acme/vit@main gpu=a100\nhours=4"),
+)
