@@ -182,7 +182,9 @@ class Aws:
         return found
 
     def terminate(self, instance: Instance) -> None:
-        """Ask EC2 to terminate it; what EC2 no longer knows is gone."""
+        """Ask EC2 to terminate it; what EC2 no longer knows is gone. Another home's machine is refused."""
+        if instance.tags.get("home", self._home) != self._home:
+            raise Rejected(f"{instance.id} is not of this deployment: it belongs to home {instance.tags['home']}.")
         with translated("the end of a machine", instance.region):
             try:
                 self._client("ec2", instance.region).terminate_instances(InstanceIds=[instance.id])

@@ -32,10 +32,9 @@ from jobs.model import DOLLAR
 from jobs.providers import Offer
 from jobs.providers.aws import Aws
 from tests.aws.cloud import IMAGE, REGION, Cloud
+from tests.support import engine
 from trainer.storage import S3Store, open_store
 
-MACHINE_IMAGE = "hourglass-test/python:bookworm"
-HOW_TO_GET_AN_ENGINE = "needs a container engine: run .ci/engine.sh as root"
 LIVE = ("pending", "running")
 BOOT_LOG = "/var/lib/hourglass/boot.log"
 
@@ -55,14 +54,10 @@ esac
 """
 
 
-def engine_runs() -> bool:
-    """Return whether this computer has a container engine and the image that stands in for a machine."""
-    return shutil.which("docker") is not None and _docker("image", "inspect", MACHINE_IMAGE).returncode == 0
-
-
 @contextlib.contextmanager
 def engine_cloud() -> Iterator[Cloud]:
-    """Serve a cloud where containers reach it: on the address of the engine's own bridge."""
+    """Serve a cloud where containers reach it, on the engine's own bridge; skips the test where there is no engine."""
+    engine.require(engine.PYTHON)
     subnet = _docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Subnet}}").stdout.strip()
     # Older engines do not say which address is their own; it is the first.
     with Cloud(str(next(ipaddress.ip_network(subnet).hosts()))) as cloud:
@@ -220,7 +215,7 @@ class Machines:
                 f"{docker}:/usr/local/bin/docker:ro",
             ),
             *("--volume", f"{folder}:/machine", "--volume", f"{folder}/shutdown:/usr/local/sbin/shutdown:ro"),
-            *(MACHINE_IMAGE, "/bin/bash", "/machine/power-on"),
+            *(engine.PYTHON, "/bin/bash", "/machine/power-on"),
         )
         if started.returncode:
             raise RuntimeError(f"The machine {name} does not start: {started.stderr}")

@@ -19,7 +19,7 @@ from jobs.errors import Rejected, Unknown
 from jobs.providers import LaunchOrder
 from tests.aws.cloud import Cloud
 from tests.aws.harness import open_bucket
-from tests.aws.jobs_at_hand import launch_order
+from tests.aws.orders import launch_order
 from tests.support.clock import START, FakeClock
 from trainer.storage import FolderStore, S3Store, StoreFault
 

@@ -28,7 +28,7 @@ from jobs.providers.aws import IMAGE_PARAMETER, Aws, client_token
 from jobs.providers.aws_errors import translated
 from tests.aws.cloud import IMAGE, REGION, Cloud
 from tests.aws.harness import prices
-from tests.aws.jobs_at_hand import launch_order
+from tests.aws.orders import launch_order
 from tests.support.builders import a_need
 
 HOME = "0a1b2c3d-0000-4000-8000-000000000000"
