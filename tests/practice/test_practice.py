@@ -24,8 +24,12 @@ from jobs.providers import Instance, InstanceState, LaunchOrder
 from jobs.providers.practice import Practice
 from jobs.providers.practice_timer import ENDED, LOCK, MACHINE, STARTED, read, write
 from jobs.providers.processes import Mark, mark, send
+from jobs.reaper import Reaper
 from tests.practice import hostile
+from tests.support import workload
 from tests.support.builders import a_need, an_offer
+from tests.support.clock import FakeClock
+from trainer.archive import build
 
 LONG = timedelta(minutes=5)
 
@@ -328,6 +332,27 @@ def test_without_its_folder_the_timer_still_ends_the_machine(ground: Ground) -> 
     pids = ground.told()
     ground.machines.rename(ground.folder / "elsewhere")
     assert until(lambda: all(mark(pid) is None for pid in pids))
+
+
+def test_with_bot_and_timer_dead_the_reaper_ends_it(ground: Ground) -> None:
+    instance = ground.run(hostile.STAYS)
+    os.kill(ground.timer(instance), signal.SIGKILL)
+    later = FakeClock(ground.clock.now() + LONG + timedelta(seconds=1))
+    report = Reaper({"practice": ground.practice}, later, ground.home).round()
+    assert report.ended == [f"practice/{instance.id}"]
+    assert ground.alive() == []
+
+
+def test_the_real_first_process_runs_a_command_and_reports(ground: Ground) -> None:
+    build(ground.program, with_s3=False)
+    order = ground.order()
+    store = workload.folder_store(order)
+    workload.put_work(store, order, commands=["python -c \"print('step 1/1: loss 0.5')\""])
+    instance = ground.practice.launch(an_offer(), order)
+    assert until(lambda: ground.state(instance) is InstanceState.GONE)
+    outcome = workload.outcome(store, order)
+    assert outcome is not None and outcome["reason"] == "finished"
+    assert (ground.machines / instance.id / "console.txt").stat().st_size < 4096
 
 
 def test_a_deadline_that_has_passed_starts_nothing(ground: Ground) -> None:
