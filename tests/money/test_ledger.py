@@ -356,12 +356,12 @@ class Histories(RuleBasedStateMachine):
 
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(
-    max_examples=10, stateful_step_count=15, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=6, stateful_step_count=14, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 
 
 @given(holds=st.lists(st.integers(1, 60), max_size=12), charges=st.lists(st.integers(0, 60), max_size=12))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_without_overruns_no_history_overspends(holds: list[int], charges: list[int]) -> None:
     house = House(cap=100)
     held = [(job, micros) for micros in holds if _hold(house, job := house.asked(), micros)]
