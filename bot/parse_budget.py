@@ -112,11 +112,13 @@ def _leads(verb: str, rest: Sequence[str], example: str) -> tuple[str, ...]:
     found = []
     for word in filter(None, ",".join(rest).split(",")):
         mention = re.fullmatch(r"<@([UW][A-Z0-9]{1,20})>", word) or re.fullmatch(r"@?([UW][A-Z0-9]{8,20})", word)
-        if mention is None:
+        # A command's text is not escaped: a name picked from Slack's list arrives as it was shown.
+        name = re.fullmatch(r"@(?!(?:channel|here|everyone)$)[A-Za-z0-9][A-Za-z0-9._-]{0,79}", word)
+        if mention is None and name is None:
             raise BadRequest(
                 f"`{word}` is not somebody whom Slack named. Pick each person from the list that opens after `@`."
             )
-        found.append(mention[1])
+        found.append(mention[1] if mention else word)
     return tuple(dict.fromkeys(found))
 
 

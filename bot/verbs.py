@@ -94,7 +94,7 @@ class BudgetField(StrEnum):
     AUTO_APPROVE = "auto_approve"  # int, micro-dollars; what costs less needs nobody
     LONGEST_MINUTES = "longest_minutes"  # int
     SHARE_PERCENT = "share_percent"  # int, of the cap, one person's
-    LEADS = "leads"  # tuple of Slack user ids
+    LEADS = "leads"  # tuple of Slack user ids, or of `@name` where only what was typed is known
     ZONE = "zone"  # IANA name
 
 

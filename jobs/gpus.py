@@ -59,9 +59,9 @@ _INSTEAD: Final[Mapping[str, str]] = MappingProxyType(
 )
 _MAKER = re.compile(r"^(?:nvidia|tesla)[-_ ]?")
 _FORM = re.compile(r"(?:sxm[2-6]?|pcie|nvl|hbm[23]e?)$")
-_MEMORY = re.compile(r"(\d{1,4})(?:gb|gib|g)")
-_COUNT = re.compile(r"\d{1,3}")
-_LEADING_COUNT = re.compile(r"^(\d{1,2})[x×](?=[a-z])")
+_MEMORY = re.compile(r"(\d{1,4})(?:gb|gib|g)", re.ASCII)
+_COUNT = re.compile(r"\d{1,3}", re.ASCII)
+_LEADING_COUNT = re.compile(r"^(\d{1,2})[x×](?=[a-z])", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -255,8 +255,11 @@ def _nearer(need: Need) -> list[Need]:
     steps += [replace(need, spot=False, memory_gb=None)] if need.memory_gb else []
     fewer = [count for count in (8, 4, 2, 1) if count < need.count]
     steps += [replace(need, spot=False, memory_gb=None, count=count) for count in fewer]
-    size = need.memory_gb or MEMORY_GB.get(need.gpu, (0,))[0]
-    others = sorted((name for name in GPU_NAMES if name != need.gpu), key=lambda name: abs(MEMORY_GB[name][-1] - size))
+    size, place = need.memory_gb or MEMORY_GB[need.gpu][0], GPU_NAMES.index(need.gpu)
+    others = sorted(
+        (name for name in GPU_NAMES if name != need.gpu),
+        key=lambda name: (abs(MEMORY_GB[name][-1] - size), abs(GPU_NAMES.index(name) - place)),
+    )
     return steps + [replace(need, spot=False, gpu=name, memory_gb=None) for name in others]
 
 

@@ -18,13 +18,14 @@ SHORTEST_MINUTES: Final = 1.0
 LONGEST_MINUTES: Final = 30 * 24 * 60.0  # no provider's own limit reaches further than a month or so
 
 _NUMBER = r"(?:\d{1,9}(?:\.\d{1,6})?|\.\d{1,6})"
-_BARE = re.compile(_NUMBER)
+_BARE = re.compile(_NUMBER, re.ASCII)
 _DURATION = re.compile(
     rf"(?:(?P<d>{_NUMBER})(?:d|days?))?(?:(?P<h>{_NUMBER})(?:h|hrs?|hours?))?"
-    rf"(?:(?P<m>{_NUMBER})(?:m|mins?|minutes?))?(?:(?P<s>{_NUMBER})(?:s|secs?|seconds?))?"
+    rf"(?:(?P<m>{_NUMBER})(?:m|mins?|minutes?))?(?:(?P<s>{_NUMBER})(?:s|secs?|seconds?))?",
+    re.ASCII,
 )
 _UNIT_SECONDS: Final = {"d": Decimal(86400), "h": Decimal(3600), "m": Decimal(60), "s": Decimal(1)}
-_SIZE = re.compile(rf"({_NUMBER})(mb|mib|gb|gib|g|tb|tib|t)?")
+_SIZE = re.compile(rf"({_NUMBER})(mb|mib|gb|gib|g|tb|tib|t)?", re.ASCII)
 _SIZE_GB: Final = {
     "mb": Decimal(1) / 1024,
     "mib": Decimal(1) / 1024,
@@ -35,8 +36,8 @@ _SIZE_GB: Final = {
     "tib": Decimal(1024),
     "t": Decimal(1024),
 }
-_DOLLARS = re.compile(r"\$?(\d{1,9}(?:\.\d{1,6})?|\.\d{1,6})(?:\$|usd)?")
-_COUNT = re.compile(r"\d{1,9}")
+_DOLLARS = re.compile(r"\$?(\d{1,9}(?:\.\d{1,6})?|\.\d{1,6})(?:\$|usd)?", re.ASCII)
+_COUNT = re.compile(r"\d{1,9}", re.ASCII)
 
 
 def parse_minutes(text: str) -> float:

@@ -18,7 +18,7 @@ FULL_SHA = re.compile(r"[0-9a-f]{40}")
 SHORT_SHA = re.compile(r"[0-9a-f]{7,39}")
 LONGEST_REF: Final = 255
 
-_SEGMENT = re.compile(r"[A-Za-z0-9_~][A-Za-z0-9_.-]{0,99}")
+_SEGMENT = re.compile(r"~?[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _REF = re.compile(r"[A-Za-z0-9_.+@#=%,/-]+")
 _SCP = re.compile(r"(?P<user>[A-Za-z0-9_][A-Za-z0-9_.-]*)@(?P<host>[A-Za-z0-9.-]+):(?P<path>[^/].*)")
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+]*)://(?P<host>[^/]*)/(?P<path>.*)", re.IGNORECASE)

@@ -24,6 +24,7 @@ from jobs.errors import BadRequest
         ("longest 24h", SetBudget(field=BudgetField.LONGEST_MINUTES, value=1440)),
         ("share 50%", SetBudget(field=BudgetField.SHARE_PERCENT, value=50)),
         ("leads <@U1ADA|ada> <@U2BOB>, <@U1ADA>", SetBudget(field=BudgetField.LEADS, value=("U1ADA", "U2BOB"))),
+        ("leads @ada @bob.b", SetBudget(field=BudgetField.LEADS, value=("@ada", "@bob.b"))),
         ("approvers <@U1ADA>", SetBudget(field=BudgetField.LEADS, value=("U1ADA",))),
         ("zone europe/berlin", SetBudget(field=BudgetField.ZONE, value="Europe/Berlin")),
         ("zone America/New York", SetBudget(field=BudgetField.ZONE, value="America/New_York")),

@@ -1,0 +1,276 @@
+"""The task file alone, and the command laid over it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.parse import parse_train
+from bot.verbs import Run
+from jobs.errors import BadSpec
+from jobs.gpus import Gpu
+from jobs.model import JobSpec, SpotPolicy
+from jobs.records import dump, parse
+from jobs.spec import Defaults, merge
+from jobs.strict_yaml import LARGEST
+from jobs.taskfile import parse_task_file
+
+FULL = """\
+image: pytorch/pytorch:2.13.0-cuda12.8-cudnn9-runtime
+registry_auth: DOCKER_AUTH                # a secret's name
+commands: [python train.py --lr=$LR]
+setup: [pip install -r requirements.txt]
+env: {LR: "3e-4"}
+secrets: [WANDB_API_KEY]
+resources: {gpu: "A100:80GB:1", disk: 200GB, shm_size: 16GB}
+nodes: 1
+backends: [aws, lambda]
+spot_policy: auto
+max_duration: 4h
+max_price: 2.5
+max_cost: 12
+retry: {on_events: [no-capacity, interruption]}
+utilization_policy: {min_gpu_utilization: 5, time_window: 30m}
+checkpoints: {path: out, upload_every: 10m, keep: 3}
+"""
+
+
+def merged(line: str, task_file: str | None, **defaults: Any) -> JobSpec:
+    command = parse_train(line, delivery="d", channel="C", person="U")
+    assert isinstance(command, Run)
+    return merge(command.request, task_file, defaults=Defaults(**defaults))
+
+
+def refused(task_file: str) -> BadSpec:
+    with pytest.raises(BadSpec) as caught:
+        parse_task_file(task_file)
+    return caught.value
+
+
+# ---------------------------------------------------------------- the file
+
+
+def test_every_key_of_the_file() -> None:
+    assert merged("acme/vit@main", FULL) == JobSpec(
+        gpu="a100",
+        gpu_memory_gb=80,
+        gpus=1,
+        nodes=1,
+        minutes=240.0,
+        image="pytorch/pytorch:2.13.0-cuda12.8-cudnn9-runtime",
+        registry_auth="DOCKER_AUTH",
+        setup=("pip install -r requirements.txt",),
+        commands=("python train.py --lr=$LR",),
+        argv=(),
+        env={"LR": "3e-4"},
+        secrets=("WANDB_API_KEY",),
+        disk_gb=200,
+        shm_gb=16,
+        providers=("aws", "lambda"),
+        spot=SpotPolicy.AUTO,
+        max_price=2_500_000,
+        max_cost=12_000_000,
+        retry_on=("no-capacity", "interruption"),
+        checkpoint_path="out",
+        checkpoint_every=600.0,
+        checkpoint_keep=3,
+        min_gpu_utilization=5,
+        utilization_window=1800.0,
+    )
+
+
+def test_people_from_skypilot_are_at_home() -> None:
+    file = parse_task_file(
+        "resources:\n  accelerators: {A100: 8}\n  infra: aws\n  use_spot: true\n  disk_size: 256\n"
+        "  max_hourly_cost: 2\nnum_nodes: 2\nenvs:\n  SEED: 1\nsetup: |\n  pip install x\n  pip install y\nrun: |\n  python a.py\n"
+    )
+
+    assert file.gpu == Gpu(name="a100", memory_gb=None, count=8)
+    assert (file.providers, file.spot, file.disk_gb, file.max_price) == (("aws",), SpotPolicy.SPOT, 256, 2_000_000)
+    assert (file.nodes, file.env) == (2, {"SEED": "1"})
+    assert (file.setup, file.commands) == (("pip install x\npip install y",), ("python a.py",))
+
+
+def test_values_stay_as_they_are_written() -> None:
+    file = parse_task_file("env: {LR: 3e-4, FLAG: yes, TIME: 1:30, OCT: 010, EMPTY: , NONE: ~, DATE: 2026-11-01}\n")
+
+    assert file.env == {
+        "LR": "3e-4",
+        "FLAG": "yes",
+        "TIME": "1:30",
+        "OCT": "010",
+        "EMPTY": "",
+        "NONE": "",
+        "DATE": "2026-11-01",
+    }
+
+
+@pytest.mark.parametrize("gpu", ["A100:80GB:2", "{A100-80GB: 2}", "{name: A100, memory: 80GB, count: 2}"])
+def test_gpus_in_each_of_their_forms(gpu: str) -> None:
+    assert parse_task_file(f"resources: {{gpu: {gpu}}}").gpu == Gpu(name="a100", memory_gb=80, count=2)
+
+
+@pytest.mark.parametrize(
+    ("yaml", "expected"),
+    [("true", ("no-capacity", "interruption")), ("false", ()), ("{on_events: [interruption]}", ("interruption",))],
+)
+def test_retries_in_each_of_their_forms(yaml: str, expected: tuple[str, ...]) -> None:
+    assert tuple(parse_task_file(f"retry: {yaml}").retry_on) == expected
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "image:\n", "env:\n"])
+def test_a_file_that_says_nothing_decides_nothing(text: str) -> None:
+    assert parse_task_file(text) == parse_task_file("")
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted", "fix"),
+    [
+        ("comands: [a]\n", "line 1: `comands` is not a key; did you mean `commands`?", "commands: [a]"),
+        ("image: a\n\nenvv: {A: b}\n", "line 3: `envv` is not a key", "env: {A: b}"),
+        ("resources: {gpus: A100}\n", "line 1: `gpus` is not a key under `resources`", "resources: {gpu: A100}"),
+        ("qqqq: 1\n", "There are image, registry_auth", None),
+        ("gpu: A100\n", "`gpu` stands under `resources:`", None),
+        ("resources: {image: a}\n", "`image` stands at the left margin", None),
+        ("commands: [a\nb: c", "line 2, column", None),
+        ("a: b: c\n", "line 1, column 5", None),
+        ("- a\n", "the file must hold `key: value` lines", None),
+        ("just words\n", "the file must hold `key: value` lines", None),
+        ("commands: [a]\ncommands: [b]\n", "line 2: `commands` stands there twice", None),
+        ("commands: [a]\nrun: b\n", "line 2: `run` says again what `commands` has said", None),
+        ("use_spot: true\nspot_policy: auto\n", "`spot_policy` says again what `use_spot` has said", None),
+        ("env: {A: 1, A: 2}\n", "`A` stands there twice", None),
+        ("env: {PATH: /x}\n", "line 1: `PATH` belongs to the machine", None),
+        ("env: {A: [1]}\n", "one value is expected here", None),
+        ("env: [A]\n", "`A` has no value", None),
+        ("secrets: [AWS_SECRET_ACCESS_KEY]\n", "belongs to the machine", None),
+        ("? [a]\n: b\n", "a key must be one plain word", None),
+        ("image: &x a\n", "line 1: anchors and aliases", None),
+        ("image: *x\n", "line 1: anchors and aliases", None),
+        ("image: !!python/object/apply:os.system [id]\n", "line 1: tags", None),
+        ("image: a\n---\nimage: b\n", "line 2: a second document begins", None),
+        ("[" * 5000, "nested more than 8 deep", None),
+        ("commands: '" + "x" * LARGEST + "'", "larger than 64 KB", None),
+        ("image: \x07\n", "cannot be read", None),
+        ("image: Acme/Vit\n", "line 1: `Acme/Vit` is not the name of an image", None),
+        ("resources: {gpu: V100}\n", "line 1: No price is known for the GPU `v100`: did you mean `a100`?", None),
+        ("resources: {gpu: {A100: 1, H100: 1}}\n", "one kind of GPU is rented", None),
+        ("resources: {gpu: [A100, H100]}\n", "`gpu` must hold `key: value` lines", None),
+        ("resources: {disk: lots}\n", "`lots` is not a size", None),
+        ("nodes: 0\n", "from 1 to 16", None),
+        ("max_duration: 14400\n", "`14400` is outside", None),
+        ("max_duration: off\n", "`off` is not a length of time", None),
+        ("max_price: cheap\n", "`cheap` is not an amount", None),
+        ("max_cost: 0\n", "nothing can be rented for nothing", None),
+        ("spot_policy: maybe\n", "`maybe` is none of spot, on-demand, auto", None),
+        ("use_spot: maybe\n", "`maybe` is neither `true` nor `false`", None),
+        ("infra: aws/us-east-1\n", "`aws/us-east-1` is not a provider's name", None),
+        ("retry: {on_events: [error]}\n", "`error` is none of no-capacity, interruption", None),
+        ("retry: {often: 1}\n", "`often` is not a key under `retry`", None),
+        ("checkpoints: {keep: 1}\n", "from 2 to 100", None),
+        ("checkpoints: {path: /out}\n", "`/out` must be a folder inside the repository", None),
+        ("checkpoints: {path: a/../..}\n", "must be a folder inside the repository", None),
+        ("checkpoints: {upload_every: 10}\n", "`10` is not an interval", None),
+        ("inputs: [{from: s3://x, to: /data}]\n", "`inputs` is not carried out yet", None),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_line(text: str, quoted: str, fix: str | None) -> None:
+    error = refused(text)
+
+    assert quoted in str(error)
+    assert error.fix == fix
+
+
+def test_a_small_file_that_would_grow_is_refused_before_it_does() -> None:
+    laughs = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+        f"{new}: &{new} [{','.join(['*' + old] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+
+    assert "anchors and aliases" in str(refused(laughs))
+
+
+@given(st.text(max_size=200) | st.text(alphabet="abc:[]{}&*!|>-#'\" \n\t,?%@", max_size=120))
+def test_any_file_is_read_or_refused(text: str) -> None:
+    try:
+        parse_task_file(text)
+    except BadSpec as error:
+        assert str(error)
+
+
+# ---------------------------------------------------------------- merging
+
+
+def test_the_command_line_overrides_the_file_and_the_rest_stays() -> None:
+    spec = merged(
+        "acme/vit@main gpu=h100:2 hours=30m spot=no provider=docker image=acme/vit:1 max_cost=3 max_price=1 nodes=2 "
+        "env.LR=1 env.NEW=x -- python other.py --fast",
+        FULL,
+    )
+
+    assert (spec.gpu, spec.gpu_memory_gb, spec.gpus, spec.minutes) == ("h100", None, 2, 30.0)
+    assert (spec.spot, spec.providers, spec.image) == (SpotPolicy.ON_DEMAND, ("docker",), "acme/vit:1")
+    assert (spec.max_cost, spec.max_price, spec.nodes) == (3_000_000, 1_000_000, 2)
+    assert spec.env == {"LR": "1", "NEW": "x"}
+    assert (spec.commands, spec.argv) == ((), ("python", "other.py", "--fast"))
+    assert spec.setup == ("pip install -r requirements.txt",)
+
+
+def test_without_a_file_a_command_is_enough_and_the_defaults_hold() -> None:
+    spec = merged("acme/vit@main gpu=a100 hours=1 -- python train.py", None, image="acme/default:1")
+
+    assert spec.argv == ("python", "train.py")
+    assert (spec.image, spec.spot, spec.nodes, spec.providers) == ("acme/default:1", SpotPolicy.ON_DEMAND, 1, ())
+    assert (spec.checkpoint_path, spec.checkpoint_every, spec.checkpoint_keep) == ("out", 600.0, 3)
+
+
+def test_a_spec_survives_the_database() -> None:
+    spec = merged("acme/vit@main", FULL)
+
+    assert merge_again(dump(spec)) == dump(spec)
+
+
+def merge_again(plain: dict[str, Any]) -> dict[str, Any]:
+    return dump(parse(JobSpec, plain))
+
+
+@pytest.mark.parametrize(
+    ("line", "file", "quoted", "fix"),
+    [
+        ("acme/vit@main hours=1 -- x", None, "Which GPU?", "/train acme/vit@main hours=1 gpu=a100 -- x"),
+        ("acme/vit@main gpu=a100 -- x", None, "For how long?", "/train acme/vit@main gpu=a100 hours=1 -- x"),
+        (
+            "acme/vit@main gpu=a100 hours=1",
+            None,
+            "`acme/vit` has no `.hourglass.yml` at this commit",
+            "/train acme/vit@main gpu=a100 hours=1 -- python train.py",
+        ),
+        (
+            "acme/vit@main gpu=a100 hours=1",
+            "env: {A: b}",
+            "`.hourglass.yml` names no command: add `commands:`",
+            "/train acme/vit@main gpu=a100 hours=1 -- python train.py",
+        ),
+        ("acme/vit@main gpu=a100 hours=1 env.KEY=x -- y", "secrets: [KEY]", "both a variable and a secret", None),
+        (
+            "acme/vit@main gpu=a100 hours=1 -- y",
+            "utilization_policy: {min_gpu_utilization: 5}",
+            "needs both `min_gpu_utilization` and `time_window`",
+            None,
+        ),
+    ],
+)
+def test_what_is_missing_is_asked_for_with_the_line_to_copy(line: str, file: str | None, quoted: str, fix: str) -> None:
+    with pytest.raises(BadSpec) as caught:
+        merged(line, file)
+
+    assert quoted in str(caught.value)
+    assert caught.value.fix == fix
+
+
+def test_a_machine_without_a_gpu_has_no_idle_rule() -> None:
+    spec = merged("acme/vit@main gpu=cpu", FULL)
+
+    assert (spec.gpu, spec.gpus, spec.min_gpu_utilization, spec.utilization_window) == ("cpu", 0, None, None)
