@@ -17,9 +17,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
+import threading
 import time
 from pathlib import Path
+from types import FrameType
 from typing import Any, SupportsFloat
 
 __all__ = ["report", "resume", "save", "should_stop", "time_left"]
@@ -39,6 +42,8 @@ class _Line:
         self._owner = 0
         self._state: dict[str, Any] = {}
         self._read_at = float("-inf")
+        self.listens = 0  # the process that takes SIGTERM as a wish
+        self.asked = False
 
     def send(self, message: dict[str, Any]) -> None:
         if not self.speaks:
@@ -62,6 +67,22 @@ class _Line:
             except (OSError, ValueError):
                 pass  # the last known state stands
         return self._state
+
+    def listen(self) -> None:
+        """Take SIGTERM as a wish, where the script has no handler of its own."""
+        ours = self.listens == os.getpid() or not self.address
+        if ours or threading.current_thread() is not threading.main_thread():
+            return
+        if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, self._wished)
+        self.listens = os.getpid()
+
+    def _wished(self, number: int, frame: FrameType | None) -> None:
+        if self.listens == os.getpid():
+            self.asked = True
+        else:  # a forked worker, which its parent ends this way
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
 
 _line = _Line()
@@ -120,5 +141,10 @@ def time_left() -> float | None:
 
 
 def should_stop() -> bool:
-    """Return whether the script should save and leave now: Stop was pressed, or the end is near."""
-    return bool(_line.state().get("stop"))
+    """Return whether the script should save and leave now: Stop was pressed, or the end is near.
+
+    From the first call on, SIGTERM no longer ends a script that has no handler for it: ask once in every step. A
+    script that does not leave is killed when three quarters of its grace are over.
+    """
+    _line.listen()
+    return _line.asked or bool(_line.state().get("stop"))

@@ -83,7 +83,8 @@ class FolderStore:
                 os.fsync(file.fileno())
             temporary.replace(target)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the disk that failed may fail at this too
+                temporary.unlink()
             raise StoreFault(f"Could not write {key} under {self.root}: {error.strerror}.") from error
 
     def put_file(self, key: str, path: Path) -> None:
@@ -97,7 +98,8 @@ class FolderStore:
                 os.fsync(file.fileno())
             temporary.replace(target)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the disk that failed may fail at this too
+                temporary.unlink()
             raise StoreFault(f"Could not write {key} under {self.root}: {error.strerror}.") from error
 
     def get(self, key: str) -> bytes | None:
@@ -120,7 +122,8 @@ class FolderStore:
             shutil.copyfile(source, temporary)
             temporary.replace(path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the disk that failed may fail at this too
+                temporary.unlink()
             raise StoreFault(f"Could not copy {key} to {path}: {error.strerror}.") from error
         return True
 

@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 
 from tests.trainer.rented import Rented
 from trainer.archive import build
+
+CREDENTIALS = {
+    "HOURGLASS_STORE_AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+    "HOURGLASS_STORE_AWS_SECRET_ACCESS_KEY": "example-secret",
+    "HOURGLASS_STORE_AWS_REGION": "us-east-1",
+}
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    """An S3 with one bucket, `acme`."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    boto3.client(
+        "s3",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id=CREDENTIALS["HOURGLASS_STORE_AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["HOURGLASS_STORE_AWS_SECRET_ACCESS_KEY"],
+    ).create_bucket(Bucket="acme")
+    yield url
+    server.stop()
 
 
 @pytest.fixture(scope="session")

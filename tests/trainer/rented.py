@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import signal
 import subprocess
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from trainer import wire
-from trainer.storage import FolderStore
+from trainer.storage import FolderStore, Store
 from trainer.wire import AgentOrder, CheckpointRule, Control, Event, EventKind, GpuNeed, Manifest, Reason
 
 T = TypeVar("T")
@@ -51,8 +50,14 @@ def packed(files: Mapping[str, str | bytes]) -> bytes:
 class Rented:
     """One machine and its store; everything it was told and everything it wrote."""
 
-    def __init__(self, folder: Path, archive: Path) -> None:
-        self.store = FolderStore(folder / "store")
+    def __init__(
+        self, folder: Path, archive: Path, *, store: Store | None = None, uri: str = "", python: str = sys.executable
+    ) -> None:
+        """Take the store at `uri`, or a folder store of its own; run on `python`."""
+        files = FolderStore(folder / "store")
+        self.store: Store = store or files
+        self.uri = uri or files.root.as_uri()
+        self.python = python
         self.archive = archive
         self.scratch = folder / "work"
         self.deadline = 0.0
@@ -98,7 +103,7 @@ class Rented:
         """Start it with the variables a provider sets, and nothing of the tests' own environment."""
         told = {
             "PATH": PATH,
-            wire.ENV_STORE: self.store.root.as_uri(),
+            wire.ENV_STORE: self.uri,
             wire.ENV_JOB: JOB,
             wire.ENV_ATTEMPT: "1",
             wire.ENV_DEADLINE: repr(self.deadline),
@@ -106,7 +111,7 @@ class Rented:
             **env,
         }
         self.process = subprocess.Popen(
-            [sys.executable, str(self.archive)], env=told, stderr=subprocess.PIPE, start_new_session=True
+            [self.python, str(self.archive)], env=told, stderr=subprocess.PIPE, start_new_session=True
         )
         return self
 
@@ -185,8 +190,3 @@ class Rented:
                 if str(self.scratch).encode() in environ:
                     found.append(int(entry.name))
         return found
-
-
-def jsonl(data: bytes) -> list[dict[str, Any]]:
-    """Return the objects of a chunk."""
-    return [json.loads(line) for line in data.splitlines()]

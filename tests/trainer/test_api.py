@@ -1,0 +1,188 @@
+"""`import hourglass`: from a script to the agent and back, and nothing at all outside."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.trainer.rented import Rented, until
+from trainer import api
+from trainer.deadline import boot_clock
+from trainer.inbox import Inbox
+from trainer.wire import EventKind, Reason
+
+
+def script(text: str, env: Mapping[str, str]) -> str:
+    """Run `text` as a script that has `hourglass`; return what it printed."""
+    run = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {env['WHERE']!r})\nimport hourglass\n{text}"],
+        env={"PATH": "", **env},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    return run.stdout
+
+
+def module(folder: Path) -> str:
+    (folder / "module").mkdir()
+    (folder / "module" / "hourglass.py").write_bytes(Path(api.__file__).read_bytes())
+    return str(folder / "module")
+
+
+EVERYTHING = """
+hourglass.report(1, total=10, loss=0.5)
+hourglass.save("out/ckpt.pt")
+print(hourglass.resume(), hourglass.time_left(), hourglass.should_stop())
+"""
+
+
+def test_outside_it_does_nothing_quietly(tmp_path: Path) -> None:
+    assert script(EVERYTHING, {"WHERE": module(tmp_path)}) == "None None False\n"
+
+
+def test_with_an_agent_that_is_gone_it_does_nothing_quietly(tmp_path: Path) -> None:
+    env = {
+        "WHERE": module(tmp_path),
+        "HOURGLASS_SOCKET": str(tmp_path / "gone"),
+        "HOURGLASS_RESUME": str(tmp_path / "x"),
+    }
+    assert script(EVERYTHING, env) == "None None False\n"
+
+
+def test_what_is_reported_arrives_and_what_is_asked_is_answered(tmp_path: Path) -> None:
+    heard: list[Mapping[str, Any]] = []
+    inbox = Inbox(tmp_path / "run", take=heard.append)
+    inbox.publish(ends=boot_clock() + 100.0, stop=None)
+    text = (
+        "class Tensor:\n    def __float__(self): return 2.5\n"
+        "hourglass.report(3, total=10, loss=Tensor(), acc='0.5', none=None, word='x', nan=float('nan'))\n"
+        "hourglass.report('three')\n"
+        "hourglass.save('out/ckpt.pt')\n"
+        "print(round(hourglass.time_left()), hourglass.should_stop())\n"
+    )
+    env = {"WHERE": module(tmp_path), "HOURGLASS_SOCKET": str(inbox.address)}
+    assert script(text, env) in ("100 False\n", "99 False\n")
+    inbox.publish(ends=boot_clock() - 1.0, stop="deadline")
+    assert script("print(hourglass.time_left(), hourglass.should_stop())", env) == "0.0 True\n"
+    assert script("hourglass.report(1, loss=1.0)", {**env, "RANK": "1"}) == ""
+    inbox.close()
+    report, saved = heard
+    assert (report["step"], report["total"]) == (3, 10)
+    assert json.dumps(report["values"]) == '{"loss": 2.5, "acc": 0.5, "nan": NaN}'
+    assert saved["save"].endswith("/out/ckpt.pt")
+
+
+def test_a_flood_of_reports_blocks_nobody_when_nobody_listens(tmp_path: Path) -> None:
+    held: list[object] = []
+    release = __import__("threading").Event()
+    inbox = Inbox(tmp_path / "run", take=lambda message: held.append(release.wait(20.0)))
+    env = {"WHERE": module(tmp_path), "HOURGLASS_SOCKET": str(inbox.address)}
+    began = time.monotonic()
+    script("for step in range(20_000): hourglass.report(step, loss=1.0)", env)
+    assert time.monotonic() - began < 15.0
+    release.set()
+    inbox.close()
+    assert held
+
+
+def test_what_is_no_report_is_left_alone(tmp_path: Path) -> None:
+    heard: list[Mapping[str, Any]] = []
+    inbox = Inbox(tmp_path / "run", take=heard.append)
+    text = (
+        "import socket, os\ns = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+        "for data in (b'', b'{', b'[]', b'\\xff', b'{\"step\": 1}'): s.sendto(data, os.environ['HOURGLASS_SOCKET'])\n"
+    )
+    script(text, {"WHERE": module(tmp_path), "HOURGLASS_SOCKET": str(inbox.address)})
+    inbox.close()
+    assert heard == [{"step": 1}]
+
+
+def test_a_folder_too_deep_for_a_socket_is_replaced_by_one_that_is_not(tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path / ("d" * 120), take=lambda message: None)
+    address = inbox.address
+    assert len(str(address)) < 100
+    assert address.is_socket()
+    inbox.close()
+    assert not address.parent.exists()
+
+
+ASKS_ITSELF = """
+import os, signal
+asked = hourglass.should_stop()
+pid = os.fork()
+if pid == 0:
+    os.kill(os.getpid(), signal.SIGTERM)
+    signal.pause()
+_, status = os.waitpid(pid, 0)
+os.kill(os.getpid(), signal.SIGTERM)
+print(asked, hourglass.should_stop(), os.waitstatus_to_exitcode(status))
+"""
+
+
+def test_sigterm_is_a_wish_for_who_asks_and_still_ends_a_forked_worker(tmp_path: Path) -> None:
+    env = {"WHERE": module(tmp_path), "HOURGLASS_SOCKET": str(tmp_path / "gone")}
+    assert script(ASKS_ITSELF, env) == "False True -15\n"
+
+
+def test_a_handler_of_the_scripts_own_stays(tmp_path: Path) -> None:
+    env = {"WHERE": module(tmp_path), "HOURGLASS_SOCKET": str(tmp_path / "gone")}
+    text = (
+        "import os, signal\nsignal.signal(signal.SIGTERM, lambda *_: print('own'))\n"
+        "hourglass.should_stop()\nos.kill(os.getpid(), signal.SIGTERM)\nprint(hourglass.should_stop())"
+    )
+    assert script(text, env) == "own\nFalse\n"
+
+
+def test_a_report_is_cheap(tmp_path: Path) -> None:
+    text = (
+        "import time\nn = 2000\nbest = 1.0\n"
+        "for _ in range(5):\n"
+        "    began = time.perf_counter()\n"
+        "    for step in range(n): hourglass.should_stop(), hourglass.report(step, loss=1.0)\n"
+        "    best = min(best, (time.perf_counter() - began) / n)\n"
+        "print(best)\n"
+    )
+    inbox = Inbox(tmp_path / "run", take=lambda message: None)
+    took = float(script(text, {"WHERE": module(tmp_path), "HOURGLASS_SOCKET": str(inbox.address)}))
+    inbox.close()
+    assert took < 200e-6
+
+
+def test_the_module_is_one_file_that_needs_nothing_of_ours(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("hourglass", Path(module(tmp_path)) / "hourglass.py")
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    assert loaded.__all__ == ["report", "resume", "save", "should_stop", "time_left"]
+
+
+def test_on_a_machine_reports_win_over_what_is_printed_and_a_saved_file_is_taken_at_once(rented: Rented) -> None:
+    text = (
+        "import hourglass, os, time\n"
+        "os.makedirs('out')\n"
+        "hourglass.report(1, total=4, loss=2.0)\n"
+        "open('out/weights.dat', 'wb').write(b'weights')\n"
+        "hourglass.save('out/weights.dat')\n"
+        "while not hourglass.should_stop(): time.sleep(0.02)\n"
+        "print('step 9: loss 9.0')\n"
+        "print('left', hourglass.time_left() > 10)\n"
+    )
+    rented.order({"train.py": text}, argv=["python", "train.py"])
+    rented.start()
+    until(rented.manifests)
+    rented.tell(stop=Reason.STOPPED)
+    rented.wait()
+    assert rented.series("loss") == [(1, 2.0)]
+    assert rented.events(EventKind.PROGRESS)[-1].data["percent"] == 25.0
+    assert list(rented.manifests()) == ["weights.dat-000001"]
+    assert rented.log().splitlines()[-1] == "left True"

@@ -1,0 +1,107 @@
+"""Which points are kept, how fast it goes, and what cannot hurt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from tests.trainer.fakes import HandClock
+from trainer.progress import Pace, Progress
+from trainer.wire import EventKind
+
+
+class Watched:
+    """A progress with clocks that stand still and a list of what it told."""
+
+    def __init__(self) -> None:
+        self.clock, self.wall = HandClock(100.0), HandClock(5_000.0)
+        self.told: list[tuple[EventKind, Mapping[str, Any]]] = []
+        self.progress = Progress(
+            tell=lambda kind, data: self.told.append((kind, data)), clock=self.clock, wall=self.wall
+        )
+
+    def line(self, text: str, after: float = 0.0) -> None:
+        self.clock.now += after
+        self.wall.now += after
+        self.progress.line(text)
+
+    def of(self, kind: EventKind) -> list[Mapping[str, Any]]:
+        return [data for told, data in self.told if told is kind]
+
+
+def test_at_most_ten_points_a_second_are_kept_and_the_last_of_all() -> None:
+    run = Watched()
+    for step in range(1, 1001):
+        run.line(f"step {step}: loss {1 / step:.6f}", after=0.002)
+    run.progress.flush()
+    steps = [data["step"] for data in run.of(EventKind.METRIC)]
+    assert len(steps) <= 22
+    assert (steps[0], steps[-1]) == (1, 1000)
+    assert run.progress.steps == 1000
+
+
+def test_progress_is_told_once_a_second_and_at_the_end() -> None:
+    run = Watched()
+    for step in range(1, 101):
+        run.line(f"step {step}/100: loss 1.0", after=0.1)
+    run.progress.flush()
+    told = run.of(EventKind.PROGRESS)
+    assert len(told) <= 12
+    assert (told[-1]["step"], told[-1]["percent"], told[-1]["eta"]) == (100, 100.0, 0.0)
+    assert math.isclose(told[-1]["rate"], 10.0, rel_tol=0.05)
+
+
+def test_a_nan_is_told_though_the_point_before_it_was_a_moment_ago() -> None:
+    run = Watched()
+    run.line("step 1: loss 1.0")
+    run.line("step 2: loss nan", after=0.001)
+    run.line("step 3: loss nan", after=0.001)
+    assert [data["values"] for data in run.of(EventKind.METRIC)] == [{"loss": 1.0}, {"loss": "NaN"}]
+    assert [data["text"] for data in run.of(EventKind.NOTICE)] == ["loss became NaN at step 2."]
+
+
+def test_the_step_of_a_moment_is_the_last_before_it() -> None:
+    run = Watched()
+    for step in (10, 20, 30):
+        run.line(f"step {step}: loss 1.0", after=1.0)
+    at = run.progress.step_at
+    assert [at(4_000.0), at(5_001.0), at(5_002.5), at(9_000.0)] == [None, 10, 20, 30]
+
+
+def test_a_flood_is_sampled() -> None:
+    run = Watched()
+
+    class Slow(HandClock):
+        def __call__(self) -> float:
+            self.now += 0.001  # each look at the clock is a millisecond later: lines that are slow to read
+            return self.now
+
+    run.progress = Progress(tell=lambda kind, data: run.told.append((kind, data)), clock=Slow(100.0), wall=run.wall)
+    for step in range(1, 3001):
+        run.progress.line(f"step {step}: loss 1.0")
+    assert run.progress.steps is not None
+    assert run.progress.steps < 3000
+
+
+def test_a_report_that_is_none_is_left_alone() -> None:
+    run = Watched()
+    for message in ({}, {"step": "1", "values": {}}, {"step": 1}, {"step": 1, "values": []}, {"save": 3}):
+        run.progress.reported(message)
+    run.progress.reported({"step": 1, "total": "x", "values": {"Train Loss": 2, "ok": True, "word": "x"}})
+    assert run.of(EventKind.METRIC) == [{"step": 1, "values": {"train_loss": 2.0}}]
+
+
+def test_more_series_than_anybody_reads_are_not_kept() -> None:
+    run = Watched()
+    run.progress.reported({"step": 1, "values": {f"s{number}": 1.0 for number in range(1_000)}})
+    assert len(run.of(EventKind.METRIC)[0]["values"]) == 200
+
+
+def test_a_pace_forgets_what_was_before_a_new_start() -> None:
+    pace = Pace()
+    for second in range(10):
+        pace.mark(float(second), second * 5)
+    assert pace.mark(10.0, 50) == 5.0
+    assert pace.mark(11.0, 1) is None
+    assert pace.mark(13.0, 5) == 2.0
