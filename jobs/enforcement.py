@@ -80,7 +80,8 @@ class Enforcement:
         self._lanes.run({"settle": lambda: self._conclusions.all(self._jobs())})
         if trusted:
             for attempt in self._live():
-                self._guarded(attempt, lambda: self._overdue.consider(attempt))  # noqa: B023  called at once
+                if self._ports.clock.now() > attempt.deadline:
+                    self._guarded(attempt, lambda: self._overdue.consider(attempt))  # noqa: B023  called at once
         with self._ports.db.write() as tx:
             now = self._ports.clock.now()
             db.set_mark(tx, MARK, now.isoformat(), now)
@@ -120,9 +121,11 @@ class Enforcement:
     # ------------------------------------------------------------ what the clock alone says
 
     def _turn_all(self, jobs: Sequence[Job]) -> None:
+        now = self._ports.clock.now()
         for job in jobs:
             try:
-                self._turn(job.id)
+                if endings.turn(job, _spec(job).minutes, now) is not None:
+                    self._turn(job.id)
             except (TooLate, IllegalEvent) as error:
                 log.info("enforce.overtaken", job=job.id, error=str(error))
             except Exception:  # as above: the other jobs' deadlines still count
@@ -165,6 +168,8 @@ class Enforcement:
             instances = provider.list()
         except ProviderError as error:
             log.warning("list.failed", provider=provider.traits.name, error=str(error))
+        except Exception:  # a listing that breaks leaves the single look-ups, by which a machine is ended all the same
+            log.exception("list.broke", provider=provider.traits.name)
         else:
             listed = {instance.tags.get("key", ""): instance for instance in instances}
             self._adoption.consider(provider, instances, trusted=trusted)

@@ -59,7 +59,7 @@ def test_a_listing_that_is_not_whole_proves_nothing(tmp_path: Path) -> None:
     world.cloud.lose_answers()
     job_id = world.launch()
     world.cloud.down = Unknown("half a listing")
-    world.pass_time(minutes=30)
+    world.pass_time(minutes=30, every=120)
     assert [row.state for row in world.attempts(job_id)] == [AttemptState.INTENT]
 
     world.cloud.down = None
@@ -75,7 +75,7 @@ def test_a_machine_that_speaks_is_not_written_off_though_no_listing_shows_it(tmp
     job_id = world.launch()
     world.store.put(f"jobs/{job_id}/a1/events/00000001.jsonl", b"")
 
-    world.pass_time(minutes=20)
+    world.pass_time(minutes=20, every=120)
 
     assert [row.state for row in world.attempts(job_id)] == [AttemptState.INTENT]
 
@@ -113,7 +113,7 @@ def test_a_provider_that_breaks_in_mid_call_may_have_made_a_machine(tmp_path: Pa
     job_id = world.launch()
 
     assert world.states(job_id) == (JobState.PROVISIONING, [AttemptState.INTENT])
-    world.pass_time(minutes=4)
+    world.pass_time(minutes=4, every=60)
     assert len([call for call in world.cloud.calls if call[0] == "launch"]) == 1
 
 
@@ -195,9 +195,9 @@ def test_a_job_that_may_wait_for_capacity_gets_all_its_hours_once_there_is_some(
     assert JobState.QUEUED is world.job(job_id).state
     assert (world.job(job_id).not_before or world.now()) > world.now()
 
-    world.pass_time(minutes=40)
+    world.pass_time(minutes=40, every=120)
     world.cloud.full.clear()
-    world.pass_time(minutes=15)
+    world.pass_time(minutes=15, every=120)
 
     job, last = world.job(job_id), world.attempts(job_id)[-1]
     assert AttemptState.LAUNCHED is last.state
@@ -208,7 +208,7 @@ def test_waiting_for_capacity_ends_when_the_rental_would_have(tmp_path: Path) ->
     world = World(tmp_path)
     world.cloud.full.add(("gpu-1x-a100", "here-1"))
     job_id = world.launch(a_spec(retry_on=("no-capacity",), minutes=60))
-    world.pass_time(hours=1.5)
+    world.pass_time(hours=1.5, every=300)
 
     assert (world.job(job_id).state, world.job(job_id).stop_reason) == (JobState.FAILED, "no_capacity")
     assert (world.period().held, world.balanced()) == (0, True)

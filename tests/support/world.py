@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlmodel import select
+from sqlmodel import SQLModel, select
 
 from jobs import db, ledger, orders, policy, withdrawal
 from jobs.db import Database
@@ -96,7 +96,8 @@ class World:
     ) -> None:
         self.clock = clock or FakeClock()
         self.ids = SequentialIds()
-        self.db = Database.open(url)
+        self.db = Database.open(url, migrate=url != "sqlite://")
+        SQLModel.metadata.create_all(self.db.engine)  # what migrating makes, as a test of its own shows; sooner
         self.store = FolderStore(folder)
         self.clouds = list(providers) or [FakeProvider(self.clock)]
         self.packer = Parcel()
@@ -227,12 +228,12 @@ class World:
         assert self.job(job_id).state is JobState.RUNNING
         return job_id, agent
 
-    def pass_time(self, span: timedelta | float = 0.0, **spans: float) -> None:
-        """Let time run, with an enforcing pass, a look at the machines and due launches every thirty seconds."""
+    def pass_time(self, span: timedelta | float = 0.0, *, every: float = PASS, **spans: float) -> None:
+        """Let time run, with an enforcing pass, a look at the machines and due launches `every` so many seconds."""
         total = span if isinstance(span, timedelta) else timedelta(seconds=span)
         until = self.clock.now() + total + timedelta(**spans)
         while self.clock.now() < until:
-            self.clock.advance(min(PASS, (until - self.clock.now()).total_seconds()))
+            self.clock.advance(min(every, (until - self.clock.now()).total_seconds()))
             self.tick()
 
     def tick(self) -> None:
