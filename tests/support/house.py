@@ -26,6 +26,7 @@ from jobs.service import Service
 from jobs.settings import load
 from tests.support.builders import a_request, a_source, a_spec, an_offer, some_traits
 from tests.support.clock import FakeClock, SequentialIds
+from tests.support.databases import memory_database
 
 LEAD = Person(id="U9LEAD", lead=True)
 OTHER_LEAD = Person(id="U8GRACE", lead=True)
@@ -75,6 +76,7 @@ class Neighbours:
         self.offers: Sequence[Offer] | Exception = (an_offer(),)
         self.digest: str | Exception | None = None
         self.trouble: str | None = None  # what keeps the channel from being posted to
+        self.outsiders: dict[str, str] = {}  # who may not rent, and why
         self.between: Callable[[], None] = lambda: None  # happens after the network, before the transaction
         self.asked: list[tuple[str, str]] = []
 
@@ -110,9 +112,9 @@ def _said(answer: Answer | Exception) -> Answer:
 class House:
     """A team with a budget, and everything that decides about its money."""
 
-    def __init__(self, *, url: str = "sqlite://", cap: int | None = 300 * DOLLAR, traits: Traits | None = None) -> None:
+    def __init__(self, *, url: str = "", cap: int | None = 300 * DOLLAR, traits: Traits | None = None) -> None:
         self.clock = FakeClock()
-        self.db = Database.open(url)
+        self.db = Database.open(url) if url else memory_database()
         self.settings = load({"HOURGLASS_TEAM": "vision"})
         self.woken: list[str] = []
         self.moved: list[tuple[str, datetime]] = []  # what the mover was asked for
@@ -137,6 +139,7 @@ class House:
             pin=self.neighbours.pin,
             providers=self.providers,
             can_post=lambda channel: self.neighbours.can_post(channel),
+            standing=lambda person: self.neighbours.outsiders.get(person),
             wake=self.woken.append,
         )
         self.service.team_of("C1TRAIN")
