@@ -62,7 +62,9 @@ def _parse(text: str) -> BudgetCommand:
     if verb in _SETTERS:
         field, read, example = _SETTERS[verb]
         if not rest:
-            raise BadRequest(f"`{verb}` to what? Like `/budget {verb} {example}`.", fix=f"{verb} {example}")
+            # A number is as good a guess as the next; a person is not.
+            fix = None if field is BudgetField.LEADS else f"{verb} {example}"
+            raise BadRequest(f"`{verb}` to what? Like `/budget {verb} {example}`.", fix=fix)
         return SetBudget(field=field, value=read(verb, rest, example))
     if rest and verb in _VERBS:
         raise BadRequest(f"`{verb}` takes nothing more; `{rest[0]}` is too much.", fix=verb)

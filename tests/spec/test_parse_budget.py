@@ -26,6 +26,7 @@ from jobs.errors import BadRequest
         ("leads <@U1ADA|ada> <@U2BOB>, <@U1ADA>", SetBudget(field=BudgetField.LEADS, value=("U1ADA", "U2BOB"))),
         ("leads @ada @bob.b", SetBudget(field=BudgetField.LEADS, value=("@ada", "@bob.b"))),
         ("approvers <@U1ADA>", SetBudget(field=BudgetField.LEADS, value=("U1ADA",))),
+        ("leads @ada @bob.smith", SetBudget(field=BudgetField.LEADS, value=("@ada", "@bob.smith"))),
         ("zone europe/berlin", SetBudget(field=BudgetField.ZONE, value="Europe/Berlin")),
         ("zone America/New York", SetBudget(field=BudgetField.ZONE, value="America/New_York")),
         ("freeze", Freeze(on=True)),

@@ -85,7 +85,8 @@ def test_every_key_of_the_file() -> None:
 def test_people_from_skypilot_are_at_home() -> None:
     file = parse_task_file(
         "resources:\n  accelerators: {A100: 8}\n  infra: aws\n  use_spot: true\n  disk_size: 256\n"
-        "  max_hourly_cost: 2\nnum_nodes: 2\nenvs:\n  SEED: 1\nsetup: |\n  pip install x\n  pip install y\nrun: |\n  python a.py\n"
+        "  max_hourly_cost: 2\nnum_nodes: 2\nenvs:\n  SEED: 1\nsetup: |\n  pip install x\n  pip install y\n"
+        "run: |\n  python a.py\n"
     )
 
     assert file.gpu == Gpu(name="a100", memory_gb=None, count=8)
