@@ -156,7 +156,7 @@ def test_the_container_has_no_privilege_no_socket_and_sees_its_own_job_alone(rig
     other = rig.order("b", lasts=LONG)
     order = rig.order("a", lasts=LONG)
     look = (
-        "echo user $(id -u) caps $(awk '/CapEff/ {print $2}' /proc/self/status) "
+        "echo user $(id -u) caps $(awk '/CapBnd/ {print $2}' /proc/self/status) "
         "new $(awk '/NoNewPrivs/ {print $2}' /proc/self/status) "
         "socket $(ls /var/run/docker.sock 2>/dev/null | wc -l) jobs $(ls /hourglass/store/jobs) "
         "shm $(df -m --output=size /dev/shm | tail -n 1)",
@@ -164,6 +164,8 @@ def test_the_container_has_no_privilege_no_socket_and_sees_its_own_job_alone(rig
         "touch /hourglass/store/$place/x 2>/dev/null && echo wrote $place || echo not $place; done",
         "touch $HOME/x && touch /hourglass/store/jobs/$HOURGLASS_JOB/a1/x && echo wrote own",
         "touch /hourglass/trainer.pyz 2>/dev/null && echo wrote archive || echo not archive",
+        # Whose files they are may forbid it too: the mounts themselves have to.
+        "awk '$2 ~ \"^/hourglass/store\" {print $2, substr($4, 1, 2)}' /proc/mounts | sort",
     )
     put_work(FolderStore(rig.folder / "store"), order, commands=look)
     rig.provider.launch(cheapest(rig), order)
@@ -174,7 +176,12 @@ def test_the_container_has_no_privilege_no_socket_and_sees_its_own_job_alone(rig
     assert user[:6] == ["user", user[1], "caps", "0000000000000000", "new", "1"] and user[1] != "0"
     assert user[6:10] == ["socket", "0", "jobs", order.job] and other.job not in lines[0]
     assert user[10:] == ["shm", "1024"]
-    assert lines[1:] == [f"not control/{order.job}", f"not jobs/{order.job}", "wrote own", "not archive"]
+    assert lines[1:5] == [f"not control/{order.job}", f"not jobs/{order.job}", "wrote own", "not archive"]
+    assert lines[5:] == [
+        f"/hourglass/store/control/{order.job} ro",
+        f"/hourglass/store/jobs/{order.job} ro",
+        f"/hourglass/store/jobs/{order.job}/a1 rw",
+    ]
 
 
 def test_gpus_that_are_taken_are_no_capacity_before_anything_is_made(rig: DockerRig) -> None:
