@@ -189,7 +189,6 @@ class Courier:
             )
             if envelope.id in self._kept:
                 self._kept[envelope.id] = new
-            self._sending.discard(envelope.id)
             self._news.notify_all()
         return new, reply
 
@@ -200,6 +199,9 @@ class Courier:
                 if reply.error is None or reply.no_retry:
                     return
                 with self._news:
+                    # Nobody sees it as resting before its pause is counted.
+                    self._sending.discard(envelope.id)
+                    self._news.notify_all()
                     self._clock.wait(self._news, lambda: self._closed, pause)
                     if self._closed:
                         return

@@ -127,7 +127,7 @@ class Change:
     """One step of the workspace's feed."""
 
     seq: int
-    kind: Literal["message", "deleted", "views", "channel", "delivery"]
+    kind: Literal["message", "deleted", "views", "channel", "app"]
     channel: str | None = None
     ts: str | None = None
     user: str | None = None  # set: only this person may see it

@@ -27,7 +27,7 @@ from bot.sandbox.gateway import gateway_routes
 from bot.sandbox.ids import Ids
 from bot.sandbox.page_api import PageApi
 from bot.sandbox.people import People
-from bot.sandbox.records import SandboxError
+from bot.sandbox.records import Change, SandboxError
 from bot.sandbox.seed import Seed
 from bot.sandbox.signed_http import SignedHttp
 from bot.sandbox.sockets import SocketMode
@@ -78,6 +78,7 @@ class Sandbox:
             app_id=state.workspace.app_id,
             url=state.base_url.replace("http://", "ws://") + "/link/",
             loop=self._running_loop,
+            on_change=self._app_came_or_went,
         )
         self._courier = Courier(clock=state.clock, ids=state.ids, transport=self._sockets)
         self.people = People(state, self._courier)
@@ -160,6 +161,7 @@ class Sandbox:
         self.use_socket_mode()
         self._http = transport
         self._courier.transport = transport
+        self._app_came_or_went()
 
     def use_socket_mode(self) -> None:
         """Deliver over Socket Mode, as at the start."""
@@ -188,6 +190,9 @@ class Sandbox:
         self._server.should_exit = True
         self._thread.join()
         self._listener.close()
+
+    def _app_came_or_went(self) -> None:
+        self._state.feed.publish(Change(seq=0, kind="app"))
 
     def _config(self) -> uvicorn.Config:
         methods = {

@@ -34,6 +34,7 @@ class _Link:
     """One open connection."""
 
     socket: WebSocket
+    greeted: asyncio.Event = field(default_factory=asyncio.Event)  # envelopes wait for the hello
     waiting: dict[str, Callable[[Reply], None]] = field(default_factory=dict)
     draining: bool = False
 
@@ -43,11 +44,20 @@ class SocketMode:
 
     timeout_reason = "timeout"
 
-    def __init__(self, *, ids: Ids, app_id: str, url: str, loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    def __init__(
+        self,
+        *,
+        ids: Ids,
+        app_id: str,
+        url: str,
+        loop: Callable[[], asyncio.AbstractEventLoop],
+        on_change: Callable[[], None],
+    ) -> None:
         self._ids = ids
         self._app_id = app_id
         self._url = url  # "ws://127.0.0.1:PORT/link/"
         self._loop = loop
+        self._on_change = on_change  # called when a client came or went
         self._guard = threading.Lock()
         self._tickets: set[str] = set()
         self._links: list[_Link] = []
@@ -112,23 +122,28 @@ class SocketMode:
         if not welcome:
             await socket.close(code=4403, reason="this ticket was used or never issued: call apps.connections.open")
             return
-        await socket.accept()
         link = _Link(socket=socket)
+        # Counted before the client learns that it is connected: what it does next must find its link.
         with self._guard:
             full = len(self._links) >= CONNECTIONS
             if not full:
                 self._links.append(link)
             number = len(self._links)
         if full:
-            await _send(link, {"type": "disconnect", "reason": "too_many_websockets"})
+            await socket.accept()
+            await _write(link, {"type": "disconnect", "reason": "too_many_websockets"})
             await socket.close()
             return
         try:
-            await _send(link, self._hello(number))
+            await socket.accept()
+            await _write(link, self._hello(number))
+            link.greeted.set()
+            self._on_change()
             await self._listen(link)
         finally:
             with self._guard:
                 self._links.remove(link)
+            self._on_change()
 
     async def close(self) -> None:
         """Close every connection."""
@@ -168,6 +183,11 @@ class SocketMode:
 
 
 async def _send(link: _Link, frame: Json) -> None:
+    await link.greeted.wait()
+    await _write(link, frame)
+
+
+async def _write(link: _Link, frame: Json) -> None:
     try:
         await link.socket.send_text(json.dumps(frame))
     except (WebSocketDisconnect, RuntimeError):

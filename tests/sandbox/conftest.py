@@ -34,7 +34,7 @@ def client(sandbox: Sandbox) -> WebClient:
 
 @pytest.fixture
 def app(client: WebClient) -> App:
-    """A Bolt app without listeners; signatures are off because the clock stands still (test_signed_http has them on)."""
+    """A Bolt app without listeners; signatures are off because the clock stands still (test_deliver has them on)."""
     return App(client=client, signing_secret="unused", request_verification_enabled=False)
 
 

@@ -77,9 +77,7 @@ def test_replies_hang_on_their_parent_and_come_after_it(client: WebClient, sandb
     assert (top["reply_count"], top["latest_reply"]) == (2, thread[-1]["ts"])
 
 
-def test_a_broadcast_reply_stands_in_the_channel_too(
-    client: WebClient, sandbox: Sandbox, clock: ManualClock
-) -> None:
+def test_a_broadcast_reply_stands_in_the_channel_too(client: WebClient, sandbox: Sandbox, clock: ManualClock) -> None:
     parent = client.chat_postMessage(channel="#vision", text="parent")
     client.chat_postMessage(channel="#vision", thread_ts=parent["ts"], text="done", reply_broadcast=True)
     assert [one["text"] for one in sandbox.people.messages("#vision")] == ["parent", "done"]
@@ -99,7 +97,9 @@ def test_history_can_be_asked_from_a_timestamp_on(client: WebClient, sandbox: Sa
     stamps = [sandbox.people.type("ada", "#vision", f"m{n}").ts or "" for n in range(4)]
     channel = sandbox.people.channel_id("#vision")
     after = client.conversations_history(channel=channel, oldest=stamps[1])["messages"]
-    among = client.conversations_history(channel=channel, oldest=stamps[1], latest=stamps[2], inclusive=True)["messages"]
+    among = client.conversations_history(channel=channel, oldest=stamps[1], latest=stamps[2], inclusive=True)[
+        "messages"
+    ]
     assert [one["text"] for one in after] == ["m3", "m2"]
     assert [one["text"] for one in among] == ["m2", "m1"]
 
@@ -261,6 +261,9 @@ def test_bodies_that_are_neither_form_nor_json_are_refused(
 def test_blocks_come_as_json_or_inside_a_form(sandbox: Sandbox) -> None:
     headers = {"Authorization": f"Bearer {sandbox.bot_token}"}
     url, blocks = f"{sandbox.api_url}chat.postMessage", '[{"type":"divider"}]'
-    for sent in ({"data": {"channel": "#vision", "blocks": blocks}}, {"json": {"channel": "#vision", "blocks": [{"type": "divider"}]}}):
+    for sent in (
+        {"data": {"channel": "#vision", "blocks": blocks}},
+        {"json": {"channel": "#vision", "blocks": [{"type": "divider"}]}},
+    ):
         answer = httpx.post(url, headers=headers, **sent).json()
         assert answer["message"]["blocks"][0]["type"] == "divider"
