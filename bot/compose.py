@@ -201,6 +201,7 @@ def start(settings: Settings, ports: Ports, stack: ExitStack) -> Bot:
         pin=Pinner(providers=plane.providers, images=ImageResolver(images), secrets=secret_values()),
         providers=plane.providers,
         can_post=people.can_post,
+        standing=people.standing,
         wake=wakes,
     )
     scheduler = Scheduler(

@@ -95,6 +95,7 @@ class Intake:
         pin: Callable[[JobSpec, Offer], str | None],
         providers: Mapping[str, Provider],
         can_post: Callable[[str], str | None],
+        standing: Callable[[str], str | None],  # why this person may not rent at all, None where he may
         wake: Callable[[str], None],
     ) -> None:
         self._db = db
@@ -105,6 +106,7 @@ class Intake:
         self._pin = pin
         self._providers = providers
         self._can_post = can_post
+        self._standing = standing
         self._wake = wake
 
     def due(self) -> list[str]:
@@ -148,6 +150,8 @@ class Intake:
 
     def _plan(self, job: Job) -> Plan:
         request = records.parse(Request, job.request)
+        if trouble := self._standing(job.person):
+            raise Refused(trouble)
         if trouble := self._can_post(job.channel):
             raise NoChannel(trouble)
         source = self._source.resolve(request.repo, request.ref or "HEAD")
