@@ -30,7 +30,7 @@ def _newest(store: Store, keys: list[str], grep: str | None) -> list[str]:
     for key in sorted(keys, reverse=True)[:CHUNKS]:
         text = (store.get(key) or b"").decode(errors="replace")
         # A progress bar overwrites its line by carriage returns: what stands last is what was seen.
-        chunk = [clean(line.rsplit("\r", 1)[-1].rstrip()) for line in text.replace("\r\n", "\n").splitlines()]
+        chunk = [clean(line.rsplit("\r", 1)[-1].rstrip()) for line in text.replace("\r\n", "\n").split("\n")]
         lines = [line for line in chunk if line and (not grep or grep.lower() in line.lower())] + lines
         if len(lines) >= LINES:
             break

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from slack_sdk import WebClient
@@ -130,11 +130,25 @@ class Notifier:
             return 0
         # Slack is asked before the transaction: none is held open over the network.
         leads = {team_id: self._people.leads(team) for team_id, team in teams.items()}
+        named = self._named(facts)
         with self._db.write() as tx:
+            for job_id, people in named.items():
+                outbox.name_people(tx, job_id, people)
             for note in facts:
                 self._owe(tx, note, leads.get(note.team_id, ()))
             db.set_mark(tx, MARK, str(facts[-1].id), self._clock.now())
         return len(facts)
+
+    def _named(self, facts: Sequence[Note]) -> dict[str, list[str]]:
+        """Return the people of new jobs that were typed as names, by id; a name that nobody has stays as typed."""
+        fresh = [note.job_id for note in facts if note.kind == NoteKind.REQUESTED and note.job_id]
+        with self._db.read() as tx:
+            found = {job_id: db.get_job(tx, job_id).notify for job_id in fresh}
+        return {
+            job_id: [self._people.resolve(name) or name for name in names]
+            for job_id, names in found.items()
+            if any(name.startswith("@") for name in names)
+        }
 
     def _owe(self, tx: Session, note: Note, leads: tuple[str, ...]) -> None:
         job = db.find_job(tx, note.job_id) if note.job_id else None

@@ -101,6 +101,11 @@ def thread(tx: Session, job_id: str, ts: str) -> None:
     tx.exec(update(Job).where(col(Job.id) == job_id).values(thread_ts=ts))
 
 
+def name_people(tx: Session, job_id: str, people: Sequence[str]) -> None:
+    """Write down whom a job's `notify` means, now that the names have been looked up."""
+    tx.exec(update(Job).where(col(Job.id) == job_id).values(notify=list(people)))
+
+
 def was_told(tx: Session, key: str) -> bool:
     """Return whether a message of that key was ever owed."""
     return tx.exec(select(Outbox.id).where(Outbox.key == key)).first() is not None

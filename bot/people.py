@@ -14,7 +14,7 @@ from slack_sdk.errors import SlackApiError
 
 from bot.catalogue import Catalogue
 from jobs.clock import Clock
-from jobs.errors import NotAllowed
+from jobs.errors import HourglassError
 from jobs.model import Team
 from jobs.policy import Person
 
@@ -24,8 +24,8 @@ PATIENCE = 1  # seconds for one call: a press has to be acknowledged within thre
 Answer = TypeVar("Answer")
 
 
-class Unverified(NotAllowed):
-    """Slack did not say who this is, so nothing is decided."""
+class Unverified(HourglassError):
+    """Slack did not say who this is, so nothing is decided; the same may be tried again."""
 
 
 class People:

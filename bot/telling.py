@@ -147,9 +147,8 @@ class Teller:
         return None if facts.ended else replies.reclaimed(self._say, facts)
 
     def _concerned(self, facts: JobFacts) -> list[str]:
-        """Return the requester and those who are to be told, by id; a name that nobody has is left as typed."""
-        named = [self._people.resolve(name) or name for name in facts.job.notify]
-        return list(dict.fromkeys([facts.job.person, *named]))
+        """Return the requester and those who are to be told; a name that nobody has stands as it was typed."""
+        return list(dict.fromkeys([facts.job.person, *facts.job.notify]))
 
     def _files(self, checkpoint: Checkpoint | None) -> list[replies.FileLink]:
         if checkpoint is None:

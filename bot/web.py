@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import threading
 from dataclasses import dataclass
@@ -121,12 +120,25 @@ async def _body(request: Request) -> bytes | None:
     return body
 
 
+class _Server(uvicorn.Server):
+    """uvicorn that says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say so."""
+        await super().startup(sockets)
+        self.listening.set()
+
+
 class WebServer:
     """A bound socket, and uvicorn on it in a thread once there is something to serve."""
 
     def __init__(self, bound: socket.socket) -> None:
         self._socket = bound
-        self._server: uvicorn.Server | None = None
+        self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
     @classmethod
@@ -152,11 +164,10 @@ class WebServer:
     def start(self, site: Starlette) -> None:
         """Serve; returns once requests are answered."""
         config = uvicorn.Config(site, log_config=None, lifespan="off", access_log=False, timeout_graceful_shutdown=3)
-        self._server = uvicorn.Server(config)
-        started = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(self._server, started), name="web")
+        self._server = _Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="web")
         self._thread.start()
-        if not started.wait(START_SECONDS):
+        if not self._server.listening.wait(START_SECONDS):
             raise Misconfigured("The web server did not start in time.")
 
     def stop(self) -> None:
@@ -165,13 +176,3 @@ class WebServer:
             self._server.should_exit = True
             self._thread.join()
         self._socket.close()
-
-    def _run(self, server: uvicorn.Server, started: threading.Event) -> None:
-        async def serve() -> None:
-            serving = asyncio.create_task(server.serve(sockets=[self._socket]))
-            while not server.started and not serving.done():
-                await asyncio.sleep(0.005)  # uvicorn has no event for it
-            started.set()
-            await serving
-
-        asyncio.run(serve())

@@ -120,7 +120,8 @@ def _figures(say: Catalogue, facts: JobFacts) -> list[tuple[str, str]]:
         figures.append((say("Machine"), say("{place}, {rate} an hour", place=place, rate=dollars(rate))))
     if facts.checkpoints:
         newest = facts.checkpoints[-1]
-        figures.append((say("Checkpoint"), escape(short(newest.name, 60))))
+        reached = short(newest.name, 60) if newest.step is None else say("step {step}", step=f"{newest.step:,}")
+        figures.append((say("Checkpoint"), escape(reached)))
     return figures
 
 

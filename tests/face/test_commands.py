@@ -1,0 +1,237 @@
+"""What is typed and what is answered: every command in a real workspace, acknowledged in time, in private."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from sqlmodel import select
+
+from jobs.lifecycle import JobState
+from jobs.model import DOLLAR, Job, NoteKind
+from tests.face.stage import Stage, shown
+
+RUN = "/train acme/vit@main gpu=a100 hours=1"
+
+
+def mentioned(stage: Stage, text: str) -> None:
+    """Let Ada mention the bot in the newest thread, and wait until the mention was taken."""
+    stage.people.type("ada", "#vision", text, thread_ts=stage.card()["ts"])
+    stage.people.wait_for(
+        lambda: all(one.acknowledged for one in stage.people.deliveries() if one.kind == "events_api")
+    )
+    stage.people.settle()
+
+
+def newest(stage: Stage) -> str:
+    """Return what Ada was last told privately."""
+    return str(stage.people.ephemerals("ada", stage.vision)[-1]["text"])
+
+
+def test_a_run_is_written_down_before_it_is_acknowledged(open_stage: Stage) -> None:
+    outcome = open_stage.people.type("ada", "#vision", RUN)
+    assert outcome.ok
+    assert outcome.reply is not None
+    assert outcome.reply["response_type"] == "ephemeral"
+    assert open_stage.job("job0001").state is JobState.REQUESTED
+    assert newest(open_stage).startswith("On it: `acme/vit@main gpu=a100 hours=1`.")
+    open_stage.intake.work("job0001")
+    open_stage.tell()
+    assert "$12.00 held" in open_stage.card()["text"]
+
+
+def test_the_same_delivery_twice_is_one_job(open_stage: Stage) -> None:
+    open_stage.people.type("ada", "#vision", RUN)
+    open_stage.people.redeliver()
+    with open_stage.db.read() as tx:
+        assert [job.id for job in tx.exec(select(Job))] == ["job0001"]
+
+
+def test_when_the_database_is_busy_nothing_is_written_and_the_answer_says_so(open_stage: Stage) -> None:
+    release, entered = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with open_stage.db.write():
+            entered.set()
+            release.wait(10)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    entered.wait(10)
+    try:
+        outcome = open_stage.people.type("ada", "#vision", RUN)
+    finally:
+        release.set()
+        holder.join()
+    assert outcome.ok
+    assert "nothing was written" in newest(open_stage)
+    assert f"`{RUN}`" in newest(open_stage)
+    with open_stage.db.read() as tx:
+        assert list(tx.exec(select(Job))) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "quoted", "fix"),
+    [
+        ("/train acme/vit@main gpu=a1000 hours=4", "a1000", "/train acme/vit@main gpu=a100 hours=4"),
+        ("/train statsu job0001", "statsu", "/train status job0001"),
+        ("/train acme/vit gpu=a100 hours=4", "acme/vit", "/train acme/vit@main gpu=a100 hours=4"),
+        ("/budget cpa 300", "cpa", "/budget cap 300"),
+    ],
+)
+def test_a_bad_line_is_quoted_and_the_line_to_copy_is_shown(
+    open_stage: Stage, typed: str, quoted: str, fix: str
+) -> None:
+    open_stage.people.type("ada", "#vision", typed)
+    told = open_stage.people.ephemerals("ada", open_stage.vision)[-1]
+    assert quoted in told["text"]
+    assert f"```{fix}```" in shown(told)
+
+
+def test_help_names_every_verb(open_stage: Stage) -> None:
+    open_stage.people.type("ada", "#vision", "/train help")
+    for verb in ("gpus", "list", "status", "stop", "extend", "logs", "checkpoints", "rerun"):
+        assert f"/train {verb}" in newest(open_stage)
+
+
+def test_list_status_logs_and_checkpoints_answer_privately(open_stage: Stage) -> None:
+    stage = open_stage
+    job = stage.trained(stage.running(), 1800)
+    stage.saved(job, 1000)
+    stage.store.put(f"jobs/{job.id}/a1/log/00000001.txt", b"step 1\nloss is <nan> & so on\n")
+    stage.store.put(f"jobs/{job.id}/a1/log/00000002.txt", b"10%\r20%\r30%\nstep 2\n")
+    stage.people.type("ada", "#vision", "/train list")
+    assert "`job0001`  *acme/vit@3f9c2ab on 1 × A100*  ·  training" in newest(stage)
+    stage.people.type("ada", "#vision", f"/train status {job.id}")
+    assert "step 1,800 of 4,000, loss 3.023" in newest(stage)
+    stage.people.type("ada", "#vision", f"/train logs {job.id}")
+    told = stage.people.wait_for(lambda: next((t for t in [newest(stage)] if "Newest output" in t), None))
+    assert "step 1\nloss is &lt;nan&gt; &amp; so on\n30%\nstep 2" in told
+    stage.people.type("ada", "#vision", f"/train logs {job.id} NAN")
+    stage.people.wait_for(lambda: "step 2" not in newest(stage))
+    stage.people.type("ada", "#vision", f"/train checkpoints {job.id}")
+    assert "/files/jobs/job0001/a1/ckpt/step-1000/model.pt?exp=" in newest(stage)
+
+
+def test_prices_are_compared(open_stage: Stage) -> None:
+    open_stage.people.type("ada", "#vision", "/train gpus h100")
+    told = open_stage.people.wait_for(lambda: open_stage.people.ephemerals("ada", open_stage.vision))[-1]["text"]
+    assert "h100" in told
+    assert "/GPU" in told
+
+
+def test_stop_by_its_requester_needs_nobody(open_stage: Stage) -> None:
+    job = open_stage.running()
+    open_stage.people.type("ada", "#vision", f"/train stop {job.id}")
+    assert open_stage.job(job.id).state is JobState.STOPPING
+    assert "asked to save and stop" in newest(open_stage)
+
+
+def test_a_stranger_to_the_job_may_not_stop_it(open_stage: Stage) -> None:
+    job = open_stage.running()
+    open_stage.people.type("tam", "#vision", f"/train stop {job.id}")
+    assert open_stage.job(job.id).state is JobState.RUNNING
+    told = open_stage.people.ephemerals("tam", open_stage.vision)[-1]["text"]
+    assert f"<@{open_stage.ada}>" in told
+
+
+def test_a_job_of_another_team_is_not_shown(open_stage: Stage) -> None:
+    stage = open_stage
+    stage.service.add_team("nlp")
+    stage.service.map_channel(stage.people.channel_id("nlp"), "nlp")
+    job = stage.running()
+    stage.people.type("ada", "#nlp", f"/train status {job.id}")
+    assert "belongs to another team" in stage.people.ephemerals("ada", stage.people.channel_id("nlp"))[-1]["text"]
+
+
+def test_extend_and_rerun_by_command(open_stage: Stage) -> None:
+    stage = open_stage
+    job = stage.running()
+    stage.people.type("ada", "#vision", f"/train extend {job.id} 30m")
+    told = stage.people.wait_for(lambda: stage.people.ephemerals("ada", stage.vision))[-1]["text"]
+    assert told.startswith("`job0001`: it ends <!date^")
+    assert stage.moved[0][0] == job.id
+    stage.people.type("ada", "#vision", f"/train rerun {job.id} hours=2")
+    assert newest(stage).startswith("On it: `acme/vit@3f9c2ab`")
+    assert stage.job("job0002").request["overrides"]["hours"] == "2"
+
+
+def test_a_mention_in_the_thread_means_its_job_and_is_answered_there_once(open_stage: Stage) -> None:
+    stage = open_stage
+    job = stage.running()
+    stage.tell()
+    mentioned(stage, "@hourglass status")
+    stage.people.redeliver()
+    stage.people.settle()
+    stage.tell()
+    answers = [text for text in stage.texts() if "training" in text]
+    assert len(answers) == 1
+    mentioned(stage, "@hourglass stop")
+    assert stage.job(job.id).state is JobState.STOPPING
+
+
+def test_a_mention_with_a_bad_word_is_answered_in_its_thread(open_stage: Stage) -> None:
+    stage = open_stage
+    stage.running()
+    stage.tell()
+    mentioned(stage, "@hourglass stpo")
+    stage.tell()
+    assert "`stpo` is not something I know; did you mean `stop`?" in stage.texts()[-1]
+
+
+def test_names_typed_after_notify_become_people(open_stage: Stage) -> None:
+    stage = open_stage
+    stage.people.type("ada", "#vision", f"{RUN} notify=@tam")
+    stage.tell()
+    assert stage.job("job0001").notify == [stage.tam]
+
+
+def test_guests_are_refused(open_stage: Stage) -> None:
+    stage = open_stage
+    stage.people.type("gus", "#vision", RUN)
+    stage.intake.work("job0001")
+    stage.tell()
+    assert stage.job("job0001").state is JobState.FAILED
+    assert "Guests" in stage.people.ephemerals("gus", stage.vision)[-1]["text"]
+
+
+def test_the_budget_is_shown_with_who_and_what_used_it(open_stage: Stage) -> None:
+    stage = open_stage
+    job = stage.running()
+    stage.happens(job, NoteKind.STAGE)
+    stage.people.type("ada", "#vision", "/budget")
+    told = stage.people.ephemerals("ada", stage.vision)[-1]
+    assert told["text"] == "vision, 2026-11: $297.00 free of $300.00; $3.00 held, $0.00 spent."
+    assert f"<@{stage.ada}>  $3.00" in shown(told)
+    assert "`job0001`  $3.00 held" in shown(told)
+    assert "/budget cap 300" in shown(told)
+
+
+def test_a_lead_changes_the_budget_where_all_can_read_it_and_nobody_else_can(open_stage: Stage) -> None:
+    stage = open_stage
+    stage.people.type("ada", "#vision", "/budget cap 500")
+    assert "Only a lead" in newest(stage)
+    stage.people.type("lea", "#vision", "/budget cap 500")
+    assert stage.card()["text"] == f"<@{stage.lea}> set vision's budget to $500.00 a month."
+    assert stage.team().cap == 500 * DOLLAR
+    stage.people.type("lea", "#vision", "/budget leads @tam @lea")
+    assert stage.team().leads == [stage.tam, stage.lea]
+    stage.people.type("lea", "#vision", "/budget leads @nobody")
+    assert "I know nobody called `@nobody`" in stage.people.ephemerals("lea", stage.vision)[-1]["text"]
+    stage.people.type("tam", "#vision", "/budget freeze")
+    assert "froze new rentals" in stage.card()["text"]
+    stage.people.type("ada", "#vision", "/budget")
+    assert "/budget unfreeze" in shown(stage.people.ephemerals("ada", stage.vision)[-1])
+
+
+def test_without_a_budget_the_line_to_type_is_said(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, settings={"HOURGLASS_TEAM": "new"})
+    stage.service.add_team("new")
+    stage.service.map_channel(stage.vision, "new")
+    try:
+        stage.open()
+        stage.people.type("ada", "#vision", "/budget")
+        assert "`/budget cap 300`" in newest(stage)
+    finally:
+        stage.close()

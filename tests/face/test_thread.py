@@ -1,0 +1,152 @@
+"""A job's thread, as its team reads it: one card that is edited, and a reply at each milestone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from jobs import db
+from jobs.errors import BadSource
+from jobs.lifecycle import JobEventName
+from jobs.model import DOLLAR, NoteKind
+from jobs.withdrawal import withdraw
+from tests.face.stage import Stage, buttons, shown
+
+
+def test_one_card_follows_the_job_from_its_price_to_its_settled_cost(stage: Stage) -> None:
+    job = stage.typed(minutes=60)
+    stage.tell()
+    first = stage.card()
+    assert shown(first).startswith("acme/vit@3f9c2ab on 1 × A100")
+    assert "$3.00 held" in first["text"]
+    assert buttons(first) == ["stop"]
+
+    job = stage.launched(job, note="fetching the image")
+    stage.tell()
+    assert "Fetching the image, billed since" in shown(stage.card())
+
+    with stage.db.write() as tx:
+        db.move(tx, db.get_job(tx, job.id), JobEventName.RUN, stage.clock.now(), stage="run")
+    stage.trained(job, 1800)
+    stage.tell()
+    assert "▓▓▓▓▓▓▓░░░░░░░░░ 45 %" in shown(stage.card())
+    assert "step 1,800 of 4,000, loss 3.023" in stage.card()["text"]
+    assert buttons(stage.card()) == ["stop", "extend"]
+
+    stage.pass_time(1800)
+    job = stage.ended(job)
+    stage.settled(job, DOLLAR)
+    stage.tell()
+    assert "$1.00 charged of $3.00 held" in shown(stage.card())
+    assert buttons(stage.card()) == ["rerun"]
+    assert [message["ts"] for message in stage.people.messages(stage.vision)] == [first["ts"]]
+
+
+def test_the_end_mentions_people_and_links_the_checkpoint(stage: Stage) -> None:
+    job = stage.running(stage.typed(minutes=60, notify=["@tam"]))
+    stage.trained(job, 4000)
+    stage.saved(job, 4000, {"model.pt": b"w" * 2000, "config.json": b"{}"})
+    stage.pass_time(1800)
+    stage.ended(stage.job(job.id))
+    stage.tell()
+    end = stage.replies()[-1]
+    assert end["text"] == (
+        f"<@{stage.ada}> <@{stage.tam}> done: loss 1.83, $1.00 so far of $3.00 held, checkpoint step 4000"
+    )
+    assert "|model.pt> (2.0 kB)" in shown(end)
+    assert "/files/jobs/job0001/a1/ckpt/step-4000/config.json?exp=" in shown(end)
+
+
+def test_replies_come_at_milestones_and_in_order(stage: Stage) -> None:
+    job = stage.running()
+    stage.trained(job, 500)
+    stage.saved(job, 400)
+    stage.happens(job, NoteKind.TROUBLE, {"code": "nan", "text": "The loss is NaN at step 600."})
+    stage.tell()
+    for steps in range(600, 2000, 100):
+        stage.trained(job, steps)
+        stage.tell()
+    stage.happens(job, NoteKind.PLOT, {"percent": 50})
+    stage.tell()
+    assert stage.texts() == [
+        "Loss 3.729 at step 500 / 4,000",
+        "Checkpoint at step 400 is safe (7 B).",
+        f"<@{stage.ada}> trouble with `job0001`: The loss is NaN at step 600.",
+        "Loss 2.969 at step 1,900 / 4,000",
+    ]
+
+
+def test_the_warning_offers_more_time_with_its_price_and_is_not_posted_late(stage: Stage) -> None:
+    job = stage.running()
+    stage.happens(job, NoteKind.WARNED, {"deadline": 0})
+    stage.tell()
+    warning = stage.replies()[-1]
+    assert "60 min left: it saves and stops <!date^" in warning["text"]
+    assert buttons(warning) == ["extend_30", "extend_60", "extend_120"]
+    assert "+60 min ($3.00)" in shown(warning)
+
+    late = stage.running(stage.typed(minutes=30))
+    stage.tell()
+    with stage.db.write() as tx:
+        stage.noted(tx, late, NoteKind.WARNED, {"deadline": 0})
+    stage.ended(late)
+    stage.tell()
+    assert [text for text in stage.texts() if "left" in text] == []
+
+
+def test_a_machine_that_cannot_be_extended_offers_to_continue_from_the_checkpoint(stage: Stage) -> None:
+    stage.providers["cloud"].traits = replace(stage.providers["cloud"].traits, extendable=False)
+    stage.restart()
+    job = stage.running()
+    stage.happens(job, NoteKind.WARNED, {"deadline": 0})
+    stage.tell()
+    assert buttons(stage.card()) == ["stop", "continue"]
+    assert buttons(stage.replies()[-1]) == ["continue"]
+
+
+def test_a_failure_shows_the_reason_and_the_last_lines(stage: Stage) -> None:
+    job = stage.running()
+    tail = ["Traceback (most recent call last):", "ValueError: <!channel> & </b>"]
+    stage.ended(job, "error", code=1, tail=tail)
+    stage.tell()
+    end = stage.replies()[-1]
+    assert end["text"].startswith(f"<@{stage.ada}> failed: the command left with exit code 1: $0.0")
+    assert "ValueError: &lt;!channel&gt; &amp; &lt;/b&gt;" in shown(end)
+
+
+def test_a_job_that_never_got_a_machine_ends_with_words(stage: Stage) -> None:
+    job = stage.typed(minutes=60)
+    stage.tell()
+    with stage.db.write() as tx:
+        fresh = db.get_job(tx, job.id)
+        withdraw(
+            tx, fresh, JobEventName.FAIL, stage.clock.now(), stop_reason="no_capacity", error="All zones are full."
+        )
+        stage.noted(tx, job, NoteKind.SETTLED, {"charged": 0, "overrun": 0})
+    stage.tell()
+    assert stage.texts() == [f"<@{stage.ada}> failed: no machine of that kind was free. Nothing was charged."]
+    assert "All zones are full." in shown(stage.card())
+
+
+def test_a_refused_request_is_answered_privately_with_the_line_to_copy(stage: Stage) -> None:
+    stage.neighbours.source = BadSource("There is no `nope` in acme/vit.", fix="/train acme/vit@main gpu=a100 hours=4")
+    stage.typed()
+    stage.tell()
+    assert stage.people.messages(stage.vision) == []
+    told = stage.people.ephemerals("ada", stage.vision)[-1]
+    assert told["text"] == (
+        f"<@{stage.ada}> There is no `nope` in acme/vit. Try: `/train acme/vit@main gpu=a100 hours=4`"
+    )
+    assert "```/train acme/vit@main gpu=a100 hours=4```" in shown(told)
+
+
+def test_an_overrun_and_an_overdue_machine_are_told_to_the_leads(stage: Stage) -> None:
+    job = stage.running()
+    facts: dict[str, Any] = {"minutes": 6, "provider": "cloud", "instance": "i-1"}
+    stage.happens(job, NoteKind.OVERDUE, facts)
+    stage.tell()
+    assert f"<@{stage.lea}> `cloud i-1` of `job0001` is alive 6 min past its deadline." in stage.texts()[-1]
+    assert "alive 6 min past its deadline" in stage.people.dms("lea")[-1]["text"]
+    stage.happens(job, NoteKind.SETTLED, {"charged": 4 * DOLLAR, "overrun": DOLLAR})
+    stage.tell()
+    assert stage.texts()[-1] == f"<@{stage.lea}> `job0001` cost $1.00 more than was held for it."
