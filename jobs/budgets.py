@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlmodel import Session, col, update
+from sqlalchemy import func
+from sqlmodel import Session, col, select, update
 
 from jobs import db, ledger, policy
 from jobs.errors import BadRequest, NotAllowed
-from jobs.model import DOLLAR, Channel, NoteKind, Team
+from jobs.model import DOLLAR, Channel, Note, NoteKind, Team
 from jobs.policy import Person
 
 Value: TypeAlias = int | str | Sequence[str] | None
@@ -76,9 +77,10 @@ def _must_lead(by: Person) -> None:
 
 
 def _noted(tx: Session, team: Team, by: Person, field: str, old: object, new: object, at: datetime) -> None:
+    changes = tx.exec(select(func.count()).where(Note.team_id == team.id, Note.kind == NoteKind.BUDGET.value)).one()
     db.note(
         tx,
-        key=f"{team.id}:{field}:{at.timestamp()}",
+        key=f"{team.id}:budget:{changes + 1}",
         kind=NoteKind.BUDGET,
         at=at,
         team_id=team.id,
