@@ -56,7 +56,7 @@ def test_what_a_line_asks_for(text: str, command: BudgetCommand) -> None:
         ("share 150", "from 1 to 100", "share 50"),
         ("leads ada", "`ada` is not somebody whom Slack named", None),
         ("leads <!channel>", "`@channel` is not somebody", None),
-        ("leads", "`leads` to what?", "leads @ada"),
+        ("leads", "`leads` to what?", None),
         ("zone Berlin", "did you mean `Europe/Berlin`?", "zone Europe/Berlin"),
         ("zone Europe/Berln", "did you mean `Europe/Berlin`?", "zone Europe/Berlin"),
         ("zone qqqqq", "is not a time zone", "zone Europe/Berlin"),
