@@ -194,8 +194,9 @@ class Git:
         lines = [line for line in errors.splitlines() if line.strip()]
         last = lines[-1] if lines else ""
         said = next((line for line in reversed(lines) if line.startswith(("fatal:", "error:"))), last)
+        without_names = re.sub(r"'[^']*'", "", errors)  # a repository may be called `redirect`
         for trouble, words in _WORDS:
-            if re.search(words, errors):
+            if re.search(words, without_names):
                 return GitFailed(trouble, said)
         return GitFailed(Trouble.OTHER, said)
 

@@ -99,6 +99,13 @@ def test_each_answer_of_a_host_is_told_apart_and_no_token_is_in_the_words(
     assert HEADER.rpartition(" ")[2] not in words
 
 
+def test_a_repository_may_be_called_like_a_trouble(tmp_path: Path) -> None:
+    with serving(404) as web:
+        assert "There is no repository `acme/redirect-SSL`" in refusal(
+            resolver(tmp_path, web.prefix), "acme/redirect-SSL"
+        )
+
+
 def test_a_redirect_to_another_host_is_not_followed(tmp_path: Path) -> None:
     with serving(404) as elsewhere, serving(301, elsewhere.prefix.rstrip("/")) as web:
         words = refusal(resolver(tmp_path, web.prefix, tokens={web.prefix: TOKEN}))

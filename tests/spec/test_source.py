@@ -127,6 +127,12 @@ def test_an_unknown_repository_is_not_an_unknown_branch(resolver: SourceResolver
     assert "There is no repository `acme/vlt`" in refusal(resolver, "acme/vlt", "main")
 
 
+def test_a_repository_without_a_commit_says_so(resolver: SourceResolver, host: Host) -> None:
+    host.repository("acme/empty")
+
+    assert "It has no branches yet: push one." in refusal(resolver, "acme/empty", "main")
+
+
 def test_an_unknown_commit_asks_whether_it_was_pushed(resolver: SourceResolver, vit: Repository) -> None:
     assert "has no commit `0123456789ab` on any branch or tag" in refusal(
         resolver, "acme/vit", "0123456789ab" + "0" * 28
