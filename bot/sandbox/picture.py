@@ -12,6 +12,8 @@ def snapshot(state: State, who: str, connected: bool) -> Json:
         workspace = state.workspace
         people = [user for user in workspace.users.values() if user.email]
         me = workspace.user(who) if who else people[0]
+        # Opened before the number is read: it is part of what the snapshot already shows.
+        direct = workspace.direct(workspace.bot_user, me.id).id
         return {
             "seq": state.feed.seq,
             "team": workspace.team.name,
@@ -21,7 +23,7 @@ def snapshot(state: State, who: str, connected: bool) -> Json:
             "users": {user.id: _face(user) for user in workspace.users.values()},
             "my_groups": [group.id for group in workspace.groups.values() if me.id in group.users],
             "groups": {group.id: group.handle for group in workspace.groups.values()},
-            "direct": workspace.direct(workspace.bot_user, me.id).id,
+            "direct": direct,
             "channels": [_room(state, one, me) for one in workspace.channels.values() if me.id in one.members],
             "views": state.views.stack(me.id),
             "commands": [

@@ -20,7 +20,7 @@ from bot.sandbox import Sandbox
 def over_sockets(sandbox: Sandbox, app: App) -> Iterator[None]:
     """The app, connected with slack_sdk's built-in Socket Mode client."""
     handler = SocketModeHandler(app, sandbox.app_token, web_client=WebClient(base_url=sandbox.api_url))
-    handler.connect()
+    handler.connect()  # type: ignore[no-untyped-call]  # Bolt's handler ships without annotations here
     try:
         yield
     finally:
@@ -28,7 +28,7 @@ def over_sockets(sandbox: Sandbox, app: App) -> Iterator[None]:
         handler.client.closed = True
         handler.client.auto_reconnect_enabled = False
         sandbox.close()
-        handler.close()
+        handler.close()  # type: ignore[no-untyped-call]  # as above
 
 
 class _Quiet(WSGIRequestHandler):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 from slack_sdk import WebClient
@@ -12,11 +14,11 @@ from bot.sandbox import ManualClock, Sandbox
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 64
 
 
-def upload(client: WebClient, sandbox: Sandbox, **more: str) -> dict[str, str]:
+def upload(client: WebClient, sandbox: Sandbox, **more: Any) -> dict[str, Any]:
     answer = client.files_upload_v2(
         channel=sandbox.people.channel_id("#vision"), content=PNG, filename="loss.png", **more
     )
-    file: dict[str, str] = answer["file"]
+    file: dict[str, Any] = answer["file"]
     return file
 
 
@@ -47,7 +49,7 @@ def test_the_bytes_must_be_as_many_as_announced_and_come_once(client: WebClient,
     assert httpx.post(ticket["upload_url"], content=PNG).status_code == 400
 
 
-def complete(client: WebClient, sandbox: Sandbox, *, uploaded: bool = True, **more: str) -> str:
+def complete(client: WebClient, sandbox: Sandbox, *, uploaded: bool = True, **more: Any) -> str:
     ticket = client.files_getUploadURLExternal(filename="loss.png", length=len(PNG))
     if uploaded:
         httpx.post(ticket["upload_url"], content=PNG)

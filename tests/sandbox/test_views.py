@@ -78,7 +78,7 @@ def test_an_update_with_an_old_hash_conflicts(sandbox: Sandbox, client: WebClien
 def test_views_are_found_by_external_id_while_they_are_open(sandbox: Sandbox, client: WebClient) -> None:
     client.views_open(trigger_id=a_trigger(sandbox), view=modal(external_id="job-1"))
     assert client.views_update(external_id="job-1", view=modal(external_id="job-1"))["ok"]
-    twin = {"trigger_id": a_trigger(sandbox), "view": modal(external_id="job-1")}
+    twin: dict[str, Any] = {"trigger_id": a_trigger(sandbox), "view": modal(external_id="job-1")}
     assert error_of(lambda: client.views_push(**twin)) == "duplicate_external_id"
     sandbox.people.close("ada", sandbox.people.views("ada")[0]["id"])
     assert error_of(lambda: client.views_update(external_id="job-1", view=modal())) == "not_found"

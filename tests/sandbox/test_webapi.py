@@ -190,7 +190,7 @@ def test_slacks_error_codes(client: WebClient, error: str, call: Call) -> None:
 
 
 def test_only_its_own_messages_can_be_edited_or_deleted(client: WebClient, sandbox: Sandbox) -> None:
-    where = {
+    where: dict[str, Any] = {
         "channel": sandbox.people.channel_id("#vision"),
         "ts": sandbox.people.type("ada", "#vision", "mine").ts or "",
     }

@@ -90,6 +90,7 @@ export class Composer {
     }, h("strong", {}, offer.shown ?? offer.insert), offer.usage ? h("span", { class: "usage" }, offer.usage) : null,
       offer.about ? h("span", { class: "quiet" }, offer.about) : null)));
     this.offers = offers;
+    this.moved = false;
     this.list.hidden = !offers.length;
     this.input.setAttribute("aria-expanded", String(offers.length > 0));
     this.mark(0);
@@ -105,19 +106,24 @@ export class Composer {
 
   steer(event) {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step) this.mark((this.index + step + this.offers.length) % this.offers.length);
+    if (step) {
+      this.moved = true;
+      this.mark((this.index + step + this.offers.length) % this.offers.length);
+    }
     else if (event.key === "Escape") this.hide();
-    else if (event.key === "Tab" || (event.key === "Enter" && this.completesMore())) this.take(this.offers[this.index]);
+    else if (event.key === "Tab" || (event.key === "Enter" && this.enterCompletes())) this.take(this.offers[this.index]);
     else return false;
     event.preventDefault();
     event.stopPropagation();
     return true;
   }
 
-  // Enter sends a line that is whole already; it completes only where the offer adds something.
-  completesMore() {
+  // Enter sends what was typed. It completes only a half-typed command or name, or an offer that was gone to:
+  // it must never turn "hours=4" into "hours=48".
+  enterCompletes() {
     const offer = this.offers[this.index];
-    return offer.insert.trim() !== this.input.value.slice(offer.start, this.input.selectionStart).trim();
+    const word = this.input.value.slice(offer.start, this.input.selectionStart);
+    return this.moved || (/^[/@]./.test(word) && word !== offer.insert.trim());
   }
 
   take(offer) {
