@@ -16,7 +16,7 @@ from typing import Any
 from sqlmodel import SQLModel, select
 
 from jobs import db, ledger, orders, policy, withdrawal
-from jobs.db import Database
+from jobs.engine import connect
 from jobs.follow import Follow
 from jobs.ledger import Closed
 from jobs.lifecycle import AttemptState, JobEventName, JobState
@@ -29,6 +29,7 @@ from jobs.rentals import Rentals
 from tests.support.builders import a_request, a_source, a_spec, a_team
 from tests.support.clock import FakeClock, SequentialIds
 from tests.support.fake_provider import FakeProvider
+from tests.support.mortal import Fate, MortalDatabase, MortalProvider
 from trainer import wire
 from trainer.storage import FolderStore
 
@@ -91,12 +92,11 @@ class Agent:
 class World:
     """Everything a story about renting needs; `providers` defaults to one fake cloud called `cloud`."""
 
-    def __init__(
-        self, folder: Path, *providers: FakeProvider, clock: FakeClock | None = None, url: str = "sqlite://"
-    ) -> None:
+    def __init__(self, folder: Path, *providers: FakeProvider, clock: FakeClock | None = None) -> None:
         self.clock = clock or FakeClock()
         self.ids = SequentialIds()
-        self.db = Database.open(url, migrate=url != "sqlite://")
+        self.fate = Fate()
+        self.db = MortalDatabase(connect("sqlite://"), self.fate)
         SQLModel.metadata.create_all(self.db.engine)  # what migrating makes, as a test of its own shows; sooner
         self.store = FolderStore(folder)
         self.clouds = list(providers) or [FakeProvider(self.clock)]
@@ -117,7 +117,8 @@ class World:
 
     def restart(self) -> None:
         """Build the bot anew over the same rows, files and machines."""
-        providers: dict[str, Provider] = {cloud.traits.name: cloud for cloud in self.clouds}
+        self.fate.spares()
+        providers: dict[str, Provider] = {cloud.traits.name: MortalProvider(cloud, self.fate) for cloud in self.clouds}
         self.follow = Follow(db=self.db, clock=self.clock, store=self.store, wake=self.woken.append)
         self.ports = Ports(
             db=self.db,
