@@ -13,7 +13,8 @@ credentials can read.
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -31,6 +32,9 @@ LINK_MARGIN = timedelta(minutes=15)  # a machine may still be telling its end
 LONGEST_LINK = timedelta(days=7)  # S3 signs for no longer
 WORKDIR = "/tmp/hourglass"  # noqa: S108  in the container, which one job has to itself; any user may write there
 
+# Variables in which a machine finds its store's credentials: (job, attempt, deadline) -> names and values.
+Lender = Callable[[str, int, datetime], Mapping[str, str]]
+
 _log = structlog.get_logger(__name__)
 
 
@@ -44,17 +48,19 @@ class SigningStore(Store, Protocol):
 class Bootstrap:
     """Makes boot scripts for machines that read their files from `store`."""
 
-    def __init__(self, *, store: SigningStore, clock: Clock, archive: Path) -> None:
-        """Take the trainer's archive, built with S3 in it."""
+    def __init__(self, *, store: SigningStore, clock: Clock, archive: Path, credentials: Lender) -> None:
+        """Take the trainer's archive, built with S3 in it, and who lends a machine its credentials."""
         self._store = store
         self._clock = clock
         self._archive = archive
+        self._credentials = credentials
         self._agent: tuple[str, str] | None = None  # key and sha256, once it is known to lie in the store
 
     def script(self, order: LaunchOrder) -> str:
         """Return the machine's user data, to the byte what it was the first time.
 
-        Raises `Rejected` for an order that cannot become one, `Unknown` while the store does not answer.
+        Raises `Rejected` for an order that cannot become one, `Unknown` while the store does not answer, and what
+        the lender of credentials raises. Found again, a script needs the store alone.
         """
         try:
             kept = self._store.get(_script_key(order.job, order.attempt, order.rank))
@@ -100,10 +106,11 @@ class Bootstrap:
         def sign(verb: str, key: str) -> str:
             return self._store.sign(verb, key, seconds)
 
+        lent = self._credentials(order.job, order.attempt, order.deadline)
         prefix = wire.attempt_prefix(order.job, order.attempt, order.rank)
         first_chunk = wire.event_key(order.job, order.attempt, 1, order.rank)
         return boot.Bundle(
-            env=machine_env(order, instance=order.launch_key, workdir=WORKDIR),
+            env={**machine_env(order, instance=order.launch_key, workdir=WORKDIR), **lent},
             trainer_url=sign("GET", trainer_key),
             outcome_url=sign("PUT", first_chunk),
             spoken_url=sign("HEAD", first_chunk),

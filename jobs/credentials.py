@@ -7,8 +7,9 @@ reads the job's, and only reads the control file; STS takes it back by itself.
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -82,10 +83,10 @@ class JobCredentials:
         role: str | None,
         store_uri: str,
         clock: Clock,
-        environment: Mapping[str, str],
-        sts: Callable[[], Any] | None = None,
+        environment: Mapping[str, str] | None = None,  # the bot's own, for the store's region and endpoint
+        sts: Any = None,  # the SDK's client; None makes one
     ) -> None:
-        """Take the bot's own environment for region and endpoint; raises `Misconfigured` without a role or a bucket."""
+        """Raises `Misconfigured` without a role, or where the store is no bucket."""
         parts = urlsplit(store_uri)
         if parts.scheme != "s3" or not parts.netloc:
             raise Misconfigured(
@@ -101,8 +102,13 @@ class JobCredentials:
         self._bucket = parts.netloc
         self._prefix = unquote(parts.path).strip("/")
         self._clock = clock
-        self._reach = _reach(environment)
-        self._sts = sts or _sts_client
+        session = boto3.session.Session()
+        self._reach = _reach(os.environ if environment is None else environment, session.region_name)
+        self._sts = sts or session.client(
+            "sts",
+            region_name=session.region_name or "us-east-1",  # any will do: a session is good everywhere
+            config=Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3}),
+        )
 
     def __call__(self, job: str, attempt: int, deadline: datetime) -> dict[str, str]:
         """Return the variables for one attempt; raises `jobs.errors.ProviderError`."""
@@ -113,20 +119,13 @@ class JobCredentials:
                 f"them for {span.total_seconds() / 3600:.1f}. Ask for fewer hours and continue from the checkpoint."
             )
         seconds = int(max(span, SHORTEST).total_seconds())
-        lent = job_credentials(self._sts(), self._role, self._bucket, self._prefix, job, attempt, seconds)
+        lent = job_credentials(self._sts, self._role, self._bucket, self._prefix, job, attempt, seconds)
         return {**lent, **self._reach}
 
 
-def _sts_client() -> Any:
-    return boto3.client(
-        "sts",
-        config=Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3}),
-    )
-
-
-def _reach(environment: Mapping[str, str]) -> dict[str, str]:
-    # The machine has to find the same store that the bot found.
-    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+def _reach(environment: Mapping[str, str], configured: str | None) -> dict[str, str]:
+    # The machine has to find the same store that the bot's SDK found.
+    region = environment.get("AWS_DEFAULT_REGION") or configured
     endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
     named = {"AWS_REGION": region, "AWS_ENDPOINT_URL": endpoint}
     return {f"{wire.ENV_STORE_PREFIX}{name}": value for name, value in named.items() if value}

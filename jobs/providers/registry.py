@@ -57,7 +57,7 @@ def connect(parts: Parts) -> dict[str, Provider]:
 
 
 def _factories() -> Mapping[str, Factory]:
-    found: dict[str, Factory] = {"practice": _practice, "docker": _docker}
+    found: dict[str, Factory] = {"practice": _practice, "docker": _docker, "aws": _aws}
     for entry in entry_points(group=GROUP):
         if entry.name in found:
             raise Misconfigured(
@@ -135,4 +135,26 @@ def _docker(parts: Parts) -> Provider:
         micros_per_hour=parse_dollars(settings.docker_rate),
         limits=Limits(cpus=settings.docker_cpus, memory_gb=settings.docker_memory_gb, user=unprivileged()),
         store_folder=PurePosixPath(settings.docker_store) if settings.docker_store else None,
+    )
+
+
+def _aws(parts: Parts) -> Provider:
+    from jobs.bootstrap import Bootstrap
+    from jobs.credentials import JobCredentials
+    from jobs.providers.aws import Aws
+    from trainer.storage import S3Store, open_store
+
+    settings, uri = parts.settings, parts.settings.store_uri()
+    credentials = JobCredentials(role=settings.aws_job_role, store_uri=uri, clock=parts.clock)
+    store = open_store(uri)
+    if not isinstance(store, S3Store):
+        raise Misconfigured("A rented machine needs a bucket. Set HOURGLASS_STORE to s3://bucket/prefix.")
+    return Aws(
+        home=parts.home,
+        regions=settings.aws_regions,
+        prices=parts.catalogue("aws"),
+        boot=Bootstrap(store=store, clock=parts.clock, archive=parts.archive, credentials=credentials),
+        image=settings.aws_image,
+        subnets=settings.aws_subnets,
+        security_group=settings.aws_security_group,
     )

@@ -31,6 +31,7 @@ REGION = "us-east-1"
 IMAGE = "ami-9b32e8e2"  # the one in that file, with a root volume of 15 GB
 ROLE = "arn:aws:iam::123456789012:role/hourglass-job"
 KEY_ID, KEY = "AKIAPRACTICEPRACTICE", "practice-key-of-no-account"
+HOSTS_KEY_ID = "AKIAPRACTICEOFHOSTS1"  # whoever signs with it sees moto's books past all scripted faults
 
 _SESSION = boto3.session.Session()  # one for all: it keeps the services' models, which take long to read
 StartResponse = Callable[..., Any]
@@ -86,6 +87,8 @@ class Front:
 
     def __call__(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
+        if HOSTS_KEY_ID in environ.get("HTTP_AUTHORIZATION", ""):
+            return self._moto(environ, start)  # type: ignore[no-any-return]  # moto has no types
         if self._down:
             return _answer(start, 503, _FAULT.format(code="ServiceUnavailable", message="Scripted."))
         form = "application/x-www-form-urlencoded" in environ.get("CONTENT_TYPE", "")
@@ -146,10 +149,10 @@ class Cloud:
         """Serve at `address`; containers reach only the engine's own bridge."""
         self.front = Front()
         self._server = make_server(address, 0, self.front, threaded=True, request_handler=_QuietHandler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True, name="cloud")
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True, name="cloud")
         self._thread.start()
         self.endpoint = f"http://{address}:{self._server.server_port}"
-        self._clients: dict[tuple[str, str], Any] = {}
+        self._clients: dict[tuple[str, str, str], Any] = {}
         _reset(self.endpoint)  # moto's books are the process's: a cloud begins with empty ones
 
     def __enter__(self) -> Cloud:
@@ -166,10 +169,23 @@ class Cloud:
 
     def client(self, service: str, region: str) -> Any:
         """Return an SDK client that asks this cloud once and does not retry."""
-        if (service, region) not in self._clients:
-            config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
-            self._clients[service, region] = _SESSION.client(service, config=config, **self._reach(region))
-        return self._clients[service, region]
+        return self._made(service, region, KEY_ID)
+
+    def books(self, region: str = REGION) -> Any:
+        """Return an EC2 client that no scripted fault reaches: what the hosts themselves know."""
+        return self._made("ec2", region, HOSTS_KEY_ID)
+
+    def _made(self, service: str, region: str, key_id: str) -> Any:
+        if (service, region, key_id) not in self._clients:
+            self._clients[service, region, key_id] = _SESSION.client(
+                service,
+                config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20),
+                endpoint_url=self.endpoint,
+                region_name=region,
+                aws_access_key_id=key_id,
+                aws_secret_access_key=KEY,
+            )
+        return self._clients[service, region, key_id]
 
     def environment(self, region: str = REGION) -> dict[str, str]:
         """Return the SDK's variables with which another process finds this cloud."""
@@ -197,13 +213,9 @@ class Cloud:
 
     def instances(self, *states: str, region: str = REGION) -> list[dict[str, Any]]:
         """Return what moto's books hold in a region, of all homes."""
-        pages = self.client("ec2", region).describe_instances()["Reservations"]
+        pages = self.books(region).describe_instances()["Reservations"]
         found = [one for page in pages for one in page["Instances"]]
         return [one for one in found if not states or one["State"]["Name"] in states]
-
-    def _reach(self, region: str) -> dict[str, Any]:
-        keys = {"aws_access_key_id": KEY_ID, "aws_secret_access_key": KEY}
-        return {"endpoint_url": self.endpoint, "region_name": region, **keys}
 
 
 def _reset(endpoint: str) -> None:

@@ -28,10 +28,11 @@ from typing import Any
 
 from jobs.bootstrap import Bootstrap
 from jobs.clock import Clock, SystemClock
+from jobs.credentials import JobCredentials
 from jobs.model import DOLLAR
 from jobs.providers import Offer
 from jobs.providers.aws import Aws
-from tests.aws.cloud import IMAGE, REGION, Cloud
+from tests.aws.cloud import IMAGE, REGION, ROLE, Cloud
 from tests.support import engine
 from trainer.storage import S3Store, open_store
 
@@ -72,8 +73,15 @@ def open_bucket(cloud: Cloud, uri: str) -> S3Store:
 
 
 def bootstrap(cloud: Cloud, uri: str, archive: Path, clock: Clock | None = None) -> Bootstrap:
-    """Return what makes boot scripts over that store."""
-    return Bootstrap(store=open_bucket(cloud, uri), clock=clock or SystemClock(), archive=archive)
+    """Return what makes boot scripts over that store, with credentials that STS lends."""
+    clock = clock or SystemClock()
+    return Bootstrap(store=open_bucket(cloud, uri), clock=clock, archive=archive, credentials=lender(cloud, uri, clock))
+
+
+def lender(cloud: Cloud, uri: str, clock: Clock) -> JobCredentials:
+    """Return who lends machines of that cloud their credentials."""
+    sts = cloud.client("sts", REGION)
+    return JobCredentials(role=ROLE, store_uri=uri, clock=clock, environment=cloud.environment(), sts=sts)
 
 
 def prices() -> tuple[Offer, ...]:
@@ -193,13 +201,13 @@ class Machines:
             elif name not in powered:
                 # It powered itself off, and its shutdown behaviour is to terminate.
                 self._cut(name)
-                self._cloud.client("ec2", region).terminate_instances(InstanceIds=[name])
+                self._cloud.books(region).terminate_instances(InstanceIds=[name])
 
     def _power(self, name: str, one: Mapping[str, Any], region: str) -> None:
         tags = {tag["Key"]: tag["Value"] for tag in one.get("Tags", ())}
         folder = self._folder / name
         folder.mkdir()
-        asked = self._cloud.client("ec2", region).describe_instance_attribute(InstanceId=name, Attribute="userData")
+        asked = self._cloud.books(region).describe_instance_attribute(InstanceId=name, Attribute="userData")
         (folder / "user-data").write_bytes(b64decode(asked["UserData"]["Value"]))
         (folder / "shutdown").write_text(_SHUTDOWN)
         (folder / "shutdown").chmod(0o755)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from jobs.providers import LaunchOrder
-from tests.aws.cloud import Cloud
 from tests.support import engine
 from trainer.storage import Store
 
@@ -27,7 +26,6 @@ print("digest", hashlib.sha256(os.environ.get("TOKEN", "").encode()).hexdigest()
 
 
 def launch_order(
-    cloud: Cloud,
     uri: str,
     *,
     home: str,
@@ -36,7 +34,7 @@ def launch_order(
     image: str | None = engine.PYTHON,
     secrets: Mapping[str, str] | None = None,
 ) -> LaunchOrder:
-    """Return the order for attempt 1 of `job`, with the store's credentials in its environment."""
+    """Return the order for attempt 1 of `job`."""
     key = f"hg-{home[:8]}-{job}-a1-r0"
     tags = {"app": "hourglass", "home": home, "job": job, "attempt": "1", "rank": "0", "team": "vision", "hold": "1"}
     return LaunchOrder(
@@ -48,7 +46,7 @@ def launch_order(
         job=job,
         attempt=1,
         rank=0,
-        env={**cloud.store_environment(), **(secrets or {})},
+        env=dict(secrets or {}),
         gpus=0,
         disk_gb=100,
         shm_gb=1,

@@ -48,7 +48,7 @@ class AwsRig:
 
     def order(self, name: str, *, lasts: timedelta) -> LaunchOrder:
         order = launch_order(
-            self.cloud, self.uri, home=self.home, job=f"job{next(_names)}{name}", deadline=datetime.now(UTC) + lasts
+            self.uri, home=self.home, job=f"job{next(_names)}{name}", deadline=datetime.now(UTC) + lasts
         )
         put_work(self.store, order, commands=["trap '' TERM", "sleep 3600"], grace=0.5)
         ask(self.store, order)
@@ -58,8 +58,7 @@ class AwsRig:
         return until(condition, limit.total_seconds())
 
     def alive(self) -> int:
-        # Both must be over: a machine in the books costs, a machine with power trains.
-        return max(len(self.cloud.instances(*LIVE)), len(self.machines.powered()))
+        return len(self.cloud.instances(*LIVE))
 
     def unreachable(self) -> AbstractContextManager[None]:
         return self.cloud.front.down()

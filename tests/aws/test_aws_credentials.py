@@ -28,7 +28,7 @@ def lender(cloud: Cloud, **changes: object) -> JobCredentials:
         "store_uri": "s3://team-files/hg",
         "clock": FakeClock(),
         "environment": cloud.environment(),
-        "sts": lambda: cloud.client("sts", REGION),
+        "sts": cloud.client("sts", REGION),
     }
     return JobCredentials(**(parts | changes))  # type: ignore[arg-type]  # tests name parts by hand
 
@@ -121,7 +121,7 @@ class HeardSts:
 )
 def test_a_session_outlives_the_deadline_by_a_quarter_of_an_hour(cloud: Cloud, lasts: timedelta, seconds: int) -> None:
     sts = HeardSts(cloud)
-    lender(cloud, sts=lambda: sts)("k3vd9wq", 2, START + lasts)
+    lender(cloud, sts=sts)("k3vd9wq", 2, START + lasts)
     assert sts.asked["DurationSeconds"] == seconds
     assert sts.asked["Policy"] == job_policy(ROLE, "team-files", "hg", "k3vd9wq", 2)
     assert sts.asked["RoleSessionName"] == "hourglass-k3vd9wq-a2"

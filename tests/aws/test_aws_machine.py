@@ -57,7 +57,7 @@ class Ground:
     ) -> Instance:
         """Lay the job ready and launch its machine, to end `lasts` seconds from now."""
         ends = datetime.now(UTC) + timedelta(seconds=lasts)
-        order = launch_order(self.cloud, self.uri, home=self.home, job=job, deadline=ends, image=image, secrets=secrets)
+        order = launch_order(self.uri, home=self.home, job=job, deadline=ends, image=image, secrets=secrets)
         put_work(self.store, order, commands=commands, files={"train.py": TRAIN})
         ask(self.store, order)
         self.orders[job] = order
@@ -183,7 +183,7 @@ def test_an_image_without_python_is_told_in_the_agents_place(ground: Ground, ima
 
 def test_a_bundle_that_was_tampered_with_is_not_run_and_the_machine_ends(ground: Ground) -> None:
     ends = datetime.now(UTC) + timedelta(seconds=120)
-    order = launch_order(ground.cloud, ground.uri, home=ground.home, job="bad1", deadline=ends)
+    order = launch_order(ground.uri, home=ground.home, job="bad1", deadline=ends)
     ground.orders["bad1"] = order
     ground.scripts.script(order)
     ground.store.put("launch/bad1/a1-r0/bundle", b"touch /machine/owned\n")

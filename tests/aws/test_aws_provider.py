@@ -74,10 +74,10 @@ def provider(cloud: Cloud, scripts: Scripts, **changes: Any) -> Aws:
     return Aws(**(parts | changes))
 
 
-def order(cloud: Cloud, job: str = "k3vd9wq", **changes: Any) -> LaunchOrder:
+def order(job: str = "k3vd9wq", **changes: Any) -> LaunchOrder:
     """Return an order of HOME."""
     ends = datetime(2026, 11, 12, 14, tzinfo=UTC)
-    asked = launch_order(cloud, "s3://team-files/hg", home=HOME, job=job, deadline=ends)
+    asked = launch_order("s3://team-files/hg", home=HOME, job=job, deadline=ends)
     return dataclasses.replace(asked, **changes)
 
 
@@ -85,7 +85,7 @@ def order(cloud: Cloud, job: str = "k3vd9wq", **changes: Any) -> LaunchOrder:
 
 
 def test_a_machine_ends_its_own_rental_hides_its_metadata_and_encrypts_its_disk(cloud: Cloud, scripts: Scripts) -> None:
-    machine = provider(cloud, scripts).launch(SMALL, order(cloud))
+    machine = provider(cloud, scripts).launch(SMALL, order())
     ec2 = cloud.client("ec2", REGION)
     shutdown = ec2.describe_instance_attribute(InstanceId=machine.id, Attribute="instanceInitiatedShutdownBehavior")
     assert shutdown["InstanceInitiatedShutdownBehavior"]["Value"] == "terminate"
@@ -99,7 +99,7 @@ def test_a_machine_ends_its_own_rental_hides_its_metadata_and_encrypts_its_disk(
 
 
 def test_instance_and_volume_carry_the_orders_tags(cloud: Cloud, scripts: Scripts) -> None:
-    asked = order(cloud)
+    asked = order()
     machine = provider(cloud, scripts).launch(SMALL, asked)
     (disk,) = cloud.client("ec2", REGION).describe_volumes()["Volumes"]
     on_disk = {tag["Key"]: tag["Value"] for tag in disk["Tags"]}
@@ -108,7 +108,7 @@ def test_instance_and_volume_carry_the_orders_tags(cloud: Cloud, scripts: Script
 
 
 def test_a_disk_is_never_smaller_than_the_machine_image_needs(cloud: Cloud, scripts: Scripts) -> None:
-    provider(cloud, scripts).launch(SMALL, order(cloud, disk_gb=8))
+    provider(cloud, scripts).launch(SMALL, order(disk_gb=8))
     assert [disk["Size"] for disk in cloud.client("ec2", REGION).describe_volumes()["Volumes"]] == [15]
 
 
@@ -118,7 +118,7 @@ def test_subnets_take_turns_by_attempt_and_only_those_of_the_region_are_used(clo
     group = cloud.client("ec2", REGION).describe_security_groups()["SecurityGroups"][0]["GroupId"]
     aws = provider(cloud, scripts, subnets=(elsewhere, *ours), security_group=group)
     for attempt in (1, 2, 3):
-        aws.launch(SMALL, order(cloud, attempt=attempt, launch_key=f"hg-a{attempt}"))
+        aws.launch(SMALL, order(attempt=attempt, launch_key=f"hg-a{attempt}"))
     used = {one["ClientToken"]: one["SubnetId"] for one in cloud.instances()}
     assert used == {"hg-a1": ours[0], "hg-a2": ours[1], "hg-a3": ours[0]}
     assert {one["SecurityGroups"][0]["GroupId"] for one in cloud.instances()} == {group}
@@ -127,7 +127,7 @@ def test_subnets_take_turns_by_attempt_and_only_those_of_the_region_are_used(clo
 def test_subnets_that_all_lie_elsewhere_are_refused_by_their_settings_name(cloud: Cloud, scripts: Scripts) -> None:
     elsewhere = cloud.client("ec2", WEST).describe_subnets()["Subnets"][0]["SubnetId"]
     with pytest.raises(Rejected, match=f"HOURGLASS_AWS_SUBNETS lies in {REGION}"):
-        provider(cloud, scripts, subnets=(elsewhere,)).launch(SMALL, order(cloud))
+        provider(cloud, scripts, subnets=(elsewhere,)).launch(SMALL, order())
 
 
 def test_without_an_image_in_the_settings_amazons_own_is_looked_up_once(cloud: Cloud, scripts: Scripts) -> None:
@@ -141,25 +141,25 @@ def test_without_an_image_in_the_settings_amazons_own_is_looked_up_once(cloud: C
             clients=lambda service, region: ssm if service == "ssm" else cloud.client(service, region),
         )
         for job in ("one", "two"):
-            aws.launch(SMALL, order(cloud, job))
+            aws.launch(SMALL, order(job))
         told.assert_no_pending_responses()
     assert {one["ImageId"] for one in cloud.instances()} == {IMAGE}
 
 
 def test_an_image_that_the_region_does_not_know_names_its_setting(cloud: Cloud, scripts: Scripts) -> None:
     with pytest.raises(Rejected, match="HOURGLASS_AWS_IMAGE"):
-        provider(cloud, scripts, image="ami-0000000000000000f").launch(SMALL, order(cloud))
+        provider(cloud, scripts, image="ami-0000000000000000f").launch(SMALL, order())
     assert cloud.instances() == []
 
 
 def test_what_cannot_run_there_is_refused_before_anything_is_asked(cloud: Cloud, scripts: Scripts) -> None:
     aws = provider(cloud, scripts)
     with pytest.raises(Rejected, match="container image"):
-        aws.launch(SMALL, order(cloud, image=None))
+        aws.launch(SMALL, order(image=None))
     with pytest.raises(Rejected, match="spot=on-demand"):
-        aws.launch(dataclasses.replace(SMALL, spot=True), order(cloud))
+        aws.launch(dataclasses.replace(SMALL, spot=True), order())
     with pytest.raises(Rejected, match="16384 bytes"):
-        aws.launch(SMALL, order(cloud, boot="#" * 16_385))
+        aws.launch(SMALL, order(boot="#" * 16_385))
     assert cloud.front.calls == []
 
 
@@ -197,23 +197,23 @@ def test_a_whole_instance_meets_the_need_of_one_gpu_and_another_memory_does_not(
 
 
 def test_the_same_order_is_the_same_machine_even_with_another_provider_object(cloud: Cloud, scripts: Scripts) -> None:
-    first = provider(cloud, scripts).launch(SMALL, order(cloud))
-    again = provider(cloud, scripts).launch(SMALL, order(cloud))
+    first = provider(cloud, scripts).launch(SMALL, order())
+    again = provider(cloud, scripts).launch(SMALL, order())
     assert first.id == again.id
     assert len(cloud.instances()) == 1
 
 
 def test_a_key_that_comes_with_another_request_meets_the_machine_that_stands(cloud: Cloud, scripts: Scripts) -> None:
     aws = provider(cloud, scripts)
-    first = aws.launch(SMALL, order(cloud))
-    assert aws.launch(SMALL, order(cloud, disk_gb=500)).id == first.id
+    first = aws.launch(SMALL, order())
+    assert aws.launch(SMALL, order(disk_gb=500)).id == first.id
     assert len(cloud.instances()) == 1
     assert scripts.forgotten == []
 
 
 def test_a_lost_answer_is_unknown_and_the_machine_is_found_by_its_key(cloud: Cloud, scripts: Scripts) -> None:
     aws = provider(cloud, scripts)
-    asked = order(cloud)
+    asked = order()
     with cloud.front.losing_answers("RunInstances"), pytest.raises(Unknown, match="may have happened"):
         aws.launch(SMALL, asked)
     found = aws.find(asked.launch_key)
@@ -224,7 +224,7 @@ def test_a_lost_answer_is_unknown_and_the_machine_is_found_by_its_key(cloud: Clo
 
 def test_a_machine_whose_tags_have_gone_before_it_is_still_known_to_be_gone(cloud: Cloud, scripts: Scripts) -> None:
     aws = provider(cloud, scripts)
-    asked = order(cloud)
+    asked = order()
     machine = aws.launch(SMALL, asked)
     aws.terminate(machine)
     cloud.client("ec2", REGION).delete_tags(Resources=[machine.id])
@@ -234,7 +234,7 @@ def test_a_machine_whose_tags_have_gone_before_it_is_still_known_to_be_gone(clou
 
 
 def test_of_two_machines_with_one_key_the_one_that_costs_is_seen(cloud: Cloud, scripts: Scripts) -> None:
-    asked = order(cloud)
+    asked = order()
     aws = provider(cloud, scripts, regions=(REGION, WEST))
     ended = aws.launch(SMALL, asked)
     aws.terminate(ended)
@@ -259,7 +259,7 @@ def test_a_region_that_does_not_answer_makes_a_listing_unknown_and_never_empty(c
         return cloud.client(service, region)
 
     aws = provider(cloud, scripts, regions=(REGION, WEST), clients=half)
-    asked = order(cloud)
+    asked = order()
     with pytest.raises(Unknown, match="not whole"):
         aws.list()
     with pytest.raises(Unknown, match="not whole"):
@@ -285,7 +285,7 @@ def test_a_listing_goes_on_to_the_last_page(cloud: Cloud, scripts: Scripts) -> N
 
 def test_a_machine_that_somebody_stopped_is_on_its_way_out_and_can_be_ended(cloud: Cloud, scripts: Scripts) -> None:
     aws = provider(cloud, scripts)
-    machine = aws.launch(SMALL, order(cloud))
+    machine = aws.launch(SMALL, order())
     cloud.client("ec2", REGION).stop_instances(InstanceIds=[machine.id])
     assert [one.state for one in aws.list()] == [InstanceState.ENDING]
     aws.terminate(machine)
@@ -309,13 +309,21 @@ def test_the_end_of_billing_is_read_out_of_amazons_words(cloud: Cloud, scripts: 
 
 def test_ending_a_machine_forgets_what_lay_ready_for_it(cloud: Cloud, scripts: Scripts) -> None:
     aws = provider(cloud, scripts)
-    aws.terminate(aws.launch(SMALL, order(cloud)))
+    aws.terminate(aws.launch(SMALL, order()))
     assert scripts.forgotten == [("k3vd9wq", 1, 0)]
+
+
+def test_another_homes_machine_is_not_ended(cloud: Cloud, scripts: Scripts) -> None:
+    machine = provider(cloud, scripts).launch(SMALL, order())
+    neighbour = provider(cloud, scripts, home="another")
+    with pytest.raises(Rejected, match="not of this deployment"):
+        neighbour.terminate(machine)
+    assert [one["State"]["Name"] for one in cloud.instances()] == ["running"]
 
 
 def test_a_deadline_cannot_be_moved(cloud: Cloud, scripts: Scripts) -> None:
     aws = provider(cloud, scripts)
-    machine = aws.launch(SMALL, order(cloud))
+    machine = aws.launch(SMALL, order())
     with pytest.raises(Rejected, match="Continue from its last checkpoint"):
         aws.extend(machine, datetime.now(UTC) + timedelta(hours=1))
     assert not aws.traits.extendable
@@ -354,7 +362,7 @@ def test_amazons_codes_become_our_errors_with_their_reach(
 ) -> None:
     aws = provider(cloud, scripts)
     with cloud.front.refusing("RunInstances", code, status), pytest.raises(ProviderError) as caught:
-        aws.launch(SMALL, order(cloud))
+        aws.launch(SMALL, order())
     assert (type(caught.value), caught.value.scope) == (kind, scope)
     assert code in str(caught.value)
     # Only where it is sure that no machine stands: one that does still has to read what was kept for it.
