@@ -77,16 +77,20 @@ def template(found: Iterable[tuple[str, str | None]]) -> str:
 
 
 def _called(func: ast.expr) -> str:
-    """Name the call: a method counts only on something called `say`."""
-    if isinstance(func, ast.Name):
-        return func.id if func.id in ("say", "later") else ""
-    if isinstance(func, ast.Attribute):
-        owner = func.value
-        name = owner.id if isinstance(owner, ast.Name) else owner.attr if isinstance(owner, ast.Attribute) else ""
-        if name == "say" and func.attr in ("plain", "plural"):
-            return func.attr
-        return "say" if func.attr == "say" else ""
-    return ""
+    """Name the call: `say(…)`, `x.say(…)`, `say.plain(…)`, `self._say.plural(…)`, `later(…)`; "" for any other."""
+    name = _last(func)
+    if name in ("say", "_say"):
+        return "say"
+    if isinstance(func, ast.Attribute) and name in ("plain", "plural") and _last(func.value) in ("say", "_say"):
+        return name
+    return name if name == "later" else ""
+
+
+def _last(expression: ast.expr) -> str:
+    """Return the last name of `a`, `x.a` or `x.y.a`."""
+    if isinstance(expression, ast.Attribute):
+        return expression.attr
+    return expression.id if isinstance(expression, ast.Name) else ""
 
 
 def _quoted(text: str) -> str:

@@ -109,7 +109,7 @@ class Postbox:
         return self._delivery.post(channel, message, key=row.key, thread_ts=thread_ts)
 
     def _render(self, row: Outbox) -> Message | None:
-        if row.kind == "post":
+        if "text" in row.payload:  # an answer, rendered when it was asked for
             return Message(text=row.payload["text"], blocks=row.payload.get("blocks") or ())
         if row.job_id is None:
             with self._db.read() as tx:
@@ -244,7 +244,7 @@ class Postbox:
             return self._delivery.direct(row.channel), None
         if row.kind == "whisper":
             return self._facts(row).job.channel, None
-        if row.kind == "post":
+        if "text" in row.payload:  # an answer, rendered when it was asked for
             return row.channel, row.payload.get("thread_ts")
         if head is None or head.ts is None:
             raise Unreachable("no card stands")

@@ -1,0 +1,109 @@
+"""One catalogue holds every sentence, and a second language is a file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import bot
+from bot import po
+from bot.catalogue import Catalogue
+from jobs.errors import Misconfigured
+from tests.face.scenes import SCENES, Scene, texts
+
+BOT = Path(bot.__file__).parent
+
+GERMAN = """# A language is a file.
+msgid ""
+msgstr ""
+"Content-Type: text/plain; charset=UTF-8\\n"
+"Plural-Forms: nplurals=2; plural=(n != 1);\\n"
+
+msgid "training"
+msgstr "trainiert"
+
+msgid "{title} on {machine}"
+msgstr "{title} auf {machine}"
+
+msgid "and {n} more file"
+msgid_plural "and {n} more files"
+msgstr[0] "und {n} Datei"
+msgstr[1] "und {n} Dateien"
+
+msgid "waiting for a lead"
+msgstr ""
+"""
+
+
+def language(root: Path, name: str, text: str) -> Catalogue:
+    """Write a language's file and load it."""
+    path = root / name / "LC_MESSAGES" / "hourglass.po"
+    path.parent.mkdir(parents=True)
+    path.write_text(text, encoding="utf-8")
+    return Catalogue.load(name, root=root)
+
+
+def test_a_second_language_is_a_file_and_what_it_lacks_is_english(tmp_path: Path) -> None:
+    say = language(tmp_path, "de", GERMAN)
+    assert say("training") == "trainiert"
+    assert say("{title} on {machine}", title="a/b", machine="1 × <A100>") == "a/b auf 1 × &lt;A100&gt;"
+    assert say.plural("and {n} more file", "and {n} more files", 1) == "und 1 Datei"
+    assert say.plural("and {n} more file", "and {n} more files", 1200) == "und 1,200 Dateien"
+    assert say("waiting for a lead") == "waiting for a lead"
+
+
+def test_a_language_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
+    language(tmp_path, "de", GERMAN)
+    with pytest.raises(Misconfigured, match=r"'fr' has no catalogue\. There is: de, en"):
+        Catalogue.load("fr", root=tmp_path)
+
+
+def test_the_template_for_translators_is_up_to_date() -> None:
+    assert po.TEMPLATE.read_text(encoding="utf-8") == po.template(po.sentences(BOT)), "run python -m bot.po"
+
+
+def test_what_a_po_file_says_survives_the_reading() -> None:
+    text = 'msgid ""\n"two "\n"lines"\nmsgstr "zwei\\n"\n"Zeilen \\"q\\""\n'
+    assert po.parse(text) == {"two lines": 'zwei\nZeilen "q"'}
+
+
+# Words that are facts of the scenes, commands, keys and names: the same in every language.
+SAME = {
+    "rain", "ractice", "etching", "baseline",
+    "acme", "vision", "cloud", "here", "train", "gpus", "list", "status", "stop", "extend", "logs", "checkpoints",
+    "rerun", "budget", "invite", "hourglass", "mine", "notify", "teammate", "spot", "auto", "provider", "image",
+    "cost", "reason", "hours", "value", "word", "name", "part", "step", "boom", "fetching", "practice", "this",
+    "computer", "stands", "long", "with", "main", "stepnone",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def masked(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
+    """A language whose every letter is Z, facts and code spans left alone."""
+    blocks = ['msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"']
+    for msgid, plural in sorted(set(po.sentences(BOT)), key=str):
+        if plural is None:
+            blocks.append(f"msgid {_quoted(msgid)}\nmsgstr {_quoted(_masked(msgid))}")
+        else:
+            forms = f"msgstr[0] {_quoted(_masked(msgid))}\nmsgstr[1] {_quoted(_masked(plural))}"
+            blocks.append(f"msgid {_quoted(msgid)}\nmsgid_plural {_quoted(plural)}\n{forms}")
+    return language(tmp_path_factory.mktemp("locale"), "zz", "\n\n".join(blocks))
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
+def test_every_sentence_that_is_shown_goes_through_the_catalogue(masked: Catalogue, scene: Scene) -> None:
+    for text in texts(scene.message(masked)):
+        bare = re.sub(r"<[^>]*>|```.*?```|`[^`]*`", " ", text, flags=re.DOTALL)
+        left = set(re.findall(r"[a-z]{4,}", bare)) - SAME
+        assert not left, f"{sorted(left)} in {text!r}"
+
+
+def _masked(msgid: str) -> str:
+    kept = re.split(r"(\{\w+\}|`[^`]*`)", msgid)
+    return "".join(part if part[:1] in ("{", "`") else re.sub(r"[A-Za-z]", "Z", part) for part in kept)
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'

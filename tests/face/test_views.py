@@ -1,0 +1,110 @@
+"""What views promise: Slack accepts them as they are, and `text` alone carries the fact."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from bot.catalogue import Catalogue
+from bot.sandbox.limits import check_message_blocks, check_view
+from bot.views import answers, approval, card, replies
+from bot.views.blocks import Message
+from jobs.lifecycle import JobState
+from tests.face import scenes
+from tests.face.scenes import SCENES, Scene
+from tests.support.builders import a_request, a_source, a_spec
+
+SAY = Catalogue.load()
+NASTY = "<!channel> & <https://evil|x> `*_~ \u202e" + "ä" * 5000
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
+def test_slack_accepts_it_and_its_text_says_something(scene: Scene) -> None:
+    shown = scene.message(SAY)
+    if isinstance(shown, Message):
+        assert check_message_blocks(json.loads(json.dumps(list(shown.blocks)))) == []
+        assert shown.text.strip()
+        assert len(shown.text.encode()) <= 4000 or not scene.name.startswith("card")
+    else:
+        assert check_view(json.loads(json.dumps(shown))) == []
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
+def test_no_placeholder_is_left_open(scene: Scene) -> None:
+    for text in scenes.texts(scene.message(SAY)):
+        bare = re.sub(r"<!date[^>]*>", "", text)
+        assert "{" not in bare
+        assert "None" not in bare.replace("step-None", "")
+
+
+@pytest.mark.parametrize("state", list(JobState))
+def test_the_longest_and_nastiest_facts_fit_and_call_nobody(state: JobState) -> None:
+    facts = scenes.facts(
+        state,
+        **{**scenes.TRAINING, "stage_note": NASTY},
+        source=a_source(repo="a/" + "r" * 300, subject=NASTY),
+        spec=a_spec(),
+        request=a_request(reason=NASTY),
+        error=NASTY,
+        decision_note=NASTY,
+        needs_lead=["cost"],
+        outcome={"reason": "error", "code": 1, "tail": [NASTY] * 40},
+        checkpoints=(scenes.checkpoint(),),
+    )
+    for message in (
+        card.head(SAY, facts, ["U9LEAD"] * 40),
+        approval.copy(SAY, facts),
+        replies.ended(SAY, facts, ["U1ADA"], None, []),
+        replies.trouble(SAY, facts, ["U1ADA"], {"text": NASTY}),
+        answers.refused(SAY, NASTY, NASTY),
+        answers.logs(SAY, facts, [NASTY] * 100, None),
+    ):
+        assert check_message_blocks(json.loads(json.dumps(list(message.blocks)))) == []
+        for text in scenes.texts(message):
+            assert "<!channel>" not in text
+            assert "\u202e" not in text
+            assert "|x>" not in text
+
+
+def test_a_phone_reads_the_whole_fact_in_text() -> None:
+    facts = scenes.facts(**scenes.TRAINING)
+    assert card.text(SAY, facts) == (
+        "acme/vit@3f9c2ab on 1 × A100: training, step 1,800 of 4,000, loss 1.83, $1.00 so far of $12.40 held, "
+        "ends <!date^1794492000^{date_short_pretty} at {time}|12 Nov 14:00 UTC>."
+    )
+
+
+def test_each_state_offers_only_what_can_be_done_in_it() -> None:
+    offered = {
+        state: [e["action_id"] for b in card.head(SAY, scenes.facts(state), []).blocks for e in b.get("elements", ())
+                if e["type"] == "button"]
+        for state in JobState
+    }  # fmt: skip
+    assert offered == {
+        JobState.REQUESTED: [],
+        JobState.AWAITING_APPROVAL: ["approve", "approve_shorter", "deny", "stop"],
+        JobState.QUEUED: ["stop"],
+        JobState.PROVISIONING: ["stop"],
+        JobState.RUNNING: ["stop", "extend"],
+        JobState.STOPPING: [],
+        JobState.SUCCEEDED: ["rerun"],
+        JobState.FAILED: ["rerun"],
+        JobState.CANCELLED: ["rerun"],
+        JobState.TIMED_OUT: ["rerun"],
+        JobState.DENIED: ["rerun"],
+        JobState.EXPIRED: ["rerun"],
+    }
+
+
+def test_a_weak_guarantee_is_said_and_a_stand_in_says_what_it_is() -> None:
+    weak = next(scene for scene in SCENES if scene.name == "card asked").message(SAY)
+    assert any("Weak guarantee" in text for text in scenes.texts(weak))
+    practice = next(scene for scene in SCENES if scene.name == "card practice").message(SAY)
+    assert any("Practice: this computer's CPU stands in for the A100." in text for text in scenes.texts(practice))
+
+
+def test_ids_in_our_own_sentences_become_mentions() -> None:
+    said = answers.refused(SAY, "U9LEAD123 approved job k7m2pqx at 10:02 UTC.")
+    assert said.text == "<@U9LEAD123> approved job k7m2pqx at 10:02 UTC."
