@@ -30,6 +30,7 @@ from jobs.errors import (
     Frozen,
     HourglassError,
     NoCapacity,
+    NotWritten,
     ProviderError,
     Refused,
     TooLate,
@@ -139,6 +140,9 @@ class Intake:
             return  # cancelled in this moment: that word stands
         except (BadRequest, Refused) as error:
             self._refuse(job_id, _reason(error), str(error), error.fix)
+        except NotWritten as error:
+            _log.warning("intake.not_written", job=job_id, error=str(error))
+            return  # the job is as it was, and due at the next look
         except ProviderError as error:
             self._put_off(job_id, error)
         except Exception as error:

@@ -324,3 +324,17 @@ def test_a_spec_survives_being_priced() -> None:
         ["WANDB_API_KEY"],
         a_spec().minutes,
     )
+
+
+def test_a_database_that_takes_nothing_leaves_the_job_for_the_next_look() -> None:
+    house = House()
+    job = house.asked()
+
+    def fail() -> None:
+        with house.db.write() as tx:
+            tx.connection().exec_driver_sql("ALTER TABLE entry RENAME TO lost")
+
+    house.neighbours.between = fail
+    house.intake.work(job.id)
+    assert (house.job(job.id).state, house.intake.due()) == (JobState.REQUESTED, [job.id])
+    assert house.kinds(job.id) == ["requested"]

@@ -15,6 +15,7 @@ from sqlmodel import select
 
 from jobs import db as rows
 from jobs import ledger
+from jobs.clock import Ids
 from jobs.db import Database
 from jobs.intake import Intake
 from jobs.lifecycle import AttemptState, JobEventName, JobState
@@ -112,7 +113,14 @@ def _said(answer: Answer | Exception) -> Answer:
 class House:
     """A team with a budget, and everything that decides about its money."""
 
-    def __init__(self, *, url: str = "", cap: int | None = 300 * DOLLAR, traits: Traits | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        url: str = "",
+        cap: int | None = 300 * DOLLAR,
+        traits: Traits | None = None,
+        ids: Ids | None = None,
+    ) -> None:
         self.clock = FakeClock()
         self.db = Database.open(url) if url else memory_database()
         self.settings = load({"HOURGLASS_TEAM": "vision"})
@@ -124,7 +132,7 @@ class House:
         self.service = Service(
             db=self.db,
             clock=self.clock,
-            ids=SequentialIds(),
+            ids=ids or SequentialIds(),
             settings=self.settings,
             traits={name: provider.traits for name, provider in self.providers.items()},
             mover=self._move,
@@ -159,10 +167,14 @@ class House:
     def priced(self, *, minutes: float = 240.0, person: str = "U1ADA", **spec: Any) -> Job:
         """Return a job after intake: queued, awaiting a lead, or failed."""
         job = self.asked(person=person)
+        self.price(job, minutes=minutes, **spec)
+        return self.job(job.id)
+
+    def price(self, job: Job, *, minutes: float = 240.0, **spec: Any) -> None:
+        """Let intake work on a job that merges into this spec, where the neighbours have no error to tell instead."""
         if not isinstance(self.neighbours.spec, Exception):
             self.neighbours.spec = dataclasses.replace(a_spec(), minutes=minutes, **spec)
         self.intake.work(job.id)
-        return self.job(job.id)
 
     def with_machine(self, job: Job, *, running: bool = True, provider: str = "cloud") -> Job:
         """Give a queued job its machine, as the renting side writes it."""
