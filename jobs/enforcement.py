@@ -247,6 +247,8 @@ class Enforcement:
             case Step.GONE:
                 until = (instance.ended_at if instance else row.absent_at) or now
                 self._settlements.gone(row, until=until, note=instance.note if instance else "")
+                if instance is not None and row.end_accepted_at is None:
+                    provider.terminate(instance)  # one that ended by itself may leave a record, or a disk
             case Step.NEVER:
                 self._settlements.never(row, note="No machine came of it.")
 

@@ -152,7 +152,7 @@ class Provider(Protocol):
         """Return every machine of this `home` that is not long gone; raise `Unknown` if it may be incomplete."""
 
     def terminate(self, instance: Instance) -> None:
-        """Ask for its end; asking again, or for one that is gone, is no error."""
+        """Ask for its end, and for the end of what it left behind; asking again, or for one gone, is no error."""
 
     def extend(self, instance: Instance, deadline: datetime) -> None:
         """Move the provider's own limit and the deadline tag; raises `Rejected` where `traits.extendable` is False.
