@@ -82,10 +82,15 @@ class Follow:
             if len(data) > CHUNK_LIMIT:
                 log.warning("follow.too_long", key=key, bytes=len(data))
                 data = b""
-            if not self._apply(attempt, number, data):
-                break
-            applied += 1
+            if self._apply(attempt, number, data):
+                applied += 1
+            else:
+                number = self._cursor(attempt)  # another hand was faster, and may have stopped short of the end
         return applied
+
+    def _cursor(self, attempt: Attempt) -> int:
+        with self._db.read() as tx:
+            return tx.exec(select(Attempt.cursor).where(Attempt.id == attempt.id)).one()
 
     def _apply(self, attempt: Attempt, number: int, data: bytes) -> bool:
         """Apply chunk `number` in one transaction; False when another hand was faster."""
