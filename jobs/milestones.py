@@ -73,6 +73,7 @@ def curves(facts: Facts, points: Sequence[Point], step: int | None) -> dict[str,
     for point in points:
         if point.series in extents or len(extents) < rules.SERIES_LIMIT:
             _keep(facts, extents, point, step)
+    facts.tx.flush()
     loss = rules.loss_series(extents)
     told = [point for point in points if point.series == loss]
     if not told or loss is None:
@@ -115,7 +116,6 @@ def _keep(facts: Facts, extents: dict[str, _Extent], point: Point, stand_in: int
         at=point.at,
     )
     facts.tx.add(row)
-    facts.tx.flush()
 
 
 def _thin(facts: Facts, series: str, width: int) -> None:

@@ -146,12 +146,13 @@ def assert_a_good_end(world: World, job_id: str, number: int) -> None:
 
 
 @pytest.mark.parametrize("idempotent", [True, False])
-@pytest.mark.parametrize("part", [0, 1, 2])
+# A quarter of the points in the fast tests, all of them in the slow ones.
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.slow) for part in (1, 2, 3))])
 def test_killed_at_any_point_of_a_rental(tmp_path: Path, part: int, idempotent: bool) -> None:
     points = passed_by(tmp_path / "rehearsal", idempotent=idempotent)
     assert points > 20
     waited = 0
-    for number in range(1 + part, points + 1, 3):
+    for number in range(1 + part, points + 1, 4):
         world = a_world(tmp_path / str(number), idempotent=idempotent)
         job_id = world.queued(SPEC)
         world.fate.dies_at(number)
