@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,23 @@ def test_the_shell_reads_the_bundles_links_as_they_were_given(tmp_path: Path) ->
         bundle.discard_url,
         *bundle.boot_urls,
     ]
+
+
+@pytest.mark.parametrize(
+    ("ends_in", "lifetime", "left"),
+    [
+        (10 * 365 * 86_400, 14_400, range(14_400, 14_401)),  # the machine's clock lies in the past: what was rented
+        (3_600, 14_400, range(3_590, 3_601)),  # it booted late: the deadline holds
+        (-5, 14_400, range(1)),  # the deadline has passed: at once
+    ],
+)
+def test_a_machine_lives_to_its_deadline_and_never_longer_than_was_rented(
+    tmp_path: Path, ends_in: int, lifetime: int, left: range
+) -> None:
+    path = tmp_path / "script"
+    path.write_text(boot.script(a_boot(deadline=int(time.time()) + ends_in, lifetime=lifetime)))
+    # A word that it does not know starts nothing, so that one function can be asked.
+    assert int(bash('. "$1" nothing; seconds_left', str(path))) in left
 
 
 values = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
