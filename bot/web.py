@@ -149,6 +149,7 @@ class WebServer:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((host, port))
+            bound.listen()  # only a socket that listens keeps the port from others
         except OSError as error:
             bound.close()
             why = f"{host}:{port} cannot be listened on ({error.strerror})"

@@ -1,0 +1,165 @@
+"""Plots: what is chosen to be drawn, and real pictures out of the child process."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot import plots
+from bot.catalogue import Catalogue
+from bot.plots import Plot, PlotFailed, Plotter
+from bot.views import alt
+from jobs.model import MetricPoint
+from tests.face import scenes
+from tests.support.clock import START
+
+
+def curve(series: str, values: list[float | None], *, attempt: int = 1, first: int = 0) -> list[MetricPoint]:
+    """Return a point every 10 steps and 10 seconds."""
+    return [
+        MetricPoint(
+            job_id="k7m2pqx",
+            attempt=attempt,
+            series=series,
+            step=first + 10 * n,
+            value=value,
+            odd="" if value is not None else "NaN",
+            at=START + timedelta(seconds=10 * n),
+        )
+        for n, value in enumerate(values)
+    ]
+
+
+def falling(count: int, start: float = 4.0) -> list[float | None]:
+    """Return a loss that falls evenly to 1."""
+    return [start - (start - 1) * n / (count - 1) for n in range(count)]
+
+
+@pytest.fixture(scope="module")
+def plotter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plotter]:
+    """The real thing: a child process a plot."""
+    plotter = Plotter(cache=tmp_path_factory.mktemp("matplotlib"))
+    yield plotter
+    plotter.close()
+
+
+def the_plot(metrics: dict[str, list[MetricPoint]], **facts: Any) -> Plot:
+    """Return the plot, which there is."""
+    plot = plots.of(scenes.facts(**(dict(scenes.TRAINING) | facts)), metrics)
+    assert plot is not None
+    return plot
+
+
+def test_the_training_loss_comes_first_then_validation_and_nothing_else() -> None:
+    metrics = {
+        "lr": curve("lr", falling(9)),
+        "val_loss": curve("val_loss", falling(3)),
+        "train_loss": curve("train_loss", falling(9)),
+        "aux_loss": curve("aux_loss", falling(9)),
+    }
+    assert [series.name for series in the_plot(metrics).series] == ["train_loss", "val_loss"]
+
+
+def test_without_a_loss_there_is_no_plot() -> None:
+    facts = scenes.facts(**scenes.TRAINING)
+    assert plots.of(facts, {"accuracy": curve("accuracy", falling(9))}) is None
+    assert plots.of(facts, {"loss": curve("loss", [None, None])}) is None
+    assert plots.of(facts, {}) is None
+
+
+def test_what_was_not_finite_leaves_a_gap_and_a_mark() -> None:
+    plot = the_plot({"loss": curve("loss", [4.0, 3.0, None, None])})
+    assert list(plot.series[0].values) == [4.0, 3.0, None, None]
+    assert [(mark.kind, mark.step, mark.label) for mark in plot.marks] == [("odd", 20, "NaN")]
+
+
+def test_checkpoints_are_marked_and_the_newest_is_named() -> None:
+    plot = the_plot({"loss": curve("loss", falling(9))}, checkpoints=(scenes.checkpoint(20), scenes.checkpoint(60)))
+    assert [(mark.step, mark.label) for mark in plot.marks if mark.kind == "checkpoint"] == [
+        (20, ""),
+        (60, "checkpoint"),
+    ]
+
+
+def test_the_deadline_is_marked_only_where_it_comes_before_the_last_step() -> None:
+    metrics = {"loss": curve("loss", falling(9))}  # a step a second, the last one at 80
+    soon = the_plot(metrics, total=4000, deadline=START + timedelta(seconds=1080))
+    assert [(mark.kind, round(mark.step)) for mark in soon.marks] == [("deadline", 1080)]
+    late = the_plot(metrics, total=4000, deadline=START + timedelta(hours=4))
+    assert late.marks == []
+
+
+def test_a_later_attempt_redraws_the_steps_that_it_went_over_again() -> None:
+    points = curve("loss", [4.0, 3.5, 3.0, 2.5]) + curve("loss", [2.9, 2.4], attempt=2, first=20)
+    drawn = the_plot({"loss": points}).series[0]
+    assert list(zip(drawn.steps, drawn.values, strict=True)) == [(0, 4.0), (10, 3.5), (20, 2.9), (30, 2.4)]
+
+
+def test_a_long_curve_is_thinned_and_keeps_its_end() -> None:
+    drawn = the_plot({"loss": curve("loss", falling(9001))}).series[0]
+    assert len(drawn.steps) <= plots.POINTS + 1
+    assert drawn.steps[-1] == 90_000
+
+
+def test_alt_text_tells_the_course() -> None:
+    plot = the_plot({"loss": curve("loss", [4.17, 1.5, 1.83]), "val_loss": curve("val_loss", [4.2, 4.3])}, total=4000)
+    assert alt.describe(Catalogue.load(), plot) == (
+        "Line chart of the loss of acme/vit@3f9c2ab. "
+        "loss falls from 4.17 at step 0 to 1.83 at step 20; lowest 1.5 at step 10. "
+        "val_loss goes from 4.2 at step 0 to 4.3 at step 10; lowest 4.2 at step 0. "
+        "20 of 4,000 steps are done."
+    )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        falling(300),
+        falling(5),
+        [2.0],
+        [1.0, 1.0, 1.0],
+        [4000.0, 1.0, 0.001],
+        [-1.0, 0.0, 1.0],
+        [4.0, None, 3.0, None],
+        [1e300, 1.0],
+    ],
+    ids=["many", "few", "one", "flat", "steep", "negative", "gaps", "huge"],
+)
+def test_every_curve_becomes_a_picture_of_full_size(plotter: Plotter, values: list[float | None]) -> None:
+    plot = the_plot({"loss": curve("loss", values), "val_loss": curve("val_loss", values[:3])})
+    png = plotter.draw(plot).result(timeout=60)
+    assert png.startswith(b"\x89PNG")
+    assert struct.unpack(">II", png[16:24]) == (1280, 720)
+
+
+def test_equal_plots_are_equal_pictures(plotter: Plotter) -> None:
+    plot = the_plot({"loss": curve("loss", falling(30))})
+    assert plotter.draw(plot).result(timeout=60) == plotter.draw(plot).result(timeout=60)
+
+
+def test_a_child_that_takes_too_long_is_ended_with_words(tmp_path: Path) -> None:
+    plotter = Plotter(cache=tmp_path, seconds=0.01)
+    with pytest.raises(PlotFailed, match=r"longer than 0\.01 s"):
+        plotter.draw(the_plot({"loss": curve("loss", falling(9))})).result(timeout=60)
+    plotter.close()
+
+
+def test_a_child_that_fails_says_why(plotter: Plotter) -> None:
+    broken = Plot(
+        title="x", subtitle="", axis="step", total=None, series=(), marks=(plots.Sign(kind="odd", step=1e400),)
+    )
+    with pytest.raises(PlotFailed, match="could not be drawn"):
+        plotter.draw(broken).result(timeout=60)
+
+
+def test_the_bot_itself_does_not_load_matplotlib() -> None:
+    code = "import sys, bot.app, bot.notify, bot.web; print([m for m in ('matplotlib', 'torch') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,193 @@
+"""The site: files behind links, health that tells the truth, Slack's deliveries checked and taken once."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+from sqlmodel import select
+from starlette.applications import Starlette
+
+from bot import web
+from bot.app import build_app
+from bot.links import Links
+from bot.replay import Signatures
+from jobs import db
+from jobs.errors import Misconfigured
+from jobs.lifecycle import JobState
+from jobs.model import Job, NoteKind
+from tests.face.stage import Stage
+
+KEY = "jobs/job0001/a1/ckpt/step-1/model.pt"
+
+
+@pytest.fixture
+def links(stage: Stage) -> Links:
+    """Links into the stage's store, which has one file."""
+    stage.store.put(KEY, bytes(range(200)))
+    return stage.parts.links
+
+
+@contextmanager
+def serving(site: Starlette) -> Iterator[httpx.Client]:
+    """Serve a site on a free port; return who asks it."""
+    server = web.WebServer.bind("127.0.0.1", 0)
+    server.start(site)
+    try:
+        with httpx.Client(base_url=server.url) as client:
+            yield client
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def site(stage: Stage, links: Links) -> Iterator[httpx.Client]:
+    """The site of a bot that takes Slack over HTTP."""
+    app = build_app(stage.parts, stage.client)
+    health = web.Health(db=stage.db, clock=stage.clock, settings=stage.settings)
+    with serving(web.build(links=links, health=health, app=app, signing_secret="given")) as client:
+        yield client
+
+
+def path(links: Links) -> str:
+    """Return the file's link without its base."""
+    return (links.url(KEY) or "").removeprefix("http://files.test")
+
+
+def test_a_file_comes_as_a_download_that_no_browser_runs(site: httpx.Client, links: Links) -> None:
+    answer = site.get(path(links))
+    assert answer.content == bytes(range(200))
+    assert answer.headers["content-disposition"] == 'attachment; filename="model.pt"'
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-length"] == "200"
+
+
+def test_a_download_can_be_resumed(site: httpx.Client, links: Links) -> None:
+    answer = site.get(path(links), headers={"Range": "bytes=190-"})
+    assert answer.status_code == 206
+    assert answer.content == bytes(range(190, 200))
+
+
+def test_a_changed_link_is_refused_with_words(site: httpx.Client, links: Links) -> None:
+    answer = site.get(path(links).replace("model", "other"))
+    assert (answer.status_code, answer.text) == (403, "This link was changed. Copy it again from Slack.")
+
+
+@pytest.mark.parametrize("tricky", ["/files/../links.key", "/files/%2e%2e/links.key", "/files/", "/files/jobs"])
+def test_no_path_leads_out(site: httpx.Client, tricky: str) -> None:
+    assert site.get(tricky + "?exp=4000000000&sig=0").status_code in (403, 404)
+
+
+def test_the_page_says_what_it_is(site: httpx.Client) -> None:
+    assert "no machine outlives its deadline" in site.get("/").text
+
+
+def test_health_asks_whether_deadlines_are_enforced_and_people_told(site: httpx.Client, stage: Stage) -> None:
+    assert site.get("/healthz").json() == {"ok": False, "troubles": ["No enforcing pass has run yet."]}
+    with stage.db.write() as tx:
+        db.set_mark(tx, "enforced", "1", stage.clock.now())
+    assert site.get("/healthz").status_code == 200
+    stage.clock.advance(91)
+    answer = site.get("/healthz")
+    assert answer.status_code == 503
+    assert answer.json()["troubles"] == ["The last enforcing pass was 91 s ago."]
+    stage.typed(minutes=60)
+    stage.happens(stage.running(), NoteKind.TROUBLE, {"text": "NaN"})
+    stage.notifier.fan_out()
+    stage.clock.advance(minutes=16)
+    assert "A message for Slack has waited since 2026-11-12 10:01 UTC." in site.get("/healthz").json()["troubles"]
+
+
+def signed(stage: Stage, body: str, *, at: float | None = None, secret: str = "") -> dict[str, str]:
+    """Return the headers with which Slack signs a body now, by the machine's clock, which Bolt checks it with."""
+    stamp = str(int(time.time() if at is None else at))
+    key = (secret or stage.sandbox.signing_secret).encode()
+    return {
+        "X-Slack-Request-Timestamp": stamp,
+        "X-Slack-Signature": "v0=" + hmac.new(key, f"v0:{stamp}:{body}".encode(), hashlib.sha256).hexdigest(),
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+
+
+def command(stage: Stage, text: str, trigger: str = "t1") -> str:
+    """Return the body of a slash command of Ada's."""
+    return urlencode(
+        {
+            "command": "/train",
+            "text": text,
+            "user_id": stage.ada,
+            "channel_id": stage.vision,
+            "trigger_id": trigger,
+            "team_id": "T1",
+            "api_app_id": "A1",
+            "response_url": "http://127.0.0.1:9/",
+        }
+    )
+
+
+def test_a_signed_command_is_taken_once(site: httpx.Client, stage: Stage) -> None:
+    body = command(stage, "acme/vit@main gpu=a100 hours=1")
+    headers = signed(stage, body)
+    answer = site.post("/slack/events", content=body, headers=headers)
+    assert answer.status_code == 200
+    assert answer.json()["response_type"] == "ephemeral"
+    replayed = site.post("/slack/events", content=body, headers=headers)
+    assert (replayed.status_code, replayed.text) == (401, "This delivery came before.")
+    with stage.db.read() as tx:
+        assert [job.state for job in tx.exec(select(Job))] == [JobState.REQUESTED]
+
+
+@pytest.mark.parametrize("forged", ["secret", "old", "none"])
+def test_what_slack_did_not_sign_now_is_refused_and_blocks_nothing(
+    site: httpx.Client, stage: Stage, forged: str
+) -> None:
+    body = command(stage, "acme/vit@main gpu=a100 hours=1")
+    headers = {
+        "secret": signed(stage, body, secret="wrong"),
+        "old": signed(stage, body, at=time.time() - 301),
+        "none": {"Content-Type": "application/x-www-form-urlencoded"},
+    }[forged]
+    for _ in range(2):
+        answer = site.post("/slack/events", content=body, headers=headers)
+        assert answer.status_code == 401
+        assert "came before" not in answer.text
+    with stage.db.read() as tx:
+        assert list(tx.exec(select(Job))) == []
+
+
+def test_a_flood_is_cut_off(site: httpx.Client, stage: Stage) -> None:
+    body = "x" * 1_000_001
+    assert site.post("/slack/events", content=body, headers=signed(stage, body)).status_code == 413
+
+
+def test_without_a_signing_secret_there_is_no_such_door(stage: Stage, links: Links) -> None:
+    health = web.Health(db=stage.db, clock=stage.clock, settings=stage.settings)
+    with serving(web.build(links=links, health=health, app=build_app(stage.parts, stage.client))) as client:
+        assert client.post("/slack/events", content="x").status_code == 404
+
+
+def test_the_server_has_its_address_before_it_serves_and_leaves_it_behind(stage: Stage, links: Links) -> None:
+    server = web.WebServer.bind("127.0.0.1", 0)
+    with pytest.raises(Misconfigured, match="HOURGLASS_WEB_PORT"):
+        web.WebServer.bind("127.0.0.1", int(server.url.rpartition(":")[2]))
+    server.start(web.build(links=links, health=web.Health(db=stage.db, clock=stage.clock, settings=stage.settings)))
+    assert httpx.get(f"{server.url}/").status_code == 200
+    server.stop()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{server.url}/")
+
+
+def test_signatures_are_forgotten_when_slack_s_own_limit_has_passed(stage: Stage) -> None:
+    seen = Signatures(stage.clock)
+    assert seen.first("a")
+    assert not seen.first("a")
+    stage.clock.advance(601)
+    assert seen.first("b")
+    assert "a" not in seen._seen
