@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 import threading
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ import pytest
 from slack_bolt import App
 from slack_sdk import WebClient
 
-from bot.sandbox import ManualClock, Sandbox, SandboxError
+from bot.sandbox import Ids, ManualClock, Sandbox, SandboxError
 from tests.sandbox.peers import over_sockets
 
 
@@ -67,6 +68,14 @@ def test_given_secrets_are_used(clock: ManualClock) -> None:
     with Sandbox.start(bot_token="xoxb-1", app_token="xapp-1", signing_secret="s") as sandbox:
         assert (sandbox.bot_token, sandbox.app_token, sandbox.signing_secret) == ("xoxb-1", "xapp-1", "s")
         assert WebClient(token="xoxb-1", base_url=sandbox.api_url).auth_test()["ok"]
+
+
+def test_a_seeded_run_repeats_itself() -> None:
+    def names(seed: int) -> list[str]:
+        with Sandbox.start(ids=Ids(random.Random(seed))) as sandbox:
+            return [sandbox.people.user_id("ada"), sandbox.people.channel_id("#vision"), sandbox.bot_token]
+
+    assert names(1) == names(1) != names(2)
 
 
 # -- who may act through the page ----------------------------------------------------------------------------
