@@ -21,11 +21,13 @@ say() { printf 'engine: %s\n' "$*" >&2; }
 install_packages() {
     local missing=()
     command -v dockerd >/dev/null || missing+=(docker.io)
-    command -v debootstrap >/dev/null || missing+=(debootstrap)
+    command -v debootstrap >/dev/null || missing+=(debootstrap debian-archive-keyring)
     [ ${#missing[@]} -eq 0 ] && return
     say "installing ${missing[*]}"
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" iptables >/dev/null
+    # Newer releases ship the command line apart from the engine.
+    command -v docker >/dev/null || apt-get install -y -qq --no-install-recommends docker-cli >/dev/null
 }
 
 start_engine() {
@@ -88,7 +90,7 @@ build_torch() {
     local container packages="/usr/local/lib/python${SUITE_PYTHON}/dist-packages"
     # Compiled here: jobs run as nobody, who could not keep what each import of torch would compile anew for ten seconds.
     container="$(docker create --network none "$BASE_IMAGE" python3 -m compileall -q -j 0 "$packages")"
-    docker cp -q "$CACHE/site/." "$container:$packages/"
+    docker cp "$CACHE/site/." "$container:$packages/"
     docker start --attach "$container" >/dev/null || true # some packages carry files of another Python for their tests
     docker commit --change 'CMD ["/bin/bash"]' "$container" "$TORCH_IMAGE" >/dev/null
     docker rm "$container" >/dev/null
