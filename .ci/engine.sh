@@ -8,8 +8,10 @@
 # configured with, and everything large is kept in .cache/engine (CACHE), so that the next run is quick.
 set -euo pipefail
 
-CACHE="${CACHE:-$(cd "$(dirname "$0")/.." && pwd)/.cache/engine}"
-PYTHON="${PYTHON:-python3}"
+ROOT="$(cd "$(dirname "$0")/.." && pwd)"
+CACHE="${CACHE:-$ROOT/.cache/engine}"
+# A bare machine's own python3 may have no pip; the project's has.
+PYTHON="${PYTHON:-$([ -x "$ROOT/.venv/bin/python" ] && echo "$ROOT/.venv/bin/python" || echo python3)}"
 SUITE=bookworm
 SUITE_PYTHON=3.11 # what that suite's python3 is; the wheels must fit it, whatever Python runs here
 TORCH="torch==2.13.0"
