@@ -7,8 +7,10 @@ import itertools
 from datetime import timedelta
 from typing import Any
 
-from jobs.model import DOLLAR, JobSpec, Request, Source, SpotPolicy, Team
+from jobs.lifecycle import AttemptState, JobState
+from jobs.model import DOLLAR, Attempt, Job, JobSpec, Request, Source, SpotPolicy, Team
 from jobs.providers import Guarantee, Need, Offer, Traits
+from jobs.records import dump
 from tests.support.clock import START
 
 SHA = "3f9c2ab15d0e4c6b8a7f1e2d3c4b5a6978879695"
@@ -109,3 +111,40 @@ def some_traits(**changes: Any) -> Traits:
         runs_images=False,
     )
     return dataclasses.replace(traits, **changes)
+
+
+def a_job(**changes: Any) -> Job:
+    """Return a running job with four hours, on its first attempt; not in any database."""
+    fields: dict[str, Any] = {
+        "id": "job0001",
+        "delivery": "delivery-job0001",
+        "team_id": "vision",
+        "channel": "C1TRAIN",
+        "person": "U1ADA",
+        "request": dump(a_request()),
+        "state": JobState.RUNNING,
+        "created_at": START,
+        "attempt": 1,
+        "deadline": START + timedelta(hours=4),
+    }
+    return Job(**(fields | changes))
+
+
+def an_attempt(**changes: Any) -> Attempt:
+    """Return the first attempt of `a_job`, up since `START`; not in any database."""
+    fields: dict[str, Any] = {
+        "id": 1,
+        "job_id": "job0001",
+        "number": 1,
+        "launch_key": "hg-a1",
+        "state": AttemptState.UP,
+        "provider": "cloud",
+        "offer": dump(an_offer()),
+        "micros_per_hour": 2 * DOLLAR,
+        "deadline": START + timedelta(hours=4),
+        "intent_at": START,
+        "called_at": START,
+        "launched_at": START,
+        "instance_id": "i-1",
+    }
+    return Attempt(**(fields | changes))

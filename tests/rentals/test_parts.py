@@ -1,0 +1,272 @@
+"""Orders, curves, telemetry, the clock watch, lanes and the crew, each on its own."""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs import curves, orders, telemetry
+from jobs.clockwatch import ClockWatch
+from jobs.crew import Crew
+from jobs.errors import BadSpec
+from jobs.lanes import InTurn, SideBySide
+from tests.support.builders import a_job, a_source, a_spec, some_traits
+from tests.support.clock import START, FakeClock
+from tests.support.world import HOME
+from trainer import wire
+
+# ---------------------------------------------------------------- orders
+
+
+def a_launch(**changes: Any) -> orders.Launch:
+    fields: dict[str, Any] = {
+        "job": a_job(hold=8_000_000),
+        "spec": a_spec(),
+        "source": a_source(),
+        "source_sha256": "ab" * 32,
+        "number": 2,
+        "deadline": START + timedelta(hours=4),
+        "grace": timedelta(minutes=2),
+        "resume_key": None,
+        "traits": some_traits(),
+        "store_uri": "file:///s",
+        "home": HOME,
+    }
+    return orders.Launch(**(fields | changes))
+
+
+def test_a_machine_carries_what_it_takes_to_end_and_to_pay_for_it() -> None:
+    assert {
+        "app": "hourglass",
+        "home": HOME,
+        "job": "job0001",
+        "attempt": "2",
+        "rank": "1",
+        "team": "vision",
+        "deadline": str(int((START + timedelta(hours=4)).timestamp())),
+        "hold": "8000000",
+        "key": "hg-0f3c1e52-job0001-a2-r1",
+    } == orders.tags(a_launch(), 1)
+
+
+def test_equal_inputs_give_equal_bytes() -> None:
+    def made() -> tuple[bytes, str]:
+        secrets = {"B": "2", "A": "1"}
+        launch = a_launch(spec=a_spec(secrets=("B", "A"), env={"Z": "1", "Y": "2"}))
+        order = orders.launch_order(launch, secrets=secrets, credentials={"C": "3"})
+        return wire.to_json(orders.agent_order(launch)), repr((order, list(order.env.items())))
+
+    assert made() == made()
+
+
+def test_what_lies_in_the_store_holds_no_secret() -> None:
+    launch = a_launch(spec=a_spec(secrets=("KEY",)))
+    order = orders.launch_order(launch, secrets={"KEY": "s3cr3t"}, credentials={})
+    assert order.env["KEY"] == "s3cr3t"
+    assert b"s3cr3t" not in wire.to_json(orders.agent_order(launch))
+    assert "s3cr3t" not in repr(order)
+
+
+def test_a_secret_that_is_missing_is_named() -> None:
+    with pytest.raises(BadSpec, match="HOURGLASS_SECRET_KEY"):
+        orders.launch_order(a_launch(spec=a_spec(secrets=("KEY",))), secrets={}, credentials={})
+
+
+@pytest.mark.parametrize(
+    ("image", "digest", "expected"),
+    [
+        ("torch:2", "sha256:ab", "torch@sha256:ab"),
+        ("host:5000/a/torch", "sha256:ab", "host:5000/a/torch@sha256:ab"),
+        ("host:5000/a/torch:2", "sha256:ab", "host:5000/a/torch@sha256:ab"),
+        ("torch:2", "torch@sha256:ab", "torch@sha256:ab"),
+        ("torch:2", None, "torch:2"),
+        (None, "sha256:ab", None),
+    ],
+)
+def test_an_image_is_pinned_to_its_digest(image: str | None, digest: str | None, expected: str | None) -> None:
+    assert expected == orders.pinned_image(image, digest)
+
+
+def test_a_gpu_is_required_unless_a_stand_in_is_announced() -> None:
+    assert orders.agent_order(a_launch()).gpu.required
+    assert not orders.agent_order(a_launch(traits=some_traits(stand_in="Practice: a CPU stands in."))).gpu.required
+
+
+# ---------------------------------------------------------------- curves and telemetry
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["val_loss", "loss", "train_loss"], "loss"),
+        (["val_loss", "train_loss"], "train_loss"),
+        (["val_loss", "aux_loss"], "aux_loss"),
+        (["eval/loss"], "eval/loss"),
+        (["lr", "mfu"], None),
+    ],
+)
+def test_which_curve_is_the_loss(names: list[str], expected: str | None) -> None:
+    assert expected == curves.loss_series(names)
+
+
+@given(st.lists(st.integers(min_value=1, max_value=300), min_size=1, max_size=60), st.integers(0, 10**6))
+def test_a_curve_never_has_more_points_than_a_screen_shows(gaps: list[int], first: int) -> None:
+    kept = [first]
+    step = first
+    for gap in gaps * 40:
+        step += gap
+        if not curves.keeps(kept[0], kept[-1], step):
+            continue
+        width = curves.stride(first, step)
+        if width > curves.stride(first, kept[-1]):
+            left = curves.thinned(kept, width)
+            kept = [at for at in kept if at in left]
+        kept.append(step)
+    assert len(kept) <= curves.POINTS_LIMIT + 1
+    assert kept == sorted(set(kept)) and kept[0] == first
+
+
+@given(st.binary(max_size=400))
+def test_no_bytes_break_the_reading(data: bytes) -> None:
+    telemetry.digest(data, START)
+
+
+FIELDS = ["stage", "note", "name", "count", "driver", "step", "values", "total", "eta"] + [
+    "code",
+    "text",
+    "manifest",
+    "reason",
+    "tail",
+    "removed",
+]
+_json = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    kind=st.sampled_from([kind.value for kind in wire.EventKind]),
+    t=st.floats() | st.text(max_size=3),
+    data=st.dictionaries(
+        st.sampled_from(FIELDS),
+        _json,
+        max_size=6,
+    ),
+)
+def test_no_event_breaks_the_reading(kind: str, t: object, data: dict[str, object]) -> None:
+    line = json.dumps({"t": t, "kind": kind, "data": data}).encode()
+    told = telemetry.digest(line, START)
+    for point in told.points:
+        assert (point.value is None) == bool(point.odd)
+    assert all(isinstance(value, datetime) for name, value in told.columns.items() if name.endswith("_at"))
+
+
+# ---------------------------------------------------------------- the clock watch
+
+
+def test_a_steady_clock_is_trusted() -> None:
+    clock = FakeClock()
+    watch = ClockWatch(clock)
+    for _ in range(3):
+        clock.advance(hours=1)
+        assert watch.trusted()
+
+
+@pytest.mark.parametrize("hours", [3, -3])
+def test_another_clock_decides_about_a_jump(hours: int) -> None:
+    clock, other = FakeClock(), FakeClock()
+    watch = ClockWatch(clock, other.now)
+    assert watch.trusted()
+    clock.jump(timedelta(hours=hours))
+    assert [watch.trusted(), watch.trusted()] == [False, False]
+    clock.jump(timedelta(hours=-hours))
+    assert watch.trusted()
+    clock.jump(timedelta(hours=hours))
+    other.jump(timedelta(hours=hours))
+    assert watch.trusted()  # a suspended laptop: the other clock agrees
+
+
+def test_without_another_clock_a_jump_costs_one_pass() -> None:
+    clock = FakeClock()
+    watch = ClockWatch(clock)
+    watch.trusted()
+    clock.jump(timedelta(minutes=5))
+    assert [watch.trusted() for _ in range(3)] == [False, True, True]
+
+
+# ---------------------------------------------------------------- lanes and the crew
+
+
+def test_a_lane_that_hangs_delays_nobody_but_itself() -> None:
+    lanes, hang, done = SideBySide(patience=0.2), threading.Event(), []
+    lanes.run({"slow": lambda: hang.wait(30), "fast": lambda: done.append(1)})  # type: ignore[dict-item]
+    lanes.run({"slow": lambda: done.append(99), "fast": lambda: done.append(2)})
+    assert done == [1, 2]
+    hang.set()
+
+
+def test_a_lane_that_was_busy_is_free_again() -> None:
+    lanes, hang, done = SideBySide(patience=5), threading.Event(), []
+    SideBySide(patience=0.1).run({"other": hang.wait})  # type: ignore[dict-item]
+    hang.set()
+    lanes.run({"slow": lambda: done.append(1)})
+    lanes.run({"slow": lambda: done.append(2)})
+    assert done == [1, 2]
+
+
+@pytest.mark.parametrize("lanes", [InTurn(), SideBySide(patience=5)])
+def test_a_piece_that_raises_is_its_own_trouble(lanes: InTurn | SideBySide) -> None:
+    done: list[int] = []
+    lanes.run({"broken": lambda: 1 // 0, "sound": lambda: done.append(1)})  # type: ignore[dict-item]
+    assert done == [1]
+
+
+def test_the_crew_works_on_a_job_once_at_a_time_and_once_more_if_woken_meanwhile() -> None:
+    inside, go = threading.Semaphore(0), threading.Semaphore(0)
+    seen: list[str] = []
+    together: list[int] = []
+    now = [0]
+
+    def work(name: str) -> None:
+        now[0] += 1
+        together.append(now[0])
+        seen.append(name)
+        inside.release()
+        assert go.acquire(timeout=20)
+        now[0] -= 1
+
+    crew = Crew(work, 3)
+    crew.start()
+    crew.give("a")
+    assert inside.acquire(timeout=20)
+    crew.give("a")
+    crew.give("a")
+    go.release()
+    assert inside.acquire(timeout=20)
+    go.release()
+    assert crew.stop(20)
+    assert (seen, together) == (["a", "a"], [1, 1])
+
+
+def test_the_crew_survives_a_job_that_breaks_it() -> None:
+    done = threading.Event()
+
+    def work(name: str) -> None:
+        if name == "broken":
+            raise RuntimeError(name)
+        done.set()
+
+    crew = Crew(work, 1)
+    crew.start()
+    crew.give("broken")
+    crew.give("sound")
+    assert done.wait(20)
+    assert crew.stop(20)
