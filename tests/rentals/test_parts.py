@@ -137,14 +137,7 @@ def test_no_bytes_break_the_reading(data: bytes) -> None:
     telemetry.digest(data, START)
 
 
-FIELDS = ["stage", "note", "name", "count", "driver", "step", "values", "total", "eta"] + [
-    "code",
-    "text",
-    "manifest",
-    "reason",
-    "tail",
-    "removed",
-]
+FIELDS = "stage note name count driver step values total eta code text manifest reason tail removed".split()  # noqa: SIM905  one word after another reads better
 _json = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),

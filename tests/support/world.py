@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,7 @@ class World:
         self.packer = Parcel()
         self.secrets: dict[str, str] = {}
         self.woken: list[str] = []
+        self.wake: Callable[[str], None] = self.woken.append  # who is told of commits
         with self.db.write() as tx:
             team = a_team()
             tx.add(team)
@@ -119,7 +120,7 @@ class World:
         """Build the bot anew over the same rows, files and machines."""
         self.fate.spares()
         providers: dict[str, Provider] = {cloud.traits.name: MortalProvider(cloud, self.fate) for cloud in self.clouds}
-        self.follow = Follow(db=self.db, clock=self.clock, store=self.store, wake=self.woken.append)
+        self.follow = Follow(db=self.db, clock=self.clock, store=self.store, wake=lambda job_id: self.wake(job_id))
         self.ports = Ports(
             db=self.db,
             clock=self.clock,
@@ -131,7 +132,7 @@ class World:
             home=HOME,
             secrets=self.secrets,
             drain=self.follow.drain,
-            wake=self.woken.append,
+            wake=lambda job_id: self.wake(job_id),
         )
         self.rentals = Rentals(self.ports)
 
