@@ -3,7 +3,6 @@
 import argparse
 
 import torch
-
 from train import CKPT, GPT
 
 
