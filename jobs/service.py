@@ -29,7 +29,6 @@ from jobs.policy import Person as Person
 from jobs.providers import Traits
 from jobs.settings import Settings
 
-
 _log = structlog.get_logger(__name__)
 
 PATIENCE = 1.5  # seconds for the database; Slack waits three, and then has to have been told that nothing was written

@@ -229,6 +229,14 @@ def test_a_channel_that_cannot_be_posted_to_is_told_before_anything_is_rented() 
     assert house.neighbours.asked == []
 
 
+def test_who_may_not_rent_at_all_is_told_before_anything_is_priced() -> None:
+    house = House()
+    house.neighbours.outsiders = {"U1ADA": "A guest cannot rent for this team. Ask one of its members."}
+    job = house.priced()
+    assert (job.stop_reason, job.error) == ("refused", house.neighbours.outsiders["U1ADA"])
+    assert house.neighbours.asked == []
+
+
 # ---------------------------------------------------------------- what is tried again
 
 
