@@ -134,7 +134,7 @@ class Story:
             table = Table(box=None, pad_edge=False)
             for column in ("entry", "amount", "note"):
                 table.add_column(column, justify="right" if column == "amount" else "left")
-            for entry in db.entries(tx, job.id):
+            for entry in ledger.entries(tx, job.id):
                 table.add_row(entry.kind.value, f"${entry.micros / DOLLAR:,.4f}", entry.note)
             budget = ledger.summary(tx, db.get_team(tx, job.team_id), job.finished_at or job.created_at)
         self.console.print(table)

@@ -1,0 +1,226 @@
+"""A deployment for the tests: a sandbox workspace, repositories, and the bot as the Procfile starts it.
+
+Nothing in it is faked but Slack: `hourglass serve` is a process of its own, which a test may kill and start again.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bot.demo.processes import Process
+from bot.machines import connected
+from bot.manifest import manifest
+from bot.sandbox import AppConfig, Sandbox
+from bot.sandbox.people import Outcome
+from jobs import db, ledger
+from jobs.clock import SystemClock
+from jobs.db import Database
+from jobs.lifecycle import TERMINAL
+from jobs.model import Attempt, Entry, Job
+from jobs.providers import Instance, InstanceState
+from jobs.settings import load
+
+T = TypeVar("T")
+CHANNEL = "#vision"
+# Waiting for real processes on a busy machine; a test that needs this long has failed.
+LIMIT = 120.0
+
+
+class Deployment:
+    """One bot, one workspace, one folder; a context manager that leaves no process and no machine."""
+
+    def __init__(self, folder: Path, *, provider: str = "practice", settings: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self.hosts = folder / "git"
+        self.sandbox = Sandbox.start(app=AppConfig.from_manifest(manifest()))
+        self.people = self.sandbox.people
+        state = folder / "state"
+        self.environment = {
+            "SLACK_BOT_TOKEN": self.sandbox.bot_token,
+            "SLACK_APP_TOKEN": self.sandbox.app_token,
+            "SLACK_API_URL": self.sandbox.api_url,
+            "HOURGLASS_HOME": str(uuid.uuid4()),
+            "HOURGLASS_STATE": str(state),
+            "HOURGLASS_PROVIDERS": provider,
+            "HOURGLASS_GIT_HOSTS": f"{self.hosts.as_uri()}/",
+            "HOURGLASS_LEADS": self.people.user_id("lea"),
+            "HOURGLASS_TEAM": "vision",
+            "HOURGLASS_WEB_PORT": str(_free_port()),
+            "HOURGLASS_FOLLOW_SECONDS": "0.5",
+            "HOURGLASS_ENFORCE_SECONDS": "2",
+            **(settings or {}),
+        }
+        self.settings = load({**os.environ, **self.environment})
+        state.mkdir(parents=True)
+        self._starts = 0
+        self.bot = self.start()
+        self._database = Database.open(self.settings.database(), migrate=False)
+
+    def __enter__(self) -> Deployment:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bot.close()
+        self._database.close()
+        self.sandbox.close()
+        for provider in connected(self.settings, SystemClock()).values():
+            for instance in provider.list():
+                if instance.state is not InstanceState.GONE:
+                    provider.terminate(instance)
+
+    # ------------------------------------------------------------ the bot's process
+
+    def start(self) -> Process:
+        """Start `hourglass serve` and wait until it hears the workspace."""
+        self._starts += 1
+        bot = Process("bot", ["serve"], self.environment, self.folder / f"bot-{self._starts}.log")
+        self._until(lambda: self.sandbox.connections() > 0, bot)
+        self.bot = bot
+        return bot
+
+    def kill(self) -> None:
+        """End the bot as a crash would."""
+        self.bot.kill()
+        self._until(lambda: self.sandbox.connections() == 0)
+
+    # ------------------------------------------------------------ repositories
+
+    def repository(self, name: str, files: Mapping[str, str]) -> str:
+        """Make `name` with one commit of `files`; return its sha."""
+        folder = self.hosts / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, text in files.items():
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text)
+        identity = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} | {
+            f"GIT_{role}_{what}": value
+            for role in ("AUTHOR", "COMMITTER")
+            for what, value in (("NAME", "Ada"), ("EMAIL", "ada@acme.example"))
+        }
+
+        def git(*arguments: str) -> str:
+            return subprocess.run(
+                ["git", "-C", str(folder), *arguments],
+                check=True,
+                capture_output=True,
+                text=True,
+                env={**os.environ, **identity},
+            ).stdout.strip()
+
+        if not (folder / ".git").exists():
+            git("init", "-q", "-b", "main")
+        git("add", "-A")
+        git("commit", "-qm", "Change it")
+        return git("rev-parse", "HEAD")
+
+    def script(self, name: str, source: str, *, task: str = "") -> str:
+        """Make a repository whose command is `python run.py`; return `owner/repo@sha`."""
+        task = task or "commands: [python run.py]\ncheckpoints: {path: out, upload_every: 1s, keep: 2}\n"
+        return f"{name}@{self.repository(name, {'run.py': source, '.hourglass.yml': task})}"
+
+    # ------------------------------------------------------------ people
+
+    def type(self, who: str, text: str, *, channel: str = CHANNEL) -> Outcome:
+        """Type a line and return what came of it."""
+        return self.people.type(who, channel, text)
+
+    def budget(self, dollars: int = 300) -> None:
+        """Let the lead set the cap."""
+        assert self.type("lea", f"/budget cap {dollars}").ok
+
+    def train(self, line: str, *, who: str = "ada", channel: str = CHANNEL) -> Job:
+        """Type a `/train` and return its job's row."""
+        before = {job.id for job in self.jobs()}
+        outcome = self.type(who, f"/train {line}", channel=channel)
+        assert outcome.ok, outcome
+        assert "On it" in str(outcome.reply), outcome.reply
+        return self.until(lambda: next((job for job in self.jobs() if job.id not in before), None))
+
+    def thread(self, job: Job) -> list[dict[str, Any]]:
+        """Return the job's thread, the card first; waits until the card is there."""
+        ts = self.until(lambda: self.job(job.id).thread_ts)
+        return self.people.thread(job.channel, ts)
+
+    def texts(self, job: Job) -> str:
+        """Return what the thread says, in texts and in blocks, one message a line."""
+        return "\n".join(f"{message.get('text', '')} {message.get('blocks', '')}" for message in self.thread(job))
+
+    # ------------------------------------------------------------ rows and machines
+
+    def jobs(self) -> list[Job]:
+        """Return the team's jobs."""
+        with self._database.read() as tx:
+            return list(db.jobs_of_team(tx, "vision", limit=100))
+
+    def job(self, job_id: str) -> Job:
+        """Return one job as it is now."""
+        with self._database.read() as tx:
+            return db.get_job(tx, job_id)
+
+    def attempts(self, job: Job) -> list[Attempt]:
+        """Return a job's attempts."""
+        with self._database.read() as tx:
+            return db.attempts(tx, job.id)
+
+    def entries(self, job: Job) -> list[Entry]:
+        """Return a job's ledger entries."""
+        with self._database.read() as tx:
+            return ledger.entries(tx, job.id)
+
+    def held(self) -> int:
+        """Return what is held this month, over all jobs; nothing where no hold was ever made."""
+        with self._database.read() as tx:
+            team = db.get_team(tx, "vision")
+            period = db.find_period(tx, team, SystemClock().now())
+            return period.held if period else 0
+
+    def machines(self) -> list[Instance]:
+        """Return the machines that are not gone, as the providers list them."""
+        return [
+            instance
+            for provider in connected(self.settings, SystemClock()).values()
+            for instance in provider.list()
+            if instance.state is not InstanceState.GONE
+        ]
+
+    def ended(self, job: Job, limit: float = LIMIT) -> Job:
+        """Wait for the job's terminal state and return its row."""
+        return self.until(lambda: found if (found := self.job(job.id)).state in TERMINAL else None, limit=limit)
+
+    def nobody_left(self, *, by: datetime) -> None:
+        """Wait until no machine stands, the bot alive or not; fails when one stands after `by`."""
+        left = (by - SystemClock().now()).total_seconds()
+        self._until(lambda: not self.machines(), limit=left)
+
+    # ------------------------------------------------------------ waiting
+
+    def until(self, look: Callable[[], T | None], *, limit: float = LIMIT) -> T:
+        """Return the first true value of `look` while the bot lives; fails with the bot's last words."""
+        return self._until(look, self.bot, limit=limit)
+
+    def _until(self, look: Callable[[], T | None], bot: Process | None = None, *, limit: float = LIMIT) -> T:
+        give_up = time.monotonic() + limit
+        while time.monotonic() < give_up:
+            if value := look():
+                return value
+            if bot is not None:
+                bot.check()
+            time.sleep(0.1)  # another process's work: there is nothing here to be woken by
+        logs = "\n".join(path.read_text()[-3000:] for path in sorted(self.folder.glob("bot-*.log")))
+        raise AssertionError(f"Not seen within {limit:.0f} s. The bot's last words:\n{logs}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
