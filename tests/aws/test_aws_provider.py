@@ -9,45 +9,19 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore import exceptions as sdk
-from botocore.parsers import ResponseParserError
 from botocore.stub import Stubber
 
 from jobs.errors import (
-    NoCapacity,
-    ProviderError,
-    QuotaExceeded,
     Rejected,
-    Scope,
-    Throttled,
-    Unauthorized,
     Unknown,
 )
-from jobs.providers import InstanceState, LaunchOrder, Offer
-from jobs.providers.aws import IMAGE_PARAMETER, Aws, client_token
-from jobs.providers.aws_errors import translated
+from jobs.providers import InstanceState
+from jobs.providers.aws import IMAGE_PARAMETER, client_token
+from tests.aws.books import HOME, SMALL, Scripts, order, provider
 from tests.aws.cloud import IMAGE, REGION, Cloud
-from tests.aws.harness import prices
-from tests.aws.orders import launch_order
 from tests.support.builders import a_need
 
-HOME = "0a1b2c3d-0000-4000-8000-000000000000"
 WEST = "us-west-2"
-SMALL: Offer = prices()[1]
-
-
-class Scripts:
-    """Boot scripts out of a dictionary; notes what is forgotten."""
-
-    def __init__(self, text: str = "#!/bin/bash\n") -> None:
-        self.text = text
-        self.forgotten: list[tuple[str, int, int]] = []
-
-    def script(self, order: LaunchOrder) -> str:
-        return self.text
-
-    def forget(self, job: str, attempt: int, rank: int) -> None:
-        self.forgotten.append((job, attempt, rank))
 
 
 @pytest.fixture
@@ -59,26 +33,6 @@ def cloud() -> Iterator[Cloud]:
 @pytest.fixture
 def scripts() -> Scripts:
     return Scripts()
-
-
-def provider(cloud: Cloud, scripts: Scripts, **changes: Any) -> Aws:
-    """Return the provider of HOME in one region."""
-    parts: dict[str, Any] = {
-        "home": HOME,
-        "regions": (REGION,),
-        "prices": prices(),
-        "boot": scripts,
-        "clients": cloud.client,
-        "image": IMAGE,
-    }
-    return Aws(**(parts | changes))
-
-
-def order(job: str = "k3vd9wq", **changes: Any) -> LaunchOrder:
-    """Return an order of HOME."""
-    ends = datetime(2026, 11, 12, 14, tzinfo=UTC)
-    asked = launch_order("s3://team-files/hg", home=HOME, job=job, deadline=ends)
-    return dataclasses.replace(asked, **changes)
 
 
 # ---------------------------------------------------------------- what is asked for
@@ -327,86 +281,3 @@ def test_a_deadline_cannot_be_moved(cloud: Cloud, scripts: Scripts) -> None:
     with pytest.raises(Rejected, match="Continue from its last checkpoint"):
         aws.extend(machine, datetime.now(UTC) + timedelta(hours=1))
     assert not aws.traits.extendable
-
-
-# ---------------------------------------------------------------- errors
-
-
-@pytest.mark.parametrize(
-    ("code", "status", "kind", "scope", "forgotten"),
-    [
-        ("InsufficientInstanceCapacity", 500, NoCapacity, Scope.ZONE, True),
-        ("Unsupported", 400, NoCapacity, Scope.ZONE, True),
-        ("VcpuLimitExceeded", 400, QuotaExceeded, Scope.REGION, True),
-        ("MaxSpotInstanceCountExceeded", 400, QuotaExceeded, Scope.REGION, True),
-        ("UnauthorizedOperation", 403, Unauthorized, Scope.ACCOUNT, False),
-        ("AuthFailure", 401, Unauthorized, Scope.ACCOUNT, False),
-        ("RequestExpired", 400, Unauthorized, Scope.ACCOUNT, False),
-        ("RequestLimitExceeded", 503, Throttled, Scope.UNKNOWN, False),
-        ("InvalidSubnetID.NotFound", 400, Rejected, Scope.REGION, True),
-        ("InvalidBlockDeviceMapping", 400, Rejected, Scope.PERMANENT, True),
-        ("IdempotentParameterMismatch", 400, Unknown, Scope.UNKNOWN, False),
-        ("InternalError", 500, Unknown, Scope.UNKNOWN, False),
-        ("Unavailable", 503, Unknown, Scope.UNKNOWN, False),
-        ("SomethingNew", 502, Unknown, Scope.UNKNOWN, False),
-    ],
-)
-def test_amazons_codes_become_our_errors_with_their_reach(
-    cloud: Cloud,
-    scripts: Scripts,
-    code: str,
-    status: int,
-    kind: type[ProviderError],
-    scope: Scope,
-    forgotten: bool,
-) -> None:
-    aws = provider(cloud, scripts)
-    with cloud.front.refusing("RunInstances", code, status), pytest.raises(ProviderError) as caught:
-        aws.launch(SMALL, order())
-    assert (type(caught.value), caught.value.scope) == (kind, scope)
-    assert code in str(caught.value)
-    # Only where it is sure that no machine stands: one that does still has to read what was kept for it.
-    assert bool(scripts.forgotten) is forgotten
-
-
-def test_a_role_that_may_not_list_is_told_so(cloud: Cloud, scripts: Scripts) -> None:
-    with (
-        cloud.front.refusing("DescribeInstances", "UnauthorizedOperation", 403),
-        pytest.raises(Unauthorized, match="policy"),
-    ):
-        provider(cloud, scripts).list()
-
-
-# These tell of the SDK's own files, and come while a client is made.
-NOT_OF_A_CALL = (sdk.UndefinedModelAttributeError, Warning)
-
-
-def _sdk_errors() -> list[Exception]:
-    kinds = [
-        kind
-        for kind in vars(sdk).values()
-        if isinstance(kind, type) and issubclass(kind, Exception) and kind.__module__ == sdk.__name__
-        if not issubclass(kind, NOT_OF_A_CALL)
-    ]
-    made: list[Exception] = []
-    for kind in kinds:
-        error = kind.__new__(kind)
-        Exception.__init__(error, kind.__name__)
-        if isinstance(error, sdk.ClientError):
-            error = kind({"Error": {"Code": "Odd", "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": 418}}, "Any")
-        made.append(error)
-    return [*made, ResponseParserError("not XML")]
-
-
-@pytest.mark.parametrize("error", _sdk_errors(), ids=lambda error: type(error).__name__)
-def test_no_error_of_the_sdk_slips_through(error: Exception) -> None:
-    with pytest.raises(ProviderError) as caught, translated("a test", REGION):
-        raise error
-    assert caught.value.__cause__ is error
-
-
-def test_missing_credentials_are_unauthorized_and_a_lost_connection_is_unknown() -> None:
-    with pytest.raises(Unauthorized, match="no usable AWS credentials"), translated("a launch", REGION):
-        raise sdk.NoCredentialsError
-    with pytest.raises(Unknown, match="may have happened"), translated("a launch", REGION):
-        raise sdk.ReadTimeoutError(endpoint_url="https://ec2")
