@@ -19,7 +19,8 @@ from jobs.model import Team
 from jobs.policy import Person
 
 REMEMBERED = 60.0  # seconds that an answer of Slack's stands
-PATIENCE = 1  # seconds for one call: a press has to be acknowledged within three
+PATIENCE = 1  # seconds for a call that a press waits for: it has to be acknowledged within three
+UNHURRIED = 10  # seconds where nobody waits
 
 Answer = TypeVar("Answer")
 
@@ -32,9 +33,17 @@ class People:
     """Looks people up in Slack, and leads in the configuration and in a user group. Safe between threads."""
 
     def __init__(
-        self, *, client: WebClient, clock: Clock, leads: Sequence[str], lead_group: str | None, say: Catalogue
+        self,
+        *,
+        client: WebClient,
+        clock: Clock,
+        leads: Sequence[str],
+        lead_group: str | None,
+        say: Catalogue,
+        patience: int = PATIENCE,
     ) -> None:
-        self._client = WebClient(token=client.token, base_url=client.base_url, timeout=PATIENCE)
+        self._hurried = WebClient(token=client.token, base_url=client.base_url, timeout=patience)
+        self._unhurried = WebClient(token=client.token, base_url=client.base_url, timeout=UNHURRIED)
         self._clock = clock
         self._leads = tuple(leads)
         self._group = lead_group
@@ -44,24 +53,24 @@ class People:
 
     def person(self, user: str, team: Team) -> Person:
         """Return who pressed; raises `Unverified` when Slack does not answer."""
-        guest = self._is_guest(user)
+        guest = self._is_guest(user, self._hurried)
         leads = set(self._configured(team))
         if not guest and (user not in leads or len(leads) == 1):
-            leads |= set(self._members(self._group_of(team)))
+            leads |= set(self._members(self._group_of(team), self._hurried))
         lead = not guest and user in leads
         return Person(id=user, lead=lead, guest=guest, only_lead=lead and len(leads) == 1)
 
     def leads(self, team: Team) -> tuple[str, ...]:
         """Return whom to ask, as far as it is known: without an answer of Slack's, the configured ones."""
         try:
-            members = self._members(self._group_of(team))
+            members = self._members(self._group_of(team), self._unhurried)
         except Unverified:
             members = ()
         return tuple(dict.fromkeys((*self._configured(team), *members)))
 
     def standing(self, user: str) -> str | None:
         """Return why this person may not rent, or None: guests and people from other workspaces may not."""
-        if self._is_guest(user):
+        if self._is_guest(user, self._unhurried):
             return str(self._say("Guests and people from other workspaces cannot rent machines here. Ask a member."))
         return None
 
@@ -71,7 +80,7 @@ class People:
             return None
         invite = self._say("I am not in that channel. Type `/invite @hourglass` there, then try again.")
         try:
-            found: Mapping[str, Any] = self._client.conversations_info(channel=channel)["channel"]
+            found: Mapping[str, Any] = self._unhurried.conversations_info(channel=channel)["channel"]
         except SlackApiError as error:
             return str(invite) if error.response.get("error") == "channel_not_found" else None
         except Exception:  # noqa: BLE001  # the transport's errors are many; the post itself will tell
@@ -97,9 +106,9 @@ class People:
     def _group_of(self, team: Team) -> str | None:
         return team.lead_group or self._group
 
-    def _is_guest(self, user: str) -> bool:
-        found = self._remember(f"user {user}", lambda: self._client.users_info(user=user)["user"])
-        own = self._remember("own team", lambda: str(self._client.auth_test()["team_id"]), forever=True)
+    def _is_guest(self, user: str, client: WebClient) -> bool:
+        found = self._remember(f"user {user}", lambda: client.users_info(user=user)["user"])
+        own = self._remember("own team", lambda: str(client.auth_test()["team_id"]), forever=True)
         foreign = found.get("is_stranger") or str(found.get("team_id", own)) != own
         return bool(
             foreign
@@ -109,21 +118,12 @@ class People:
             or found.get("is_bot")
         )
 
-    def _members(self, group: str | None) -> tuple[str, ...]:
-        if not group:
-            return ()
-        return self._remember(f"group {group}", lambda: self._ask_members(group))
-
-    def _ask_members(self, group: str) -> tuple[str, ...]:
-        name = group.lstrip("@")
-        if not (name.startswith("S") and name.isupper()):
-            groups = self._client.usergroups_list()["usergroups"]
-            name = next((str(one["id"]) for one in groups if one.get("handle") == name), name)
-        return tuple(self._client.usergroups_users_list(usergroup=name)["users"])
+    def _members(self, group: str | None, client: WebClient) -> tuple[str, ...]:
+        return self._remember(f"group {group}", lambda: _ask_members(group, client)) if group else ()
 
     def _roster(self) -> dict[str, str]:
         found: dict[str, str] = {}
-        for page in self._client.users_list(limit=200):
+        for page in self._unhurried.users_list(limit=200):
             for user in page["members"]:
                 profile = user.get("profile", {})
                 for name in (user.get("name"), profile.get("display_name")):
@@ -144,3 +144,12 @@ class People:
         with self._lock:
             self._known[key] = (self._clock.monotonic(), found)
         return found
+
+
+def _ask_members(group: str, client: WebClient) -> tuple[str, ...]:
+    """Return the members of a group by its id or its handle."""
+    name = group.lstrip("@")
+    if not (name.startswith("S") and name.isupper()):
+        groups = client.usergroups_list()["usergroups"]
+        name = next((str(one["id"]) for one in groups if one.get("handle") == name), name)
+    return tuple(client.usergroups_users_list(usergroup=name)["users"])

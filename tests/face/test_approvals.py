@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -29,6 +30,20 @@ def copy(stage: Stage) -> dict[str, Any]:
 def told(stage: Stage, who: str) -> str:
     """Return what somebody was last told privately in #vision."""
     return str(stage.people.wait_for(lambda: stage.people.ephemerals(who, stage.vision))[-1]["text"])
+
+
+def is_a_form(view: dict[str, Any]) -> bool:
+    """Return whether the modal has been filled in."""
+    return bool(view["submit"])
+
+
+def form(stage: Stage, who: str, wanted: Callable[[dict[str, Any]], bool] = is_a_form) -> dict[str, Any]:
+    """Return the modal that somebody has open, once it is filled in."""
+
+    def found() -> list[dict[str, Any]]:
+        return [view for view in stage.people.views(who) if wanted(view)]
+
+    return stage.people.wait_for(found)[-1]
 
 
 def job(stage: Stage) -> Job:
@@ -113,9 +128,7 @@ def test_reminders_mention_the_leads_in_the_thread(asked: Stage) -> None:
 
 def test_a_denial_carries_its_reason_to_everybody(asked: Stage) -> None:
     asked.people.press("lea", "#vision", asked.card()["ts"], "deny")
-    view = asked.people.wait_for(
-        lambda: next((one for one in asked.people.views("lea") if one["callback_id"] == "deny" and one["submit"]), None)
-    )
+    view = form(asked, "lea")
     outcome = asked.people.submit("lea", view["id"], {"reason": "smaller", "words": "An L4 does it."})
     assert outcome.ok
     asked.tell()
@@ -128,22 +141,20 @@ def test_a_denial_carries_its_reason_to_everybody(asked: Stage) -> None:
 
 def test_a_denial_needs_words_where_no_ready_made_reason_fits(asked: Stage) -> None:
     asked.people.press("lea", "#vision", asked.card()["ts"], "deny")
-    view = asked.people.wait_for(lambda: next((one for one in asked.people.views("lea") if one["submit"]), None))
+    view = form(asked, "lea")
     asked.people.submit("lea", view["id"], {"reason": "other"})
     assert job(asked).state is JobState.AWAITING_APPROVAL
 
 
 def test_a_form_that_somebody_may_not_use_says_so_instead_of_asking(asked: Stage) -> None:
     asked.people.press("tam", "#vision", asked.card()["ts"], "deny")
-    view = asked.people.wait_for(
-        lambda: next((one for one in asked.people.views("tam") if "Only a lead" in shown(one)), None)
-    )
+    view = form(asked, "tam", lambda one: "Only a lead" in shown(one))
     assert view["submit"] is None
 
 
 def test_a_shorter_approval_holds_less_and_says_so(asked: Stage) -> None:
     asked.people.press("lea", "#vision", asked.card()["ts"], "approve_shorter")
-    view = asked.people.wait_for(lambda: next((one for one in asked.people.views("lea") if one["submit"]), None))
+    view = form(asked, "lea")
     options = [o["text"]["text"] for o in view["blocks"][1]["element"]["options"]]
     assert options[0] == "19 h, up to $57.00"
     asked.people.submit("lea", view["id"], {"minutes": "240"})
@@ -182,7 +193,7 @@ def test_the_buttons_of_a_running_job(open_stage: Stage) -> None:
     stage.tell()
     ts = stage.card()["ts"]
     stage.people.press("ada", "#vision", ts, "extend")
-    view = stage.people.wait_for(lambda: next((one for one in stage.people.views("ada") if one["submit"]), None))
+    view = form(stage, "ada")
     assert "1 h" not in shown(view)
     assert "60 min more, up to $3.00" in shown(view)
     stage.people.submit("ada", view["id"], {"minutes": "60"})
@@ -203,10 +214,10 @@ def test_an_extension_that_does_not_fit_is_whispered_to_whom_it_was_asked_by(ope
     stage.tell()
     stage.service.set_budget("vision", stage.directory.person(stage.lea, stage.team()), "cap", 3_000_000)
     stage.people.press("ada", "#vision", stage.card()["ts"], "extend")
-    view = stage.people.wait_for(lambda: next((one for one in stage.people.views("ada") if one["submit"]), None))
+    view = form(stage, "ada")
     stage.people.submit("ada", view["id"], {"minutes": "120"})
     stage.people.wait_for(lambda: stage.notifier.round() or stage.people.ephemerals("ada", stage.vision))
-    assert "the budget has not that much free" in told(stage, "ada")
+    assert "a lead has to extend it" in told(stage, "ada")
     assert stage.moved == []
 
 

@@ -106,7 +106,7 @@ def test_list_status_logs_and_checkpoints_answer_privately(open_stage: Stage) ->
     stage.people.type("ada", "#vision", f"/train status {job.id}")
     assert "step 1,800 of 4,000, loss 3.023" in newest(stage)
     stage.people.type("ada", "#vision", f"/train logs {job.id}")
-    told = stage.people.wait_for(lambda: next((t for t in [newest(stage)] if "Newest output" in t), None))
+    told = stage.people.wait_for(lambda: newest(stage) if "Newest output" in newest(stage) else "")
     assert "step 1\nloss is &lt;nan&gt; &amp; so on\n30%\nstep 2" in told
     stage.people.type("ada", "#vision", f"/train logs {job.id} NAN")
     stage.people.wait_for(lambda: "step 2" not in newest(stage))

@@ -175,13 +175,14 @@ def test_without_a_signing_secret_there_is_no_such_door(stage: Stage, links: Lin
 
 def test_the_server_has_its_address_before_it_serves_and_leaves_it_behind(stage: Stage, links: Links) -> None:
     server = web.WebServer.bind("127.0.0.1", 0)
+    address = server.url
     with pytest.raises(Misconfigured, match="HOURGLASS_WEB_PORT"):
-        web.WebServer.bind("127.0.0.1", int(server.url.rpartition(":")[2]))
+        web.WebServer.bind("127.0.0.1", int(address.rpartition(":")[2]))
     server.start(web.build(links=links, health=web.Health(db=stage.db, clock=stage.clock, settings=stage.settings)))
-    assert httpx.get(f"{server.url}/").status_code == 200
+    assert httpx.get(f"{address}/").status_code == 200
     server.stop()
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{server.url}/")
+        httpx.get(f"{address}/")
 
 
 def test_signatures_are_forgotten_when_slack_s_own_limit_has_passed(stage: Stage) -> None:
