@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 
 import httpx
 import structlog
@@ -22,6 +23,7 @@ from bot.parts import Parts
 from bot.people import People
 from bot.plots import Plotter
 from jobs.clock import Clock, Ids, RandomIds, SystemClock
+from jobs.credentials import JobCredentials
 from jobs.db import Database
 from jobs.errors import Misconfigured
 from jobs.follow import Follow
@@ -31,6 +33,7 @@ from jobs.lanes import SideBySide
 from jobs.model import JobSpec
 from jobs.offers import Desk
 from jobs.ports import Ports as RentalPorts
+from jobs.ports import no_credentials
 from jobs.providers import Offer, Provider
 from jobs.rentals import Rentals
 from jobs.scheduler import Scheduler
@@ -43,6 +46,8 @@ from trainer.storage import open_store
 log = structlog.get_logger(__name__)
 
 # A registry that has not answered by then makes the request wait for the next try, not for ever.
+Lender = Callable[[str, int, datetime], Mapping[str, str]]  # (job, attempt, deadline) -> variables
+
 REGISTRY_TIMEOUT = httpx.Timeout(10.0)
 
 
@@ -127,6 +132,7 @@ def control_plane(settings: Settings, ports: Ports, wakes: Wakes, stack: ExitSta
             store_uri=settings.store_uri(),
             home=str(settings.home),
             secrets=secrets,
+            credentials=_credentials(settings, ports.clock),
             drain=follow.drain,
             wake=wakes,
         ),
@@ -146,6 +152,13 @@ def control_plane(settings: Settings, ports: Ports, wakes: Wakes, stack: ExitSta
     )
 
 
+def _credentials(settings: Settings, clock: Clock) -> Lender:
+    """Return who lends machines their way to the store; `aws` lends its machines their own with the boot script."""
+    if not settings.store_uri().startswith("s3:") or set(settings.providers) == {"aws"}:
+        return no_credentials
+    return JobCredentials(role=settings.aws_job_role, store_uri=settings.store_uri(), clock=clock)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Bot:
     """A running bot."""
@@ -161,6 +174,12 @@ def start(settings: Settings, ports: Ports, stack: ExitStack) -> Bot:
 
     Raises `Misconfigured` before anything is started when a setting cannot work.
     """
+    secret = settings.slack_signing_secret
+    if not settings.slack_app_token and not secret:
+        raise Misconfigured(
+            "Neither SLACK_APP_TOKEN (Socket Mode) nor SLACK_SIGNING_SECRET (signed HTTP) is set; "
+            "`hourglass manifest` prints the app that has them."
+        )
     wakes = Wakes()
     plane = control_plane(settings, ports, wakes, stack)
     say = Catalogue.load()
@@ -227,7 +246,6 @@ def start(settings: Settings, ports: Ports, stack: ExitStack) -> Bot:
         wake=notifier.wake,
     )
     app = build_app(parts, client)
-    secret = settings.slack_signing_secret
     server.start(
         web.build(
             links=links,
@@ -242,13 +260,8 @@ def start(settings: Settings, ports: Ports, stack: ExitStack) -> Bot:
     stack.callback(scheduler.stop)
     if settings.slack_app_token:
         socket = socket_handler(app, settings)
-        socket.connect()
+        socket.connect()  # type: ignore[no-untyped-call]  # Bolt's handler ships half its types
         stack.callback(socket.close)
-    elif not secret:
-        raise Misconfigured(
-            "Neither SLACK_APP_TOKEN (Socket Mode) nor SLACK_SIGNING_SECRET (signed HTTP) is set; "
-            "`hourglass manifest` prints the app that has them."
-        )
     return Bot(plane=plane, scheduler=scheduler, notifier=notifier, site=server)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jobs.offers import catalogue_offers, practice_offer
-
 from jobs.clock import Clock
+from jobs.offers import practice_offer
+from jobs.prices import Prices
 from jobs.providers import Provider
 from jobs.providers.registry import Parts, connect
 from jobs.settings import Settings
@@ -24,6 +24,6 @@ def connected(settings: Settings, clock: Clock) -> dict[str, Provider]:
             clock=clock,
             archive=archive.build(settings.state / "trainer.pyz", with_s3=settings.store_uri().startswith("s3:")),
             practice_price=lambda need: practice_offer(need, clock.now()),
-            catalogue=catalogue_offers,
+            catalogue=Prices(settings.prices).of,
         )
     )

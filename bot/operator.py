@@ -8,7 +8,6 @@ import threading
 
 import structlog
 import typer
-from jobs.reaper import Reaper
 
 from bot.home import settled, writing
 from bot.machines import connected
@@ -16,8 +15,13 @@ from jobs import db
 from jobs.clock import RandomIds, SystemClock
 from jobs.db import Database
 from jobs.model import Channel, Team
+from jobs.policy import Person
+from jobs.reaper import Reaper
 from jobs.service import Service
 from jobs.settings import Settings, load
+
+# Whoever can run commands on the bot's machine stands above the leads.
+OPERATOR = Person(id="operator", lead=True)
 
 log = structlog.get_logger(__name__)
 
@@ -72,9 +76,9 @@ def team_add(name: str, channels: list[str], leads: list[str], group: str, zone:
         )
         service.add_team(name, name=name, zone=zone)
         if leads:
-            service.set_budget(name, "operator", "leads", leads)
+            service.set_budget(name, OPERATOR, "leads", leads)
         if group:
-            service.set_budget(name, "operator", "lead_group", group)
+            service.set_budget(name, OPERATOR, "lead_group", group)
         for channel in channels:
             service.map_channel(channel, name)
         database.close()

@@ -60,7 +60,7 @@ class PriceRow:
 def catalogue() -> tuple[CatalogueRow, ...]:
     """Return every price in the catalogue, in the order of the file."""
     rows = json.loads(files("jobs").joinpath("catalogue.json").read_text(encoding="utf-8"))["offers"]
-    return tuple(_row(row) for row in rows)
+    return tuple(catalogue_row(row) for row in rows)
 
 
 def catalogue_offers(provider: str) -> tuple[Offer, ...]:
@@ -196,7 +196,8 @@ class Desk:
         return offers
 
 
-def _row(row: Mapping[str, object]) -> CatalogueRow:
+def catalogue_row(row: Mapping[str, object]) -> CatalogueRow:
+    """Read one row of a price list; raises `KeyError`, `ValueError` or `ArithmeticError` where it is none."""
     offer = Offer(
         provider=str(row["provider"]),
         name=str(row["name"]),

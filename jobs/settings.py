@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     git_tokens: Annotated[Mapping[str, SecretStr], NoDecode] = Field(
         default_factory=dict, description='JSON {"https://github.com/": "token"}; stays with the bot'
     )
+    prices: Path | None = Field(None, description="a file with your own prices, in the form of jobs/catalogue.json")
     leads: Names = Field((), description="Slack user ids who lead every team that names no others")
     lead_group: str | None = Field(None, description="a Slack user group whose members are leads")
     team: str = Field("team", description="the team that unmapped channels spend for")

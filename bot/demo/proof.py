@@ -62,7 +62,7 @@ def keep_thread(sandbox: Sandbox, messages: Sequence[Message], out: Path) -> lis
     """Write `thread.json` and the plots beside it; return the plots' paths."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "thread.json").write_text(json.dumps(messages, indent=2, ensure_ascii=False) + "\n")
-    plots = []
+    plots: list[Path] = []
     for message in messages:
         for file in message.get("files", ()):
             path = out / f"plot-{len(plots) + 1}.png"

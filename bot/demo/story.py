@@ -16,7 +16,7 @@ from bot.demo.repository import NAME
 from bot.demo.stage import CHANNEL, LEAD, RESEARCHER, TEAMMATE, Stage
 from bot.demo.terminal import Terminal
 from bot.notify import MARK
-from bot.sandbox.people import Outcome
+from bot.sandbox import Outcome
 from jobs import db, ledger
 from jobs.db import Database
 from jobs.errors import HourglassError, Misconfigured
@@ -138,9 +138,8 @@ class Story:
                 table.add_row(entry.kind.value, f"${entry.micros / DOLLAR:,.4f}", entry.note)
             budget = ledger.summary(tx, db.get_team(tx, job.team_id), job.finished_at or job.created_at)
         self.console.print(table)
-        cap, held, spent, free = (
-            f"${micros / DOLLAR:,.2f}" for micros in (budget.cap, budget.held, budget.spent, budget.free)
-        )
+        month = (budget.cap or 0, budget.held, budget.spent, budget.free)
+        cap, held, spent, free = (f"${micros / DOLLAR:,.2f}" for micros in month)
         self.console.print(f"this month: cap {cap}, held {held}, spent {spent}, free {free}", highlight=False)
 
     def _name(self, user: str) -> str:
