@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import time
@@ -118,10 +119,13 @@ def test_a_training_that_finishes_leaves_its_curve_its_checkpoint_and_no_contain
 
 
 def test_at_the_deadline_the_grace_brings_a_checkpoint_and_the_container_ends_by_itself(ground: Ground) -> None:
-    ground.train("python train.py 100000 0.05", lasts=timedelta(seconds=20), grace=8.0)
+    ground.train("python train.py 100000 0.05", lasts=timedelta(minutes=5), grace=10.0)
+    assert until(lambda: len(ground.steps()) > 3)
+    # Moved to where it can be waited for: how long an image's torch takes to load is nothing to bet a deadline on.
+    deadline = ground.clock.now() + timedelta(seconds=14)
+    workload.ask(ground.store, dataclasses.replace(ground.order, deadline=deadline))
     assert until(ground.ended)
-    late = ground.clock.now() - ground.order.deadline
-    assert late < ground.provider.traits.hard_lag
+    assert ground.clock.now() - deadline < ground.provider.traits.hard_lag
     outcome = workload.outcome(ground.store, ground.order)
     assert outcome is not None and outcome["reason"] == "deadline"
     assert ground.checkpoint()["step"] == ground.steps()[-1]
