@@ -7,7 +7,9 @@ only when the story says so. What machines would do is written as the renting si
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -171,6 +173,14 @@ class Stage(House):
                 return
             self.pass_time(1.1)
         raise AssertionError("The outbox did not come to rest.")
+
+    @staticmethod
+    def until(condition: Callable[[], bool], limit: float = 20.0) -> None:
+        """Wait until a listener's thread has made something true."""
+        deadline, pause = time.monotonic() + limit, threading.Event()
+        while not condition():
+            assert time.monotonic() < deadline, "it never came true"
+            pause.wait(0.02)
 
     # ------------------------------------------------------------ what happens to a job
 

@@ -216,7 +216,8 @@ def test_an_extension_that_does_not_fit_is_whispered_to_whom_it_was_asked_by(ope
     stage.people.press("ada", "#vision", stage.card()["ts"], "extend")
     view = form(stage, "ada")
     stage.people.submit("ada", view["id"], {"minutes": "120"})
-    stage.people.wait_for(lambda: stage.notifier.round() or stage.people.ephemerals("ada", stage.vision))
+    stage.until(lambda: not stage.notifier.idle())
+    stage.tell()
     assert "a lead has to extend it" in told(stage, "ada")
     assert stage.moved == []
 
