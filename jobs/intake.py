@@ -7,12 +7,9 @@ and the same work is done anew.
 
 from __future__ import annotations
 
-import dataclasses
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any
 
 import structlog
 from sqlmodel import Session
@@ -26,9 +23,7 @@ from jobs.errors import (
     BadImage,
     BadRequest,
     BadSource,
-    BadSpec,
     Frozen,
-    HourglassError,
     NoCapacity,
     NotWritten,
     ProviderError,
@@ -36,9 +31,10 @@ from jobs.errors import (
     TooLate,
 )
 from jobs.lifecycle import JobEventName, JobState
-from jobs.model import Job, JobSpec, Micros, NoteKind, Period, Request, Source, Team
+from jobs.model import Job, JobSpec, NoteKind, Period, Request, Team
+from jobs.plans import NoChannel, Plan, Planner, PriceDesk, Resolver, corrected
 from jobs.policy import Decision, No, Why
-from jobs.providers import Need, Offer, Provider, Traits
+from jobs.providers import Offer, Provider
 from jobs.withdrawal import withdraw
 from trainer.wire import Reason
 
@@ -46,40 +42,6 @@ NO_CAP = "This team has no budget yet. A lead types `/budget cap 300`."
 PATIENCE = timedelta(minutes=15)  # with providers that do not answer; then the person may as well ask again
 
 _log = structlog.get_logger(__name__)
-
-
-class Resolver(Protocol):
-    """What turns a ref into a commit."""
-
-    def resolve(self, repo: str, ref: str) -> Source:
-        """Return the commit with its task file; raises `BadSource`."""
-
-
-class PriceDesk(Protocol):
-    """What asks providers for prices."""
-
-    def quote(self, need: Need, allowed: Sequence[str]) -> Sequence[Offer]:
-        """Return the offers, cheapest first, never none; raises `BadSpec` or `ProviderError`."""
-
-
-class NoChannel(Refused):
-    """The job's channel cannot be posted to, so nobody would see it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What the network said about a request; nothing of it is written yet."""
-
-    source: Source
-    spec: JobSpec  # its providers are narrowed to those that the job may really use
-    offer: Offer  # the cheapest
-    ceiling: Micros  # an hour, one machine
-    digest: str | None
-    traits: Sequence[Traits]  # of those providers
-
-    def hold_for(self, minutes: float) -> Micros:
-        """Return what has to be held for that many minutes."""
-        return policy.hold_of(dataclasses.replace(self.spec, minutes=minutes), ceiling=self.ceiling, traits=self.traits)
 
 
 class Intake:
@@ -101,13 +63,15 @@ class Intake:
     ) -> None:
         self._db = db
         self._clock = clock
-        self._source = source
-        self._desk = desk
-        self._merge = merge
-        self._pin = pin
-        self._providers = providers
-        self._can_post = can_post
-        self._standing = standing
+        self._planner = Planner(
+            source=source,
+            desk=desk,
+            merge=merge,
+            pin=pin,
+            providers=providers,
+            can_post=can_post,
+            standing=standing,
+        )
         self._wake = wake
 
     def due(self) -> list[str]:
@@ -133,7 +97,7 @@ class Intake:
             return
         try:
             _must_be_open(team, minutes=0, text="")
-            plan = self._plan(job)
+            plan = self._planner.plan(job)
             with self._db.write() as tx:
                 self._decide(tx, job_id, plan)
         except TooLate:
@@ -149,48 +113,6 @@ class Intake:
             self._put_off(job_id, error)
             raise
         self._wake(job_id)
-
-    # ------------------------------------------------------------ the network
-
-    def _plan(self, job: Job) -> Plan:
-        request = records.parse(Request, job.request)
-        if trouble := self._standing(job.person):
-            raise Refused(trouble)
-        if trouble := self._can_post(job.channel):
-            raise NoChannel(trouble)
-        source = self._source.resolve(request.repo, request.ref or "HEAD")
-        spec = self._merge(request, source.task_file)
-        offers = self._quote(spec)
-        cheapest = offers[0]
-        ceiling = policy.rate_ceiling(cheapest, spec)
-        if ceiling < cheapest.micros_per_hour:
-            price = policy.dollars(cheapest.micros_per_hour)
-            raise Refused(
-                f"max_price={policy.dollars(ceiling)} is under the cheapest machine: {cheapest.name}, {price} an hour.",
-                fix=corrected(request.text, "max_price", price.removeprefix("$")),
-            )
-        usable = {offer.provider for offer in offers if offer.micros_per_hour <= ceiling}
-        names = tuple(name for name in spec.providers or tuple(self._providers) if name in usable)
-        spec = dataclasses.replace(spec, providers=names)
-        traits = [self._providers[name].traits for name in names]
-        _must_be_worth(spec, ceiling, traits, request.text)
-        digest = self._pin(spec, cheapest)
-        return Plan(source=source, spec=spec, offer=cheapest, ceiling=ceiling, digest=digest, traits=traits)
-
-    def _quote(self, spec: JobSpec) -> list[Offer]:
-        """Return every offer that satisfies, cheapest first; raises what the desk said when no market has one."""
-        allowed = spec.providers or tuple(self._providers)
-        offers: list[Offer] = []
-        refusal: HourglassError | None = None
-        for need in policy.needs(spec):
-            try:
-                offers += self._desk.quote(need, allowed)
-            except (BadSpec, ProviderError) as error:
-                # One market without an answer does not spoil the other; a provider's silence outranks a "no".
-                refusal = error if refusal is None or isinstance(error, ProviderError) else refusal
-        if not offers:
-            raise refusal or NoCapacity("No provider offers such a machine.")
-        return sorted(offers, key=lambda offer: offer.micros_per_hour)
 
     # ------------------------------------------------------------ the transaction
 
@@ -216,28 +138,15 @@ class Intake:
         held = Why.BUDGET not in decision.why and ledger.open_hold(
             tx, job_id=job.id, person=job.person, period=period, micros=hold, key=f"{job.id}:hold:1", at=at
         )
-        why = list(decision.why)
+        why = [code.value for code in decision.why]
         if not held and Why.BUDGET not in why:
-            why.append(Why.BUDGET)  # another process took the last of it since the month was read
-        asked = bool(why)
-        rows.move(
-            tx,
-            job,
-            JobEventName.ASK if asked else JobEventName.HOLD,
-            at,
-            source=records.dump(plan.source),
-            spec=records.dump(plan.spec),
-            image_digest=plan.digest,
-            offer=records.dump(plan.offer),
-            rate_ceiling=plan.ceiling,
-            hold=hold,
-            period_id=period.id if held else None,
-            needs_lead=[code.value for code in why],
-            asked_at=at if asked else None,
-            not_before=None,
-            error="",
-        )
-        _tell(tx, job, plan, decision, why, team, period, at)
+            why.append(Why.BUDGET.value)  # another process took the last of it since the month was read
+        columns = {"hold": hold, "period_id": period.id if held else None, "needs_lead": why}
+        if why:
+            rows.move(tx, job, JobEventName.ASK, at, asked_at=at, **columns, **_found(plan))
+        else:
+            rows.move(tx, job, JobEventName.HOLD, at, **columns, **_found(plan))
+        _tell(tx, job, plan, decision, team, period, at)
 
     def _refuse(self, job_id: str, reason: Reason, text: str, fix: str | None) -> None:
         at = self._clock.now()
@@ -284,20 +193,6 @@ def _must_be_open(team: Team, *, minutes: float, text: str) -> None:
         )
 
 
-def _must_be_worth(spec: JobSpec, ceiling: Micros, traits: Sequence[Traits], text: str) -> None:
-    """Refuse a `max_cost` that start-up and shut-down would use up."""
-    if spec.max_cost is None:
-        return
-    useful = dataclasses.replace(spec, minutes=min(spec.minutes, policy.USEFUL_MINUTES), max_cost=None)
-    least = policy.hold_of(useful, ceiling=ceiling, traits=traits)
-    if spec.max_cost < least:
-        raise Refused(
-            f"max_cost={policy.dollars(spec.max_cost)} pays for no useful time on this machine; the least that works "
-            f"is {policy.dollars(least)}.",
-            fix=corrected(text, "max_cost", policy.dollars(least).removeprefix("$")),
-        )
-
-
 def _reason(error: Exception) -> Reason:
     for kind, reason in (
         (BadSource, Reason.BAD_SOURCE),
@@ -313,25 +208,20 @@ def _reason(error: Exception) -> Reason:
     return Reason.INTERNAL
 
 
-def corrected(text: str, key: str, value: str) -> str:
-    """Return the typed line with `key=value` in it, in place of what stood there, before any ` -- `."""
-    line, dashes, command = text.partition(" -- ")
-    line, found = re.subn(rf"(?<!\S){key}=\S+", f"{key}={value}", line, count=1)
-    if not found:
-        line = f"{line.rstrip()} {key}={value}"
-    return f"/train {line}{dashes}{command}"
+def _found(plan: Plan) -> dict[str, Any]:
+    """Return the columns of what the network said."""
+    return {
+        "source": records.dump(plan.source),
+        "spec": records.dump(plan.spec),
+        "image_digest": plan.digest,
+        "offer": records.dump(plan.offer),
+        "rate_ceiling": plan.ceiling,
+        "not_before": None,
+        "error": "",
+    }
 
 
-def _tell(
-    tx: Session,
-    job: Job,
-    plan: Plan,
-    decision: Decision,
-    why: Sequence[Why | No],
-    team: Team,
-    period: Period,
-    at: datetime,
-) -> None:
+def _tell(tx: Session, job: Job, plan: Plan, decision: Decision, team: Team, period: Period, at: datetime) -> None:
     priced = {
         "hold": job.hold,
         "rate_ceiling": plan.ceiling,
@@ -340,11 +230,11 @@ def _tell(
         "offer": records.dump(plan.offer),
     }
     rows.note_on(tx, job, NoteKind.PRICED, at, data=priced)
-    if not why:
+    if not job.needs_lead:
         return
     instead = decision.instead_minutes
     asked = {
-        "why": [code.value for code in why],
+        "why": job.needs_lead,
         "instead_minutes": instead,
         "instead_cost": plan.hold_for(instead) if instead else None,
         "hold": job.hold,

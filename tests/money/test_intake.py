@@ -16,9 +16,9 @@ from jobs.errors import (
     Unauthorized,
     Unknown,
 )
-from jobs.intake import corrected
 from jobs.lifecycle import JobState
 from jobs.model import DOLLAR, EntryKind, SpotPolicy
+from jobs.plans import corrected
 from jobs.providers import Guarantee
 from tests.support.builders import SHA, a_spec, an_offer, some_traits
 from tests.support.clock import START
@@ -88,20 +88,7 @@ def test_a_job_is_bound_to_the_providers_that_can_serve_it_under_its_ceiling() -
 
 def test_both_markets_are_asked_and_one_silent_one_does_no_harm() -> None:
     house = House()
-    answers: list[object] = [Unknown("no answer"), (an_offer(spot=True, micros_per_hour=DOLLAR),)]
-
-    def between_quotes() -> object:
-        return answers.pop(0)
-
-    class Desk:
-        def quote(self, need: object, allowed: object) -> tuple[object, ...]:
-            answer = between_quotes()
-            if isinstance(answer, Exception):
-                raise answer
-            assert isinstance(answer, tuple)
-            return answer
-
-    house.intake._desk = Desk()  # type: ignore[assignment]  # two answers in a row, which the neighbours do not have
+    house.neighbours.quotes = [Unknown("no answer"), [an_offer(spot=True, micros_per_hour=DOLLAR)]]
     job = house.priced(spot=SpotPolicy.AUTO)
     assert (job.state, job.rate_ceiling) == (JobState.QUEUED, 1_500_000)
 

@@ -15,6 +15,8 @@ from jobs.model import DOLLAR, Job
 from tests.support.house import House
 from tests.support.racer import ask_for_ever, processes, race
 
+pytestmark = pytest.mark.slow
+
 PROCESSES, JOBS = 8, 25
 
 

@@ -75,6 +75,7 @@ class Neighbours:
         self.source: Source | Exception = a_source()
         self.spec: JobSpec | Exception = a_spec()
         self.offers: Sequence[Offer] | Exception = (an_offer(),)
+        self.quotes: list[Sequence[Offer] | Exception] = []  # the next answers of the desk; then `offers`
         self.digest: str | Exception | None = None
         self.trouble: str | None = None  # what keeps the channel from being posted to
         self.outsiders: dict[str, str] = {}  # who may not rent, and why
@@ -88,7 +89,7 @@ class Neighbours:
 
     def quote(self, need: Need, allowed: Sequence[str]) -> Sequence[Offer]:
         """Answer as the desk."""
-        return _said(self.offers)
+        return _said(self.quotes.pop(0) if self.quotes else self.offers)
 
     def merge(self, request: Request, task_file: str | None) -> JobSpec:
         """Answer as the spec."""
