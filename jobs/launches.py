@@ -47,11 +47,19 @@ class Launches:
         self._loader = Loader(ports)
 
     def ask(self, launch: orders.Launch, node: Attempt) -> Refusal | None:
-        """Ask the provider for one node; None when it stands or may stand."""
+        """Ask the provider for one node; None when it stands or may stand.
+
+        A call whose answer was lost may have made the machine, and what is refused now says nothing about it: only
+        a provider that has no room under the same key proves that there is none.
+        """
         provider, offer = self._ports.providers[node.provider], parse(Offer, node.offer)
+        asked_before = node.called_at is not None
         try:
             order = self._order(launch, node)
         except (ProviderError, BadRequest, StoreFault) as error:
+            if asked_before:
+                log.warning("launch.still_unknown", job=node.job_id, key=node.launch_key, error=str(error))
+                return None
             return _refusal(error)  # nothing was asked for yet, whatever the error says
         if not self._calling(node):
             return None
@@ -61,7 +69,8 @@ class Launches:
             log.warning("launch.unanswered", job=node.job_id, key=node.launch_key, error=str(error))
         except ProviderError as error:
             log.info("launch.refused", job=node.job_id, key=node.launch_key, error=str(error))
-            return _refusal(error)
+            proven = not asked_before or isinstance(error, NoCapacity | QuotaExceeded)
+            return _refusal(error) if proven else None
         except Exception:  # a provider's mistake is an answer that was lost: the machine may stand
             log.exception("launch.broke", job=node.job_id, key=node.launch_key)
         else:
