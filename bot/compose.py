@@ -25,7 +25,7 @@ from bot.plots import Plotter
 from jobs.clock import Clock, Ids, RandomIds, SystemClock
 from jobs.credentials import JobCredentials
 from jobs.db import Database
-from jobs.errors import Misconfigured
+from jobs.errors import BadImage, Misconfigured, Rejected
 from jobs.follow import Follow
 from jobs.images import ImageResolver, check_cuda
 from jobs.intake import Intake
@@ -81,7 +81,10 @@ class Pinner:
             return None
         pin = getattr(provider, "pin", None)  # an engine knows images that no registry has
         if pin is not None:
-            return str(pin(spec.image))
+            try:
+                return str(pin(spec.image))
+            except Rejected as error:
+                raise BadImage(str(error)) from error
         auth = self._secrets.get(spec.registry_auth) if spec.registry_auth else None
         pinned = self._images.pin(spec.image, auth=auth)
         check_cuda(spec.image, pinned.cuda, offer)
