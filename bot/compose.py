@@ -220,7 +220,11 @@ def start(settings: Settings, ports: Ports, stack: ExitStack) -> Bot:
         merge=lambda request, task_file: merge(
             request, task_file, defaults=Defaults(image=settings.docker_image or None)
         ),
-        pin=Pinner(providers=plane.providers, images=ImageResolver(images), secrets=secret_values()),
+        pin=Pinner(
+            providers=plane.providers,
+            images=ImageResolver(images, endpoints=settings.registries),
+            secrets=secret_values(),
+        ),
         providers=plane.providers,
         can_post=people.can_post,
         standing=people.standing,

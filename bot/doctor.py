@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import typer
@@ -53,8 +53,8 @@ def described(settings: Settings) -> Iterator[tuple[str, str, str]]:
         value = getattr(settings, name)
         if isinstance(value, SecretStr):
             shown = "set"
-        elif name == "git_tokens":
-            shown = ", ".join(value) or "—"
+        elif isinstance(value, Mapping):
+            shown = ", ".join(value) or "—"  # what it maps to may hold a token, or a password in an address
         elif name == "database_url" and value:
             shown = str(value).split("@")[-1]
         elif isinstance(value, tuple):

@@ -52,6 +52,10 @@ class Settings(BaseSettings):
     git_tokens: Annotated[Mapping[str, SecretStr], NoDecode] = Field(
         default_factory=dict, description='JSON {"https://github.com/": "token"}; stays with the bot'
     )
+    registries: Annotated[Mapping[str, str], NoDecode] = Field(
+        default_factory=dict,
+        description='JSON {"docker.io": "https://mirror.example"}: whom to ask about a registry\'s images instead',
+    )
     prices: Path | None = Field(None, description="a file with your own prices, in the form of jobs/catalogue.json")
     leads: Names = Field((), description="Slack user ids who lead every team that names no others")
     lead_group: str | None = Field(None, description="a Slack user group whose members are leads")
@@ -90,10 +94,19 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("git_tokens", mode="before")
+    @field_validator("git_tokens", "registries", mode="before")
     @classmethod
     def _decode(cls, value: object) -> object:
         return json.loads(value) if isinstance(value, str) else value
+
+    @field_validator("registries")
+    @classmethod
+    def _addresses(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for registry, address in value.items():
+            parts = urlsplit(address)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError(f"{registry!r} is to be asked at {address!r}, which is no address: write https://host")
+        return value
 
     @classmethod
     def settings_customise_sources(

@@ -1,0 +1,42 @@
+"""What the operator writes becomes settings, or a sentence that names the variable."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.doctor import described
+from jobs.errors import Misconfigured
+from jobs.settings import load
+
+
+def test_a_registry_may_be_asked_at_another_address() -> None:
+    written = '{"docker.io": "https://mirror.example", "127.0.0.1:5000": "http://127.0.0.1:5000"}'
+    assert load({"HOURGLASS_REGISTRIES": written}).registries == {
+        "docker.io": "https://mirror.example",
+        "127.0.0.1:5000": "http://127.0.0.1:5000",
+    }
+    assert load({}).registries == {}
+
+
+@pytest.mark.parametrize(
+    ("written", "word"),
+    [
+        ("docker.io=https://mirror.example", "HOURGLASS_REGISTRIES"),
+        ('["https://mirror.example"]', "HOURGLASS_REGISTRIES"),
+        ('{"docker.io": "mirror.example"}', "'mirror.example', which is no address"),
+        ('{"docker.io": "ftp://mirror.example"}', "'ftp://mirror.example', which is no address"),
+    ],
+)
+def test_what_names_no_address_is_told(written: str, word: str) -> None:
+    with pytest.raises(Misconfigured, match=word):
+        load({"HOURGLASS_REGISTRIES": written})
+
+
+def test_the_doctor_shows_whose_tokens_and_passwords_there_are_and_none_of_them() -> None:
+    environment = {
+        "HOURGLASS_REGISTRIES": '{"docker.io": "https://ada:hush-1@mirror.example"}',
+        "HOURGLASS_GIT_TOKENS": '{"https://github.com/": "hush-2"}',
+    }
+    shown = {variable: value for variable, value, _ in described(load(environment))}
+    assert (shown["HOURGLASS_REGISTRIES"], shown["HOURGLASS_GIT_TOKENS"]) == ("docker.io", "https://github.com/")
+    assert "hush" not in "".join(shown.values())
