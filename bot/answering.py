@@ -176,7 +176,7 @@ def _list(parts: Parts, command: List, caller: Caller) -> Message:
     now = parts.clock.now()
     with parts.db.read() as tx:
         facts = [known.read(tx, job.id, parts.traits, now) for job in found]
-    return answers.jobs(parts.say, facts, team.name)
+    return answers.jobs(parts.say, facts, team.name, mine=command.mine)
 
 
 def deciding(parts: Parts, job_id: str, by: Person) -> JobFacts:

@@ -21,7 +21,6 @@ from typing import Any
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackRequestError
 
-from bot.markup import plain
 from bot.views.blocks import Message
 from jobs.errors import HourglassError
 
@@ -118,7 +117,7 @@ class Delivery:
             self._client.files_upload_v2,
             content=png,
             filename=name,
-            title=plain(caption),
+            title=name,
             alt_txt=alt,
             channel=channel,
             thread_ts=thread_ts,

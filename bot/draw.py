@@ -26,6 +26,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, ScalarF
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 INK, FAINT, GRID, GROUND = "#1F2933", "#7B8794", "#E4E7EB", "#FDFDFC"
 INCHES, DPI = (8.0, 4.5), 160
+EARLY = 4.0  # while more than so many times the steps are to come, the axis ends where the curve does
 LOG_FROM = 30.0  # a curve whose values span more than this factor is drawn on a logarithmic axis
 
 STYLE: dict[Any, Any] = {  # matplotlib types its keys as hundreds of literals
@@ -60,7 +61,9 @@ def draw(plot: dict[str, Any]) -> bytes:
     """Return the plot as PNG, 1280 × 720."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=INCHES, dpi=DPI, facecolor=GROUND)
-        axes = figure.add_axes((0.085, 0.125, 0.80, 0.70), facecolor=GROUND)
+        longest = max((len(series["name"]) for series in plot["series"]), default=0)
+        # The last values stand at the right: the longer their names, the more room they get.
+        axes = figure.add_axes((0.085, 0.125, 0.805 - 0.0135 * max(5, longest) + 0.055, 0.70), facecolor=GROUND)
         _frame(axes, plot)
         ends = [_curve(axes, series, COLOURS[index % 4]) for index, series in enumerate(plot["series"])]
         _scale(axes, plot)
@@ -100,8 +103,10 @@ def _curve(axes: Axes, series: dict[str, Any], colour: str) -> tuple[float, floa
 def _scale(axes: Axes, plot: dict[str, Any]) -> None:
     values = [y for series in plot["series"] for y in series["values"] if y is not None]
     steps = [x for series in plot["series"] for x in series["steps"]]
-    last = max([*steps, *[mark["step"] for mark in plot["marks"]], plot.get("total") or 0], default=1)
-    first = min(steps, default=0)
+    last, first = max(steps, default=1), min(steps, default=0)
+    total = plot.get("total") or 0
+    if total <= last * EARLY:
+        last = max(last, total)
     axes.set_xlim(min(first, 0) if first < last * 0.2 else first, max(last, first + 1))
     if values and min(values) > 0 and max(values) / min(values) > LOG_FROM:
         axes.set_yscale("log")
@@ -116,7 +121,10 @@ def _scale(axes: Axes, plot: dict[str, Any]) -> None:
 
 def _marks(axes: Axes, plot: dict[str, Any]) -> None:
     low, high = axes.get_ylim()
+    left, right = axes.get_xlim()
     for mark in plot["marks"]:
+        if mark["step"] > right:
+            continue
         if mark["kind"] == "checkpoint":
             axes.plot([mark["step"]], [low], marker="^", color="#009E73", markersize=10, clip_on=False, zorder=5)
         elif mark["kind"] == "odd":
@@ -126,10 +134,12 @@ def _marks(axes: Axes, plot: dict[str, Any]) -> None:
         else:
             axes.axvline(mark["step"], color=FAINT, linewidth=1.4, linestyle=(0, (4, 3)), zorder=1)
         if mark["label"]:
+            late = mark["step"] > left + 0.75 * (right - left)  # its label would run out of the picture
             axes.annotate(
                 mark["label"],
                 (mark["step"], low if mark["kind"] == "checkpoint" else high),
-                xytext=(7, 6 if mark["kind"] == "checkpoint" else -12),
+                xytext=(-10 if late else 7, 6 if mark["kind"] == "checkpoint" else -12),
+                ha="right" if late else "left",
                 textcoords="offset points",
                 fontsize=12,
                 color=FAINT,

@@ -96,15 +96,15 @@ def dollars(micros: Micros, *, up: bool = False) -> str:
 def span(length: timedelta | float) -> str:
     """Return a length of time (a number is minutes) as people say it: "45 s", "12 min", "3 h 20 min", "2 d 4 h"."""
     seconds = length.total_seconds() if isinstance(length, timedelta) else length * 60
-    if seconds < 90:
-        return f"{max(0, round(seconds))} s" if seconds != 60 else "1 min"
+    if seconds < 90 and seconds != 60:
+        return f"{max(0, round(seconds))} s"
     minutes = round(seconds / 60)
-    if minutes < 100:
+    if minutes < 100 and minutes != 60:
         return f"{minutes} min"
-    days, rest = divmod(minutes, 24 * 60)
-    hours, rest = divmod(rest, 60)
-    if days:
-        return f"{days} d {hours} h" if hours else f"{days} d"
+    if minutes >= 48 * 60:
+        days, rest = divmod(minutes, 24 * 60)
+        return f"{days} d {rest // 60} h" if rest // 60 else f"{days} d"
+    hours, rest = divmod(minutes, 60)
     return f"{hours} h {rest} min" if rest else f"{hours} h"
 
 

@@ -20,6 +20,7 @@ from jobs.offers import PriceRow
 
 _USER = re.compile(r"\b[UW][A-Z0-9]{5,14}\b")
 LIST_MOST = 15
+PRICES_MOST = 30
 LOG_MOST = 2700  # characters of output in an answer
 
 
@@ -93,12 +94,15 @@ def stopping(say: Catalogue, facts: JobFacts) -> Message:
     )
 
 
-def jobs(say: Catalogue, found: Sequence[JobFacts], team: str) -> Message:
-    """Return a team's newest jobs, one line each."""
+def jobs(say: Catalogue, found: Sequence[JobFacts], team: str, *, mine: bool) -> Message:
+    """Return a team's newest jobs, or one person's, one line each."""
     if not found:
-        line = say("No jobs yet. {example} starts one.", example=code("/train owner/repo@ref gpu=a100 hours=4"))
+        example = code("/train owner/repo@ref gpu=a100 hours=4")
+        line = say("No jobs of {team} yet. {example} starts one.", team=team, example=example)
+        if mine:
+            line = say("You have no jobs here yet. {all} shows the team's.", all=code("/train list all"))
         return Message(text=line, blocks=[section(line)])
-    head = say("*Newest jobs of {team}*", team=team)
+    head = say("*Your newest jobs*") if mine else say("*Newest jobs of {team}*", team=team)
     lines = [
         say(
             "{job}  *{title}*  ·  {standing}  ·  {who}  ·  {when}",
@@ -119,17 +123,14 @@ def prices(say: Catalogue, rows: Sequence[PriceRow], now: datetime) -> Message:
         line = say("Nothing of that kind has a price. {all} shows everything.", all=code("/train gpus"))
         return Message(text=line, blocks=[section(line)])
     head = say("*GPUs, by the price of the whole machine for an hour*")
-    width = max(len(row.offer.name) for row in rows[:30])
-    lines = []
-    for row in rows[:30]:
+    lines = [f"  {'':<15}{say.plain('an hour'):>9}{say.plain('a GPU'):>9}"]
+    for row in rows[:PRICES_MOST]:
         offer = row.offer
+        gpu = f"{offer.gpus} × {offer.gpu} {offer.memory_gb}G"
+        price, each = dollars(offer.micros_per_hour), dollars(row.micros_per_gpu)
+        spot = " spot" if offer.spot else ""
         ready = "✓" if row.configured else " "
-        spot = "spot" if offer.spot else ""
-        gpu = f"{offer.gpus}x {offer.gpu}-{offer.memory_gb}gb"
-        lines.append(
-            f"{ready} {gpu:<16} {dollars(offer.micros_per_hour):>8}/h  {dollars(row.micros_per_gpu):>7}/GPU  "
-            f"{offer.provider:<8} {offer.name:<{width}} {offer.priced_at:%d %b} {spot}".rstrip()
-        )
+        lines.append(f"{ready} {gpu:<15}{price:>9}{each:>9}  {offer.provider:<8}{offer.priced_at:%d %b}{spot}")
     small = say("✓ can be rented here now. Prices are as of their date; a rental is priced anew before it is held.")
     text = Markup("\n".join([head, *(escape(line) for line in lines), small]))
     return Message(text=text, blocks=[section(head), *_listing(lines), context(small)])
@@ -225,7 +226,7 @@ def help_text(say: Catalogue, topic: str | None) -> Message:
     example = "/train acme/vit@main gpu=a100 hours=4"
     about = {
         "gpus": say("`/train gpus [name] [spot]`: what can be rented, and for how much."),
-        "list": say("`/train list [mine]`: the newest jobs of this channel's team."),
+        "list": say("`/train list [all]`: your newest jobs, or the whole team's."),
         "status": say("`/train status JOB`: the card, for your eyes only."),
         "stop": say("`/train stop JOB`: saves a last checkpoint, then ends the machine."),
         "extend": say("`/train extend JOB 1h`: moves the deadline, if the budget allows."),

@@ -16,13 +16,8 @@ from jobs.lifecycle import JobState
 def copy(say: Catalogue, facts: JobFacts) -> Message:
     """Return the copy: with buttons while it is to be decided, with the decision afterwards."""
     job, who = facts.job, mention(facts.job.person)
-    asked = say(
-        "{who} asks for up to {hold} in {channel}: {title}.",
-        who=who,
-        hold=dollars(job.hold, up=True),
-        channel=room(job.channel),
-        title=title(say, facts),
-    )
+    hold, where = dollars(job.hold, up=True), room(job.channel)
+    asked = say("{who} asks for up to {hold} in {channel}.", who=who, hold=hold, channel=where)
     decided = decision(say, facts)
     pairs = [(say("The most it can cost"), dollars(job.hold, up=True))]
     if facts.spec is not None:
@@ -46,7 +41,8 @@ def copy(say: Catalogue, facts: JobFacts) -> Message:
             say("{job} for {who} in {channel}", job=code(job.id), who=who, channel=room(job.channel)),
         )
     )
-    return Message(text=decided or asked, blocks=blocks)
+    text = say("{title}: {asked}", title=title(say, facts), asked=decided or asked)
+    return Message(text=text, blocks=blocks)
 
 
 def decision(say: Catalogue, facts: JobFacts) -> Markup | None:

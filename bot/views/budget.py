@@ -40,7 +40,7 @@ def month(say: Catalogue, team: Team, budget: Budget, leads: Sequence[str]) -> M
             [
                 (say("Capped"), capped),
                 (say("Free"), dollars(budget.free)),
-                (say("Held for jobs that run"), dollars(budget.held)),
+                (say("Held"), dollars(budget.held)),
                 (say("Spent"), dollars(budget.spent)),
             ]
         ),

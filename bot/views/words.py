@@ -42,7 +42,9 @@ _ENDS = {
 }
 
 _GUARANTEES = {
-    Guarantee.NATIVE: later("The provider ({provider}) ends the machine at the deadline, even if everything of ours is down."),
+    Guarantee.NATIVE: later(
+        "The provider ({provider}) ends the machine at the deadline, even if everything of ours is down."
+    ),
     Guarantee.EXTERNAL: later("A timer at {provider} ends the machine at the deadline, even if the bot is down."),
     Guarantee.ON_BOX: later(
         "Weak guarantee: at {provider} a timer on the machine and the bot end it. If both fail, it goes on billing."

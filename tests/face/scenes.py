@@ -229,8 +229,10 @@ def _answers(run: JobFacts) -> Iterator[Scene]:
     yield Scene("accepted", lambda say: answers.accepted(say, "acme/vit@main", "k7m2pqx", again=False))
     yield Scene("accepted again", lambda say: answers.accepted(say, "acme/vit@main", "k7m2pqx", again=True))
     yield Scene("stopping", lambda say: answers.stopping(say, facts(JobState.STOPPING, **TRAINING)))
-    yield Scene("jobs", lambda say: answers.jobs(say, [run] * 30, "vision"))
-    yield Scene("no jobs", lambda say: answers.jobs(say, [], "vision"))
+    yield Scene("jobs", lambda say: answers.jobs(say, [run] * 30, "vision", mine=True))
+    yield Scene("jobs of all", lambda say: answers.jobs(say, [run], "vision", mine=False))
+    yield Scene("no jobs", lambda say: answers.jobs(say, [], "vision", mine=False))
+    yield Scene("no jobs of mine", lambda say: answers.jobs(say, [], "vision", mine=True))
     rows = [
         PriceRow(
             offer=an_offer(name=f"gpu-{n}x-a100-with-a-long-name", gpus=8, spot=n % 2 == 0),

@@ -81,9 +81,9 @@ def test_the_warning_offers_more_time_with_its_price_and_is_not_posted_late(stag
     stage.happens(job, NoteKind.WARNED, {"deadline": 0})
     stage.tell()
     warning = stage.replies()[-1]
-    assert "60 min left: it saves and stops <!date^" in warning["text"]
+    assert "1 h left: it saves and stops <!date^" in warning["text"]
     assert buttons(warning) == ["extend_30", "extend_60", "extend_120"]
-    assert "+60 min ($3.00)" in shown(warning)
+    assert "+1 h ($3.00)" in shown(warning)
 
     late = stage.running(stage.typed(minutes=30))
     stage.tell()
