@@ -89,14 +89,20 @@ class Controls:
     def _back(self, moved: list[Attempt]) -> None:
         """Put the old deadlines back where they were moved; what fails here is still enforced from the column."""
         for row in moved:
-            try:
-                self._write(row, row.deadline, None)
-                provider = self._ports.providers[row.provider]
-                instance = provider.find(row.launch_key)
-                if instance is not None and provider.traits.extendable:
-                    provider.extend(instance, row.deadline)
-            except (ProviderError, StoreFault) as error:
-                log.warning("extend.not_undone", job=row.job_id, attempt=row.number, error=str(error))
+            for undo in (self._limit_back, self._file_back):
+                try:
+                    undo(row)
+                except (ProviderError, StoreFault) as error:
+                    log.warning("extend.not_undone", job=row.job_id, attempt=row.number, error=str(error))
+
+    def _limit_back(self, row: Attempt) -> None:
+        provider = self._ports.providers[row.provider]
+        instance = provider.find(row.launch_key) if provider.traits.extendable else None
+        if instance is not None:
+            provider.extend(instance, row.deadline)
+
+    def _file_back(self, row: Attempt) -> None:
+        self._write(row, row.deadline, None)
 
     def _write(self, attempt: Attempt, deadline: datetime, stop: wire.Reason | None) -> None:
         key = wire.control_key(attempt.job_id, attempt.number)

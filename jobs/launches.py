@@ -6,7 +6,6 @@ it is, and the enforcing pass looks it up by its key before anybody asks again.
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import datetime, timedelta
 
 import structlog
@@ -79,9 +78,7 @@ class Launches:
 
     def _order(self, launch: orders.Launch, node: Attempt) -> LaunchOrder:
         credentials = self._ports.credentials(node.job_id, node.number, node.deadline)
-        order = orders.launch_order(launch, node.rank, secrets=self._ports.secrets, credentials=credentials)
-        boots = self._ports.boots.get(node.provider)
-        return order if boots is None else dataclasses.replace(order, boot=boots(order))
+        return orders.launch_order(launch, node.rank, secrets=self._ports.secrets, credentials=credentials)
 
     def _calling(self, node: Attempt) -> bool:
         """Commit that the provider is about to be called; False when the job is to end instead."""

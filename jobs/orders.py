@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from jobs.errors import BadSpec
-from jobs.model import Job, JobSpec, Micros, Source
+from jobs.model import Job, JobSpec, Source
 from jobs.providers import Instance, LaunchOrder, Traits
 from trainer import wire
 
@@ -97,7 +97,6 @@ def launch_order(
     *,
     secrets: Mapping[str, str],
     credentials: Mapping[str, str],
-    boot: str | None = None,
 ) -> LaunchOrder:
     """Return the machine to be asked for; raises `BadSpec` when a secret that the job names is not there."""
     return LaunchOrder(
@@ -113,7 +112,6 @@ def launch_order(
         gpus=0 if launch.spec.gpu == "cpu" else launch.spec.gpus,
         disk_gb=launch.spec.disk_gb,
         shm_gb=launch.spec.shm_gb,
-        boot=boot,
     )
 
 
@@ -162,8 +160,3 @@ def tagged_number(instance: Instance, name: str) -> int | None:
         return int(instance.tags[name])
     except (KeyError, ValueError):
         return None
-
-
-def micros_of(instance: Instance) -> Micros:
-    """Return the hold that the machine's tags speak of, 0 where they do not."""
-    return tagged_number(instance, "hold") or 0

@@ -17,7 +17,7 @@ from jobs.clock import Clock
 from jobs.db import Database
 from jobs.errors import ProviderError
 from jobs.model import Attempt, Source
-from jobs.providers import LaunchOrder, Need, Offer, Provider
+from jobs.providers import Need, Offer, Provider
 from trainer.storage import Store
 
 
@@ -67,8 +67,6 @@ class Ports:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)  # teams' secrets by name
     # Variables with which a machine reaches the store, asked for after the intent is committed.
     credentials: Callable[[str, int, datetime], Mapping[str, str]] = no_credentials
-    # Boot scripts, by the provider that starts bare machines.
-    boots: Mapping[str, Callable[[LaunchOrder], str]] = field(default_factory=dict)
     # Applies what a machine left behind (`Follow.drain`); raises `StoreFault`.
     drain: Callable[[Attempt], int]
     # Called after a commit that changed a job, so that workers look at once.

@@ -11,6 +11,7 @@ from jobs import db, policy
 from jobs.errors import Unauthorized, Unknown
 from jobs.lifecycle import AttemptState, JobState
 from jobs.model import DOLLAR, SpotPolicy
+from jobs.settlements import Settlements
 from tests.support.builders import a_spec, an_offer, some_traits
 from tests.support.clock import FakeClock
 from tests.support.fake_provider import FakeProvider
@@ -131,6 +132,15 @@ def test_nothing_is_settled_before_the_machine_is_gone(tmp_path: Path) -> None:
     assert JobState.SUCCEEDED is world.job(job_id).state
 
 
+def test_money_is_not_closed_while_a_machine_may_stand_whoever_asks(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, _ = world.running()
+    world.stop(job_id)
+    assert not Settlements(world.ports).close(job_id)
+    assert JobState.STOPPING is world.job(job_id).state
+    assert {"hold"} == {kind for kind, _ in world.entries(job_id)}
+
+
 def test_mere_absence_counts_twice_a_minute_apart(tmp_path: Path) -> None:
     clock = FakeClock()
     world = World(tmp_path, FakeProvider(clock, forget_after=timedelta(0)), clock=clock)
@@ -140,8 +150,10 @@ def test_mere_absence_counts_twice_a_minute_apart(tmp_path: Path) -> None:
     world.pass_time(30)
     assert world.states(job_id) == (JobState.STOPPING, [AttemptState.ENDING])
     absent = world.attempts(job_id)[0].absent_at
+    world.pass_time(30)
+    assert [row.state for row in world.attempts(job_id)] == [AttemptState.ENDING]
 
-    world.pass_time(60)
+    world.pass_time(30)
     assert world.states(job_id) == (JobState.SUCCEEDED, [AttemptState.GONE])
     assert absent == world.attempts(job_id)[0].billed_until
 

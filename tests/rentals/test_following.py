@@ -68,6 +68,17 @@ def test_each_chunk_is_applied_once(tmp_path: Path) -> None:
     assert world.attempts(job_id)[0].cursor == 2
 
 
+def test_two_readers_of_the_same_machine_apply_a_chunk_once(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, agent = world.running()
+    agent.writes([metric(world, None, loss=1.0)])
+    stale = world.attempts(job_id)[0]
+    world.follow.round()
+    assert world.follow.drain(stale) == 0
+    with world.db.read() as tx:
+        assert len(db.metrics(tx, job_id)["loss"]) == 1
+
+
 def test_garbage_stops_nothing_behind_it(tmp_path: Path) -> None:
     world = World(tmp_path)
     job_id, agent = world.running()

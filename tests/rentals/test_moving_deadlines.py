@@ -88,6 +88,7 @@ def test_a_store_that_fails_takes_the_provider_back_to_the_old_deadline(tmp_path
     world.restart()
     with pytest.raises(HourglassError, match="no space is left"):
         extend(world, job_id)
+    assert world.cloud.machines[0].tags["deadline"] == str(int(old.timestamp()))
     world.store = FolderStore(tmp_path)
     world.restart()
     world.tick()
