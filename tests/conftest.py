@@ -1,0 +1,56 @@
+"""What every test shares: where engines and browsers were promised, going without is a failure.
+
+Tests that need one skip by name and say how to get it. With HOURGLASS_REQUIRE_ENGINES in the environment such a
+skip is a failure, of one test as of a whole file: a gate must not pass because its engine did not start.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Sequence
+
+import pytest
+
+REQUIRED = bool(os.environ.get("HOURGLASS_REQUIRE_ENGINES"))
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Give the tests of the engine to one worker: two would share its disk, and find each other's load."""
+    for item in items:
+        if item.get_closest_marker("engine"):
+            item.add_marker(pytest.mark.xdist_group("engine"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Make a failure of a skip that only the missing engine or browser explains."""
+    report = yield
+    needs = [name for name in ("engine", "browser") if item.get_closest_marker(name)]
+    promised = REQUIRED and call.excinfo is not None and not _not_promised(call.excinfo.value)
+    if needs and promised and report.skipped and not hasattr(report, "wasxfail"):
+        _fail(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Make a failure of a file that skips itself: what its tests import was promised too."""
+    report = yield
+    if REQUIRED and report.skipped:
+        _fail(report)
+    return report
+
+
+def _not_promised(error: BaseException) -> bool:
+    # A provider's suite skips what its provider does not claim to do; no engine would change that.
+    return "does not promise" in str(error)
+
+
+def _fail(report: pytest.TestReport | pytest.CollectReport) -> None:
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    report.outcome = "failed"
+    report.longrepr = f"{reason}\nHOURGLASS_REQUIRE_ENGINES is set, so this is no skip but a failure."
