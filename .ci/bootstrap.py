@@ -5,6 +5,7 @@ Python 3.6 in this file. It installs again only when pyproject.toml has changed.
 """
 
 import hashlib
+import importlib.util
 import os
 import pathlib
 import subprocess
@@ -24,21 +25,17 @@ def stop(sentence):
     sys.exit("hourglass: " + sentence)
 
 
-def check_python():
-    """Refuse a Python that is too old or that cannot make virtual environments."""
-    if sys.version_info < OLDEST:
+def check_python(version, has_module):
+    """Refuse a Python that is too old or that cannot make virtual environments.
+
+    `version` is `sys.version_info`, `has_module` says whether a module can be imported.
+    """
+    shown = "%d.%d" % tuple(version[:2])
+    if tuple(version[:2]) < OLDEST:
+        stop("this is Python %s and Hourglass needs 3.11 or newer. Name one: make PYTHON=python3.12 demo" % shown)
+    if not (has_module("venv") and has_module("ensurepip")):
         stop(
-            "this is Python %d.%d and Hourglass needs 3.11 or newer. Name one: make PYTHON=python3.12 demo"
-            % sys.version_info[:2]
-        )
-    try:
-        import ensurepip  # noqa: F401
-        import venv  # noqa: F401
-    except ImportError:
-        version = "%d.%d" % sys.version_info[:2]
-        stop(
-            "this Python cannot make virtual environments. On Debian and Ubuntu: apt-get install python%s-venv"
-            % version
+            "this Python cannot make virtual environments. On Debian and Ubuntu: apt-get install python%s-venv" % shown
         )
 
 
@@ -72,7 +69,7 @@ def install_torch():
 
 def main(extras):
     """Make the environment and install what is missing."""
-    check_python()
+    check_python(sys.version_info, lambda name: importlib.util.find_spec(name) is not None)
     wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + repr(extras).encode()).hexdigest()
     stamp = VENV / (".hourglass-" + "-".join(extras or ["plain"]))
     if stamp.exists() and stamp.read_text() == wanted:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Collection
+from typing import TextIO
 
 import structlog
 
@@ -51,9 +52,9 @@ _SHARED: list[structlog.typing.Processor] = [
 ]
 
 
-def configure(secrets: Collection[str], *, level: int = logging.INFO) -> None:
-    """Send every log to standard error through the one sink; `secrets` are values to be masked."""
-    handler = logging.StreamHandler(sys.stderr)
+def configure(secrets: Collection[str], *, level: int = logging.INFO, stream: TextIO | None = None) -> None:
+    """Send every log through the one sink, which masks the values of `secrets`; standard error is the default."""
+    handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(MaskingFormatter(secrets))
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -15,7 +15,7 @@ from bot.demo.processes import Process
 from bot.demo.repository import GitHost, make
 from bot.machines import connected
 from bot.manifest import manifest
-from bot.sandbox import AppConfig, Sandbox
+from bot.sandbox import AppConfig, Sandbox, SandboxError
 from jobs.clock import SystemClock
 from jobs.errors import Misconfigured, ProviderError
 from jobs.providers import InstanceState
@@ -120,10 +120,8 @@ class Stage:
 def _open_sandbox(port: int) -> Sandbox:
     try:
         return Sandbox.start(port, app=AppConfig.from_manifest(manifest()))
-    except OSError as error:
-        raise Misconfigured(
-            f"Port {port} is taken: {error.strerror or error}. Choose another: make demo ARGS='--port 8500'"
-        ) from error
+    except SandboxError as error:
+        raise Misconfigured(f"Port {port} is taken. Choose another: make demo ARGS='--port 8500'") from error
 
 
 def _free_port() -> int:
