@@ -30,7 +30,7 @@ from bot.verbs import (
     Status,
     Stop,
 )
-from bot.views import answers, card
+from bot.views import answers, card, manual
 from bot.views.blocks import Message
 from bot.views.replies import FileLink
 from jobs import db, policy
@@ -73,7 +73,7 @@ def perform(parts: Parts, command: Command, caller: Caller) -> Message:
             job, new = parts.service.request(command.request)
             return answers.accepted(parts.say, command.request.text or command.request.repo, job.id, again=not new)
         case Help():
-            return answers.help_text(parts.say, command.topic)
+            return manual.manual(parts.say, command.topic)
         case Gpus():
             rows = parts.desk.compare(command.name, True if command.spot else None)
             return answers.prices(parts.say, rows, parts.clock.now())

@@ -33,7 +33,7 @@ class JobFacts:
     attempts: Sequence[Attempt]
     checkpoints: Sequence[Checkpoint]
     traits: Traits | None  # of the provider that the offer or the newest attempt names
-    free: Micros | None  # of the month of the hold; None where the team has no budget
+    free: Micros | None  # in the month of the hold, or else in this one; None before the month has a row
     now: datetime
 
     @property
@@ -112,9 +112,10 @@ def read(tx: Session, job_id: str, traits: Mapping[str, Traits], now: datetime) 
     attempts = db.attempts(tx, job_id)
     offer = None if job.offer is None else parse(Offer, job.offer)
     provider = attempts[-1].provider if attempts else offer.provider if offer else ""
-    period = tx.get(Period, job.period_id) if job.period_id is not None else None
     team = tx.get(Team, job.team_id)
     assert team is not None  # the foreign key holds it  # noqa: S101
+    # What does not fit into the month has no hold in it; what is free there is what a lead wants to know.
+    period = tx.get(Period, job.period_id) if job.period_id is not None else db.find_period(tx, team, now)
     facts = JobFacts(
         job=job,
         request=parse(Request, job.request),

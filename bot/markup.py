@@ -125,9 +125,9 @@ def number(value: float) -> str:
     return f"{value:.4g}" if abs(value) < 1e5 else f"{value:.3e}"
 
 
-def bar(share: float, width: int = 16) -> str:
+def bar(share: float, width: int = 12) -> str:
     """Return a bar of text for a share of 1; anything begun shows, and only the whole is full."""
     full = min(width, max(0, int(share * width)))
     if share > 0 and full == 0:
         full = 1
-    return "▓" * full + "░" * (width - full)
+    return "▰" * full + "▱" * (width - full)

@@ -11,7 +11,7 @@ from bot.catalogue import Catalogue
 from bot.facts import JobFacts
 from bot.markup import Markup, code, dollars, escape, link, mention, pre, short, size, span, when
 from bot.views import words
-from bot.views.blocks import Block, Message, actions, button, context, divider, section
+from bot.views.blocks import Block, Message, actions, button, context, section
 from bot.views.card import title
 from bot.views.replies import FileLink
 from jobs.errors import BadRequest, HourglassError
@@ -219,41 +219,6 @@ def alert(say: Catalogue, team: Team, data: Mapping[str, Any]) -> Message:
         how=say("See {command}.", command=code("/budget")),
     )
     return Message(text=line, blocks=[section(Markup(f"💰  {line}"))])
-
-
-def help_text(say: Catalogue, topic: str | None) -> Message:
-    """Return how it is used; `topic` is a verb, where one was named."""
-    example = "/train acme/vit@main gpu=a100 hours=4"
-    about = {
-        "gpus": say("`/train gpus [name] [spot]`: what can be rented, and for how much."),
-        "list": say("`/train list [all]`: your newest jobs, or the whole team's."),
-        "status": say("`/train status JOB`: the card, for your eyes only."),
-        "stop": say("`/train stop JOB`: saves a last checkpoint, then ends the machine."),
-        "extend": say("`/train extend JOB 1h`: moves the deadline, if the budget allows."),
-        "logs": say("`/train logs JOB [word]`: the newest output, or the lines with that word in it."),
-        "checkpoints": say("`/train checkpoints JOB`: links to the files."),
-        "rerun": say("`/train rerun JOB [key=value …]`: the same again, with changes."),
-    }
-    if topic in about:
-        return Message(text=about[topic], blocks=[section(about[topic])])
-    intro = say("*Rent a GPU by the hour and run a commit on it.* The machine ends at its deadline, whatever happens.")
-    keys = say(
-        "`gpu=a100[-80gb][:n]`  `hours=4` or `90m`  `spot=auto`  `provider=…`  `image=…`  `max_cost=12`  "
-        '`notify=@teammate`  `env.LR=3e-4`  `reason="…"`  and after ` -- ` the command, if the task file has none.'
-    )
-    mentions = say("In a job's thread, mention me with the same verbs: `@hourglass stop`.")
-    task_file = say("What stays the same stands in `.hourglass.yml` in the repository; the command line overrides it.")
-    blocks = [
-        section(intro),
-        section(pre(example)),
-        section(keys),
-        context(task_file),
-        divider(),
-        section(Markup("\n".join(about.values()))),
-        context(mentions),
-    ]
-    text = Markup("\n".join([intro, code(example), keys, *about.values(), mentions]))
-    return Message(text=text, blocks=blocks)
 
 
 def extended(say: Catalogue, facts: JobFacts) -> Message:

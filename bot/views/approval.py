@@ -19,7 +19,7 @@ def copy(say: Catalogue, facts: JobFacts) -> Message:
     hold, where = dollars(job.hold, up=True), room(job.channel)
     asked = say("{who} asks for up to {hold} in {channel}.", who=who, hold=hold, channel=where)
     decided = decision(say, facts)
-    pairs = [(say("The most it can cost"), dollars(job.hold, up=True))]
+    pairs = [(say("Costs at most"), dollars(job.hold, up=True))]
     if facts.spec is not None:
         pairs.append((say("For"), span(facts.spec.minutes)))
     if facts.free is not None:

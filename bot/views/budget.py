@@ -35,7 +35,7 @@ def month(say: Catalogue, team: Team, budget: Budget, leads: Sequence[str]) -> M
         capped = say("{cap} and {granted} granted", cap=dollars(budget.cap), granted=dollars(budget.granted))
     blocks: list[Block] = [
         header(say.plain("Budget of {team}, {month}", team=team.name, month=budget.month)),
-        section(Markup(f"{bar(min(1.0, share), 24)}  {say('{percent} % used', percent=round(share * 100))}")),
+        section(Markup(f"{bar(min(1.0, share), 16)}  {say('{percent} % used', percent=round(share * 100))}")),
         fields(
             [
                 (say("Capped"), capped),

@@ -100,7 +100,7 @@ def _money(say: Catalogue, facts: JobFacts) -> Markup:
         return say("{hold} held", hold=hold)
     if job.state in TERMINAL:
         return say("nothing charged")
-    return say("{hold} at the most", hold=hold)
+    return say("up to {hold}", hold=hold)
 
 
 def _figures(say: Catalogue, facts: JobFacts) -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ _STAGES = {
 # How a job ended, as the end of "… ended:"; {code} is the exit code, {by} whoever pressed Stop.
 _ENDS = {
     "finished": later("done"),
-    "error": later("failed: the command left with exit code {code}"),
+    "error": later("failed: the command exited with code {code}"),
     "oom": later("failed: the machine ran out of memory"),
     "gpu_oom": later("failed: the GPU ran out of memory"),
     "deadline": later("stopped at the deadline"),
@@ -28,7 +28,7 @@ _ENDS = {
     "idle_gpu": later("stopped: the GPU stood idle"),
     "diverged": later("stopped: the loss diverged"),
     "no_gpu": later("failed: the GPU that was paid for is not there"),
-    "setup_failed": later("failed: the setup left with exit code {code}"),
+    "setup_failed": later("failed: the setup exited with code {code}"),
     "bad_source": later("failed: the commit could not be used"),
     "bad_spec": later("failed: the task file or the command could not be used"),
     "bad_image": later("failed: the image could not be used"),
@@ -53,8 +53,8 @@ _GUARANTEES = {
 }
 
 NEEDS = {
-    "cost": later("it can cost more than {limit}, which starts without a lead"),
-    "budget": later("it does not fit into what is free this month"),
+    "cost": later("it can cost up to {hold}; only what stays under {limit} starts without a lead"),
+    "budget": later("it does not fit into the {free} that are free this month"),
     "share": later("it goes over {person}'s share of the month"),
     "weak": later("the provider's guarantee to end it in time is weak"),
 }
@@ -147,8 +147,13 @@ def guarantee(say: Catalogue, facts: JobFacts) -> Markup | None:
 
 def needs(say: Catalogue, facts: JobFacts) -> list[Markup]:
     """Say why a lead has to decide."""
-    limit, person = dollars(facts.team.auto_approve), mention(facts.job.person)
-    return [say(NEEDS.get(why, why), limit=limit, person=person) for why in facts.job.needs_lead]
+    known = {
+        "hold": dollars(facts.job.hold, up=True),
+        "limit": dollars(facts.team.auto_approve),
+        "free": dollars(facts.free or 0),
+        "person": mention(facts.job.person),
+    }
+    return [say(NEEDS.get(why, why), **known) for why in facts.job.needs_lead]
 
 
 def tail(facts: JobFacts, lines: int = 12) -> str | None:

@@ -10,8 +10,9 @@ from typing import Any
 from bot.catalogue import Catalogue
 from bot.facts import JobFacts
 from bot.markup import mention, room
+from bot.parse import TOPICS
 from bot.verbs import BudgetField
-from bot.views import answers, approval, budget, card, modals, replies
+from bot.views import answers, approval, budget, card, manual, modals, replies
 from bot.views.blocks import Block, Message
 from bot.views.replies import FileLink
 from jobs.errors import BadRequest, TooLate
@@ -253,8 +254,8 @@ def _answers(run: JobFacts) -> Iterator[Scene]:
     yield Scene("links", lambda say: answers.links(say, "step-4000", links(60), START))
     alarm = {"percent": 80, "month": "2026-11", "held": DOLLAR, "spent": DOLLAR, "cap": 2 * DOLLAR, "granted": 0}
     yield Scene("alert", lambda say: answers.alert(say, a_team(), alarm))
-    for topic in (None, "gpus", "list", "status", "stop", "extend", "logs", "checkpoints", "rerun", "hours"):
-        yield Scene(f"help {topic}", lambda say, topic=topic: answers.help_text(say, topic))  # type: ignore[misc]
+    for topic in (None, *TOPICS, "nothing"):
+        yield Scene(f"help {topic}", lambda say, topic=topic: manual.manual(say, topic))  # type: ignore[misc]
     longer = facts(**TRAINING)
     yield Scene("longer", lambda say: answers.extended(say, longer))
     yield Scene("longer later", lambda say: answers.extended(say, facts(JobState.QUEUED)))

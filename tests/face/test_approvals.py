@@ -54,7 +54,7 @@ def job(stage: Stage) -> Job:
 def test_the_card_asks_the_leads_and_each_of_them_gets_a_copy(asked: Stage) -> None:
     card = asked.card()
     assert f"to decide: <@{asked.lea}>" in card["text"]
-    assert "it can cost more than $20.00, which starts without a lead" in shown(card)
+    assert "it can cost up to $60.00; only what stays under $20.00 starts without a lead" in shown(card)
     assert buttons(card) == ["approve", "approve_shorter", "deny", "stop"]
     seen = shown(copy(asked))
     assert f"<@{asked.ada}> asks for up to $60.00 in <#{asked.vision}>" in seen

@@ -126,7 +126,7 @@ def test_times_are_in_the_reader_s_zone_with_utc_to_fall_back_on() -> None:
 
 def test_a_bar_shows_what_is_begun_and_is_full_only_at_the_end() -> None:
     assert [markup.bar(share, 4) for share in (0, 0.01, 0.5, 0.999, 1, 2)] == [
-        "░░░░", "▓░░░", "▓▓░░", "▓▓▓░", "▓▓▓▓", "▓▓▓▓",
+        "▱▱▱▱", "▰▱▱▱", "▰▰▱▱", "▰▰▰▱", "▰▰▰▰", "▰▰▰▰",
     ]  # fmt: skip
 
 

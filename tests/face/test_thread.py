@@ -29,7 +29,7 @@ def test_one_card_follows_the_job_from_its_price_to_its_settled_cost(stage: Stag
         db.move(tx, db.get_job(tx, job.id), JobEventName.RUN, stage.clock.now(), stage="run")
     stage.trained(job, 1800)
     stage.tell()
-    assert "▓▓▓▓▓▓▓░░░░░░░░░ 45 %" in shown(stage.card())
+    assert "▰▰▰▰▰▱▱▱▱▱▱▱ 45 %" in shown(stage.card())
     assert "step 1,800 of 4,000, loss 3.023" in stage.card()["text"]
     assert buttons(stage.card()) == ["stop", "extend"]
 
@@ -110,7 +110,7 @@ def test_a_failure_shows_the_reason_and_the_last_lines(stage: Stage) -> None:
     stage.ended(job, "error", code=1, tail=tail)
     stage.tell()
     end = stage.replies()[-1]
-    assert end["text"].startswith(f"<@{stage.ada}> failed: the command left with exit code 1: $0.0")
+    assert end["text"].startswith(f"<@{stage.ada}> failed: the command exited with code 1: $0.0")
     assert "ValueError: &lt;!channel&gt; &amp; &lt;/b&gt;" in shown(end)
 
 

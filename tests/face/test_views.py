@@ -8,8 +8,9 @@ import re
 import pytest
 
 from bot.catalogue import Catalogue
+from bot.parse import TOPICS
 from bot.sandbox.limits import check_message_blocks, check_view
-from bot.views import answers, approval, card, replies
+from bot.views import answers, approval, card, manual, replies
 from bot.views.blocks import Message
 from jobs.lifecycle import JobState
 from tests.face import scenes
@@ -108,3 +109,8 @@ def test_a_weak_guarantee_is_said_and_a_stand_in_says_what_it_is() -> None:
 def test_ids_in_our_own_sentences_become_mentions() -> None:
     said = answers.refused(SAY, "U9LEAD123 approved job k7m2pqx at 10:02 UTC.")
     assert said.text == "<@U9LEAD123> approved job k7m2pqx at 10:02 UTC."
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_every_topic_that_can_be_asked_about_has_a_sentence_of_its_own(topic: str) -> None:
+    assert manual.manual(SAY, topic).text != manual.manual(SAY, None).text

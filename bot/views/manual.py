@@ -1,0 +1,69 @@
+"""How it is used, in short and by topic: every verb and every key has a sentence."""
+
+from __future__ import annotations
+
+from bot.catalogue import Catalogue, later
+from bot.markup import Markup, code, pre
+from bot.views.blocks import Message, context, divider, section
+
+EXAMPLE = "/train acme/vit@main gpu=a100 hours=4"
+
+VERBS = {
+    "gpus": later("`/train gpus [name] [spot]`: what can be rented, and for how much."),
+    "list": later("`/train list [all]`: your newest jobs, or the whole team's."),
+    "status": later("`/train status JOB`: the card, for your eyes only."),
+    "stop": later("`/train stop JOB`: saves a last checkpoint, then ends the machine."),
+    "extend": later("`/train extend JOB 1h`: moves the deadline, if the budget allows."),
+    "logs": later("`/train logs JOB [word]`: the newest output, or the lines with that word in it."),
+    "checkpoints": later("`/train checkpoints JOB`: links to the files."),
+    "rerun": later("`/train rerun JOB [key=value …]`: the same again, with changes."),
+}
+KEYS = {
+    "gpu": later("`gpu=a100-80gb:2`: which GPU, with how much memory, how many. `/train gpus` shows what there is."),
+    "hours": later("`hours=4`, `hours=90m`, `hours=0.5`: the machine ends then, whatever happens."),
+    "spot": later("`spot=auto`: cheaper machines that the provider may take back; `spot=no` wants none of them."),
+    "provider": later("`provider=docker,aws`: where it may run; left out, wherever it is cheapest."),
+    "image": later("`image=…`: the container it runs in, pinned to its digest."),
+    "max_cost": later("`max_cost=12`: dollars for the whole job; it ends earlier rather than cost more."),
+    "max_price": later("`max_price=2.5`: dollars an hour that a machine may cost at the most."),
+    "nodes": later("`nodes=2`: so many machines, joined by torchrun."),
+    "notify": later("`notify=@teammate`: who else is told of trouble and of the end, and may stop it."),
+    "env": later("`env.LR=3e-4`: a variable for the command."),
+    "reason": later("`reason=\"…\"`: what a lead reads who has to decide."),
+}  # fmt: skip
+_OTHERS = {
+    "train": later("`/train owner/repo@ref gpu=… hours=… [-- command]`: rents a machine and runs that commit on it."),
+    "budget": later("`/budget`: what is left this month. Leads change it: `/budget cap 300`, `/budget help`."),
+    "help": later("`/train help [verb or key]`: this."),
+}
+
+
+def manual(say: Catalogue, topic: str | None) -> Message:
+    """Return the sentence about a verb or key, or everything in short where none is named."""
+    about = {**VERBS, **KEYS, **_OTHERS}
+    if topic in about:
+        told = say(about[topic])
+        return Message(text=told, blocks=[section(told)])
+    intro = say("*Rent a GPU by the hour and run a commit on it.* The machine ends at its deadline, whatever happens.")
+    keys = say(
+        "Keys: {keys}", keys=Markup("  ".join(code(f"{key}=") if key != "env" else code("env.NAME=") for key in KEYS))
+    )
+    command = say("After ` -- ` follows the command, if the task file has none.")
+    stays = say("What stays the same stands in `.hourglass.yml` in the repository; the command line overrides it.")
+    more = say(
+        "About one of them: {example}. In a job's thread, mention me: {mention}.",
+        example=code("/train help spot"),
+        mention=code("@hourglass stop"),
+    )
+    verbs = Markup("\n".join(say(text) for text in VERBS.values()))
+    blocks = [
+        section(intro),
+        section(pre(EXAMPLE)),
+        section(Markup(f"{keys}\n{command}")),
+        context(stays),
+        divider(),
+        section(verbs),
+        context(more),
+    ]
+    text = Markup("\n".join([intro, code(EXAMPLE), keys, command, stays, verbs, more]))
+    return Message(text=text, blocks=blocks)
