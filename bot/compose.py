@@ -185,7 +185,7 @@ def start(settings: Settings, ports: Ports, stack: ExitStack) -> Bot:
         )
     wakes = Wakes()
     plane = control_plane(settings, ports, wakes, stack)
-    say = Catalogue.load()
+    say = Catalogue.load(settings.language)
     client = slack_client(settings)
     server = web.WebServer.bind(settings.web_host, settings.web_port)
     store = open_store(settings.store_uri())

@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     team: str = Field("team", description="the team that unmapped channels spend for")
     zone: str = Field("UTC", description="IANA zone in which that team's months begin")
 
+    language: str = Field("en", description="what people read: a folder of bot/locale")
+
     web_host: str = Field("127.0.0.1", description="where links, health and Slack over HTTP are served")
     web_port: int = Field(8080, description="0 takes a free one")
     web_url: str | None = Field(None, description="the public base of those links; default: host and port")
