@@ -19,12 +19,12 @@ from bot.demo.processes import Process
 from bot.machines import connected
 from bot.manifest import manifest
 from bot.sandbox import AppConfig, Sandbox
-from bot.sandbox.people import Outcome
+from bot.sandbox.outcome import Outcome
 from jobs import db, ledger
 from jobs.clock import SystemClock
 from jobs.db import Database
 from jobs.lifecycle import TERMINAL
-from jobs.model import Attempt, Entry, Job
+from jobs.model import Attempt, Entry, EntryKind, Job
 from jobs.providers import Instance, InstanceState
 from jobs.settings import load
 
@@ -119,7 +119,7 @@ class Deployment:
         if not (folder / ".git").exists():
             git("init", "-q", "-b", "main")
         git("add", "-A")
-        git("commit", "-qm", "Change it")
+        git("commit", "-qm", "Change it", "--allow-empty")  # another story may have left it so
         return git("rev-parse", "HEAD")
 
     def script(self, name: str, source: str, *, task: str = "") -> str:
@@ -154,6 +154,33 @@ class Deployment:
         """Return what the thread says, in texts and in blocks, one message a line."""
         return "\n".join(f"{message.get('text', '')} {message.get('blocks', '')}" for message in self.thread(job))
 
+    def card(self, job: Job) -> dict[str, Any]:
+        """Return the job's card, the head of its thread."""
+        return self.thread(job)[0]
+
+    def press(self, who: str, job: Job, action: str) -> Outcome:
+        """Press a button of the job's card; waits until the card has it."""
+        ts = str(self.until(lambda: self.card(job) if f"'{action}'" in str(self.card(job)["blocks"]) else None)["ts"])
+        return self.people.press(who, job.channel, ts, action)
+
+    def whispers(self, who: str, channel: str | None = None) -> str:
+        """Return what only this person sees, texts and blocks, one message a line."""
+        return "\n".join(f"{seen['text']} {seen.get('blocks')}" for seen in self.people.ephemerals(who, channel))
+
+    def direct(self, who: str) -> str:
+        """Return what the bot wrote to this person alone, one message a line."""
+        return "\n".join(f"{message['text']} {message.get('blocks')}" for message in self.people.dms(who))
+
+    def form(self, who: str, callback: str) -> str:
+        """Return the id of this person's open form, once it is filled in."""
+
+        def filled() -> str | None:
+            stack = self.people.views(who)
+            form = stack[-1] if stack else {}
+            return str(form["id"]) if form.get("callback_id") == callback and form.get("submit") else None
+
+        return self.until(filled)
+
     # ------------------------------------------------------------ rows and machines
 
     def jobs(self) -> list[Job]:
@@ -175,6 +202,13 @@ class Deployment:
         """Return a job's ledger entries."""
         with self._database.read() as tx:
             return ledger.entries(tx, job.id)
+
+    def balance(self, job: Job) -> int:
+        """Return what the job still holds: nothing, once it is settled."""
+        sums = dict.fromkeys(EntryKind, 0)
+        for entry in self.entries(job):
+            sums[entry.kind] += entry.micros
+        return sums[EntryKind.HOLD] - sums[EntryKind.RELEASE] - sums[EntryKind.CHARGE]
 
     def held(self) -> int:
         """Return what is held this month, over all jobs; nothing where no hold was ever made."""
@@ -203,18 +237,24 @@ class Deployment:
 
     # ------------------------------------------------------------ waiting
 
-    def until(self, look: Callable[[], T | None], *, limit: float = LIMIT) -> T:
+    def until(self, look: Callable[[], T | None], *, limit: float = LIMIT, every: float = 0.1) -> T:
         """Return the first true value of `look` while the bot lives; fails with the bot's last words."""
-        return self._until(look, self.bot, limit=limit)
+        return self._until(look, self.bot, limit=limit, every=every)
 
-    def _until(self, look: Callable[[], T | None], bot: Process | None = None, *, limit: float = LIMIT) -> T:
+    def wait(self, look: Callable[[], T | None], *, limit: float = LIMIT) -> T:
+        """Return the first true value of `look`, the bot alive or not."""
+        return self._until(look, limit=limit)
+
+    def _until(
+        self, look: Callable[[], T | None], bot: Process | None = None, *, limit: float = LIMIT, every: float = 0.1
+    ) -> T:
         give_up = time.monotonic() + limit
         while time.monotonic() < give_up:
             if value := look():
                 return value
             if bot is not None:
                 bot.check()
-            time.sleep(0.1)  # another process's work: there is nothing here to be woken by
+            time.sleep(every)  # another process's work: there is nothing here to be woken by
         logs = "\n".join(path.read_text()[-3000:] for path in sorted(self.folder.glob("bot-*.log")))
         raise AssertionError(f"Not seen within {limit:.0f} s. The bot's last words:\n{logs}")
 

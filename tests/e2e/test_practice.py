@@ -12,7 +12,8 @@ from jobs.lifecycle import JobState
 from jobs.model import EntryKind
 from tests.e2e.deployment import Deployment
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+# One worker: the stories share a deployment.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("practice stories")]
 
 TRAINS = """
 import pathlib, time, zipfile
