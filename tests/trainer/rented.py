@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -131,12 +132,15 @@ class Rented:
         self.store.put(wire.control_key(JOB, 1), wire.to_json(control))
 
     def close(self) -> None:
-        """End it if it still runs."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.communicate()
-        for pid in self.children():
-            os.kill(pid, signal.SIGKILL)
+        """End it and all that is left of it."""
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.kill()
+        for pid in self.children():  # they hold the console open, so they go before it is waited for
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.communicate()
 
     def events(self, kind: EventKind | None = None) -> list[Event]:
         """Return what it told so far, chunk by chunk in the order of their numbers, without a gap."""

@@ -66,7 +66,9 @@ def test_a_repository_with_folders_links_and_scripts_comes_as_it_was(tmp_path: P
     assert (tmp_path / "source" / "run").stat().st_mode & 0o111
 
 
-@pytest.mark.parametrize("data", [b"", b"no archive", packed({"a": "b" * 10_000})[:60]], ids=["empty", "text", "cut off"])
+@pytest.mark.parametrize(
+    "data", [b"", b"no archive", packed({"a": "b" * 10_000})[:60]], ids=["empty", "text", "cut off"]
+)
 def test_what_is_no_archive_says_so(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "source.tar.gz").write_bytes(data)
     with pytest.raises(CannotStart, match="cannot be unpacked"):

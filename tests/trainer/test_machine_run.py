@@ -7,8 +7,10 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.trainer.rented import JOB, Rented, until
-from trainer import wire
+from trainer import gpu, wire
 from trainer.wire import CheckpointRule, EventKind, GpuNeed
 
 # Writes a checkpoint as torch does, a zip, without torch.
@@ -175,12 +177,12 @@ def test_without_a_module_of_the_name_trainer_there_is_none(rented: Rented) -> N
 
 
 def test_a_gpu_that_is_paid_for_and_not_there_ends_it_before_the_source_is_touched(rented: Rented) -> None:
-    need = GpuNeed(name="a100", count=1, memory_gb=80, required=True)
+    need = GpuNeed(name="z9000", count=1, memory_gb=80, required=True)  # none is called that, anywhere
     rented.order({"train.py": "print('ran')"}, argv=["python", "train.py"], gpu=need)
     assert rented.run(PATH="/nowhere") == 1
     outcome = rented.outcome()
     assert outcome["reason"] == "no_gpu"
-    assert outcome["tail"] == ["1 × a100 with 80 GB was asked for; the driver shows no GPU here."]
+    assert outcome["tail"][0].startswith("1 × z9000 with 80 GB was asked for; the driver shows ")
     assert rented.stages() == ["check", "done"]
 
 
@@ -248,3 +250,36 @@ def test_a_temporary_work_folder_is_gone_afterwards(rented: Rented, tmp_path: Pa
     (tmp_path / "t").mkdir()
     assert rented.run(HOURGLASS_WORKDIR="", TMPDIR=str(tmp_path / "t")) == 0
     assert list((tmp_path / "t").iterdir()) == []
+
+
+def test_a_gpu_that_the_driver_shows_is_told_and_torchs_view_never_holds_up_the_run(rented: Rented) -> None:
+    if gpu.look() is not None:
+        pytest.skip("this machine has a driver of its own, which is asked before the tool")
+    tools = rented.scratch.parent / "tools"
+    tools.mkdir()
+    # Stands in for a driver's own tool, on a machine that has none.
+    (tools / "nvidia-smi").write_text("#!/bin/sh\necho 'NVIDIA A100-SXM4-80GB, 81920, 550.54.15'\n")
+    # An image's Python that takes for ever to look at its torch.
+    (tools / "python").write_text("#!/bin/sh\nexec sleep 60\n")
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    need = GpuNeed(name="a100", count=1, memory_gb=80, required=True)
+    rented.order({}, commands=["echo trained"], gpu=need)
+    assert rented.run(PATH=f"{tools}:/usr/bin:/bin") == 0
+    assert rented.log() == "trained\n"
+    (told,) = [event.data for event in rented.events(EventKind.GPU)]
+    assert (told["name"], told["count"], told["driver"]) == ("NVIDIA A100-SXM4-80GB", 1, "550.54.15")
+
+
+def test_a_stand_in_without_the_gpu_only_reports(rented: Rented) -> None:
+    need = GpuNeed(name="a100", count=1, memory_gb=80, required=False)
+    rented.order({}, commands=["echo trained"], gpu=need)
+    assert rented.run() == 0
+    assert rented.outcome()["reason"] == "finished"
+
+
+def test_a_script_that_runs_out_of_gpu_memory_says_so(rented: Rented) -> None:
+    script = "raise RuntimeError('CUDA out of memory. Tried to allocate 2.00 GiB.')"
+    rented.order({"train.py": script}, argv=["python", "train.py"])
+    assert rented.run() == 1
+    assert rented.outcome()["reason"] == "gpu_oom"

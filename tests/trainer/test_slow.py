@@ -25,6 +25,7 @@ def resident_kb(pid: int) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)  # real work on a machine that others may be using too
 def test_a_hundred_megabytes_of_output_do_not_fill_the_memory_or_the_store(rented: Rented) -> None:
     script = (
         "import sys\n"
@@ -36,7 +37,7 @@ def test_a_hundred_megabytes_of_output_do_not_fill_the_memory_or_the_store(rente
         "print('step 1: loss 1.0')\n"
     )
     rented.order(
-        {"train.py": script}, argv=["python", "-X", "utf8", "train.py"], env={"PYTHONUNBUFFERED": ""}, seconds=110
+        {"train.py": script}, argv=["python", "-X", "utf8", "train.py"], env={"PYTHONUNBUFFERED": ""}, seconds=380
     )
     rented.start()
     assert rented.process is not None
@@ -54,7 +55,7 @@ def test_a_hundred_megabytes_of_output_do_not_fill_the_memory_or_the_store(rente
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        assert rented.wait(limit=100.0) == 0
+        assert rented.wait(limit=350.0) == 0
     finally:
         done.set()
         watcher.join()
@@ -67,11 +68,12 @@ def test_a_hundred_megabytes_of_output_do_not_fill_the_memory_or_the_store(rente
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)  # real work on a machine that others may be using too
 def test_the_demos_training_learns_saves_and_goes_on(rented: Rented, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason="install it with: pip install torch==2.13.0")
     files = {path.name: path.read_bytes() for path in CHARGPT.iterdir() if path.is_file()}
-    rented.order(files, commands=["python train.py --steps 8 --save-every 4"], seconds=110)
-    assert rented.run(limit=100.0) == 0
+    rented.order(files, commands=["python train.py --steps 8 --save-every 4"], seconds=380)
+    assert rented.run(limit=350.0) == 0
     losses = [value for _, value in rented.series("loss")]
     assert losses[0] > 4.0 > losses[-1]
     assert rented.events(EventKind.PROGRESS)[-1].data["total"] == 8
@@ -88,11 +90,11 @@ def test_the_demos_training_learns_saves_and_goes_on(rented: Rented, tmp_path: P
     for key in rented.store.keys(prefix):
         again.store.put(key, rented.store.get(key) or b"")
     try:
-        again.order(files, commands=["python train.py --steps 400"], seconds=110, resume_key=prefix)
+        again.order(files, commands=["python train.py --steps 400"], seconds=380, resume_key=prefix)
         again.start()
-        until(lambda: again.series("loss"), limit=60.0)
+        until(lambda: again.series("loss"), limit=200.0)
         again.tell(stop=Reason.STOPPED)
-        assert again.wait(limit=60.0) == 1
+        assert again.wait(limit=200.0) == 1
         assert again.outcome()["reason"] == "stopped"
         assert again.log().splitlines()[0] == f"resuming from {again.scratch}/source/out/ckpt.pt at step 8"
         steps = [step for step, _ in again.series("loss")]
