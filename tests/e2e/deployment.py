@@ -29,7 +29,7 @@ from jobs.providers import Instance, InstanceState
 from jobs.settings import load
 
 T = TypeVar("T")
-CHANNEL = "#vision"
+CHANNEL, TEAM = "#vision", "vision"
 # Waiting for real processes on a busy machine; a test that needs this long has failed.
 LIMIT = 120.0
 
@@ -52,7 +52,7 @@ class Deployment:
             "HOURGLASS_PROVIDERS": provider,
             "HOURGLASS_GIT_HOSTS": f"{self.hosts.as_uri()}/",
             "HOURGLASS_LEADS": self.people.user_id("lea"),
-            "HOURGLASS_TEAM": "vision",
+            "HOURGLASS_TEAM": TEAM,
             "HOURGLASS_WEB_PORT": str(_free_port()),
             "HOURGLASS_FOLLOW_SECONDS": "0.5",
             "HOURGLASS_ENFORCE_SECONDS": "2",
@@ -137,13 +137,13 @@ class Deployment:
         """Let the lead set the cap."""
         assert self.type("lea", f"/budget cap {dollars}").ok
 
-    def train(self, line: str, *, who: str = "ada", channel: str = CHANNEL) -> Job:
+    def train(self, line: str, *, who: str = "ada", channel: str = CHANNEL, team: str = TEAM) -> Job:
         """Type a `/train` and return its job's row."""
-        before = {job.id for job in self.jobs()}
+        before = {job.id for job in self.jobs(team)}
         outcome = self.type(who, f"/train {line}", channel=channel)
         assert outcome.ok, outcome
         assert "On it" in str(outcome.reply), outcome.reply
-        return self.until(lambda: next((job for job in self.jobs() if job.id not in before), None))
+        return self.until(lambda: next((job for job in self.jobs(team) if job.id not in before), None))
 
     def thread(self, job: Job) -> list[dict[str, Any]]:
         """Return the job's thread, the card first; waits until the card is there."""
@@ -183,10 +183,10 @@ class Deployment:
 
     # ------------------------------------------------------------ rows and machines
 
-    def jobs(self) -> list[Job]:
-        """Return the team's jobs."""
+    def jobs(self, team: str = TEAM) -> list[Job]:
+        """Return a team's jobs, the newest first."""
         with self._database.read() as tx:
-            return list(db.jobs_of_team(tx, "vision", limit=100))
+            return list(db.jobs_of_team(tx, team, limit=100))
 
     def job(self, job_id: str) -> Job:
         """Return one job as it is now."""
@@ -213,7 +213,7 @@ class Deployment:
     def held(self) -> int:
         """Return what is held this month, over all jobs; nothing where no hold was ever made."""
         with self._database.read() as tx:
-            team = db.get_team(tx, "vision")
+            team = db.get_team(tx, TEAM)
             period = db.find_period(tx, team, SystemClock().now())
             return period.held if period else 0
 
