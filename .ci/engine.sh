@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A real container engine and the two images that the engine's tests run in.
+# A real container engine, a registry, and the two images that the engine's tests run in.
 #
 #   hourglass-test/python:bookworm   Debian with python3, git, CA certificates (about 350 MB)
 #   hourglass-test/torch:cpu         the same with PyTorch's CPU build and numpy (about 1.3 GB)
@@ -24,10 +24,15 @@ install_packages() {
     local missing=()
     command -v dockerd >/dev/null || missing+=(docker.io)
     command -v debootstrap >/dev/null || missing+=(debootstrap debian-archive-keyring)
+    command -v docker-registry >/dev/null || missing+=(docker-registry)
     [ ${#missing[@]} -eq 0 ] && return
     say "installing ${missing[*]}"
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" iptables >/dev/null
+    # The tests start a registry of their own when they want one; the package's would serve everybody on port 5000.
+    if [[ " ${missing[*]} " == *" docker-registry "* ]] && [ -d /run/systemd/system ]; then
+        systemctl disable --now --quiet docker-registry
+    fi
     # Newer releases ship the command line apart from the engine.
     command -v docker >/dev/null || apt-get install -y -qq --no-install-recommends docker-cli >/dev/null
 }

@@ -85,6 +85,10 @@ class Front:
         finally:
             self._down = False
 
+    def tokens(self) -> list[str]:
+        """Return the client tokens with which machines were launched, in order."""
+        return [words["ClientToken"] for words, _ in self._launches.values()]
+
     def __call__(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         if HOSTS_KEY_ID in environ.get("HTTP_AUTHORIZATION", ""):
