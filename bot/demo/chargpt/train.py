@@ -1,6 +1,6 @@
 """Train a small GPT to write Python, character by character.
 
-    python train.py                         400 steps, about a minute on two CPU cores
+    python train.py                         200 steps, about half a minute on two CPU cores
     python train.py --steps 2000 --lr 1e-3
 
 The text is Python's own library, which every machine with Python has. The script knows nothing of where it runs: it
@@ -118,7 +118,7 @@ def find_checkpoint():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--context", type=int, default=64)
@@ -126,8 +126,8 @@ def main():
     parser.add_argument("--heads", type=int, default=4)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1337)
-    parser.add_argument("--eval-every", type=int, default=50)
-    parser.add_argument("--save-every", type=int, default=50)
+    parser.add_argument("--eval-every", type=int, default=40)
+    parser.add_argument("--save-every", type=int, default=40)
     args = parser.parse_args()
 
     stop = []
