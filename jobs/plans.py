@@ -82,6 +82,7 @@ class Planner:
             raise NoChannel(trouble)
         source = self._source.resolve(request.repo, request.ref or "HEAD")
         spec = self._merge(request, source.task_file)
+        refuse_what_is_not_carried_out(spec, request.text)
         offers = self._quote(spec)
         cheapest = offers[0]
         ceiling = policy.rate_ceiling(cheapest, spec)
@@ -136,3 +137,15 @@ def corrected(text: str, key: str, value: str) -> str:
     if not found:
         line = f"{line.rstrip()} {key}={value}"
     return f"/train {line}{dashes}{command}"
+
+
+def refuse_what_is_not_carried_out(spec: JobSpec, text: str) -> None:
+    """Raise `BadSpec` for what a task file may say and nothing acts on yet: silence would be taken for a yes."""
+    if spec.nodes > 1:
+        raise BadSpec(
+            f"`nodes={spec.nodes}`: several machines cannot train together yet. One machine can have several GPUs: "
+            f"`gpu={spec.gpu}:{spec.nodes}`.",
+            fix=corrected(text, "nodes", "1"),
+        )
+    if spec.min_gpu_utilization is not None:
+        raise BadSpec("`utilization_policy` is not carried out yet. Leave it out; the deadline ends an idle machine.")

@@ -333,3 +333,13 @@ def test_a_database_that_takes_nothing_leaves_the_job_for_the_next_look() -> Non
     house.intake.work(job.id)
     assert (house.job(job.id).state, house.intake.due()) == (JobState.REQUESTED, [job.id])
     assert house.kinds(job.id) == ["requested"]
+
+
+def test_what_nothing_acts_on_yet_is_refused_in_words() -> None:
+    house = House()
+    several = house.priced(nodes=2)
+    assert "several machines cannot train together yet" in several.error
+    assert _refusal(house, several.id)["fix"] == "/train acme/vit@3f9c2ab gpu=a100 hours=4 nodes=1"
+    watched = house.priced(min_gpu_utilization=5, utilization_window=1800.0)
+    assert "`utilization_policy` is not carried out yet" in watched.error
+    assert [JobState.FAILED] * 2 == [several.state, watched.state]
