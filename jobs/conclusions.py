@@ -16,6 +16,7 @@ from jobs.endings import LIVE, Conclusion
 from jobs.errors import IllegalEvent, TooLate
 from jobs.lifecycle import WITH_MACHINE, AttemptState, JobEventName, JobState
 from jobs.model import Attempt, Job, JobSpec, NoteKind
+from jobs.patience import latest
 from jobs.ports import Ports
 from jobs.records import parse
 from jobs.settlements import Settlements
@@ -85,8 +86,10 @@ class Conclusions:
                 return False
             conclusion = endings.conclude(job, parse(JobSpec, job.spec or {}), rows, now)
             match conclusion.event:
-                case JobEventName.RETRY:
+                case JobEventName.RETRY if now < latest(job, parse(JobSpec, job.spec or {}), rows):
                     db.move(tx, job, JobEventName.RETRY, now, not_before=now + RETRY_WAIT)
+                case JobEventName.RETRY:  # launches that came to nothing all that time
+                    self._stop(tx, job, Reason.LAUNCH_FAILED, now)
                 case JobEventName.RECLAIM:
                     self._reclaim(tx, job, rows, conclusion, now)
                 case JobEventName.STOP:

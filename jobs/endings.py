@@ -144,11 +144,16 @@ def _unanswered(
         return Step.WAIT
     if sight.instance is not None:
         return Step.ADOPT
-    if not end and traits.idempotent:
+    if not end and traits.idempotent and not spoke:
         return Step.CALL
     waited = attempt.absent_at is not None and now - attempt.absent_at >= EMPTY_FOR
     enough = attempt.empty_listings + 1 >= EMPTY_LISTINGS
-    return Step.NEVER if waited and enough and not spoke else Step.COUNT_EMPTY
+    if not waited or not enough:
+        return Step.COUNT_EMPTY
+    if not spoke:
+        return Step.NEVER
+    # It stood, and its provider has forgotten it since: waiting longer would find nothing more.
+    return Step.GONE if end or traits.idempotent else Step.COUNT_EMPTY
 
 
 @dataclass(frozen=True, kw_only=True)
