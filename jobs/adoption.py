@@ -54,6 +54,8 @@ class Adoption:
                     self._end(provider, instance, "unknown and past its deadline")
             except ProviderError as error:
                 log.warning("adopt.failed", provider=provider.traits.name, instance=instance.id, error=str(error))
+            except Exception:  # a stray that cannot be dealt with must not keep the pass from the machines we know
+                log.exception("adopt.broke", provider=provider.traits.name, instance=instance.id)
 
     def _past(self, instance: Instance) -> bool:
         deadline = orders.tagged_deadline(instance)

@@ -18,7 +18,7 @@ from jobs.adoption import Adoption
 from jobs.conclusions import Conclusions
 from jobs.controls import Controls
 from jobs.endings import LIVE, Sight, Step, Turn
-from jobs.errors import IllegalEvent, ProviderError, TooLate
+from jobs.errors import IllegalEvent, NotWritten, ProviderError, TooLate
 from jobs.lanes import Lanes
 from jobs.launches import Launches
 from jobs.lifecycle import WITH_MACHINE, AttemptEventName, AttemptState, JobEventName
@@ -209,18 +209,29 @@ class Enforcement:
         end = why is not None and (trusted or why != "deadline")
         calling = self._claims.taken(job.id)
         step = endings.next_step(
-            row, sight, now, end=end, traits=provider.traits, calling=calling, spoke=self._spoke(row, sight)
+            row, sight, now, end=end, traits=provider.traits, calling=calling, spoke=self._spoke(row, sight, end)
         )
         if end and row.state is not AttemptState.ENDING and step is not Step.ADOPT:
-            self._end(row, why or "")
+            try:
+                self._end(row, why or "")
+            except NotWritten as error:
+                if step is not Step.TERMINATE:
+                    raise
+                # Ending is safe to do twice, and a full disk is no reason for a machine to outlive its deadline.
+                log.error("machine.ending_unwritten", job=row.job_id, key=row.launch_key, error=str(error))
         self._take(provider, row, step, sight, now)
         return step
 
-    def _spoke(self, row: Attempt, sight: Sight) -> bool:
+    def _spoke(self, row: Attempt, sight: Sight, end: bool) -> bool:
         """Return whether an agent of an unanswered launch wrote something, asked only where it matters."""
         if row.cursor or sight.instance is not None or row.instance_id is not None or row.called_at is None:
             return row.cursor > 0
-        return self._ports.store.size(wire.event_key(row.job_id, row.number, 1, row.rank)) is not None
+        try:
+            return self._ports.store.size(wire.event_key(row.job_id, row.number, 1, row.rank)) is not None
+        except StoreFault:
+            if not end:
+                raise
+            return True  # a store that is gone must not keep a job for ever: what may have stood is charged
 
     def _end(self, row: Attempt, why: str) -> None:
         now = self._ports.clock.now()

@@ -1,0 +1,78 @@
+"""A database that takes nothing more keeps no machine alive: what the rows say already is acted on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sqlmodel import Session
+
+from jobs.db import Database
+from jobs.engine import DEFAULT_PATIENCE
+from jobs.errors import NotWritten
+from jobs.lifecycle import JobState
+from jobs.providers import LaunchOrder
+from tests.support.builders import a_spec, an_offer
+from tests.support.world import World
+
+
+class Full(Database):
+    """Another door to the same rows, through which nothing can be written."""
+
+    @contextmanager
+    def write(self, patience: float = DEFAULT_PATIENCE) -> Iterator[Session]:
+        raise NotWritten("Nothing was written (database or disk is full).")
+        yield  # the mark of a generator
+
+
+def on_a_full_disk(world: World) -> World:
+    """Start the bot anew over a database that takes nothing."""
+    world.db = Full(world.db.engine)  # type: ignore[assignment]  # its one difference is what this is about
+    world.restart()
+    return world
+
+
+def test_a_full_disk_does_not_keep_a_machine_past_its_deadline(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, _ = world.running(a_spec(minutes=60))
+    rows = world.db
+    on_a_full_disk(world)
+    world.clock.advance(minutes=61)
+    world.rentals.attend(job_id)
+    assert world.cloud.alive() == []
+    assert world.job(job_id).state is JobState.RUNNING  # nothing could be written of it
+
+    world.db = rows
+    world.restart()
+    world.tick()
+    assert world.job(job_id).state is JobState.TIMED_OUT
+    assert world.balanced()
+
+
+def test_a_machine_that_cannot_be_adopted_does_not_keep_the_others(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, _ = world.running(a_spec(minutes=60))
+    deadline = world.job(job_id).deadline
+    assert deadline is not None
+    tags = {"home": world.ports.home, "job": job_id, "attempt": "9", "key": "stray", "deadline": "9999999999"}
+    stray = LaunchOrder(
+        launch_key="stray",
+        tags=tags,
+        deadline=deadline,
+        image=None,
+        store="file:///s",
+        job=job_id,
+        attempt=9,
+        rank=0,
+        env={},
+        gpus=1,
+        disk_gb=1,
+        shm_gb=1,
+    )
+    world.cloud.launch(an_offer(), stray)
+    on_a_full_disk(world)
+    world.clock.advance(minutes=61)
+    with suppress(NotWritten):  # the mark of the pass
+        world.rentals.enforce()
+    assert [machine.order.launch_key for machine in world.cloud.alive()] == ["stray"]
