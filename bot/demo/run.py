@@ -16,8 +16,6 @@ from jobs.errors import HourglassError
 
 # Five minutes are the promise; a job that needs longer on this machine has gone wrong.
 LIMIT = 280.0
-# What `make demo-docker` runs when nothing else is named: the image of the demo's own task file.
-DOCKER_IMAGE = "pytorch/pytorch:2.13.0-cuda12.8-cudnn9-runtime"
 
 
 def run(*, once: bool, out: Path, port: int, provider: str, image: str) -> int:
@@ -27,7 +25,7 @@ def run(*, once: bool, out: Path, port: int, provider: str, image: str) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with tempfile.TemporaryDirectory(prefix="hourglass-demo-") as folder:
-            plan = Plan(folder=Path(folder), provider=provider, port=0 if once else port, image=image or DOCKER_IMAGE)
+            plan = Plan(folder=Path(folder), provider=provider, port=0 if once else port, image=image)
             return _run(plan, console, once=once, out=out)
     except KeyboardInterrupt:
         console.print("\nInterrupted: the machine, the bot and the workspace are ended.")

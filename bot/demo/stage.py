@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import uuid
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ from jobs.providers import InstanceState
 from jobs.settings import Settings, load
 
 CONNECT_LIMIT = 60.0  # seconds; a cold start on two busy cores takes a few
+# What `.ci/engine.sh` builds: PyTorch's CPU build, a fifth of the image that the demo's task file names.
+SMALL_IMAGE = "hourglass-test/torch:cpu"
 LEAD, RESEARCHER, TEAMMATE, CHANNEL = "lea", "ada", "tam", "#vision"
 
 
@@ -32,7 +35,7 @@ class Plan:
     folder: Path
     provider: str  # "practice" or "docker"
     port: int  # of the page; 0 takes a free one
-    image: str = ""  # for docker: the container's image
+    image: str = ""  # for docker: the container's image; empty: the stage looks for one
     reaper: bool = True
 
 
@@ -47,13 +50,19 @@ class Stage:
         try:
             self._build()
         except BaseException:
-            self._stack.close()
+            self._end()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        # Whoever presses Ctrl-C twice means it; what is being ended is ended all the same.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         self._stack.close()
 
     def _build(self) -> None:
@@ -63,6 +72,7 @@ class Stage:
         self.sandbox = self._stack.enter_context(_open_sandbox(self.plan.port))
         self.environment = self._environment(folder)
         self.settings: Settings = load({**os.environ, **self.environment})
+        self.image = self._image() if self.plan.provider == "docker" else ""
         # Entered before the processes, so it runs after them: nobody is left to launch what this ends.
         self._stack.callback(self.end_machines)
         self.bot = self.start_bot()
@@ -86,6 +96,20 @@ class Stage:
             except TimeoutError:
                 continue
         return process
+
+    def _image(self) -> str:
+        """Return what a container runs: as asked, as configured, or what needs no download; empty: the task file's."""
+        if named := self.plan.image or self.settings.docker_image:
+            return named
+        from jobs.providers.docker import Docker
+
+        engine = connected(self.settings, SystemClock())["docker"]
+        try:
+            return SMALL_IMAGE if isinstance(engine, Docker) and engine.has(SMALL_IMAGE) else ""
+        except ProviderError as error:
+            raise Misconfigured(
+                f"{error} `sudo .ci/engine.sh` installs and starts one on Debian and Ubuntu."
+            ) from error
 
     def end_machines(self) -> int:
         """End every machine of this demo, as its reaper would at their deadlines; return how many there were."""
@@ -114,6 +138,10 @@ class Stage:
             "HOURGLASS_TEAM": "vision",
             "HOURGLASS_WEB_PORT": str(_free_port()),
             "HOURGLASS_FOLLOW_SECONDS": "1",
+            # A real deployment's, where the demo is started beside one: it has its own.
+            "DATABASE_URL": "",
+            "HOURGLASS_STORE": "",
+            "SLACK_SIGNING_SECRET": "",
         }
 
 

@@ -55,7 +55,8 @@ class Story:
         """Return the line that the researcher types, ready to paste."""
         reference = f"/train {NAME}@{self.stage.git.sha[:7]}"
         if self.stage.plan.provider == "docker":
-            return f"{reference} gpu=cpu hours=0.5 image={self.stage.plan.image}"
+            image = f" image={self.stage.image}" if self.stage.image else ""
+            return f"{reference} gpu=cpu hours=0.5{image}"
         return f"{reference} gpu=a100 hours=4"
 
     def tell(self, out: Path) -> Ending:

@@ -152,6 +152,11 @@ class Docker:
         """Refuse: a container's labels and environment are fixed when it is made."""
         raise Rejected("A container's deadline is fixed when it is made. Continue from the last checkpoint instead.")
 
+    def has(self, image: str) -> bool:
+        """Say whether the engine has the image already, so that nothing would be fetched."""
+        with translated(f"looking for the image {image!r}"):
+            return self._engine.has(image)
+
     def pin(self, image: str) -> str:
         """Return `image` so that it names the same bytes for ever: by digest, or by id where only this engine has it.
 

@@ -92,6 +92,14 @@ class Engine:
                 still()
             return engine.images.get(name)
 
+    def has(self, name: str) -> bool:
+        """Say whether the engine has the image itself; its registry is not asked."""
+        try:
+            self._engine().images.get(name)
+        except ImageNotFound:
+            return False
+        return True
+
     def pin(self, name: str) -> str:
         """Return `name` by digest, asking its registry where it is not here; by id where no registry has it."""
         engine = self._engine()
