@@ -1,0 +1,32 @@
+"""`hourglass demo`, as a newcomer starts it: what it leaves behind when it ends, and that nothing is left running."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.demos import LIMIT, demo, left, nothing_left, shows_a_whole_job, until
+
+# Two demos at a time would share the cores that its promise of five minutes is about.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("demo")]
+
+
+def test_the_demo_trains_for_real_and_leaves_thread_plots_and_checkpoint(tmp_path: Path) -> None:
+    running = demo(tmp_path)
+    told, _ = running.communicate(timeout=LIMIT)
+    assert running.returncode == 0, told
+    shows_a_whole_job(tmp_path, told)
+    assert nothing_left(tmp_path)
+
+
+def test_ctrl_c_in_the_middle_leaves_nothing_running(tmp_path: Path) -> None:
+    running = demo(tmp_path)
+    told = until(running, ", step ")
+    assert left(tmp_path), told
+    running.send_signal(signal.SIGINT)
+    rest, _ = running.communicate(timeout=60)
+    assert running.returncode == 130, told + rest
+    assert "Interrupted" in rest
+    assert nothing_left(tmp_path)
