@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 from apscheduler.jobstores.base import JobLookupError
@@ -22,6 +22,7 @@ from jobs.crew import Crew
 from jobs.db import Database
 from jobs.lifecycle import WITH_MACHINE, JobState
 from jobs.model import Job, JobSpec
+from jobs.pulse import Pulse
 from jobs.records import parse
 
 log = structlog.get_logger(__name__)
@@ -31,7 +32,7 @@ APPROVAL_SECONDS = 30.0
 WORKERS = 4  # a commit that is being fetched or an image that is being pulled must not hold up the next command
 STOP_PATIENCE = 15.0
 
-# Whatever is late runs at once and once: an enforcing pass is never skipped because it is late.
+# Whatever is late runs at once and once.
 _DEFAULTS = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
 
 
@@ -105,6 +106,7 @@ class Scheduler:
         follow: Following,
         service: Deciding,
         settings: Rhythm,
+        clockwork: BackgroundScheduler | None = None,  # of date triggers alone
     ) -> None:
         self._db = db
         self._intake = intake
@@ -113,19 +115,20 @@ class Scheduler:
         self._service = service
         self._settings = settings
         self._crew = Crew(self._work, WORKERS)
-        self._clockwork = BackgroundScheduler(timezone=UTC, job_defaults=_DEFAULTS)
+        self._clockwork = clockwork or BackgroundScheduler(timezone=UTC, job_defaults=_DEFAULTS)
+        self._pulses: list[Pulse] = []
         self._planning = threading.Lock()  # the pass and the crew plan at the same time
         self._planned: dict[str, datetime] = {}
 
     def start(self) -> None:
         """Start the ticks, the first enforcing pass at once: what a crash left behind is looked up now."""
         self._crew.start()
+        self._clockwork.add_job(_logged("receipts", self._rentals.owed_receipts), id="receipts")
+        self._clockwork.start()
         self._every(self._settings.enforce_seconds, "enforce", self._enforce, at_once=True)
         self._every(self._settings.follow_seconds, "follow", self._follow.round)
         self._every(DUE_SECONDS, "due", self._give_due, at_once=True)
         self._every(APPROVAL_SECONDS, "approvals", self._approvals)
-        self._clockwork.add_job(_logged("receipts", self._rentals.owed_receipts), id="receipts")
-        self._clockwork.start()
 
     def wake(self, job_id: str = "") -> None:
         """Have a job looked at now, by a thread of the crew; without one, everything whose time has come."""
@@ -133,6 +136,9 @@ class Scheduler:
 
     def stop(self) -> None:
         """End the ticks and wait for what runs, a while; a machine that is being launched then is found again later."""
+        for pulse in self._pulses:
+            if not pulse.stop(STOP_PATIENCE):
+                log.warning("tick.left_behind")
         self._clockwork.shutdown(wait=True)
         self._crew.stop(STOP_PATIENCE)
 
@@ -144,8 +150,9 @@ class Scheduler:
     # ------------------------------------------------------------ ticks
 
     def _every(self, seconds: float, name: str, tick: Callable[[], object], *, at_once: bool = False) -> None:
-        first: dict[str, Any] = {"next_run_time": datetime.now(UTC)} if at_once else {}
-        self._clockwork.add_job(_logged(name, tick), "interval", seconds=seconds, id=name, **first)
+        pulse = Pulse(name, _logged(name, tick), seconds=seconds, at_once=at_once)
+        self._pulses.append(pulse)
+        pulse.start()
 
     def _enforce(self) -> None:
         self._rentals.enforce()

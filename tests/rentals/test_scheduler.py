@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
+
+from apscheduler.schedulers.background import BackgroundScheduler
 
 from jobs import db
 from jobs.clock import SystemClock
@@ -76,7 +78,9 @@ class Live(World):
 
 
 @contextmanager
-def scheduled(world: World, rentals: Any = None, **rhythm: float) -> Iterator[Scheduler]:
+def scheduled(
+    world: World, rentals: Any = None, clockwork: BackgroundScheduler | None = None, **rhythm: float
+) -> Iterator[Scheduler]:
     scheduler = Scheduler(
         db=world.db,
         intake=Pricing(),
@@ -84,6 +88,7 @@ def scheduled(world: World, rentals: Any = None, **rhythm: float) -> Iterator[Sc
         follow=world.follow,
         service=Deciding(),
         settings=Rhythm(**rhythm),
+        clockwork=clockwork,
     )
     scheduler.start()
     try:
@@ -146,6 +151,20 @@ def test_the_pass_is_the_net_under_lost_triggers(tmp_path: Path) -> None:
             db.touch(tx, db.get_job(tx, job_id), world.now(), deadline=world.now())
         until(lambda: world.job(job_id).state is JobState.TIMED_OUT)
         until(lambda: job_id not in scheduler.planned())
+
+
+def test_the_passes_come_though_every_trigger_stands_still(tmp_path: Path) -> None:
+    """A wall clock that is set back by hours leaves the triggers that far in the future."""
+
+    class StandsStill(BackgroundScheduler):  # type: ignore[misc]  # the library ships no types
+        def start(self, *args: Any, **options: Any) -> None:
+            super().start(paused=True)
+
+    world = Live(tmp_path)
+    job_id, _ = world.running(a_spec(minutes=1.5 / 60))
+    with scheduled(world, clockwork=StandsStill(timezone=UTC), enforce_seconds=0.2):
+        until(lambda: world.job(job_id).state is JobState.TIMED_OUT)
+    assert world.cloud.alive() == []
 
 
 def test_a_tick_that_breaks_comes_again(tmp_path: Path) -> None:
