@@ -33,14 +33,17 @@ class ClockWatch:
         self._last: tuple[datetime, float] | None = None
         self._doubted = False
 
+    def steady(self) -> bool:
+        """Return whether both clocks went on together since the last pass; for whoever cannot wait for the next."""
+        return self._last is None or self._jumped(self._last) <= APART
+
+    def _jumped(self, last: tuple[datetime, float]) -> timedelta:
+        return abs((self._clock.now() - last[0]) - timedelta(seconds=self._clock.monotonic() - last[1]))
+
     def trusted(self) -> bool:
         """Return whether deadlines may be enforced by the wall clock now; called once a pass."""
-        now, ticks = self._clock.now(), self._clock.monotonic()
-        last, self._last = self._last, (now, ticks)
-        if last is None or self._doubted:
-            jumped = timedelta(0)
-        else:
-            jumped = abs((now - last[0]) - timedelta(seconds=ticks - last[1]))
+        last, self._last = self._last, (now := self._clock.now(), self._clock.monotonic())
+        jumped = timedelta(0) if last is None or self._doubted else self._jumped(last)
         if jumped <= APART and not self._doubted:
             return True
         other = self._reference()

@@ -79,7 +79,7 @@ class Rentals:
 
     def attend(self, job_id: str) -> None:
         """Do for one job at once what a pass would do."""
-        self._enforcement.attend(job_id, trusted=self._trusted)
+        self._enforcement.attend(job_id, trusted=self._trusted and self._clockwatch.steady())
 
     def move_deadline(self, job: Job, deadline: datetime) -> None:
         """Move the job's machines to a new deadline, everything but the job's own column; raises, and nothing moved."""

@@ -320,6 +320,15 @@ def test_a_clock_that_jumps_ahead_ends_nothing_in_that_pass(tmp_path: Path) -> N
     assert (world.job(job_id).state, len(world.cloud.alive())) == (JobState.RUNNING, 1)
 
 
+def test_what_is_woken_by_a_jump_before_the_next_pass_ends_nothing(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, _ = world.running(HOUR)
+    world.rentals.enforce()
+    world.clock.jump(timedelta(hours=5))
+    world.rentals.attend(job_id)  # a trigger that the jump made due
+    assert (world.job(job_id).state, len(world.cloud.alive())) == (JobState.RUNNING, 1)
+
+
 def test_a_jump_that_stays_is_believed_from_the_next_pass_on(tmp_path: Path) -> None:
     world = World(tmp_path)
     job_id, _ = world.running(HOUR)
