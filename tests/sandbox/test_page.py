@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import struct
 import threading
 import zlib
@@ -12,26 +10,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from slack_bolt import Ack, App
 from slack_sdk import WebClient
 
 from bot.sandbox import AppConfig, Command, ManualClock, Sandbox
 from tests.sandbox.peers import actions, button, modal, option, over_sockets, plain, text_input
+from tests.support import chromium
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--headless",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 MARKUP = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
 
 
@@ -104,12 +92,8 @@ def deciding(client: WebClient, held: threading.Event) -> App:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("install chromium: apt-get install chromium")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
+    with chromium.launched() as browser:
+        yield browser
 
 
 @pytest.fixture
@@ -232,6 +216,15 @@ def test_messages_are_text_and_never_markup(visit: Callable[..., Page], workspac
     expect(scroll.get_by_text("<script>").first).to_be_visible()
     assert scroll.locator("img, script, a[href^=javascript]").count() == 0
     assert ada.title() not in ("1", "2")
+
+
+def test_emphasis_goes_over_code_and_never_into_it(visit: Callable[..., Page], workspace: Sandbox) -> None:
+    ada = visit("ada")
+    workspace.people.type("tam", "#vision", "*Output of `k7m2pqx`*, from `a*b*c`: 2*3*4")
+    said = ada.get_by_test_id("message")
+    expect(said.locator("strong")).to_have_text(["Tam Okafor", "Output of k7m2pqx"])
+    expect(said.locator("strong code")).to_have_text("k7m2pqx")
+    expect(said).to_contain_text("from a*b*c: 2*3*4")
 
 
 def test_the_keyboard_completes_recalls_and_switches_people(visit: Callable[..., Page]) -> None:

@@ -50,15 +50,6 @@ const MARKS = [
 ];
 
 function inline(text) {
-  const code = /`([^`\n]+)`/.exec(text);
-  if (code) {
-    const after = text.slice(code.index + code[0].length);
-    return [...emphasis(text.slice(0, code.index)), h("code", {}, links(code[1])), ...inline(after)];
-  }
-  return emphasis(text);
-}
-
-function emphasis(text) {
   let first = null;
   for (const { mark, tag } of MARKS) {
     // A mark counts at a word's edge only: snake_case and 2*3*4 stay as they are.
@@ -66,15 +57,20 @@ function emphasis(text) {
     const found = pattern.exec(outside(text));
     if (found && (!first || found.index < first.found.index)) first = { found, tag };
   }
-  if (!first) return links(text);
+  if (!first) return spans(text);
   const start = first.found.index + first.found[1].length;
   const inner = text.slice(start + 1, first.found.index + first.found[0].length - 1);
   const end = first.found.index + first.found[0].length;
-  return [...links(text.slice(0, start)), h(first.tag, {}, emphasis(inner)), ...emphasis(text.slice(end))];
+  return [...spans(text.slice(0, start)), h(first.tag, {}, inline(inner)), ...inline(text.slice(end))];
 }
 
-// What stands in <…> must not be read as emphasis; it keeps its length so that positions agree.
-const outside = (text) => text.replace(/<[^<>]*>/g, (found) => "x".repeat(found.length));
+// What stands in <…> or is code must not be read as emphasis; it keeps its length so that positions agree.
+const outside = (text) => text.replace(/`[^`\n]+`|<[^<>]*>/g, (found) => "x".repeat(found.length));
+
+// Code, and what is between it.
+function spans(text) {
+  return text.split(/`([^`\n]+)`/).flatMap((part, index) => (index % 2 ? h("code", {}, links(part)) : links(part)));
+}
 
 function links(text) {
   return text
