@@ -7,6 +7,7 @@ in it is corrected by the next pass. While a deadline moves, the pass leaves tha
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from sqlmodel import select
@@ -43,13 +44,19 @@ class Controls:
         """Move every machine of the job to a new deadline: provider, control file, the attempt's column last.
 
         The mover of `jobs.service`, which has the money held before and moves the job's column after. Raises
-        `Refused`, `TooLate`, `ProviderError` or `StoreError`; the old deadline stands then.
+        `Refused`, `TooLate`, `ProviderError` or `StoreError`; the old deadline stands then. A deadline that is not
+        beyond the job's own takes back an extension that came to nothing, whatever the job does by now.
         """
         with self._moving.claim(job.id) as mine:
             if not mine:
                 raise TooLate(f"The deadline of job {job.id} is being moved by another press.")
             with self._ports.db.read() as tx:
+                fresh = db.get_job(tx, job.id)
                 machines = [row for row in db.attempts(tx, job.id) if row.state in LIVE and row.number == job.attempt]
+            if fresh.deadline is not None and deadline <= fresh.deadline:
+                self._back(machines, deadline, wanted_stop(fresh))
+                self._columns_back(machines, deadline)
+                return
             if not machines or any(row.state not in (AttemptState.LAUNCHED, AttemptState.UP) for row in machines):
                 raise TooLate(f"Job {job.id} has no machine that runs now. Look at its card, then try again.")
             moved: list[Attempt] = []
@@ -86,23 +93,31 @@ class Controls:
                     raise TooLate(f"The machine of job {job.id} is ending by now.")
                 db.touch_attempt(tx, row, now, deadline=deadline)
 
-    def _back(self, moved: list[Attempt]) -> None:
-        """Put the old deadlines back where they were moved; what fails here is still enforced from the column."""
+    def _back(self, moved: list[Attempt], deadline: datetime | None = None, stop: wire.Reason | None = None) -> None:
+        """Put the old deadlines back where they were moved; what fails here is still enforced from the column.
+
+        Without `deadline` it is each row's own.
+        """
         for row in moved:
-            for undo in (self._limit_back, self._file_back):
+            old = deadline or row.deadline
+            for undo in (partial(self._limit_back, row, old), partial(self._write, row, old, stop)):
                 try:
-                    undo(row)
+                    undo()
                 except (ProviderError, StoreFault) as error:
                     log.warning("extend.not_undone", job=row.job_id, attempt=row.number, error=str(error))
 
-    def _limit_back(self, row: Attempt) -> None:
+    def _limit_back(self, row: Attempt, deadline: datetime) -> None:
         provider = self._ports.providers[row.provider]
         instance = provider.find(row.launch_key) if provider.traits.extendable else None
         if instance is not None:
-            provider.extend(instance, row.deadline)
+            provider.extend(instance, deadline)
 
-    def _file_back(self, row: Attempt) -> None:
-        self._write(row, row.deadline, None)
+    def _columns_back(self, machines: list[Attempt], deadline: datetime) -> None:
+        now = self._ports.clock.now()
+        with self._ports.db.write() as tx:
+            for machine in machines:
+                row = tx.exec(select(Attempt).where(Attempt.id == machine.id)).one()
+                db.touch_attempt(tx, row, now, deadline=deadline)
 
     def _write(self, attempt: Attempt, deadline: datetime, stop: wire.Reason | None) -> None:
         key = wire.control_key(attempt.job_id, attempt.number)

@@ -178,8 +178,8 @@ class Service:
             try:
                 job = self.finish_extension(extension)
             except HourglassError:
-                self.undo_extension(extension)
                 self._move_back(job, extension)
+                self.undo_extension(extension)  # last: what a machine may still cost stays held
                 raise
         self._wake(job_id)
         return job

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from jobs import db, extensions
 from jobs.errors import HourglassError, Refused, TooLate, Unknown
+from jobs.model import Job
 from jobs.policy import Person
+from jobs.service import Service
+from jobs.settings import load
 from tests.support.builders import a_spec, some_traits
 from tests.support.clock import FakeClock
 from tests.support.fake_provider import FakeProvider
@@ -120,6 +123,38 @@ def test_killed_before_the_jobs_column_moved_the_old_deadline_is_enforced(tmp_pa
     assert control is not None and old.timestamp() == control.deadline
     world.pass_time(minutes=61, every=600)
     assert world.cloud.alive() == []
+
+
+def test_a_stop_in_the_midst_of_an_extension_takes_the_machine_back_to_the_old_deadline(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, _ = world.running(SPEC)
+    old, held = world.job(job_id).deadline, world.period().held
+    assert old is not None
+
+    def moved_and_then_stopped(job: Job, deadline: datetime) -> None:
+        world.rentals.move_deadline(job, deadline)
+        if deadline > old:
+            world.stop(job_id)
+
+    service = Service(
+        db=world.db,
+        clock=world.clock,
+        ids=world.ids,
+        settings=load({}),
+        traits={cloud.traits.name: cloud.traits for cloud in world.clouds},
+        mover=moved_and_then_stopped,
+        wake=world.woken.append,
+    )
+    with pytest.raises(TooLate):
+        service.extend(job_id, LEAD, 30)
+
+    assert world.cloud.machines[0].tags["deadline"] == str(int(old.timestamp()))
+    assert old == world.attempts(job_id)[0].deadline == world.job(job_id).deadline
+    assert held == world.period().held
+    world.tick()
+    control = world.told_to_stop(job_id)
+    assert control is not None
+    assert (control.deadline, control.stop) == (old.timestamp(), "stopped")
 
 
 def test_a_job_that_is_ending_is_not_extended(tmp_path: Path) -> None:
