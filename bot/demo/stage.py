@@ -25,6 +25,8 @@ from jobs.settings import Settings, load
 CONNECT_LIMIT = 60.0  # seconds; a cold start on two busy cores takes a few
 # What `.ci/engine.sh` builds: PyTorch's CPU build, a fifth of the image that the demo's task file names.
 SMALL_IMAGE = "hourglass-test/torch:cpu"
+# Dollars an hour that the demo's team books for its own machine, so that the ledger has something to show.
+DOCKER_RATE = "1.20"
 LEAD, RESEARCHER, TEAMMATE, CHANNEL = "lea", "ada", "tam", "#vision"
 
 
@@ -138,6 +140,7 @@ class Stage:
             "HOURGLASS_TEAM": "vision",
             "HOURGLASS_WEB_PORT": str(_free_port()),
             "HOURGLASS_FOLLOW_SECONDS": "1",
+            "HOURGLASS_DOCKER_RATE": os.environ.get("HOURGLASS_DOCKER_RATE", DOCKER_RATE),
             # A real deployment's, where the demo is started beside one: it has its own.
             "DATABASE_URL": "",
             "HOURGLASS_STORE": "",

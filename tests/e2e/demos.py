@@ -63,7 +63,7 @@ def shows_a_whole_job(folder: Path, told: str) -> None:
     (checkpoint,) = (folder / "out/checkpoint").glob("*.pt")
     assert checkpoint.stat().st_size > 1_000_000
     for words in ("/train acme/chargpt@", "Loss ", "The ledger", "hold", "release", "torch.load(weights_only=True)"):
-        assert words in told
+        assert words in told, told
     assert "held $0.00" in told
 
 
