@@ -1,0 +1,256 @@
+"""Whole jobs on aws, from a typed line to the settled ledger: a lead approves, a machine boots, PyTorch trains on it.
+
+Slack is the sandbox, EC2, S3 and STS are moto, and a container stands in for each machine. The rest is real: the
+bot's process, the boot script, the registry that the image is pinned at and pulled from, the agent and the training.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.demo.proof import Loaded, fetch, load_checkpoint
+from jobs.lifecycle import JobState
+from jobs.model import EntryKind, Job
+from jobs.orders import launch_key
+from jobs.providers.aws import client_token
+from tests.aws.cloud import IMAGE, ROLE, Cloud
+from tests.aws.harness import Machines, engine_cloud, open_bucket
+from tests.aws.orders import boot_log
+from tests.e2e.deployment import CHANNEL, Deployment
+from tests.support import engine
+from tests.support.registry import Registry
+from trainer.storage import S3Store
+
+# The first push to an empty registry compresses PyTorch, which takes minutes where the tests have company.
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(900)]
+
+LIMIT = 300.0
+TRAIN = (Path(__file__).parents[1] / "engine" / "train.py").read_text()
+# The operator's own price for a machine without a GPU, as the engine here has none.
+MICROS_PER_HOUR = 89_250
+PRICES = {
+    "offers": [
+        {
+            "provider": "aws",
+            "name": "c7i.large",
+            "region": "us-east-1",
+            "gpu": "cpu",
+            "memory_gb": 0,
+            "gpus": 0,
+            "dollars": "0.08925",
+            "spot": False,
+            "date": "2026-11-01",
+            "source": "our contract",
+        }
+    ]
+}
+DISK_GB, DISK_MICROS = 20, 110  # of the task file; a GB and hour
+TASK = f"resources: {{disk: {DISK_GB}GB}}\ncheckpoints: {{path: out, upload_every: 2s, keep: 2}}\n"
+LINK = re.compile(r"<(https?://[^|>]+X-Amz-Signature=[^|>]+)\|([^>]+)>")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """A bot, its cloud and the machines there, and the registry with the image."""
+
+    deployment: Deployment
+    cloud: Cloud
+    machines: Machines
+    store: S3Store
+    image: str  # by its tag, at the registry
+
+    def train(self, name: str, command: str, *, image: str | None = None) -> Job:
+        """Type the line that trains on aws for half an hour at the most."""
+        sha = self.deployment.repository(name, {"train.py": TRAIN, ".hourglass.yml": TASK})
+        line = f"{name}@{sha} gpu=cpu hours=0.5 provider=aws image={image or self.image} -- {command}"
+        return self.deployment.train(line)
+
+    def approve(self, job: Job) -> None:
+        """Let the lead press Approve on the card."""
+        assert self.deployment.press("lea", job, "approve").ok
+
+    def seen(self, job: Job, *words: str) -> str:
+        """Wait until the card says all of this; return what it says."""
+
+        def look() -> str | None:
+            card = self.deployment.card(job)
+            said = f"{card['text']} {card['blocks']}"
+            return said if all(word in said for word in words) else None
+
+        return self.deployment.until(look, limit=LIMIT)
+
+    def instance(self, job: Job) -> dict[str, Any]:
+        """Return the job's only machine as the cloud's books have it."""
+        (attempt,) = self.deployment.attempts(job)
+        (found,) = (one for one in self.cloud.instances() if one["InstanceId"] == attempt.instance_id)
+        return found
+
+    def checkpoint(self, job: Job, out: Path) -> Loaded:
+        """Press the thread's button for the files, fetch what its answer links, and load it."""
+        deployment = self.deployment
+        message = deployment.until(
+            lambda: next((m for m in deployment.thread(job) if "'files'" in str(m.get("blocks"))), None)
+        )
+        before = len(deployment.people.ephemerals("ada", CHANNEL))
+        assert deployment.people.press("ada", CHANNEL, message["ts"], "files").ok
+        answer = deployment.until(lambda: deployment.people.ephemerals("ada", CHANNEL)[before:])[-1]
+        (found,) = LINK.findall(json.dumps(answer["text"]))
+        url, name = html.unescape(found[0]), found[1]
+        assert name == "ckpt.pt"
+        return load_checkpoint(fetch([url], out))
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    """A bot that rents on aws, with a budget of 300 dollars."""
+    engine.require(engine.TORCH)
+    folder = tmp_path_factory.mktemp("aws")
+    prices = folder / "prices.json"
+    prices.write_text(json.dumps(PRICES))
+    with (
+        Registry() as registry,
+        engine_cloud() as cloud,
+        Machines(cloud) as machines,
+        pytest.MonkeyPatch.context() as environment,
+    ):
+        for name, value in cloud.environment().items():
+            environment.setenv(name, value)  # this process cleans up with the SDK's variables, as the bot's works
+        uri = cloud.bucket("team-files")
+        settings = {
+            "HOURGLASS_STORE": uri,
+            "HOURGLASS_PRICES": str(prices),
+            "HOURGLASS_REGISTRIES": json.dumps({registry.address: f"http://{registry.address}"}),
+            "HOURGLASS_AWS_JOB_ROLE": ROLE,
+            "HOURGLASS_AWS_IMAGE": IMAGE,
+        }
+        image = registry.push(engine.TORCH)
+        with Deployment(folder, provider="aws", settings=settings) as deployment:
+            deployment.budget()
+            store = open_bucket(cloud, uri)
+            yield Ground(deployment=deployment, cloud=cloud, machines=machines, store=store, image=image)
+
+
+def charge(began: datetime, until: datetime) -> int:
+    """Return what a machine costs that stood so long: by the second, for a minute at least, with its disk."""
+    seconds = max(60, math.ceil((until - began) / timedelta(seconds=1)))
+    return math.ceil(seconds * (MICROS_PER_HOUR + DISK_GB * DISK_MICROS) / 3600)
+
+
+def settled(ground: Ground, job: Job) -> None:
+    """Expect that the machine is gone and that the ledger has what it cost, no more and no less."""
+    deployment = ground.deployment
+    (attempt,) = deployment.attempts(job)
+    assert attempt.launched_at is not None and attempt.billed_until is not None
+    assert ground.instance(job)["State"]["Name"] == "terminated"
+    amounts = {entry.kind: entry.micros for entry in deployment.entries(job)}
+    assert amounts[EntryKind.CHARGE] == charge(attempt.launched_at, attempt.billed_until)
+    assert amounts[EntryKind.HOLD] == amounts[EntryKind.CHARGE] + amounts[EntryKind.RELEASE]
+    assert deployment.held() == 0
+    assert deployment.machines() == []
+    deployment.wait(lambda: not ground.machines.powered() and not ground.machines.containers())
+    assert list(ground.store.keys(f"launch/{job.id}")) == []
+
+
+def as_it_was_asked_for(ground: Ground, job: Job, key: str) -> None:
+    """Expect a machine that says whose it is and until when, and whose power-off ends its rental."""
+    machine = ground.instance(job)
+    deadline = ground.deployment.job(job.id).deadline
+    assert deadline is not None
+    expected = {
+        "app": "hourglass",
+        "home": str(ground.deployment.settings.home),
+        "job": job.id,
+        "team": "vision",
+        "key": key,
+        "deadline": str(int(deadline.timestamp())),
+    }
+    assert {tag["Key"]: tag["Value"] for tag in machine["Tags"]}.items() >= expected.items()
+    behaviour = "instanceInitiatedShutdownBehavior"
+    books = ground.cloud.books()
+    answer = books.describe_instance_attribute(InstanceId=machine["InstanceId"], Attribute=behaviour)
+    assert answer["InstanceInitiatedShutdownBehavior"]["Value"] == "terminate"
+
+
+def test_a_lead_is_asked_a_machine_boots_and_its_checkpoint_is_handed_over(ground: Ground, tmp_path: Path) -> None:
+    deployment = ground.deployment
+    launches = len(ground.cloud.front.tokens())
+    job = ground.train("acme/chargpt-like", "python train.py 300 0.1")
+
+    why = "the provider's guarantee to end it in time is weak"
+    assert "Weak guarantee: at aws a timer on the machine and the bot end it." in ground.seen(job, why, "'approve'")
+    deployment.until(lambda: job.id in deployment.direct("lea") and why in deployment.direct("lea"))
+    asked = deployment.job(job.id)
+    assert (asked.state, asked.needs_lead) == (JobState.AWAITING_APPROVAL, ["weak"])
+    assert deployment.held() == asked.hold > 0
+    assert len(ground.cloud.front.tokens()) == launches
+
+    ground.approve(job)
+    ground.seen(job, "billed since")
+    seen = ground.seen(job, "training", "loss")
+    assert "so far of" in seen and "aws us-east-1, $0.09 an hour" in seen
+    key = launch_key(str(deployment.settings.home), job.id, 1)
+    assert ground.machines.containers() == [key]
+    assert ground.cloud.front.tokens()[launches:] == [client_token(key)]
+    as_it_was_asked_for(ground, job, key)
+
+    done = deployment.ended(job, limit=LIMIT)
+    assert done.state is JobState.SUCCEEDED, (done.error, boot_log(ground.store, job.id))
+    pinned = str(done.image_digest)
+    assert re.fullmatch(re.escape(ground.image.rpartition(":")[0]) + "@sha256:[0-9a-f]{64}", pinned)
+    assert f"Fetching the image {pinned}." in boot_log(ground.store, job.id)
+    assert deployment.until(lambda: [file for message in deployment.thread(job) for file in message.get("files", ())])
+    loaded = ground.checkpoint(job, tmp_path)
+    assert (loaded.step, loaded.tensors) == (300, 2)
+    assert "X-Amz-Signature" not in deployment.texts(job)
+    settled(ground, job)
+
+
+def test_a_machine_whose_bot_is_dead_ends_its_own_rental_and_is_settled_later(ground: Ground, tmp_path: Path) -> None:
+    deployment = ground.deployment
+    job = ground.train("acme/alone", "python train.py 200 0.1")
+    ground.approve(job)
+    deployment.until(lambda: (deployment.job(job.id).step or 0) > 0, limit=LIMIT)
+    deployment.kill()
+    (attempt,) = deployment.attempts(job)
+
+    def over() -> bool:
+        return any(one["InstanceId"] == attempt.instance_id for one in ground.cloud.instances("terminated"))
+
+    deployment.wait(over, limit=LIMIT)
+    assert deployment.job(job.id).state is JobState.RUNNING
+    deployment.start()
+    assert deployment.ended(job, limit=LIMIT).state is JobState.SUCCEEDED
+    assert ground.checkpoint(job, tmp_path).step == 200
+    settled(ground, job)
+
+
+def test_stop_saves_and_hands_over_what_was_saved(ground: Ground, tmp_path: Path) -> None:
+    deployment = ground.deployment
+    job = ground.train("acme/stopped", "python train.py 100000 0.1")
+    ground.approve(job)
+    deployment.until(lambda: (deployment.job(job.id).step or 0) > 0, limit=LIMIT)
+    assert deployment.press("ada", job, "stop").ok
+    assert deployment.ended(job, limit=LIMIT).state is JobState.CANCELLED
+    step = ground.checkpoint(job, tmp_path).step
+    assert step is not None and step < 100000
+    settled(ground, job)
+
+
+def test_an_image_that_the_registry_does_not_have_is_refused_and_nothing_is_rented(ground: Ground) -> None:
+    launches = len(ground.cloud.front.tokens())
+    job = ground.train("acme/misspelt", "true", image=ground.image.replace(":cpu", ":cup"))
+    done = ground.deployment.ended(job)
+    assert (done.state, done.stop_reason) == (JobState.FAILED, "bad_image")
+    ground.deployment.until(lambda: "There is no tag" in ground.deployment.whispers("ada", CHANNEL))
+    assert len(ground.cloud.front.tokens()) == launches
+    assert ground.deployment.held() == 0
