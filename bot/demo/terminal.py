@@ -15,9 +15,12 @@ Message = Mapping[str, Any]
 _LINK = re.compile(r"<(https?://[^|>]+)\|([^>]+)>")
 _BARE_LINK = re.compile(r"<(https?://[^|>]+)>")
 _PERSON = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
-_DATE = re.compile(r"<!date\^[^|>]*\|([^>]*)>")
+_DATE = re.compile(r"<!date\^(\d+)\^[^|>]*\|[^>]*>")
 _BOLD = re.compile(r"(?<!\w)\*([^*\n]+)\*(?!\w)")
 _CODE = re.compile(r"`([^`\n]+)`")
+_NUMBER = re.compile(r"[<$]*\d[\d.,]*")
+# Seconds between two lines of a card on which only numbers have changed: a minute's training is some six lines.
+PACE = 10.0
 
 
 class Terminal:
@@ -27,6 +30,7 @@ class Terminal:
         self.console = console
         self._name_of = name_of
         self._shown: dict[str, str] = {}
+        self._at: dict[str, float] = {}
 
     def heading(self, text: str) -> None:
         """Print a title."""
@@ -38,15 +42,16 @@ class Terminal:
         self._line(datetime.now().astimezone(), who, f"[bold]{escape(text)}[/bold]", "cyan")
 
     def show(self, messages: Sequence[Message]) -> None:
-        """Print the messages that are new or were edited since."""
+        """Print the messages that are new, and what has changed in those that were edited."""
         for message in messages:
             ts, text = str(message["ts"]), self._summary(message)
-            if self._shown.get(ts) == text:
+            before = self._shown.get(ts)
+            edited = float((message.get("edited") or {}).get("ts", ts))
+            if before == text or (before and _alike(before, text) and edited - self._at[ts] < PACE):
                 continue
-            edited = ts in self._shown
-            self._shown[ts] = text
-            at = datetime.fromtimestamp(float(ts)).astimezone() if not edited else datetime.now().astimezone()
-            self._line(at, "card" if edited else self._name_of(str(message.get("user", ""))), text, "green")
+            self._shown[ts], self._at[ts] = text, edited
+            who = "card" if before else self._name_of(str(message.get("user", "")))
+            self._line(_local(edited), who, _news(before, text) if before else text, "green")
 
     def _summary(self, message: Message) -> str:
         lines = [self.plain(str(message.get("text", "")))]
@@ -56,7 +61,7 @@ class Terminal:
 
     def plain(self, text: str) -> str:
         """Return Slack's mrkdwn as rich markup."""
-        text = _DATE.sub(r"\1", text)
+        text = _DATE.sub(lambda match: _moment(_local(float(match[1]))), text)
         text = _PERSON.sub(lambda match: "@" + self._name_of(match[1]), text)
         text = _LINK.sub(r"\2 (\1)", text)
         text = _BARE_LINK.sub(r"\1", text)
@@ -70,3 +75,24 @@ class Terminal:
         self.console.print(f"[dim]{at:%H:%M:%S}[/dim] [{style}]{escape(who):>10}[/{style}]  {first}", soft_wrap=True)
         for line in rest:
             self.console.print(f"{'':21}{line}", soft_wrap=True)
+
+
+def _local(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds).astimezone()
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%H:%M}" if at.date() == datetime.now().astimezone().date() else f"{at:%d %b %H:%M}"
+
+
+def _alike(before: str, after: str) -> bool:
+    return _NUMBER.sub("", before) == _NUMBER.sub("", after)
+
+
+def _news(before: str, after: str) -> str:
+    """Return what an edited card says that it did not say before; its parts stand between commas."""
+    title, colon, said = after.partition(": ")
+    if not before.startswith(title + colon):
+        return after
+    old = before.partition(": ")[2].rstrip(".").split(", ")
+    return ", ".join(part for part in said.rstrip(".").split(", ") if part not in old) or after
