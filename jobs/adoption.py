@@ -65,10 +65,10 @@ class Adoption:
         return self._ports.clock.now() >= deadline
 
     def _end(self, provider: Provider, instance: Instance, why: str) -> None:
-        if instance.state is InstanceState.ENDING:
-            return
-        log.error("machine.stray", provider=instance.provider, instance=instance.id, tags=dict(instance.tags), why=why)
-        provider.terminate(instance)
+        if instance.state is not InstanceState.ENDING:
+            tags = dict(instance.tags)
+            log.error("machine.stray", provider=instance.provider, instance=instance.id, tags=tags, why=why)
+        provider.terminate(instance)  # also where it is said to be ending: it may not have been meant
 
     def _adopt(self, provider: Provider, instance: Instance) -> bool:
         """Give the machine a row; False where its job or its tags are not known."""

@@ -150,6 +150,21 @@ def close(tx: Session, *, job: Job, charge: Micros, at: datetime) -> Closed:
     return Closed(charged=charge, held=held, released=held - covered, overrun=overrun)
 
 
+def add_late(tx: Session, *, job: Job, micros: Micros, key: str, at: datetime) -> bool:
+    """Charge what came to light after a job was settled, as an overrun of its month; False where this key did before.
+
+    A job that never held anything has it in the month of `at`.
+    """
+    if _written(tx, key):
+        return False
+    period = month_of_hold(tx, job) if job.period_id else db.period_of(tx, db.get_team(tx, job.team_id), at)
+    _add(tx, period, spent=micros)
+    _write(tx, EntryKind.OVERRUN, key=key, period=period, job_id=job.id, person=job.person, micros=micros, at=at)
+    db.touch(tx, job, at, charged=(job.charged or 0) + micros, period_id=period.id)
+    _alert(tx, period, at)
+    return True
+
+
 def set_cap(tx: Session, *, team: Team, period: Period, cap: Micros) -> None:
     """Set the cap of a month that has begun, and let its alerts be told anew from where it stands."""
     tx.exec(update(Period).where(col(Period.id) == period.id).values(cap=cap))

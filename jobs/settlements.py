@@ -73,19 +73,26 @@ class Settlements:
                 NoteKind.GONE,
                 {"billed_until": until.timestamp(), "billed": billed, "provider": row.provider, "note": note},
             )
-            if job.state in TERMINAL:
+            late = job.state in TERMINAL
+            if late:
                 self._late(tx, job, row, billed, now)
             else:
                 db.touch(tx, job, now)  # the card says that it is gone
+        if late:
+            self.receipt(job.id)
         return True
 
     def _late(self, tx: Session, job: Job, attempt: Attempt, billed: Micros, now: datetime) -> None:
-        """A machine nobody knew of, found after its job was settled: what it cost is in the log and the notes."""
-        log.error("rental.unsettled", job=job.id, attempt=attempt.number, micros=billed)
+        """A machine nobody knew of, found after its job was settled: charged all the same, and told."""
+        log.error("rental.late", job=job.id, attempt=attempt.number, micros=billed)
+        ledger.add_late(tx, job=job, micros=billed, key=f"{job.id}:late:{attempt.id}", at=now)
         milestones.Facts(tx=tx, job=job, attempt=attempt.number, now=now).write(
             f"a{attempt.number}:late",
             NoteKind.TROUBLE,
-            {"code": "late_cost", "text": f"A machine of this job ended after it was settled: {billed} micro-dollars."},
+            {
+                "code": "late_cost",
+                "text": f"A machine of this job ended after it was settled; it cost {policy.dollars(billed)} more.",
+            },
         )
 
     def never(self, attempt: Attempt, *, note: str) -> bool:

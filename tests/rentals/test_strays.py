@@ -11,6 +11,8 @@ from jobs.lifecycle import AttemptState, JobState
 from jobs.model import Attempt, Job, MetricPoint, Note
 from jobs.providers import LaunchOrder
 from tests.support.builders import a_spec, an_offer
+from tests.support.clock import FakeClock
+from tests.support.fake_provider import FakeProvider
 from tests.support.world import Agent, World
 
 SPEC = a_spec(minutes=60)
@@ -88,6 +90,33 @@ def test_a_machine_that_was_written_off_and_lives_is_ended(tmp_path: Path) -> No
     world.cloud.machines[0].ends_at = None  # the provider had told an untruth
     world.tick()
     assert world.cloud.alive() == []
+
+
+def test_a_stray_that_is_said_to_be_ending_is_asked_again(tmp_path: Path) -> None:
+    clock = FakeClock()
+    world = World(tmp_path, FakeProvider(clock, end_lag=timedelta(hours=5)), clock=clock)
+    world.cloud.launch(an_offer(), order(world, job="another", attempt="1", key="stray"))
+    world.pass_time(minutes=63, every=60)
+    asked = [call for call in world.cloud.calls if call == ("terminate", "i-0001")]
+    assert len(asked) > 1
+
+
+def test_what_a_machine_cost_that_was_found_after_the_end_is_in_the_months_books(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, agent = world.running(SPEC)
+    agent.ends()
+    world.tick()
+    charged, spent = world.job(job_id).charged or 0, world.period().spent
+    stray = order(world, job=job_id, attempt="7", rank="0", key="stray")
+    world.cloud.launch(an_offer(), stray)
+    world.clock.advance(minutes=30)
+    world.pass_time(minutes=1)
+
+    (late,) = [row.billed or 0 for row in world.attempts(job_id) if row.number == 7]
+    assert late > 0
+    assert spent + late == world.period().spent
+    assert charged + late == world.job(job_id).charged
+    assert world.balanced() and world.period().held == 0
 
 
 def test_a_machine_that_nobody_knows_lives_to_its_own_deadline(tmp_path: Path) -> None:
