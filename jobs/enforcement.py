@@ -76,7 +76,7 @@ class Enforcement:
         self._lanes.run(work)
         for attempt in live:
             if attempt.provider not in self._ports.providers:
-                log.error("provider.missing", provider=attempt.provider, job=attempt.job_id, key=attempt.launch_key)
+                self._guarded(attempt, lambda: self._overdue.unreachable(attempt))  # noqa: B023  called at once
         self._lanes.run({"settle": lambda: self._conclusions.all(self._jobs())})
         if trusted:
             for attempt in self._live():

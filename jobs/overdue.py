@@ -5,6 +5,8 @@ Whether it is alive counts as yes until its provider says no: money that may be 
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import structlog
 from sqlmodel import select
 
@@ -13,10 +15,25 @@ from jobs.endings import LIVE, OVERDUE_AFTER, deadline_of
 from jobs.lifecycle import TERMINAL
 from jobs.model import Attempt, Job, JobSpec, Micros, NoteKind
 from jobs.ports import Ports
+from jobs.providers import Guarantee, Traits
 from jobs.records import parse
 from jobs.settlements import cost
 
 log = structlog.get_logger(__name__)
+
+# What is assumed of a provider that nobody can ask: its machine costs its rate for as long as it may stand.
+UNCONFIGURED = Traits(
+    name="unconfigured",
+    guarantee=Guarantee.NONE,
+    hard_lag=timedelta(0),
+    startup=timedelta(0),
+    granule=timedelta(seconds=1),
+    minimum=timedelta(0),
+    bills=True,
+    extendable=False,
+    idempotent=False,
+    runs_images=False,
+)
 
 
 class Overdue:
@@ -51,14 +68,28 @@ class Overdue:
                 },
             )
 
+    def unreachable(self, attempt: Attempt) -> None:
+        """Tell, once, of a machine whose provider is not configured any more: nothing here can end it."""
+        now = self._ports.clock.now()
+        log.error("provider.missing", provider=attempt.provider, job=attempt.job_id, key=attempt.launch_key)
+        text = (
+            f"Its machine may stand at `{attempt.provider}`, which is no longer configured, so nothing here can end it "
+            f"and its money stays held. Whoever runs the bot names `{attempt.provider}` in HOURGLASS_PROVIDERS again."
+        )
+        with self._ports.db.write() as tx:
+            job = db.get_job(tx, attempt.job_id)
+            milestones.Facts(tx=tx, job=job, attempt=attempt.number, now=now).write(
+                f"a{attempt.number}:no_provider", NoteKind.TROUBLE, {"code": "no_provider", "text": text}
+            )
+
     def _owed(self, job: Job, rows: list[Attempt]) -> Micros:
         """Return what the job would cost if every machine ended now."""
         now, spec = self._ports.clock.now(), parse(JobSpec, job.spec or {})
         owed = 0
         for row in rows:
             provider = self._ports.providers.get(row.provider)
-            if row.billed is not None or provider is None:
-                owed += row.billed or 0
+            if row.billed is not None:
+                owed += row.billed
             elif row.called_at is not None:
-                owed += cost(row, spec, provider.traits, now)
+                owed += cost(row, spec, provider.traits if provider else UNCONFIGURED, now)
         return owed
