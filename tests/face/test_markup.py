@@ -130,6 +130,13 @@ def test_a_bar_shows_what_is_begun_and_is_full_only_at_the_end() -> None:
     ]  # fmt: skip
 
 
+def test_sizes_have_as_many_digits_as_matter() -> None:
+    counts = (7, 950, 9_940_000, 9_960_000, 82_400_000, 999_600, 3_000_000_000_000)
+    assert [markup.size(count) for count in counts] == [
+        "7 B", "950 B", "9.9 MB", "10 MB", "82 MB", "1.0 MB", "3.0 TB",
+    ]  # fmt: skip
+
+
 def test_values_that_are_not_finite_are_named() -> None:
     assert [markup.number(v) for v in (1.8312, float("nan"), float("inf"), -float("inf"), 123456.0)] == [
         "1.831", "NaN", "∞", "−∞", "1.235e+05",
