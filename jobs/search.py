@@ -11,9 +11,10 @@ from collections.abc import Sequence
 import structlog
 
 from jobs import db, milestones, orders, policy
+from jobs.approvals import FROZEN
 from jobs.cargo import Cargo, Loader
 from jobs.choices import Choice, Choices, ran_out
-from jobs.errors import BadRequest, BadSource, IllegalEvent, TooLate
+from jobs.errors import BadRequest, BadSource, Frozen, IllegalEvent, NotWritten, TooLate
 from jobs.launches import Launches, told
 from jobs.lifecycle import AttemptState, JobEventName, JobState
 from jobs.model import Attempt, Job, NoteKind
@@ -26,6 +27,8 @@ from trainer.storage import StoreFault
 from trainer.wire import Reason
 
 log = structlog.get_logger(__name__)
+
+BROKE = "Something went wrong here that should not; the operator's log says what."
 
 
 class Search:
@@ -57,15 +60,24 @@ class Search:
             if job.state is not JobState.QUEUED or (job.not_before or now) > now:
                 return
             try:
-                cargo = self._loader.load(job)
-                orders.named_secrets(cargo.spec, self._ports.secrets)
-            except BadRequest as error:
-                reason = Reason.BAD_SOURCE if isinstance(error, BadSource) else Reason.BAD_SPEC
-                self._settlements.close(job_id, event=JobEventName.FAIL, reason=reason, text=str(error))
-            except StoreFault as fault:
-                self._patience.nothing(job, [Refusal(reason=Reason.LAUNCH_FAILED, text=str(fault), passing=True)])
-            else:
-                self._find_machine(job, cargo)
+                self._look(job)
+            except NotWritten:
+                raise  # the job is as it was, and due at the next look
+            except Exception:  # it would be due again at once, for ever; the trace is in the log
+                log.exception("launch.broke", job=job_id)
+                self._patience.nothing(job, [Refusal(reason=Reason.INTERNAL, text=BROKE, passing=True)])
+
+    def _look(self, job: Job) -> None:
+        try:
+            cargo = self._loader.load(job)
+            orders.named_secrets(cargo.spec, self._ports.secrets)
+        except BadRequest as error:
+            reason = Reason.BAD_SOURCE if isinstance(error, BadSource) else Reason.BAD_SPEC
+            self._settlements.close(job.id, event=JobEventName.FAIL, reason=reason, text=str(error))
+        except StoreFault as fault:
+            self._patience.nothing(job, [Refusal(reason=Reason.LAUNCH_FAILED, text=str(fault), passing=True)])
+        else:
+            self._find_machine(job, cargo)
 
     def _find_machine(self, job: Job, cargo: Cargo) -> None:
         """Try the acceptable offers from the cheapest until one stands or does not answer."""
@@ -109,6 +121,9 @@ class Search:
             nodes = self._intend(launch, offer)
         except StoreFault as fault:
             return Refusal(reason=Reason.LAUNCH_FAILED, text=str(fault), passing=True)
+        except Frozen as error:
+            self._settlements.close(job.id, event=JobEventName.FAIL, reason=Reason.REFUSED, text=str(error))
+            return None
         except (TooLate, IllegalEvent) as error:
             log.info("launch.overtaken", job=job.id, error=str(error))
             return None
@@ -119,10 +134,15 @@ class Search:
         return None
 
     def _intend(self, launch: orders.Launch, offer: Offer) -> list[Attempt]:
-        """Commit what is about to be asked for; raises `TooLate` or `IllegalEvent` when the job is no longer QUEUED."""
+        """Commit what is about to be asked for.
+
+        Raises `TooLate` or `IllegalEvent` when the job is no longer QUEUED, `Frozen` when its team rents nothing now.
+        """
         now = self._ports.clock.now()
         with self._ports.db.write() as tx:
             job = db.get_job(tx, launch.job.id)
+            if db.get_team(tx, job.team_id).frozen:
+                raise Frozen(FROZEN)
             db.move(tx, job, JobEventName.LAUNCH, now, attempt=launch.number, deadline=launch.deadline, not_before=None)
             nodes = [
                 Attempt(
