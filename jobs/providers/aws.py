@@ -19,7 +19,7 @@ from botocore.config import Config
 
 from jobs.errors import NoCapacity, ProviderError, QuotaExceeded, Rejected, Unauthorized, Unknown
 from jobs.providers import Guarantee, Instance, InstanceState, LaunchOrder, Need, Offer, Traits
-from jobs.providers.aws_errors import MISMATCH, NOT_FOUND, code_of, translated
+from jobs.providers.aws_errors import MISMATCH, NOT_FOUND, code_of, repeated, translated
 
 # Driver, container engine and the toolkit between them; AWS keeps the parameter at the newest build.
 IMAGE_PARAMETER = (
@@ -143,6 +143,10 @@ class Aws:
         except ProviderError as error:
             if code_of(error.__cause__) == MISMATCH and (standing := self.find(order.launch_key)) is not None:
                 return standing
+            room = not isinstance(error, NoCapacity | QuotaExceeded)
+            if room and repeated(error.__cause__):
+                # The SDK asked again after an answer that was lost, and that first call may have made the machine.
+                raise Unknown(f"{error} An earlier try of the same launch may have happened.") from error
             # Only where it is sure that no machine stands: one that does still has to read what was kept for it.
             if isinstance(error, NoCapacity | QuotaExceeded | Rejected):
                 self._boot.forget(order.job, order.attempt, order.rank)

@@ -98,6 +98,11 @@ def code_of(error: BaseException | None) -> str:
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 
+def repeated(error: BaseException | None) -> bool:
+    """Return whether this is the answer to a repeat that the SDK made by itself."""
+    return isinstance(error, ClientError) and bool(error.response.get("ResponseMetadata", {}).get("RetryAttempts"))
+
+
 @contextmanager
 def translated(doing: str, region: str) -> Iterator[None]:
     """Turn whatever the SDK raises inside into a `ProviderError` that says what was being done, and where."""

@@ -55,6 +55,7 @@ class Front:
         self._launches: dict[str, tuple[dict[str, str], str]] = {}  # region and token: (the request, instance id)
         self._faults: dict[str, tuple[str, int]] = {}
         self._lost: set[str] = set()
+        self._then: dict[str, str] = {}
         self._down = False
         self.calls: list[str] = []  # EC2's and STS's actions, in order
 
@@ -75,6 +76,17 @@ class Front:
             yield
         finally:
             self._lost.discard(action)
+
+    @contextmanager
+    def losing_one_answer_and_refusing(self, action: str, code: str) -> Iterator[None]:
+        """Do what `action` asks once and answer with a gateway's error; answer whoever asks again with `code`."""
+        self._then[action] = code
+        try:
+            with self.losing_answers(action):
+                yield
+        finally:
+            self._then.pop(action, None)
+            self._faults.pop(action, None)
 
     @contextmanager
     def down(self) -> Iterator[None]:
@@ -110,6 +122,8 @@ class Front:
             status, text = self._launch(environ, words) if action == "RunInstances" else self._pass(environ, words)
         if action in self._lost:
             status, text = 502, ""
+            if action in self._then:
+                self._faults[action] = (self._then[action], 503)
         return _answer(start, status, text)
 
     def _pass(self, environ: Mapping[str, Any], words: Mapping[str, str]) -> tuple[int, str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
 from botocore.stub import Stubber
 
 from jobs.errors import (
@@ -18,7 +19,7 @@ from jobs.errors import (
 from jobs.providers import InstanceState
 from jobs.providers.aws import IMAGE_PARAMETER, client_token
 from tests.aws.books import HOME, SMALL, Scripts, order, provider
-from tests.aws.cloud import IMAGE, REGION, Cloud
+from tests.aws.cloud import IMAGE, KEY, KEY_ID, REGION, Cloud
 from tests.support.builders import a_need
 
 WEST = "us-west-2"
@@ -104,6 +105,32 @@ def test_an_image_that_the_region_does_not_know_names_its_setting(cloud: Cloud, 
     with pytest.raises(Rejected, match="HOURGLASS_AWS_IMAGE"):
         provider(cloud, scripts, image="ami-0000000000000000f").launch(SMALL, order())
     assert cloud.instances() == []
+
+
+def test_a_refusal_of_the_sdks_own_repeat_says_nothing_of_the_first_try(cloud: Cloud, scripts: Scripts) -> None:
+    patient = boto3.session.Session()
+
+    def client(service: str, region: str) -> Any:
+        retries = Config(retries={"mode": "standard", "total_max_attempts": 2})
+        return patient.client(
+            service,
+            region_name=region,
+            endpoint_url=cloud.endpoint,
+            config=retries,
+            aws_access_key_id=KEY_ID,
+            aws_secret_access_key=KEY,
+        )
+
+    aws = provider(cloud, scripts, clients=client)
+    asked = order()
+    with (
+        cloud.front.losing_one_answer_and_refusing("RunInstances", "RequestLimitExceeded"),
+        pytest.raises(Unknown, match="may have happened"),
+    ):
+        aws.launch(SMALL, asked)
+    standing = aws.find(asked.launch_key)
+    assert standing is not None and standing.state is InstanceState.RUNNING
+    assert scripts.forgotten == []
 
 
 def test_what_cannot_run_there_is_refused_before_anything_is_asked(cloud: Cloud, scripts: Scripts) -> None:
