@@ -25,7 +25,7 @@ from trainer.wire import Reason
 
 log = structlog.get_logger(__name__)
 
-# How long the last words of a gone machine are waited for when the store does not answer.
+# How long the last words of a gone machine are waited for when they cannot be read.
 WORDS_WAIT = timedelta(minutes=10)
 # Between a node that was refused and the next try for all of them.
 RETRY_WAIT = timedelta(seconds=15)
@@ -66,7 +66,7 @@ class Conclusions:
             self._settlements.close(job_id)
 
     def _heard(self, job: Job, rows: Sequence[Attempt], now: datetime) -> bool:
-        """Read what the gone machines left; False while the store does not answer and there is still patience."""
+        """Read what the gone machines left; False while that does not work and there is still patience."""
         for row in rows:
             if row.number != job.attempt or row.state is not AttemptState.GONE:
                 continue
@@ -74,8 +74,12 @@ class Conclusions:
                 self._ports.drain(row)
             except StoreFault as fault:
                 log.warning("conclude.unheard", job=job.id, attempt=row.number, error=str(fault))
-                if now - (row.gone_at or now) < WORDS_WAIT:
-                    return False
+            except Exception:  # whatever the words are, they must not keep the job and its money open for ever
+                log.exception("conclude.deaf", job=job.id, attempt=row.number)
+            else:
+                continue
+            if now - (row.gone_at or now) < WORDS_WAIT:
+                return False
         return True
 
     def _move(self, job_id: str, now: datetime) -> bool:

@@ -19,6 +19,7 @@ from jobs import db, milestones, telemetry
 from jobs.clock import Clock
 from jobs.db import Database
 from jobs.endings import after_outcome
+from jobs.errors import HourglassError
 from jobs.lifecycle import TERMINAL, AttemptEventName, AttemptState, JobEventName, JobState
 from jobs.model import Attempt, Checkpoint, Job, JobSpec, NoteKind
 from jobs.records import parse
@@ -82,11 +83,20 @@ class Follow:
             if len(data) > CHUNK_LIMIT:
                 log.warning("follow.too_long", key=key, bytes=len(data))
                 data = b""
-            if self._apply(attempt, number, data):
+            if self._applied(attempt, number, data):
                 applied += 1
             else:
                 number = self._cursor(attempt)  # another hand was faster, and may have stopped short of the end
         return applied
+
+    def _applied(self, attempt: Attempt, number: int, data: bytes) -> bool:
+        try:
+            return self._apply(attempt, number, data)
+        except (HourglassError, StoreFault):
+            raise  # passing: it is applied in the next round
+        except Exception:  # it would break each round, and hide all that comes behind it; the trace is in the log
+            log.exception("follow.passed_over", job=attempt.job_id, attempt=attempt.number, chunk=number)
+            return self._apply(attempt, number, b"")
 
     def _cursor(self, attempt: Attempt) -> int:
         with self._db.read() as tx:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeGuard
 
 from trainer.wire import Event, EventKind, Reason, Stage
 
@@ -195,10 +195,10 @@ def _progress(data: Mapping[str, Any], at: datetime) -> dict[str, Any]:
 
 def _saved(data: Mapping[str, Any], at: datetime) -> list[Saved]:
     name, manifest = data.get("name"), data.get("manifest")
-    if not isinstance(name, str) or not isinstance(manifest, str) or not 0 < len(name) <= 200 or len(manifest) > 1024:
+    if not _storable(name) or not _storable(manifest) or not 0 < len(name) <= 200 or len(manifest) > 1024:
         return []
     told = data.get("removed")
-    removed = tuple(old for old in told if isinstance(old, str))[:_REMOVED] if isinstance(told, list) else ()
+    removed = tuple(old for old in told if _storable(old))[:_REMOVED] if isinstance(told, list) else ()
     return [Saved(name=name, step=_whole(data.get("step")), manifest=manifest, at=at, removed=removed)]
 
 
@@ -247,6 +247,11 @@ def _whole(value: object, *, negative: bool = False) -> int | None:
     if number is None or not math.isfinite(number) or abs(number) > _STEP_LIMIT or (number < 0 and not negative):
         return None
     return int(number)
+
+
+def _storable(value: object) -> TypeGuard[str]:
+    # A file name that is no UTF-8 travels as half characters, which no database takes.
+    return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
 
 
 def _text(value: object) -> str:

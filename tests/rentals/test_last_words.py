@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from jobs.follow import Follow
+from jobs.lifecycle import JobState
+from jobs.model import Attempt
+from jobs.rentals import Rentals
+from tests.support.builders import a_spec
 from tests.support.world import World
 from trainer.storage import FolderStore
 
@@ -47,3 +52,45 @@ def test_last_words_are_read_to_the_end_beside_a_faster_reader(tmp_path: Path) -
     store.other = OneChunk()  # type: ignore[assignment]  # the one verb that is called
     drained.drain(attempt)
     assert world.job(job_id).step == 2
+
+
+def test_words_that_cannot_be_written_down_keep_no_job_from_its_end(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, agent = world.running()
+    agent.saves("step-000100", 100, removed=["\udc80"])  # as Python reads a file name that is no UTF-8
+    agent.ends()
+    world.pass_time(minutes=5)
+
+    assert world.job(job_id).state is JobState.SUCCEEDED
+    assert world.balanced() and world.period().held == 0
+
+
+def test_a_chunk_that_breaks_its_reader_hides_nothing_behind_it(tmp_path: Path) -> None:
+    class Breaking(FolderStore):
+        def get(self, key: str) -> bytes | None:
+            if key.endswith("/manifest.json"):
+                raise RuntimeError("a defect of an SDK")
+            return super().get(key)
+
+    world = World(tmp_path)
+    job_id, agent = world.running()
+    world.store = Breaking(tmp_path)
+    world.restart()
+    agent.saves("step-000100", 100)
+    agent.ends()
+    world.pass_time(minutes=2)
+    assert world.job(job_id).state is JobState.SUCCEEDED
+
+
+def test_a_reader_that_breaks_on_the_last_words_keeps_no_job_from_its_end(tmp_path: Path) -> None:
+    def broken(attempt: Attempt) -> int:
+        raise RuntimeError("a defect of ours")
+
+    world = World(tmp_path)
+    job_id, _ = world.running(a_spec(minutes=60))
+    world.rentals = Rentals(dataclasses.replace(world.ports, drain=broken))
+    world.clock.advance(minutes=60)
+    world.pass_time(minutes=15, every=60)
+
+    assert world.job(job_id).state is JobState.TIMED_OUT
+    assert world.balanced() and world.period().held == 0
