@@ -7,8 +7,9 @@ machines for the next pass and nobody else's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 import structlog
 from sqlmodel import select
@@ -72,7 +73,11 @@ class Enforcement:
         work: dict[str, Callable[[], None]] = {"control": lambda: self._reconcile_all(live)}
         for name, provider in self._ports.providers.items():
             mine = [attempt for attempt in live if attempt.provider == name]
-            work[name] = lambda provider=provider, mine=mine: self._at_provider(provider, mine, trusted)  # type: ignore[misc]  # mypy cannot type a lambda's defaults
+            # Asking for a machine may take as long as its image is large: no other machine's end waits for that.
+            asked = [attempt for attempt in mine if self._may_be_called(attempt)]
+            rest = [attempt for attempt in mine if attempt not in asked]
+            work[name] = partial(self._at_provider, provider, rest, trusted)
+            work[f"{name} launches"] = partial(self._look_at_each, provider, asked, {}, trusted)
         self._lanes.run(work)
         for attempt in live:
             if attempt.provider not in self._ports.providers:
@@ -173,9 +178,17 @@ class Enforcement:
         else:
             listed = {instance.tags.get("key", ""): instance for instance in instances}
             self._adoption.consider(provider, instances, trusted=trusted)
+        self._look_at_each(provider, mine, listed, trusted)
+
+    def _look_at_each(
+        self, provider: Provider, mine: Sequence[Attempt], listed: Mapping[str, Instance], trusted: bool
+    ) -> None:
         for attempt in mine:
             seen = listed.get(attempt.launch_key)
             self._guarded(attempt, lambda: self._look(provider, attempt, seen, trusted))  # noqa: B023  called at once
+
+    def _may_be_called(self, attempt: Attempt) -> bool:
+        return attempt.state is AttemptState.INTENT and self._ports.clock.now() < attempt.deadline
 
     def _look(self, provider: Provider, attempt: Attempt, seen: Instance | None, trusted: bool) -> None:
         """Do what one machine needs now, until nothing is left to do in this pass."""

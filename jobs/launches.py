@@ -81,8 +81,10 @@ class Launches:
         return orders.launch_order(launch, node.rank, secrets=self._ports.secrets, credentials=credentials)
 
     def _calling(self, node: Attempt) -> bool:
-        """Commit that the provider is about to be called; False when the job is to end instead."""
+        """Commit that the provider is about to be called; False when the job is to end instead, or should have."""
         now = self._ports.clock.now()
+        if now >= node.deadline:
+            return False
         try:
             with self._ports.db.write() as tx:
                 if db.get_job(tx, node.job_id).state is not JobState.PROVISIONING:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from jobs.lanes import SideBySide
 from jobs.lifecycle import TERMINAL, AttemptState, JobState
+from jobs.rentals import Rentals
 from tests.support.builders import a_spec, an_offer, some_traits
 from tests.support.clock import FakeClock
 from tests.support.fake_provider import FakeProvider
@@ -173,3 +176,29 @@ def test_two_jobs_of_which_one_takes_the_others_machine_never_mix(tmp_path: Path
     world.tick()
     assert [key_of(second)] == [machine.order.launch_key for machine in world.cloud.alive()]
     assert (world.job(first).state, world.job(second).state) == (JobState.CANCELLED, JobState.PROVISIONING)
+
+
+def test_a_launch_that_is_asked_for_again_and_takes_its_time_keeps_no_machine_past_its_deadline(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    short, _ = world.running(a_spec(minutes=60))
+    world.fate.dies("before launch")
+    slow = world.queued(a_spec(minutes=600))
+    with pytest.raises(Killed):
+        world.rentals.launch(slow)
+    world.restart()
+    fetching, fetched = threading.Event(), threading.Event()
+
+    def fetch_an_image() -> None:
+        fetching.set()
+        assert fetched.wait(60)
+
+    world.cloud.before("launch", fetch_an_image)
+    world.rentals = Rentals(world.ports, lanes=SideBySide(patience=1.0))
+    try:
+        world.rentals.enforce()
+        assert fetching.wait(60)
+        world.clock.advance(minutes=61)
+        world.rentals.enforce()
+        assert world.job(short).state is JobState.TIMED_OUT
+    finally:
+        fetched.set()

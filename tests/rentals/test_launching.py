@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs import db
 from jobs.errors import NoCapacity, QuotaExceeded, Rejected, Scope, Throttled, Unauthorized, Unknown
 from jobs.lifecycle import AttemptState, JobState
 from jobs.model import DOLLAR, SpotPolicy
@@ -269,6 +270,21 @@ def test_both_kinds_of_offers_are_asked_for_where_either_will_do(tmp_path: Path)
     world = World(tmp_path, FakeProvider(clock, catalogue=[an_offer(), spot]), clock=clock)
     job_id = world.launch(a_spec(spot=SpotPolicy.AUTO))
     assert world.attempts(job_id)[0].offer["name"] == "spot"
+
+
+def test_nothing_is_asked_for_once_its_deadline_has_passed(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.cloud.fail("launch", Unknown("timed out"))
+    job_id = world.launch(a_spec(minutes=60))
+    world.rentals.enforce()
+    world.cloud.machines.clear()
+    (row,) = world.attempts(job_id)
+    with world.db.write() as tx:
+        fields = {"instance_id": None, "launched_at": None, "state": AttemptState.INTENT}
+        db.touch_attempt(tx, row, world.now(), **fields)
+    world.clock.jump(timedelta(hours=2))  # doubted in this pass: nothing ends by it, and nothing begins either
+    world.rentals.enforce()
+    assert world.cloud.machines == []
 
 
 # ---------------------------------------------------------------- several nodes
