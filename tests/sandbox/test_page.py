@@ -201,6 +201,16 @@ def test_a_modal_shows_the_apps_errors_and_keeps_what_was_typed(visit: Callable[
     expect(form).to_have_count(0)
 
 
+def test_menus_stand_at_the_choice_that_the_app_made(visit: Callable[..., Page], workspace: Sandbox) -> None:
+    ada = visit("ada")
+    menu = {"type": "static_select", "action_id": "menu", "options": [option("1 h"), option("2 h")]}
+    client = WebClient(token=workspace.bot_token, base_url=workspace.api_url)
+    for block_id, element in (("made", menu | {"initial_option": option("2 h")}), ("open", menu)):
+        client.chat_postMessage(channel="#vision", text="?", blocks=[actions(element, block_id=block_id)])
+    expect(ada.locator("[data-block-id=made] select")).to_have_value("2 h")
+    expect(ada.locator("[data-block-id=open] select")).to_have_value("")
+
+
 def test_messages_are_text_and_never_markup(visit: Callable[..., Page], workspace: Sandbox) -> None:
     ada = visit("ada")
     workspace.people.type("tam", "#vision", MARKUP)

@@ -30,11 +30,10 @@ function optionsOf(shape, selected) {
   return [...(shape.options ?? []).map(one), ...groups];
 }
 
-function select(shape, chosen, id, options) {
+function select(shape, chosen, id, options, initial) {
   const empty = h("option", { value: "", disabled: !id, selected: true }, words(shape.placeholder) || "Choose…");
   const node = h("select", { class: "select", id, "aria-label": id ? null : words(shape.placeholder) || shape.action_id }, empty, options);
-  const first = [...node.options].find((option) => option.value && option.defaultSelected);
-  node.value = first?.value ?? "";
+  node.value = initial ?? "";
   node.addEventListener("change", () => node.value && chosen(node.value));
   return node;
 }
@@ -82,15 +81,15 @@ function overflow(shape, chosen) {
   return node;
 }
 
-const people = (shape) => store.people.map((user) => h("option", { value: user, selected: user === shape.initial_user }, store.users[user].real_name));
-const rooms = (shape) => [...store.channels.values()].filter((room) => room.kind !== "im")
-  .map((room) => h("option", { value: room.id, selected: room.id === shape.initial_channel }, `#${room.name}`));
+const people = () => store.people.map((user) => h("option", { value: user }, store.users[user].real_name));
+const rooms = () => [...store.channels.values()].filter((room) => room.kind !== "im")
+  .map((room) => h("option", { value: room.id }, `#${room.name}`));
 const initials = (shape) => (shape.initial_options ?? [shape.initial_option]).filter(Boolean).map((option) => option.value);
 
 const BUILD = {
-  static_select: (shape, chosen, id) => select(shape, chosen, id, optionsOf(shape, initials(shape))),
-  users_select: (shape, chosen, id) => select(shape, chosen, id, people(shape)),
-  channels_select: (shape, chosen, id) => select(shape, chosen, id, rooms(shape)),
+  static_select: (shape, chosen, id) => select(shape, chosen, id, optionsOf(shape, []), initials(shape)[0]),
+  users_select: (shape, chosen, id) => select(shape, chosen, id, people(), shape.initial_user),
+  channels_select: (shape, chosen, id) => select(shape, chosen, id, rooms(), shape.initial_channel),
   multi_static_select: (shape, chosen, id) => {
     const node = h("select", { class: "select many", multiple: true, id, "aria-label": id ? null : shape.action_id }, optionsOf(shape, initials(shape)));
     node.addEventListener("change", () => chosen(valueOf(node)));
