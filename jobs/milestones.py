@@ -23,6 +23,9 @@ from trainer.wire import Reason
 PLOTS_APART = timedelta(seconds=60)
 # Checkpoints are told of at first, then no more often than this or a quarter of the rental.
 CHECKPOINTS_APART = timedelta(minutes=15)
+# The machine says it of every value. The loss's is told from its curve, once; a gradient's norm overflows now and then
+# under mixed precision, and nothing is wrong.
+NOT_FINITE = "not_finite"
 TROUBLES_LIMIT = 12  # an attempt; a script that warns at each step tells nothing more
 CHECKPOINTS_TOLD = 3  # newest ones named in the note of the end; older ones may have been cleared away
 
@@ -188,6 +191,8 @@ def checkpoint(facts: Facts, row: Checkpoint, rental: timedelta) -> None:
 def troubles(facts: Facts, found: Sequence[Trouble]) -> None:
     """Tell of troubles, each code once an attempt."""
     for trouble in found:
+        if trouble.code == NOT_FINITE:
+            continue
         so_far = facts.tx.exec(
             select(func.count()).where(Note.job_id == facts.job.id, Note.kind == NoteKind.TROUBLE.value)
         ).one()

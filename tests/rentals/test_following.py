@@ -185,6 +185,7 @@ def test_nan_is_trouble_and_a_gap_in_the_curve(tmp_path: Path) -> None:
     job_id, agent = world.running()
     agent.writes([metric(world, 1, loss=2.0), metric(world, 2, loss="NaN"), metric(world, 3, loss="Infinity")])
     agent.writes([metric(world, 4, loss="NaN")])
+    agent.says("notice", code="not_finite", text="loss became NaN at step 2.")
     world.follow.round()
 
     (trouble,) = world.notes(job_id, "trouble")
