@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from jobs.errors import Misconfigured
@@ -29,8 +29,19 @@ def settled(settings: Settings) -> Settings:
     settings.state.mkdir(parents=True, exist_ok=True)
     path = settings.state / "home"
     if not path.exists():
-        path.write_text(str(uuid.uuid4()))
+        _first(path, str(uuid.uuid4()))
     return settings.model_copy(update={"home": path.read_text().strip()})
+
+
+def _first(path: Path, text: str) -> None:
+    """Write a whole file unless another process was first: the bot and the reaper are started together."""
+    own = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    own.write_text(text)
+    try:
+        with suppress(FileExistsError):
+            path.hardlink_to(own)
+    finally:
+        own.unlink()
 
 
 @contextmanager
