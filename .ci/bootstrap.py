@@ -41,7 +41,7 @@ def check_python(version, has_module):
 
 def pip(*arguments, **options):
     """Run the environment's pip; return whether it worked."""
-    command = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "-q"]
+    command = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "-qq"]
     return subprocess.run(command + list(arguments), **options).returncode == 0
 
 
