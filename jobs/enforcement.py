@@ -14,7 +14,7 @@ from functools import partial
 import structlog
 from sqlmodel import select
 
-from jobs import db, endings, milestones, policy
+from jobs import db, endings, milestones, orders, policy
 from jobs.adoption import Adoption
 from jobs.conclusions import Conclusions
 from jobs.controls import Controls
@@ -205,7 +205,12 @@ class Enforcement:
 
     def _find(self, provider: Provider, attempt: Attempt) -> Sight:
         try:
-            return Sight(whole=True, instance=provider.find(attempt.launch_key))
+            found = provider.find(attempt.launch_key)
+            if found is None and not orders.is_of(self._ports.home, attempt.launch_key):
+                # Providers show a home its own machines only: it was launched under another HOURGLASS_HOME.
+                log.error("machine.of_another_home", provider=provider.traits.name, key=attempt.launch_key)
+                return endings.UNSEEN
+            return Sight(whole=True, instance=found)
         except ProviderError as error:
             log.warning("find.failed", provider=provider.traits.name, key=attempt.launch_key, error=str(error))
             return endings.UNSEEN

@@ -148,6 +148,8 @@ class Launches:
             with self._ports.db.read() as tx:
                 job = db.get_job(tx, attempt.job_id)
                 row = tx.exec(select(Attempt).where(Attempt.id == attempt.id)).one()
+            if not orders.is_of(self._ports.home, row.launch_key):
+                return  # asked for now, it would stand under another key than its row's
             laid = self._loader.order_of(row)
             if job.state is not JobState.PROVISIONING or row.state is not AttemptState.INTENT or laid is None:
                 return

@@ -42,7 +42,16 @@ class Launch:
 
 def launch_key(home: str, job: str, number: int, rank: int = 0) -> str:
     """Return the name under which a machine is asked for and looked up: unique to one node of one attempt."""
-    return f"hg-{home[:8]}-{job}-a{number}-r{rank}"
+    return f"{_prefix(home)}{job}-a{number}-r{rank}"
+
+
+def is_of(home: str, key: str) -> bool:
+    """Return whether a launch key is one of this home's."""
+    return key.startswith(_prefix(home))
+
+
+def _prefix(home: str) -> str:
+    return f"hg-{home[:8]}-"
 
 
 def tags(launch: Launch, rank: int = 0) -> dict[str, str]:
