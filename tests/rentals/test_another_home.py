@@ -36,8 +36,8 @@ def test_a_machine_of_a_home_that_is_no_longer_ours_is_not_believed_gone(tmp_pat
 
 def test_an_intent_of_another_home_is_not_launched_under_a_name_that_no_row_has(tmp_path: Path) -> None:
     world = World(tmp_path)
-    world.fate.dies("before launch")
     job_id = world.queued(a_spec(minutes=60))
+    world.fate.dies("after a commit")  # of the intent
     with pytest.raises(Killed):
         world.rentals.launch(job_id)
     world.restart()
