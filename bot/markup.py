@@ -47,6 +47,12 @@ def short(text: str, most: int) -> str:
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
 
+def output(line: str, most: int) -> str:
+    """Return a line of a program's output cut to `most` characters; its indent stays, which tracebacks live on."""
+    said = clean(line).expandtabs(4)
+    return (" " * (len(said) - len(said.lstrip())))[: most // 2] + short(said, most)
+
+
 def code(text: object) -> Markup:
     """Return the fact as a code span; its own backticks become apostrophes, which close nothing."""
     return Markup(f"`{escape(str(text).replace('`', chr(39)))}`")

@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.catalogue import Catalogue
 from bot.facts import JobFacts
-from bot.markup import Markup, code, dollars, escape, link, mention, pre, short, size, span, when
+from bot.markup import Markup, code, dollars, escape, link, mention, output, pre, short, size, span, when
 from bot.views import words
 from bot.views.blocks import Block, Message, actions, button, context, section
 from bot.views.card import title
@@ -159,7 +159,7 @@ def logs(say: Catalogue, facts: JobFacts, lines: Sequence[str], grep: str | None
     shown: list[str] = []
     room = LOG_MOST
     for line in reversed(lines):
-        cut = short(line, 240)
+        cut = output(line, 240)
         room -= len(escape(cut)) + 1
         if room < 0:
             break

@@ -25,7 +25,7 @@ def copy(say: Catalogue, facts: JobFacts) -> Message:
     if facts.free is not None:
         pairs.append((say("Free this month"), dollars(facts.free)))
     if facts.offer is not None:
-        pairs.append((say("Machine"), f"{facts.offer.provider} {facts.offer.name}"))
+        pairs.append((say("Machine"), f"{facts.offer.provider}: {facts.offer.name}"))
     blocks = [header(title(say, facts)), section(decided or asked), fields(pairs)]
     why = [Markup(f"• {reason}") for reason in words.needs(say, facts)]
     if facts.request.reason:

@@ -11,6 +11,8 @@ from bot.views import words
 from bot.views.blocks import TEXT, Block, Message, actions, button, confirm, context, cut, fields, header, section
 from jobs.lifecycle import TERMINAL, WITH_MACHINE, JobState
 
+HERE = "here"  # the region of what has none: this computer
+
 _SIGNS = {
     JobState.REQUESTED: "🔎",
     JobState.AWAITING_APPROVAL: "✋",
@@ -92,6 +94,8 @@ def _mentions(say: Catalogue, leads: Sequence[str]) -> Markup:
 
 def _money(say: Catalogue, facts: JobFacts) -> Markup:
     job, hold = facts.job, dollars(facts.job.hold, up=True)
+    if job.charged == 0:
+        return say("nothing charged of {hold} held", hold=hold)
     if job.charged is not None:
         return say("{charged} charged of {hold} held", charged=dollars(job.charged), hold=hold)
     if facts.attempts:
@@ -116,7 +120,8 @@ def _figures(say: Catalogue, facts: JobFacts) -> list[tuple[str, str]]:
     if facts.offer is not None:
         live = facts.attempts[-1] if facts.attempts else None
         rate = live.micros_per_hour if live else facts.offer.micros_per_hour
-        place = " ".join((live.provider, live.region) if live else (facts.offer.provider, facts.offer.region)).strip()
+        provider, region = (live.provider, live.region) if live else (facts.offer.provider, facts.offer.region)
+        place = f"{provider} {region}" if region not in ("", HERE) else provider
         figures.append((say("Machine"), say("{place}, {rate} an hour", place=place, rate=dollars(rate))))
     if facts.checkpoints:
         newest = facts.checkpoints[-1]
@@ -137,7 +142,8 @@ def _small_print(say: Catalogue, facts: JobFacts, *, moved: bool) -> list[Markup
             say("Approved by {by} {when}.", by=mention(job.decided_by), when=when(job.decided_at or facts.now))
         )
     guarantee = words.guarantee(say, facts)
-    if guarantee and job.state not in TERMINAL:
+    # That the cost is no money has to be read where the cost is, also when all is over.
+    if guarantee and (job.state not in TERMINAL or (facts.traits is not None and facts.traits.stand_in)):
         lines.append(guarantee)
     if facts.traits is not None and facts.traits.bills and job.state not in TERMINAL:
         lines.append(say("What is held is the most it can cost; the provider's fee for traffic out is not in it."))

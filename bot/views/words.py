@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.catalogue import Catalogue, later
 from bot.facts import JobFacts
-from bot.markup import Markup, clock, code, dollars, escape, mention, number, short
+from bot.markup import Markup, clock, code, dollars, escape, mention, number, output, short
 from jobs.lifecycle import AttemptState, JobState
 from jobs.providers import Guarantee
 
@@ -161,7 +161,7 @@ def tail(facts: JobFacts, lines: int = 12) -> str | None:
     said = (facts.job.outcome or {}).get("tail")
     if not isinstance(said, list) or not said:
         return None
-    return "\n".join(short(str(line), 160) for line in said[-lines:])
+    return "\n".join(output(str(line), 160) for line in said[-lines:])
 
 
 def name(facts: JobFacts) -> Markup:

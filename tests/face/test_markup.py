@@ -130,6 +130,12 @@ def test_a_bar_shows_what_is_begun_and_is_full_only_at_the_end() -> None:
     ]  # fmt: skip
 
 
+def test_output_keeps_its_indent_and_nothing_that_hides() -> None:
+    assert markup.output('  File "run.py", line 3\r', 40) == '  File "run.py", line 3'
+    assert markup.output("\tx", 40) == "    x"
+    assert len(markup.output(" " * 900 + "y" * 900, 40)) == 60
+
+
 def test_sizes_have_as_many_digits_as_matter() -> None:
     counts = (7, 950, 9_940_000, 9_960_000, 82_400_000, 999_600, 3_000_000_000_000)
     assert [markup.size(count) for count in counts] == [
