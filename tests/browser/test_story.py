@@ -88,3 +88,30 @@ def test_a_lead_approves_on_a_phone_and_the_researcher_gets_a_plot_and_a_checkpo
     assert (settled.state, settled.decided_by) == (JobState.SUCCEEDED, deployment.people.user_id("lea"))
     assert deployment.held() == 0
     assert deployment.machines() == []
+
+
+def test_a_lead_approves_less_than_was_asked_for(deployment: Deployment, visit: Callable[..., Page]) -> None:
+    commit = deployment.script("acme/vit", TRAINS)
+    lea = visit("lea", viewport=PHONE, has_touch=True, is_mobile=True)
+    say(lea, "/budget cap 300")
+    say(lea, "/budget auto-approve 1")
+    message(lea, "under $1.00")
+    job = deployment.train(f"{commit} gpu=a100 hours=4")
+
+    card = lea.get_by_test_id("message").filter(has_text=re.compile("waiting for a lead", re.IGNORECASE))
+    card.locator('[data-action-id="approve_shorter"]').tap(timeout=PATIENCE)
+    asked = deployment.job(job.id).hold
+    form = lea.get_by_test_id("modal")
+    lengths = form.get_by_label("How long instead?")
+    expect(lengths).to_contain_text("up to $", timeout=PATIENCE)
+    chosen = float(lengths.input_value())
+    lea.get_by_test_id("modal-submit").tap()
+    expect(form).to_have_count(0, timeout=PATIENCE)
+
+    settled = deployment.ended(job)
+    assert settled.state is JobState.SUCCEEDED
+    assert settled.deadline is not None and settled.decided_at is not None
+    minutes = (settled.deadline - settled.decided_at).total_seconds() / 60
+    assert chosen < 240
+    assert minutes == pytest.approx(chosen, abs=5)
+    assert settled.hold < asked
