@@ -26,6 +26,7 @@ CHILD_SECONDS = 60.0  # the first one on a machine builds matplotlib's font list
 POINTS = 1500  # a curve; more than the picture has pixels to tell apart
 CURVES = 3
 _VALIDATION = ("val", "eval", "valid", "test", "dev")
+_ODD = {"nan": "NaN", "inf": "∞", "-inf": "−∞"}  # what a point without a value says it was
 _FIRST = ("loss", "train_loss", "train/loss", "loss/train", "training_loss")
 
 
@@ -125,7 +126,7 @@ def _curve(name: str, points: Sequence[MetricPoint]) -> Curve:
 
 def _odd(chosen: Sequence[tuple[str, Sequence[MetricPoint]]]) -> list[Sign]:
     first = min((p for _, points in chosen for p in points if p.value is None), key=lambda p: p.step, default=None)
-    return [] if first is None else [Sign(kind="odd", step=first.step, label=first.odd or "NaN")]
+    return [] if first is None else [Sign(kind="odd", step=first.step, label=_ODD.get(first.odd, "NaN"))]
 
 
 def _reach(facts: JobFacts, points: Sequence[MetricPoint]) -> float | None:
@@ -177,6 +178,7 @@ class Plotter:
         return done.stdout
 
 
-def last(curve: Curve) -> float | None:
-    """Return the curve's last finite value."""
-    return next((value for value in reversed(curve.values) if value is not None), None)
+def last(curve: Curve) -> tuple[int, float] | None:
+    """Return the curve's last finite value and its step; None where it has none."""
+    found = zip(reversed(curve.steps), reversed(curve.values), strict=True)
+    return next(((step, value) for step, value in found if value is not None), None)

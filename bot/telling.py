@@ -78,16 +78,18 @@ class Teller:
         plot = plots.of(facts, db.metrics(tx, facts.job.id))
         if plot is None:
             return None
-        step, loss = plot.series[0].steps[-1], plots.last(plot.series[0])
+        step = plot.series[0].steps[-1]
+        # After a NaN the caption's loss is that of the last step that had one.
+        at, loss = plots.last(plot.series[0]) or (step, None)
         shown = outbox.plotted(tx, facts.job.id)
         if row.payload["what"] == "last_plot" and shown is not None and shown >= step:
             return None
         return Picture(
             plot=plot,
             name=f"{facts.job.id}-{step}.png",
-            caption=replies.plot_caption(self._say, facts, loss, step),
+            caption=replies.plot_caption(self._say, facts, loss, at),
             alt=alt.describe(self._say, plot),
-            words=replies.plot_failed(self._say, facts, loss, step),
+            words=replies.plot_failed(self._say, facts, loss, at),
             step=step,
         )
 

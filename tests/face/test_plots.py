@@ -30,7 +30,7 @@ def curve(series: str, values: list[float | None], *, attempt: int = 1, first: i
             series=series,
             step=first + 10 * n,
             value=value,
-            odd="" if value is not None else "NaN",
+            odd="" if value is not None else "nan",
             at=START + timedelta(seconds=10 * n),
         )
         for n, value in enumerate(values)
@@ -78,6 +78,7 @@ def test_what_was_not_finite_leaves_a_gap_and_a_mark() -> None:
     plot = the_plot({"loss": curve("loss", [4.0, 3.0, None, None])})
     assert list(plot.series[0].values) == [4.0, 3.0, None, None]
     assert [(mark.kind, mark.step, mark.label) for mark in plot.marks] == [("odd", 20, "NaN")]
+    assert plots.last(plot.series[0]) == (10, 3.0)
 
 
 def test_checkpoints_are_marked_and_the_newest_is_named() -> None:
