@@ -38,6 +38,7 @@ STYLE: dict[Any, Any] = {  # matplotlib types its keys as hundreds of literals
     "xtick.color": FAINT,
     "ytick.color": FAINT,
     "xtick.major.size": 0,
+    "xtick.major.pad": 8,  # clear of the triangles that mark checkpoints
     "ytick.major.size": 0,
     "ytick.minor.size": 0,
     "lines.solid_capstyle": "round",
@@ -63,7 +64,7 @@ def draw(plot: dict[str, Any]) -> bytes:
         figure = Figure(figsize=INCHES, dpi=DPI, facecolor=GROUND)
         longest = max((len(series["name"]) for series in plot["series"]), default=0)
         # The last values stand at the right: the longer their names, the more room they get.
-        axes = figure.add_axes((0.085, 0.125, 0.805 - 0.0135 * max(5, longest) + 0.055, 0.70), facecolor=GROUND)
+        axes = figure.add_axes((0.085, 0.145, 0.805 - 0.0135 * max(5, longest) + 0.055, 0.68), facecolor=GROUND)
         _frame(axes, plot)
         ends = [_curve(axes, series, COLOURS[index % 4]) for index, series in enumerate(plot["series"])]
         _scale(axes, plot)
