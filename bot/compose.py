@@ -22,6 +22,7 @@ from bot.notify import Notifier
 from bot.parts import Parts
 from bot.people import People
 from bot.plots import Plotter
+from bot.timekeeper import Timekeeper
 from jobs.clock import Clock, Ids, RandomIds, SystemClock
 from jobs.credentials import JobCredentials
 from jobs.db import Database
@@ -140,6 +141,7 @@ def control_plane(settings: Settings, ports: Ports, wakes: Wakes, stack: ExitSta
             wake=wakes,
         ),
         lanes=SideBySide(),
+        reference=Timekeeper(settings.slack_api_url),
     )
     service = Service(
         db=db,
