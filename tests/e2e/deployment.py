@@ -72,9 +72,8 @@ class Deployment:
         self._database.close()
         self.sandbox.close()
         for provider in connected(self.settings, SystemClock()).values():
-            for instance in provider.list():
-                if instance.state is not InstanceState.GONE:
-                    provider.terminate(instance)
+            for instance in provider.list():  # the record of one that ended by itself goes too
+                provider.terminate(instance)
 
     # ------------------------------------------------------------ the bot's process
 

@@ -127,8 +127,10 @@ def test_with_the_bot_dead_init_ends_its_container_and_the_reaper_one_that_canno
     deployment.wait(lambda: past(max(deadlines)), limit=LIMIT)
     deployment.wait(lambda: engine.containers(home) == [containers[frozen.id]], limit=30)
     reaper = Process("reaper", ["reap"], deployment.environment, deployment.folder / "reaper.log")
-    deployment.wait(lambda: engine.containers(home) == [], limit=60)
-    reaper.close()
+    try:
+        deployment.wait(lambda: engine.containers(home) == [], limit=60)
+    finally:
+        reaper.close()
 
     deployment.start()
     for job in (own, frozen):
