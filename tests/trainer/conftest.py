@@ -21,22 +21,27 @@ CREDENTIALS = {
 
 
 @pytest.fixture(scope="session")
-def endpoint() -> Iterator[str]:
-    """An S3 with one bucket, `acme`."""
+def moto() -> Iterator[str]:
+    """The address of moto's server."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def endpoint(moto: str) -> str:
+    """An S3 with one bucket, `acme`: made for each test, since moto's books are the process's and others reset them."""
     boto3.client(
         "s3",
-        endpoint_url=url,
+        endpoint_url=moto,
         region_name="us-east-1",
         aws_access_key_id=CREDENTIALS["HOURGLASS_STORE_AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=CREDENTIALS["HOURGLASS_STORE_AWS_SECRET_ACCESS_KEY"],
     ).create_bucket(Bucket="acme")
-    yield url
-    server.stop()
+    return moto
 
 
 @pytest.fixture(scope="session")
