@@ -23,7 +23,7 @@ def test_the_demo_trains_for_real_and_leaves_thread_plots_and_checkpoint(tmp_pat
 
 def test_ctrl_c_in_the_middle_leaves_nothing_running(tmp_path: Path) -> None:
     running = demo(tmp_path)
-    told = until(running, ", step ")
+    told = until(running, "Loss ")  # the first plot: it trains
     assert left(tmp_path), told
     running.send_signal(signal.SIGINT)
     rest, _ = running.communicate(timeout=60)

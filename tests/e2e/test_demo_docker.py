@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(400)]
 def test_the_demo_in_a_container_takes_the_image_that_is_there_and_leaves_nothing(tmp_path: Path) -> None:
     engine.require(engine.TORCH)
     running = demo(tmp_path, "--provider", "docker")
-    told = until(running, ", step ")
+    told = until(running, "Loss ")  # the first plot: it trains
     assert containers(tmp_path), told
     rest, _ = running.communicate(timeout=LIMIT)
     assert running.returncode == 0, told + rest
@@ -29,7 +29,7 @@ def test_the_demo_in_a_container_takes_the_image_that_is_there_and_leaves_nothin
 def test_ctrl_c_ends_the_container(tmp_path: Path) -> None:
     engine.require(engine.TORCH)
     running = demo(tmp_path, "--provider", "docker")
-    told = until(running, ", step ")
+    told = until(running, "Loss ")  # the first plot: it trains
     assert containers(tmp_path), told
     running.send_signal(signal.SIGINT)
     rest, _ = running.communicate(timeout=60)
