@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from threading import Event
 
 from jobs.errors import Misconfigured
 
@@ -58,16 +57,3 @@ class Process:
                 self._child.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self.kill()
-
-
-def wait_until(condition: Event, *processes: Process, limit: float) -> None:
-    """Wait for `condition` while the processes live; raises `Misconfigured` when one leaves or time is up."""
-    step = 0.2
-    waited = 0.0
-    while not condition.wait(step):
-        for process in processes:
-            process.check()
-        waited += step
-        if waited >= limit:
-            names = " and ".join(process.name for process in processes)
-            raise Misconfigured(f"The {names} did not come up within {limit:.0f} s; see {processes[0].log}.")

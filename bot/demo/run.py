@@ -25,7 +25,8 @@ def run(*, once: bool, out: Path, port: int, provider: str, image: str) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with tempfile.TemporaryDirectory(prefix="hourglass-demo-") as folder:
-            plan = Plan(folder=Path(folder), provider=provider, port=0 if once else port, image=image)
+            # The logs stay: a demo that failed names one.
+            plan = Plan(folder=Path(folder), provider=provider, port=0 if once else port, image=image, logs=out)
             return _run(plan, console, once=once, out=out)
     except KeyboardInterrupt:
         console.print("\nInterrupted: the machine, the bot and the workspace are ended.")

@@ -39,6 +39,7 @@ class Plan:
     port: int  # of the page; 0 takes a free one
     image: str = ""  # for docker: the container's image; empty: the stage looks for one
     reaper: bool = True
+    logs: Path | None = None  # where the bot's and the reaper's logs go; the folder, where it is None
 
 
 class Stage:
@@ -80,12 +81,12 @@ class Stage:
         self.bot = self.start_bot()
         if self.plan.reaper:
             arguments = ["reap", "--every", "60"]
-            self.reaper = Process("reaper", arguments, self.environment, folder / "reaper.log")
+            self.reaper = Process("reaper", arguments, self.environment, self._log("reaper"))
             self._stack.callback(self.reaper.close)
 
     def start_bot(self) -> Process:
         """Start `hourglass serve` and return once it is connected to the workspace."""
-        process = Process("bot", ["serve"], self.environment, self.plan.folder / "bot.log")
+        process = Process("bot", ["serve"], self.environment, self._log("bot"))
         self._stack.callback(process.close)
         waited = 0.0
         while not self.sandbox.connections():
@@ -112,6 +113,11 @@ class Stage:
             raise Misconfigured(
                 f"{error} `sudo .ci/engine.sh` installs and starts one on Debian and Ubuntu."
             ) from error
+
+    def _log(self, name: str) -> Path:
+        folder = self.plan.logs or self.plan.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{name}.log"
 
     def end_machines(self) -> int:
         """End every machine of this demo, as its reaper would at their deadlines; return how many there were."""
