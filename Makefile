@@ -1,8 +1,8 @@
 # `make demo` and `make test` are all a newcomer needs; `make help` lists the rest.
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests are I/O and child processes more than computing, so two workers serve two cores.
-WORKERS ?= 2
+# Many tests wait for deadlines and child processes: three workers keep two cores busy.
+WORKERS ?= 3
 
 .PHONY: help demo demo-docker test check fast bench docs clean
 
