@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Many tests wait for deadlines and child processes: three workers keep two cores busy.
 WORKERS ?= 3
 
-.PHONY: help demo demo-docker test check fast bench docs clean
+.PHONY: help demo demo-docker test check bench docs clean
 
 help:            ## say what there is
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/  —/'
