@@ -14,6 +14,7 @@ import pytest
 REQUIRED = bool(os.environ.get("HOURGLASS_REQUIRE_ENGINES"))
 
 
+@pytest.hookimpl(tryfirst=True)  # before the workers read the groups
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Give the tests of the engine to one worker: two would share its disk, and find each other's load."""
     for item in items:
