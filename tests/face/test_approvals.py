@@ -212,6 +212,7 @@ def test_an_extension_that_does_not_fit_is_whispered_to_whom_it_was_asked_by(ope
     stage.running()
     stage.tell()
     stage.service.set_budget("vision", stage.directory.person(stage.lea, stage.team()), "cap", 3_000_000)
+    stage.tell()  # so that the next fact to be told is the refusal
     stage.people.press("ada", "#vision", stage.card()["ts"], "extend")
     view = form(stage, "ada")
     stage.people.submit("ada", view["id"], {"minutes": "120"})
