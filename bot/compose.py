@@ -24,7 +24,6 @@ from bot.people import People
 from bot.plots import Plotter
 from bot.timekeeper import Timekeeper
 from jobs.clock import Clock, Ids, RandomIds, SystemClock
-from jobs.credentials import JobCredentials
 from jobs.db import Database
 from jobs.errors import BadImage, Misconfigured, Rejected
 from jobs.follow import Follow
@@ -161,6 +160,8 @@ def _credentials(settings: Settings, clock: Clock) -> Lender:
     """Return who lends machines their way to the store; `aws` lends its machines their own with the boot script."""
     if not settings.store_uri().startswith("s3:") or set(settings.providers) == {"aws"}:
         return no_credentials
+    from jobs.credentials import JobCredentials  # with AWS's SDK, which most starts can do without
+
     return JobCredentials(role=settings.aws_job_role, store_uri=settings.store_uri(), clock=clock)
 
 

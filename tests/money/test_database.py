@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import SQLModel
 
 from jobs import db as rows
-from jobs import engine
+from jobs import engine, schema
 from jobs.db import Database
 from jobs.errors import Misconfigured, NotFound, NotWritten, TooLate
 from jobs.lifecycle import AttemptEventName, AttemptState, JobEventName, JobState
@@ -60,13 +60,21 @@ def test_migrations_can_be_taken_back() -> None:
     connected = engine.connect("sqlite://")
     engine.upgrade(connected)
     with connected.begin() as connection:
-        command.downgrade(engine.migrations(connection), "base")
+        command.downgrade(schema.migrations(connection), "base")
         left = connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars().all()
     assert list(left) == ["alembic_version"]
 
 
 def test_revisions_form_one_line() -> None:
-    assert len(ScriptDirectory.from_config(engine.migrations()).get_heads()) == 1
+    assert ScriptDirectory.from_config(schema.migrations()).get_heads() == [engine.NEWEST]
+
+
+def test_a_database_of_a_later_version_is_left_alone_and_says_so(file: Database) -> None:
+    with file.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(Misconfigured, match="another version of Hourglass"):
+        engine.upgrade(file.engine)
+    assert engine.revision(file.engine) == "9999"
 
 
 def test_two_openings_at_once_migrate_once(tmp_path: Path) -> None:
