@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Many tests wait for deadlines and child processes: three workers keep two cores busy.
 WORKERS ?= 3
 
-.PHONY: help demo demo-docker test check bench docs clean
+.PHONY: help demo demo-docker test check bench promises docs clean
 
 help:            ## say what there is
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/  —/'
@@ -26,6 +26,9 @@ check: venv-dev          ## format, lint, types, layers, the fast tests
 
 bench: venv-dev          ## latency, start-up and memory, printed as a table
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+promises: venv-dev          ## the two promises as figures, with counts and seeds (ARGS='--small' for a short run)
+	@$(BIN)/python -m tests.promises $(ARGS)
 
 docs: venv-dev          ## write docs/states.md anew from the life cycle's tables
 	@$(BIN)/python -m jobs.diagram > docs/states.md
