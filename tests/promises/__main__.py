@@ -14,6 +14,8 @@ import sys
 import time
 from pathlib import Path
 
+from rich.console import Console
+
 from tests.promises.figure import Promise, Scale, show
 
 # Each module below tests/promises has `measure(scale) -> Sequence[Promise]`.
@@ -37,7 +39,7 @@ def main() -> int:
     for part in [part for part in PARTS if asked.only in part]:
         begun = time.perf_counter()
         found.extend(importlib.import_module(f"tests.promises.{part}").measure(scale))
-        print(f"{part}: {time.perf_counter() - begun:.0f} s", file=sys.stderr)
+        Console(stderr=True).print(f"{part}: {time.perf_counter() - begun:.0f} s")
     show(found, asked.json)
     return 0 if found and all(promise.held for promise in found) else 1
 
