@@ -64,9 +64,12 @@ class Stage:
 
     def _end(self) -> None:
         # Whoever presses Ctrl-C twice means it; what is being ended is ended all the same.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-        self._stack.close()
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            self._stack.close()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)  # what is ignored here would be ignored by every later child, too
 
     def _build(self) -> None:
         folder = self.plan.folder

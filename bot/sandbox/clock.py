@@ -22,8 +22,8 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds that never run backwards; only differences mean something."""
 
-    def wait(self, condition: threading.Condition, done: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait on a held condition until `done()`; False when `timeout_s` passed first."""
+    def wait(self, condition: threading.Condition, done: Callable[[], bool], until: float) -> bool:
+        """Wait on a held condition until `done()`; False when `monotonic()` came to `until` first."""
 
 
 class SystemClock:
@@ -37,9 +37,9 @@ class SystemClock:
         """The machine's monotonic clock, in seconds."""
         return time.monotonic()
 
-    def wait(self, condition: threading.Condition, done: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait on a held condition until `done()`; False when `timeout_s` passed first."""
-        return condition.wait_for(done, timeout_s)
+    def wait(self, condition: threading.Condition, done: Callable[[], bool], until: float) -> bool:
+        """Wait on a held condition until `done()`; False when `monotonic()` came to `until` first."""
+        return condition.wait_for(done, max(0.0, until - time.monotonic()))
 
 
 class ManualClock:
@@ -70,14 +70,13 @@ class ManualClock:
             with condition:
                 condition.notify_all()
 
-    def wait(self, condition: threading.Condition, done: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait on a held condition until `done()`; False when `advance` carried time past the limit."""
-        deadline = self._passed + timeout_s
+    def wait(self, condition: threading.Condition, done: Callable[[], bool], until: float) -> bool:
+        """Wait on a held condition until `done()`; False when `advance` carried time to `until` first."""
         with self._guard:
             self._waited_on.append(condition)
         try:
             while not done():
-                if self._passed >= deadline:
+                if self._passed >= until:
                     return False
                 condition.wait()
             return True

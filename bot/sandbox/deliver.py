@@ -171,7 +171,8 @@ class Courier:
         except NotConnected:
             return self._note(envelope, Reply(error="app_did_not_respond"))
         with self._news:
-            self._clock.wait(self._news, lambda: bool(replies) or self._closed, ACK_S)
+            # The three seconds run from the sending: an app that was quick may have used some of them by now.
+            self._clock.wait(self._news, lambda: bool(replies) or self._closed, sent + ACK_S)
         stop()
         # An answer that came late is late, even when it was already there when the waiter woke.
         if not replies or replies[0][0] - sent > ACK_S:
@@ -202,7 +203,7 @@ class Courier:
                     # Nobody sees it as resting before its pause is counted.
                     self._sending.discard(envelope.id)
                     self._news.notify_all()
-                    self._clock.wait(self._news, lambda: self._closed, pause)
+                    self._clock.wait(self._news, lambda: self._closed, self._clock.monotonic() + pause)
                     if self._closed:
                         return
                     self._sending.add(envelope.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -67,8 +68,10 @@ def test_a_busy_port_says_how_to_choose_another(tmp_path: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         plan = Plan(folder=tmp_path, provider="practice", port=port)
+        before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
         with pytest.raises(Misconfigured, match=f"Port {port} is taken.*--port"), Stage(plan):
             pass
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def test_only_one_process_writes_a_sqlite_database(tmp_path: Path) -> None:
