@@ -15,6 +15,7 @@ import structlog
 from bot import web
 from bot.app import build_app, slack_client, socket_handler
 from bot.catalogue import Catalogue
+from bot.health import Health
 from bot.home import settled, writing
 from bot.links import Links, link_key
 from bot.machines import connected
@@ -259,7 +260,7 @@ def start(settings: Settings, ports: Ports, stack: ExitStack) -> Bot:
     server.start(
         web.build(
             links=links,
-            health=web.Health(db=plane.db, clock=ports.clock, settings=settings),
+            health=Health(db=plane.db, clock=ports.clock),
             app=app,
             signing_secret=secret.get_secret_value() if secret and not settings.slack_app_token else None,
         )

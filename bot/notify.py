@@ -36,7 +36,6 @@ from jobs.settings import Settings
 
 log = logging.getLogger(__name__)
 
-MARK = "notified"  # the last fact that was fanned out
 IDLE_SECONDS = 2.0  # between looks when nobody wakes us: machines' news come without a wake
 _WITH_LEADS = frozenset({NoteKind.ASKED, NoteKind.ALERT, NoteKind.OVERDUE})
 _BROKEN_SECONDS = 5.0  # after an error that nobody foresaw
@@ -117,14 +116,14 @@ class Notifier:
     def idle(self) -> bool:
         """Return whether everybody has been told everything."""
         with self._db.read() as tx:
-            after = int(db.mark(tx, MARK) or 0)
+            after = int(db.mark(tx, outbox.MARK) or 0)
             stale = any(state.card.shown < state.version for state in outbox.cards(tx))
             return not outbox.unseen(tx, after) and not outbox.owed(tx) and not stale
 
     def fan_out(self) -> int:
         """Turn the next facts into owed messages and cards, in one transaction; return how many facts."""
         with self._db.read() as tx:
-            facts = list(outbox.unseen(tx, int(db.mark(tx, MARK) or 0)))
+            facts = list(outbox.unseen(tx, int(db.mark(tx, outbox.MARK) or 0)))
             teams = {note.team_id: db.get_team(tx, note.team_id) for note in facts if note.kind in _WITH_LEADS}
         if not facts:
             return 0
@@ -136,7 +135,7 @@ class Notifier:
                 outbox.name_people(tx, job_id, people)
             for note in facts:
                 self._owe(tx, note, leads.get(note.team_id, ()))
-            db.set_mark(tx, MARK, str(facts[-1].id), self._clock.now())
+            db.set_mark(tx, outbox.MARK, str(facts[-1].id), self._clock.now())
         return len(facts)
 
     def _named(self, facts: Sequence[Note]) -> dict[str, list[str]]:

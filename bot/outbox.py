@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlmodel import Session, col, select, update
+from sqlmodel import Session, col, func, select, update
 
 from jobs import db
 from jobs.lifecycle import WITH_MACHINE, JobState
-from jobs.model import Card, Job, Note, Outbox
+from jobs.model import Card, Job, Note, NoteKind, Outbox
 
+MARK = "notified"  # the last fact that was fanned out
+GONE = "gone"  # a card's error: it cannot be shown, and nobody tries any more
 FINAL = 2**31 - 1  # a card that shows its last word: no version of the job is newer
 HEAD, APPROVAL = "head", "approval"
 _OPEN = ("owed", "uncertain")
+_CARDED = (NoteKind.PRICED, NoteKind.ASKED)  # facts that owe a card
 _AT_ONCE = 500  # rows looked at in one pass
 
 
@@ -68,7 +71,7 @@ def cards(tx: Session) -> list[CardState]:
     wanted = (
         select(Card, Job)
         .join(Job, col(Job.id) == col(Card.job_id))
-        .where(stale, col(Card.error) != "gone")
+        .where(stale, col(Card.error) != GONE)
         .order_by(col(Card.id))
         .limit(_AT_ONCE)
     )
@@ -112,9 +115,21 @@ def was_told(tx: Session, key: str) -> bool:
 
 
 def oldest_owed(tx: Session) -> datetime | None:
-    """Return since when the oldest message is owed; None when nothing is."""
-    wanted = select(Note.at).join(Outbox, col(Outbox.note_id) == col(Note.id)).where(col(Outbox.state).in_(_OPEN))
-    return tx.exec(wanted.order_by(col(Note.id)).limit(1)).first()
+    """Return since when somebody waits to be told something; None when nobody does.
+
+    That is the oldest of: a message that is owed, a card that was never posted, a fact that was not fanned out.
+    """
+    row = tx.exec(select(Outbox).where(col(Outbox.state).in_(_OPEN)).order_by(col(Outbox.id)).limit(1)).first()
+    asked = (
+        select(func.min(Note.at))
+        .join(Card, col(Card.job_id) == col(Note.job_id))
+        .where(col(Card.ts).is_(None), col(Card.error) != GONE, col(Note.kind).in_(_CARDED))
+    )
+    fresh = select(Note.at).where(col(Note.id) > int(db.mark(tx, MARK) or 0)).order_by(col(Note.id)).limit(1)
+    since = [tx.exec(asked).one(), tx.exec(fresh).first()]
+    if row is not None:
+        since.append(datetime.fromtimestamp(float(row.payload["at"]), UTC))
+    return min((at for at in since if at is not None), default=None)
 
 
 def unseen(tx: Session, after: int) -> Sequence[Note]:

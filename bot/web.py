@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from dataclasses import dataclass
-from datetime import UTC, timedelta
 
 import uvicorn
 from slack_bolt import App
@@ -16,17 +14,11 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from bot import outbox
+from bot.health import Health
 from bot.links import LinkRefused, Links
 from bot.replay import Signatures
-from jobs.clock import Clock
-from jobs.db import Database
 from jobs.errors import Misconfigured
-from jobs.model import Mark
-from jobs.settings import Settings
 
-ENFORCED_WITHIN = timedelta(seconds=90)  # three passes; older means that nobody ends machines
-TOLD_WITHIN = timedelta(minutes=15)
 START_SECONDS = 10.0
 BODY_LIMIT = 1_000_000  # bytes of a delivery of Slack's; its largest are views of 250 KB
 _SAFE = {
@@ -40,30 +32,6 @@ _ABOUT = """Hourglass: rents GPUs by the hour for a team in Slack, and no machin
 /healthz   whether deadlines are enforced and people are told
 /files/…   checkpoints, behind links that are signed and expire
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Health:
-    """Whether the promises are being kept right now."""
-
-    db: Database
-    clock: Clock
-    settings: Settings
-
-    def troubles(self) -> list[str]:
-        """Return what is wrong, in words; empty when nothing is."""
-        now = self.clock.now()
-        with self.db.read() as tx:
-            enforced = tx.get(Mark, "enforced")
-            waiting = outbox.oldest_owed(tx)
-        found = []
-        if enforced is None:
-            found.append("No enforcing pass has run yet.")
-        elif now - enforced.at > ENFORCED_WITHIN:
-            found.append(f"The last enforcing pass was {(now - enforced.at).total_seconds():.0f} s ago.")
-        if waiting is not None and now - waiting > TOLD_WITHIN:
-            found.append(f"A message for Slack has waited since {waiting.astimezone(UTC):%Y-%m-%d %H:%M} UTC.")
-        return found
 
 
 def build(*, links: Links, health: Health, app: App | None = None, signing_secret: str | None = None) -> Starlette:

@@ -15,7 +15,7 @@ from bot.demo.proof import Loaded, fetch, keep_thread, links, load_checkpoint
 from bot.demo.repository import NAME
 from bot.demo.stage import CHANNEL, LEAD, RESEARCHER, TEAMMATE, Stage
 from bot.demo.terminal import Terminal
-from bot.notify import MARK
+from bot.outbox import MARK
 from bot.sandbox import Outcome
 from jobs import db, ledger
 from jobs.db import Database

@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 
 from bot import web
 from bot.app import build_app
+from bot.health import Health
 from bot.links import Links
 from bot.replay import Signatures
 from jobs import db
@@ -50,7 +51,7 @@ def serving(site: Starlette) -> Iterator[httpx.Client]:
 def site(stage: Stage, links: Links) -> Iterator[httpx.Client]:
     """The site of a bot that takes Slack over HTTP."""
     app = build_app(stage.parts, stage.client)
-    health = web.Health(db=stage.db, clock=stage.clock, settings=stage.settings)
+    health = Health(db=stage.db, clock=stage.clock)
     with serving(web.build(links=links, health=health, app=app, signing_secret="given")) as client:
         yield client
 
@@ -168,7 +169,7 @@ def test_a_flood_is_cut_off(site: httpx.Client, stage: Stage) -> None:
 
 
 def test_without_a_signing_secret_there_is_no_such_door(stage: Stage, links: Links) -> None:
-    health = web.Health(db=stage.db, clock=stage.clock, settings=stage.settings)
+    health = Health(db=stage.db, clock=stage.clock)
     with serving(web.build(links=links, health=health, app=build_app(stage.parts, stage.client))) as client:
         assert client.post("/slack/events", content="x").status_code == 404
 
@@ -178,7 +179,7 @@ def test_the_server_has_its_address_before_it_serves_and_leaves_it_behind(stage:
     address = server.url
     with pytest.raises(Misconfigured, match="HOURGLASS_WEB_PORT"):
         web.WebServer.bind("127.0.0.1", int(address.rpartition(":")[2]))
-    server.start(web.build(links=links, health=web.Health(db=stage.db, clock=stage.clock, settings=stage.settings)))
+    server.start(web.build(links=links, health=Health(db=stage.db, clock=stage.clock)))
     assert httpx.get(f"{address}/").status_code == 200
     server.stop()
     with pytest.raises(httpx.ConnectError):
