@@ -15,6 +15,7 @@ import structlog
 from bot import web
 from bot.app import build_app, slack_client, socket_handler
 from bot.catalogue import Catalogue
+from bot.door import Door
 from bot.health import Health
 from bot.home import settled, writing
 from bot.links import Links, link_key
@@ -262,7 +263,9 @@ def start(settings: Settings, ports: Ports, stack: ExitStack) -> Bot:
             links=links,
             health=Health(db=plane.db, clock=ports.clock),
             app=app,
-            signing_secret=secret.get_secret_value() if secret and not settings.slack_app_token else None,
+            door=Door(secret=secret.get_secret_value(), clock=ports.clock)
+            if secret and not settings.slack_app_token
+            else None,
         )
     )
     stack.callback(server.stop)

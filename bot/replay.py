@@ -1,4 +1,4 @@
-"""Signatures of deliveries that were taken: Bolt accepts one for five minutes, and we accept it once."""
+"""Signatures of deliveries that were taken: a signature is good for five minutes, and we accept it once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Signatures:
         self._seen: dict[str, float] = {}
 
     def first(self, signature: str) -> bool:
-        """Remember the signature; return False for one that was seen before."""
+        """Remember the signature, which must have been checked; return False for one that was seen before."""
         now = self._clock.monotonic()
         with self._lock:
             for old in [one for one, at in self._seen.items() if now - at > REMEMBERED]:
@@ -27,8 +27,3 @@ class Signatures:
                 return False
             self._seen[signature] = now
             return True
-
-    def forget(self, signature: str) -> None:
-        """Let a signature that proved wrong make no memory."""
-        with self._lock:
-            self._seen.pop(signature, None)

@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from bot.door import Door
 from bot.health import Health
 from bot.links import LinkRefused, Links
-from bot.replay import Signatures
 from jobs.errors import Misconfigured
 
 START_SECONDS = 10.0
@@ -34,8 +34,8 @@ _ABOUT = """Hourglass: rents GPUs by the hour for a team in Slack, and no machin
 """
 
 
-def build(*, links: Links, health: Health, app: App | None = None, signing_secret: str | None = None) -> Starlette:
-    """Return the site; Slack's deliveries are taken only where there is a signing secret to check them with."""
+def build(*, links: Links, health: Health, app: App | None = None, door: Door | None = None) -> Starlette:
+    """Return the site; Slack's deliveries are taken only where there is a door that checks them."""
 
     def about(request: Request) -> Response:
         return PlainTextResponse(_ABOUT)
@@ -54,26 +54,21 @@ def build(*, links: Links, health: Health, app: App | None = None, signing_secre
         return FileResponse(path, filename=path.name, media_type="application/octet-stream", headers=_SAFE)
 
     async def deliveries(request: Request) -> Response:
-        assert app is not None  # the route exists only then  # noqa: S101
+        assert app is not None and door is not None  # the route exists only then  # noqa: S101
         body = await _body(request)
-        signature = request.headers.get("x-slack-signature", "")
         if body is None:
             return PlainTextResponse("Too large.", status_code=413)
-        if not seen.first(signature):
-            return PlainTextResponse("This delivery came before.", status_code=401)
+        if refusal := door.refusal(request.headers.raw, body):
+            return PlainTextResponse(refusal, status_code=401)
         # Listeners block, so they get a thread; the loop goes on answering health checks meanwhile.
-        answer = await run_in_threadpool(app.dispatch, to_bolt_request(request, body))
-        if answer.status == 401:
-            seen.forget(signature)  # never Slack's own
-        return to_starlette_response(answer)
+        return to_starlette_response(await run_in_threadpool(app.dispatch, to_bolt_request(request, body)))
 
-    seen = Signatures(health.clock)
     routes = [
         Route("/", about),
         Route("/healthz", healthz),
         Route("/files/{key:path}", file, methods=["GET", "HEAD"]),
     ]
-    if app is not None and signing_secret:
+    if app is not None and door is not None:
         routes.append(Route("/slack/events", deliveries, methods=["POST"]))
     return Starlette(routes=routes)
 

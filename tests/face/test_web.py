@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 
 from bot import web
 from bot.app import build_app
+from bot.door import Door
 from bot.health import Health
 from bot.links import Links
 from bot.replay import Signatures
@@ -52,7 +53,8 @@ def site(stage: Stage, links: Links) -> Iterator[httpx.Client]:
     """The site of a bot that takes Slack over HTTP."""
     app = build_app(stage.parts, stage.client)
     health = Health(db=stage.db, clock=stage.clock)
-    with serving(web.build(links=links, health=health, app=app, signing_secret="given")) as client:
+    door = Door(secret=stage.sandbox.signing_secret, clock=stage.clock)
+    with serving(web.build(links=links, health=health, app=app, door=door)) as client:
         yield client
 
 
