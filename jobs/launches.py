@@ -81,13 +81,18 @@ class Launches:
         return orders.launch_order(launch, node.rank, secrets=self._ports.secrets, credentials=credentials)
 
     def _calling(self, node: Attempt) -> bool:
-        """Commit that the provider is about to be called; False when the job is to end instead, or should have."""
+        """Commit that the provider is about to be called; False when the job is to end instead, or should have.
+
+        False, too, when another bot has called since `node` was read: its answer is on the way.
+        """
         now = self._ports.clock.now()
         if now >= node.deadline:
             return False
         try:
             with self._ports.db.write() as tx:
                 if db.get_job(tx, node.job_id).state is not JobState.PROVISIONING:
+                    return False
+                if tx.exec(select(Attempt.called_at).where(Attempt.id == node.id)).one() != node.called_at:
                     return False
                 db.touch_attempt(tx, node, now, called_at=now, absent_at=None, empty_listings=0)
         except TooLate as error:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from jobs.errors import NoCapacity, ProviderError, Rejected, Throttled, Unauthorized
 from jobs.lifecycle import AttemptState, JobState
+from jobs.rentals import Rentals
+from tests.support.builders import some_traits
+from tests.support.clock import FakeClock
+from tests.support.fake_provider import FakeProvider
+from tests.support.mortal import Killed
 from tests.support.world import World
 
 
@@ -38,3 +46,28 @@ def test_no_room_under_the_same_key_proves_that_there_is_none(tmp_path: Path) ->
     world.cloud.fail("launch", NoCapacity("none left"))
     world.tick()
     assert world.attempts(job_id)[0].state is AttemptState.NEVER
+
+
+def test_two_bots_that_find_the_same_uncalled_intent_make_one_machine(tmp_path: Path) -> None:
+    """Two bots at once are a mistake; it must not cost a second machine under a key that only one can have."""
+    clock = FakeClock()
+    world = World(tmp_path, FakeProvider(clock, traits=some_traits(idempotent=False)), clock=clock)
+    job_id = world.queued()
+    world.fate.dies("after a commit")  # the intent's: nobody was called
+    with pytest.raises(Killed):
+        world.rentals.launch(job_id)
+    world.restart()
+    others = [Rentals(world.ports)]
+
+    def another_bot_is_faster(job: str, attempt: int, deadline: datetime) -> Mapping[str, str]:
+        while others:
+            others.pop().enforce()
+        return {}
+
+    world.cloud.lose_answers()
+    Rentals(dataclasses.replace(world.ports, credentials=another_bot_is_faster)).enforce()
+    assert [verb for verb, _ in world.cloud.calls].count("launch") == 1
+
+    world.tick()
+    assert world.states(job_id) == (JobState.PROVISIONING, [AttemptState.LAUNCHED])
+    assert len(world.cloud.machines) == 1
