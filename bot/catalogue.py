@@ -8,10 +8,12 @@ braces and escaped as they go in, unless they are `Markup` already.
 from __future__ import annotations
 
 import gettext
+from collections.abc import Mapping
 from pathlib import Path
 
 from bot.markup import Markup, clean, escape, plain
 from bot.po import LOCALE, parse, translations
+from bot.retold import Retold
 from jobs.errors import Misconfigured
 
 
@@ -23,8 +25,9 @@ def later(msgid: str) -> str:
 class Catalogue:
     """Says sentences in one language."""
 
-    def __init__(self, texts: gettext.NullTranslations) -> None:
+    def __init__(self, texts: gettext.NullTranslations, entries: Mapping[str, str] | None = None) -> None:
         self._texts = texts
+        self.retold = Retold(entries or {})  # what was made in English elsewhere: an error's sentence
 
     @classmethod
     def load(cls, language: str = "en", *, root: Path = LOCALE) -> Catalogue:
@@ -35,7 +38,8 @@ class Catalogue:
         if not language.isidentifier() or not path.is_file():
             known = ", ".join(sorted({"en"} | {one.parts[-3] for one in root.glob("*/LC_MESSAGES/hourglass.po")}))
             raise Misconfigured(f"HOURGLASS_LANGUAGE={language!r} has no catalogue. There is: {known}.")
-        return cls(translations(parse(path.read_text(encoding="utf-8"))))
+        entries = parse(path.read_text(encoding="utf-8"))
+        return cls(translations(entries), entries)
 
     def __call__(self, msgid: str, /, **facts: object) -> Markup:
         """Return the sentence as mrkdwn, its facts escaped."""

@@ -2,7 +2,8 @@
 
     python -m bot.po        # writes bot/locale/hourglass.pot from the sentences in the code
 
-A sentence is whatever `say(…)`, `say.plain(…)`, `say.plural(…)` or `later(…)` is given as a literal.
+A sentence is whatever `say(…)`, `say.plain(…)`, `say.plural(…)` or `later(…)` is given as a literal, and what the
+code makes that knows no catalogue (`bot.retold`): all of jobs/, and what reads a typed line.
 """
 
 from __future__ import annotations
@@ -14,7 +15,14 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-LOCALE = Path(__file__).parent / "locale"
+from bot.retold import made
+
+ROOT = Path(__file__).parent
+LOCALE = ROOT / "locale"
+_MAKERS = (
+    "answering.py", "arguments.py", "correction.py", "logbook.py", "parse.py", "parse_budget.py", "people.py",
+    "run_line.py", "words.py",
+)  # fmt: skip
 TEMPLATE = LOCALE / "hourglass.pot"
 _HEADER = '"Content-Type: text/plain; charset=UTF-8\\n"\n"Plural-Forms: nplurals=2; plural=(n != 1);\\n"\n'
 
@@ -52,9 +60,9 @@ def translations(entries: Mapping[str, str]) -> gettext.GNUTranslations:
     return gettext.GNUTranslations(io.BytesIO(head + struct.pack(f"<{len(index)}I", *index) + bytes(blob)))
 
 
-def sentences(root: Path) -> Iterator[tuple[str, str | None]]:
-    """Yield every (msgid, plural or None) in the Python files under `root`."""
-    for path in sorted(root.rglob("*.py")):
+def sentences() -> Iterator[tuple[str, str | None]]:
+    """Yield every (msgid, plural or None) that people may read."""
+    for path in sorted(ROOT.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call) or not node.args:
                 continue
@@ -63,6 +71,9 @@ def sentences(root: Path) -> Iterator[tuple[str, str | None]]:
                 yield texts[0], None
             elif len(texts) == 2 and _called(node.func) == "plural":
                 yield texts[0], texts[1]
+    makers = [path for path in sorted((ROOT.parent / "jobs").rglob("*.py")) if "migrations" not in path.parts]
+    for msgid in made([*makers, *(ROOT / name for name in _MAKERS)]):
+        yield msgid, None
 
 
 def template(found: Iterable[tuple[str, str | None]]) -> str:
@@ -98,4 +109,4 @@ def _quoted(text: str) -> str:
 
 
 if __name__ == "__main__":
-    TEMPLATE.write_text(template(sentences(Path(__file__).parent)), encoding="utf-8")
+    TEMPLATE.write_text(template(sentences()), encoding="utf-8")

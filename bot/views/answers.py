@@ -36,7 +36,7 @@ def failure(say: Catalogue, error: HourglassError) -> Message:
 
 def refused(say: Catalogue, text: str, fix: object = None, who: Markup | None = None) -> Message:
     """Return why something came to nothing, and the line that would work."""
-    said = people_named(text)
+    said = people_named(say.retold(text))
     line = said if who is None else say("{who} {said}", who=who, said=said)
     blocks: list[Block] = [section(line)]
     if fix:

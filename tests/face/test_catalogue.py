@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-import bot
 from bot import po
 from bot.catalogue import Catalogue
-from jobs.errors import Misconfigured
+from bot.parse import VERBS, parse_train
+from bot.verbs import Run
+from jobs.errors import BadRequest, Misconfigured
+from jobs.gpus import GPU_NAMES
+from jobs.model import Request
+from jobs.spec import merge
 from tests.face.scenes import SCENES, Scene, texts
-
-BOT = Path(bot.__file__).parent
 
 GERMAN = """# A language is a file.
 msgid ""
@@ -61,7 +63,7 @@ def test_a_language_that_is_not_there_is_named_with_those_that_are(tmp_path: Pat
 
 
 def test_the_template_for_translators_is_up_to_date() -> None:
-    assert po.TEMPLATE.read_text(encoding="utf-8") == po.template(po.sentences(BOT)), "run python -m bot.po"
+    assert po.TEMPLATE.read_text(encoding="utf-8") == po.template(po.sentences()), "run python -m bot.po"
 
 
 def test_what_a_po_file_says_survives_the_reading() -> None:
@@ -79,11 +81,21 @@ SAME = {
 }  # fmt: skip
 
 
+GPU_NAMES_AND_VERBS = {*GPU_NAMES, *VERBS, "budget"}
+
+
+def typed(line: str) -> Request:
+    """Return the request that a line makes."""
+    command = parse_train(line, delivery="d", channel="C1", person="U1")
+    assert isinstance(command, Run)
+    return command.request
+
+
 @pytest.fixture(scope="module")
 def masked(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
     """A language whose every letter is Z, facts and code spans left alone."""
     blocks = ['msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"']
-    for msgid, plural in sorted(set(po.sentences(BOT)), key=str):
+    for msgid, plural in sorted(set(po.sentences()), key=str):
         if plural is None:
             blocks.append(f"msgid {_quoted(msgid)}\nmsgstr {_quoted(_masked(msgid))}")
         else:
@@ -98,6 +110,47 @@ def test_every_sentence_that_is_shown_goes_through_the_catalogue(masked: Catalog
         bare = re.sub(r"<[^>]*>|```.*?```|`[^`]*`", " ", text, flags=re.DOTALL)
         left = set(re.findall(r"[a-z]{4,}", bare)) - SAME
         assert not left, f"{sorted(left)} in {text!r}"
+
+
+WRONG = (
+    "stpo k3v9x2m", "acme/vit@main", "acme/vit gpu=a100 hours=4 -- x", "acme/vit@-x gpu=a100 hours=4 -- x",
+    "acme/vit@main gpu=a1000 hours=4 -- x", "acme/vit@main gpu=a100 hours=0 -- x", "acme/vit@main gpu=a100 hours=-1",
+    "acme/vit@main gpu=a100-3gb hours=4", "acme/vit@main gpu = a100", "acme/vit@main gpu=a100 hours=4 h",
+    "acme/vit@main gpuu=a100", "acme/vit@main gpu=a100 gpu=h100", "acme/vit@main gpu=a100 hours=4 spot=perhaps",
+    "acme/vit@main gpu=a100 hours=4 max_cost=lots", "acme/vit@main gpu=a100 hours=4 env.1X=3", "extend k3v9x2m soon",
+    "acme/vit@main gpu=a100 hours=4 notify=ada", "acme/vit@main gpu=a100 hours=4 --", "list everything", "gpus a100 x",
+    "acme/vit@main python train.py", "acme/vit@main gpu=a100 hours=1000000", 'acme/vit@main reason="x', "logs",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_what_is_wrong_with_a_line_is_said_in_the_readers_language(masked: Catalogue, line: str) -> None:
+    with pytest.raises(BadRequest) as raised:
+        merge(typed(line), None)
+    english = str(raised.value)
+    bare = re.sub(r"`[^`]*`", " ", masked.retold(english))
+    left = set(re.findall(r"[a-z]{4,}", bare)) - SAME - GPU_NAMES_AND_VERBS
+    assert not left, f"{sorted(left)} in {masked.retold(english)!r}, which was {english!r}"
+
+
+def test_an_errors_facts_stay_as_they_are_and_a_hint_in_it_is_told_anew(tmp_path: Path) -> None:
+    german = """
+msgid "`{key}` is not a key; did you mean `{meant}`?"
+msgstr "`{meant}` gibt es, `{key}` nicht."
+
+msgid "No price is known for the GPU `{word}`: {hint}There are {list} and cpu."
+msgstr "Für `{word}` kennt niemand einen Preis: {hint}Es gibt {list} und cpu."
+
+msgid "did you mean `{near}`?"
+msgstr "meinten Sie `{near}`?"
+"""
+    say = language(tmp_path, "de", GERMAN + german)
+    assert say.retold("`gpuu` is not a key; did you mean `gpu`?") == "`gpu` gibt es, `gpuu` nicht."
+    text = "No price is known for the GPU `a1000`: did you mean `a100`? There are a100, h100 and cpu."
+    told = "Für `a1000` kennt niemand einen Preis: meinten Sie `a100`? Es gibt a100, h100 und cpu."
+    assert say.retold(text) == told
+    assert say.retold("This sentence was never written down.") == "This sentence was never written down."
+    assert Catalogue.load().retold(text) == text
 
 
 def _masked(msgid: str) -> str:
