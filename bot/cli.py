@@ -85,8 +85,8 @@ def migrate() -> None:
 
 @cli.command()
 def audit(job: Annotated[str, typer.Argument(help="A job's id, as its card shows it.")]) -> None:
-    """Print everything that was written down about a job, oldest first."""
-    from bot.operator import audit as run
+    """Print what was decided, asked for and booked about a job: a table on a terminal, else lines of JSON."""
+    from bot.audit import run
 
     run(job)
 

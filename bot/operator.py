@@ -1,8 +1,7 @@
-"""What an operator does outside Slack: reap, migrate, teams, the audit log."""
+"""What an operator does outside Slack: reap, migrate, teams."""
 
 from __future__ import annotations
 
-import json
 import signal
 import threading
 
@@ -11,7 +10,6 @@ import typer
 
 from bot.home import settled, writing
 from bot.machines import connected
-from jobs import db
 from jobs.clock import RandomIds, SystemClock
 from jobs.db import Database
 from jobs.model import Channel, Team
@@ -47,17 +45,6 @@ def migrate() -> None:
     with writing(settings):
         Database.open(settings.database()).close()
     typer.echo(f"The database is at this version's schema: {_shown(settings)}")
-
-
-def audit(job_id: str) -> None:
-    """Print a job's notes as lines of JSON."""
-    database = Database.open(load().database(), migrate=False)
-    with database.read() as tx:
-        job = db.get_job(tx, job_id)
-        for note in db.notes(tx, job.id):
-            line = {"at": note.at.isoformat(), "kind": note.kind, "by": note.by, **note.data}
-            typer.echo(json.dumps(line, ensure_ascii=False))
-    database.close()
 
 
 def team_add(name: str, channels: list[str], leads: list[str], group: str, zone: str) -> None:

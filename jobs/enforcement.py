@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 
 import structlog
-from sqlmodel import select
+from sqlmodel import Session, select
 
 from jobs import db, endings, milestones, orders, policy
 from jobs.adoption import Adoption
@@ -255,6 +255,7 @@ class Enforcement:
         now = self._ports.clock.now()
         with self._ports.db.write() as tx:
             db.move_attempt(tx, row, AttemptEventName.END, now)
+            self._fact(tx, row, NoteKind.ENDING, {"why": why, "key": row.launch_key})
         log.info("machine.ending", job=row.job_id, key=row.launch_key, why=why)
 
     def _take(self, provider: Provider, row: Attempt, step: Step, sight: Sight, now: datetime) -> None:
@@ -266,7 +267,7 @@ class Enforcement:
                 self._launches.again(row)
             case Step.TERMINATE if instance is not None:
                 provider.terminate(instance)
-                self._touch(row, end_accepted_at=row.end_accepted_at or now, absent_at=None)
+                self._accepted(row, instance, now)
             case Step.COUNT_EMPTY:
                 self._touch(row, absent_at=row.absent_at or now, empty_listings=row.empty_listings + 1)
             case Step.COUNT_ABSENT:
@@ -280,6 +281,16 @@ class Enforcement:
                     provider.terminate(instance)  # one that ended by itself may leave a record, or a disk
             case Step.NEVER:
                 self._settlements.never(row, note="No machine came of it.")
+
+    def _accepted(self, row: Attempt, instance: Instance, now: datetime) -> None:
+        with self._ports.db.write() as tx:
+            db.touch_attempt(tx, row, now, end_accepted_at=row.end_accepted_at or now, absent_at=None)
+            told = {"provider": row.provider, "instance": instance.id, "region": instance.region}
+            self._fact(tx, row, NoteKind.TERMINATED, told)
+
+    def _fact(self, tx: Session, row: Attempt, kind: NoteKind, data: Mapping[str, str]) -> None:
+        facts = milestones.Facts(tx=tx, job=db.get_job(tx, row.job_id), attempt=row.number, now=self._ports.clock.now())
+        facts.write(f"a{row.number}:r{row.rank}:{kind.value}", kind, data)
 
     def _touch(self, row: Attempt, **columns: datetime | int | None) -> None:
         with self._ports.db.write() as tx:

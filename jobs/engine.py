@@ -17,7 +17,7 @@ from sqlalchemy.pool import StaticPool
 
 from jobs.errors import Misconfigured
 
-NEWEST = "0001"  # the last revision under migrations/versions
+NEWEST = "0002"  # the last revision under migrations/versions
 
 READS = "hourglass_reads"  # an execution option: this engine's transactions never write
 

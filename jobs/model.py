@@ -338,6 +338,7 @@ class NoteKind(StrEnum):
     DENIED = "denied"  # data.reason
     EXPIRED = "expired"
     INTENT = "intent"
+    CALLED = "called"  # a provider is asked for a machine: data.provider, data.key
     LAUNCHED = "launched"
     ADOPTED = "adopted"
     NO_MACHINE = "no_machine"  # an attempt came to nothing; data.text, data.retry_at
@@ -351,6 +352,8 @@ class NoteKind(StrEnum):
     WARNED = "warned"  # the end comes near: data.deadline
     EXTENDED = "extended"  # data.deadline, data.hold
     STOPPING = "stopping"  # data.reason
+    ENDING = "ending"  # a machine is to end: data.why, data.key
+    TERMINATED = "terminated"  # its provider accepted the end, for the first time: data.provider, data.instance
     ENDED = "ended"  # outcome known: data.reason, data.checkpoints; the machine may still be ending
     GONE = "gone"
     SETTLED = "settled"  # data.charged, data.held, data.released, data.overrun
