@@ -15,6 +15,7 @@ from sqlmodel import select
 from jobs import db, orders
 from jobs.endings import LIVE, deadline_of
 from jobs.errors import HourglassError, ProviderError, Refused, StoreError, TooLate
+from jobs.journal import Journal
 from jobs.lifecycle import AttemptState, JobState
 from jobs.model import Attempt, Job
 from jobs.ports import Claims, Ports
@@ -30,8 +31,9 @@ SAME = timedelta(milliseconds=10)
 class Controls:
     """Writes control files, and moves deadlines."""
 
-    def __init__(self, ports: Ports) -> None:
+    def __init__(self, ports: Ports, journal: Journal) -> None:
         self._ports = ports
+        self._journal = journal
         self._moving = Claims()
 
     def reconcile(self, job: Job, attempt: Attempt) -> None:
@@ -61,6 +63,7 @@ class Controls:
                 raise TooLate(f"Job {job.id} has no machine that runs now. Look at its card, then try again.")
             moved: list[Attempt] = []
             try:
+                self._journal.write(job.id)  # with the hold that pays for it
                 for row in machines:
                     moved.append(row)
                     self._move(row, deadline)

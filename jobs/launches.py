@@ -25,6 +25,7 @@ from jobs.errors import (
     TooLate,
     Unknown,
 )
+from jobs.journal import Journal
 from jobs.lifecycle import AttemptEventName, AttemptState, JobEventName, JobState
 from jobs.model import Attempt, JobSpec, NoteKind, Source
 from jobs.patience import Refusal
@@ -40,9 +41,10 @@ log = structlog.get_logger(__name__)
 class Launches:
     """Asks providers for machines, one node at a time."""
 
-    def __init__(self, ports: Ports, claims: Claims) -> None:
+    def __init__(self, ports: Ports, claims: Claims, journal: Journal) -> None:
         self._ports = ports
         self._claims = claims
+        self._journal = journal
         self._loader = Loader(ports)
 
     def ask(self, launch: orders.Launch, node: Attempt) -> Refusal | None:
@@ -77,6 +79,7 @@ class Launches:
         return None
 
     def _order(self, launch: orders.Launch, node: Attempt) -> LaunchOrder:
+        self._journal.write(node.job_id)  # a machine whose rows are lost is known by what lies in the store
         credentials = self._ports.credentials(node.job_id, node.number, node.deadline)
         return orders.launch_order(launch, node.rank, secrets=self._ports.secrets, credentials=credentials)
 
@@ -90,11 +93,17 @@ class Launches:
             return False
         try:
             with self._ports.db.write() as tx:
-                if db.get_job(tx, node.job_id).state is not JobState.PROVISIONING:
+                job = db.get_job(tx, node.job_id)
+                if job.state is not JobState.PROVISIONING:
                     return False
                 if tx.exec(select(Attempt.called_at).where(Attempt.id == node.id)).one() != node.called_at:
                     return False
                 db.touch_attempt(tx, node, now, called_at=now, absent_at=None, empty_listings=0)
+                milestones.Facts(tx=tx, job=job, attempt=node.number, now=now).write(
+                    f"a{node.number}:r{node.rank}:called:{now.timestamp():.3f}",
+                    NoteKind.CALLED,
+                    {"provider": node.provider, "key": node.launch_key, "region": node.region},
+                )
         except TooLate as error:
             log.info("launch.overtaken", job=node.job_id, error=str(error))
             return False

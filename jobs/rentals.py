@@ -8,6 +8,7 @@ a machine is found by its key, a deadline is a column. Put together here of its 
     conclusions, settlements     another machine or the end; the money closed
     controls                     what a running machine is asked for, and a deadline that moves
     adoption, overdue            machines that no row knows, machines that do not end
+    journal, snapshots           what a lost database is rebuilt from
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from jobs.clockwatch import ClockWatch, nobody
 from jobs.conclusions import Conclusions
 from jobs.controls import Controls
 from jobs.enforcement import Enforcement
+from jobs.journal import Journal
 from jobs.lanes import InTurn, Lanes
 from jobs.launches import Launches
 from jobs.model import Job
@@ -43,9 +45,10 @@ class Rentals:
     ) -> None:
         claims = Claims()
         self._settlements = Settlements(ports)
-        launches = Launches(ports, claims)
+        self._journal = Journal(ports, self._settlements)
+        launches = Launches(ports, claims, self._journal)
         self._search = Search(ports, claims, launches, self._settlements)
-        self._controls = Controls(ports)
+        self._controls = Controls(ports, self._journal)
         self._clockwatch = ClockWatch(ports.clock, reference)
         self._trusted = True
         self._enforcement = Enforcement(
@@ -73,9 +76,13 @@ class Rentals:
             self.launch(job_id)
 
     def enforce(self) -> None:
-        """Look at every job with a machine and every machine that may stand, once; set the mark `enforced`."""
+        """Look at every job with a machine and every machine that may stand, once; set the mark `enforced`.
+
+        What changed since the last pass is then kept in the store.
+        """
         self._trusted = self._clockwatch.trusted()
         self._enforcement.round(trusted=self._trusted)
+        self._journal.round()
 
     def attend(self, job_id: str) -> None:
         """Do for one job at once what a pass would do."""

@@ -6,14 +6,13 @@ is written after that commit, and again at the next start where a crash came bet
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from sqlmodel import Session, col, select
 
-from jobs import db, ledger, milestones, policy
+from jobs import db, ledger, milestones, policy, snapshots
 from jobs.endings import LIVE, closing_event
 from jobs.errors import IllegalEvent, TooLate
 from jobs.lifecycle import TERMINAL, AttemptEventName, AttemptState, JobEventName, JobState
@@ -21,6 +20,7 @@ from jobs.model import Attempt, Job, JobSpec, Micros, NoteKind
 from jobs.ports import Ports
 from jobs.providers import Traits
 from jobs.records import parse
+from jobs.snapshots import receipt_key
 from trainer.storage import StoreFault
 from trainer.wire import Reason
 
@@ -28,11 +28,6 @@ log = structlog.get_logger(__name__)
 
 # Receipts are looked for this far back when the bot starts; older ones were written by an earlier start.
 RECEIPTS_BACK = timedelta(days=30)
-
-
-def receipt_key(job_id: str) -> str:
-    """Return where a settled job's receipt lies in the store."""
-    return f"receipts/{job_id}.json"
 
 
 def began(attempt: Attempt) -> datetime:
@@ -158,9 +153,12 @@ class Settlements:
         """Put the receipt of a settled job into the store; a store that does not answer is asked at the next start."""
         with self._ports.db.read() as tx:
             job = db.get_job(tx, job_id)
-            body = _receipt(job, db.attempts(tx, job_id), self._ports.home)
+            body = snapshots.to_json(
+                self._ports.home, snapshots.of_job(tx, job_id), **_receipt(job, db.attempts(tx, job_id))
+            )
         try:
             self._ports.store.put(receipt_key(job_id), body)
+            self._ports.store.delete(snapshots.job_key(job_id))  # the receipt has it all
         except StoreFault as fault:
             log.warning("receipt.failed", job=job_id, error=str(fault))
 
@@ -187,10 +185,9 @@ def _spec(job: Job) -> JobSpec:
     return parse(JobSpec, job.spec or {})
 
 
-def _receipt(job: Job, attempts: list[Attempt], home: str) -> bytes:
-    """Return what a settled job cost and why, enough to rebuild its rows from."""
-    body = {
-        "home": home,
+def _receipt(job: Job, attempts: list[Attempt]) -> dict[str, Any]:
+    """Return what a settled job cost and why, for whoever reads the file."""
+    return {
         "job": job.id,
         "team": job.team_id,
         "person": job.person,
@@ -218,7 +215,6 @@ def _receipt(job: Job, attempts: list[Attempt], home: str) -> bytes:
             for row in attempts
         ],
     }
-    return json.dumps(body, indent=1, sort_keys=True).encode()
 
 
 def _unix(at: datetime | None) -> float | None:

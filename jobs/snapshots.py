@@ -1,0 +1,186 @@
+"""A job's and a team's rows as one object each, as they lie in the store beside the database.
+
+They are what a lost database is rebuilt from: every row is in them but the curves, which are read again from what
+the machines wrote. Numbers that a database gives by itself (ids of entries, months, notes) are left out: months are
+named, the other rows are found by their own keys. Nothing here holds the value of a secret.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from sqlmodel import Session, SQLModel, col, select
+
+from jobs import db
+from jobs.model import Attempt, Card, Channel, Checkpoint, Entry, Job, Note, NoteKind, Outbox, Period, Team
+
+VERSION = 1
+JOBS = "records/jobs"  # of jobs that are not settled
+TEAMS = "records/teams"
+RECEIPTS = "receipts"  # of those that are; they carry their rows too
+
+# What the new database numbers for itself.
+_OWN = frozenset({"id", "period_id", "note_id"})
+
+Table = TypeVar("Table", bound=SQLModel)
+
+
+def job_key(job_id: str) -> str:
+    """Return where the rows of a job lie that is not settled; no machine may read there."""
+    return f"{JOBS}/{job_id}.json"
+
+
+def team_key(team_id: str) -> str:
+    """Return where a team's rows lie."""
+    return f"{TEAMS}/{team_id}.json"
+
+
+def receipt_key(job_id: str) -> str:
+    """Return where a settled job's receipt lies in the store."""
+    return f"{RECEIPTS}/{job_id}.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRows:
+    """Everything that is written about one job; rows belong to no database until they are added to one."""
+
+    job: Job
+    month: str | None  # of its hold: "2026-11"
+    attempts: Sequence[Attempt] = ()
+    entries: Sequence[tuple[str, Entry]] = ()  # (month, entry), oldest first
+    notes: Sequence[Note] = ()
+    checkpoints: Sequence[Checkpoint] = ()
+    cards: Sequence[Card] = ()
+    told: Sequence[Outbox] = ()  # messages that were said, by their keys; their words are left out
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeamRows:
+    """Everything that is written about one team but its jobs."""
+
+    team: Team
+    channels: Sequence[str] = ()
+    periods: Sequence[Period] = ()  # what they hold and have spent follows from the jobs' entries
+    notes: Sequence[Note] = ()
+    told: Sequence[Outbox] = field(default=())
+
+    @property
+    def changes(self) -> int:
+        """How often its limits were changed; of two records the one with more is the newer."""
+        return sum(note.kind == NoteKind.BUDGET for note in self.notes)
+
+
+# ---------------------------------------------------------------- rows to bytes
+
+
+def of_job(tx: Session, job_id: str) -> dict[str, Any]:
+    """Return a job's rows as plain JSON values; raises `NotFound`."""
+    job = db.get_job(tx, job_id)
+    months = {period.id: period.month for period in tx.exec(select(Period).where(Period.team_id == job.team_id))}
+    entries = tx.exec(select(Entry).where(Entry.job_id == job_id).order_by(col(Entry.id)))
+    cards = tx.exec(select(Card).where(Card.job_id == job_id).order_by(col(Card.id)))
+    return {
+        "version": VERSION,
+        "job": {**_plain(job), "id": job.id},
+        "month": months.get(job.period_id),
+        "attempts": [_plain(row) for row in db.attempts(tx, job_id)],
+        "entries": [{**_plain(row), "month": months[row.period_id]} for row in entries],
+        "notes": [_plain(row) for row in db.notes(tx, job_id)],
+        "checkpoints": [_plain(row) for row in db.checkpoints(tx, job_id)],
+        "cards": [_plain(row) for row in cards],
+        "told": _told(tx, Outbox.job_id == job_id),
+    }
+
+
+def of_team(tx: Session, team_id: str) -> dict[str, Any]:
+    """Return a team's rows as plain JSON values; raises `NotFound`."""
+    team = db.get_team(tx, team_id)
+    about = (Note.team_id == team_id, col(Note.job_id).is_(None))
+    notes = list(tx.exec(select(Note).where(*about).order_by(col(Note.id))))
+    periods = tx.exec(select(Period).where(Period.team_id == team_id).order_by(col(Period.month)))
+    kept = ("team_id", "month", "cap", "alerted")
+    return {
+        "version": VERSION,
+        "team": {**_plain(team), "id": team.id},
+        "channels": sorted(tx.exec(select(Channel.id).where(Channel.team_id == team_id))),
+        "periods": [{name: getattr(row, name) for name in kept} for row in periods],
+        "notes": [_plain(row) for row in notes],
+        "told": _told(tx, col(Outbox.note_id).in_([note.id for note in notes])),
+    }
+
+
+def to_json(home: str, rows: Mapping[str, Any], **more: Any) -> bytes:
+    """Return the object that lies in the store; equal rows give equal bytes."""
+    return json.dumps({"home": home, **more, "rows": rows}, indent=1, sort_keys=True).encode()
+
+
+def _plain(row: SQLModel) -> dict[str, Any]:
+    return row.model_dump(mode="json", exclude=set(_OWN))
+
+
+def _told(tx: Session, whose: Any) -> list[dict[str, Any]]:
+    """Return which messages were said; of a plot also how far it went, since the next one goes on from there."""
+    said = tx.exec(select(Outbox).where(whose, col(Outbox.state).in_(("done", "dropped"))).order_by(col(Outbox.id)))
+    return [
+        {**_plain(row), "payload": {key: row.payload[key] for key in ("at", "step") if key in row.payload}}
+        for row in said
+    ]
+
+
+# ---------------------------------------------------------------- bytes to rows
+
+
+def read(home: str, data: bytes) -> Mapping[str, Any] | None:
+    """Return the plain rows of an object; None for another home's, or for one that carries no rows.
+
+    Raises `ValueError` for what cannot be read.
+    """
+    try:
+        found = json.loads(data)
+        if found["home"] != home or "rows" not in found:
+            return None
+        rows: Mapping[str, Any] = found["rows"]
+        if rows["version"] > VERSION:
+            raise ValueError(f"it was written by a newer Hourglass (version {rows['version']})")
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"it lacks {error}") from error
+    return rows
+
+
+def job_rows(plain: Mapping[str, Any]) -> JobRows:
+    """Return the rows that `of_job` made plain; raises `ValueError`."""
+    try:
+        return JobRows(
+            job=Job.model_validate(plain["job"]),
+            month=plain["month"],
+            attempts=_rows(Attempt, plain["attempts"]),
+            # A month that is not in the database yet has no number; zero is put right when it has one.
+            entries=[(each["month"], Entry.model_validate({**each, "period_id": 0})) for each in plain["entries"]],
+            notes=_rows(Note, plain["notes"]),
+            checkpoints=_rows(Checkpoint, plain["checkpoints"]),
+            cards=_rows(Card, plain["cards"]),
+            told=_rows(Outbox, plain["told"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"its rows lack {error}") from error
+
+
+def team_rows(plain: Mapping[str, Any]) -> TeamRows:
+    """Return the rows that `of_team` made plain; raises `ValueError`."""
+    try:
+        return TeamRows(
+            team=Team.model_validate(plain["team"]),
+            channels=[str(channel) for channel in plain["channels"]],
+            periods=_rows(Period, plain["periods"]),
+            notes=_rows(Note, plain["notes"]),
+            told=_rows(Outbox, plain["told"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"its rows lack {error}") from error
+
+
+def _rows(table: type[Table], plain: Sequence[Mapping[str, Any]]) -> list[Table]:
+    return [table.model_validate(each) for each in plain]
