@@ -113,7 +113,10 @@ class Loader:
         """Copy a checkpoint's files, its manifest last; False when one of them is no longer there."""
         store, prefix = self._ports.store, _prefix(row.manifest)
         with tempfile.TemporaryDirectory(prefix="hourglass-checkpoint-") as folder:
-            for path in [file["path"] for file in row.files] + ["manifest.json"]:
+            sizes: dict[str, int | None] = {file["path"]: file["size"] for file in row.files}
+            for path, size in {**sizes, "manifest.json": None}.items():
+                if size is not None and store.size(f"{prefix}/{path}") != size:
+                    return False  # something else lies there: it could be larger than this computer's disk
                 local = Path(folder) / "file"
                 if not store.get_file(f"{prefix}/{path}", local):
                     return False

@@ -126,23 +126,19 @@ class Follow:
 
     def _prove(self, attempt: Attempt, saved: telemetry.Saved) -> Proven | None:
         """Return the checkpoint with its files, read from its manifest; None when there is no whole one."""
-        prefix = wire.attempt_prefix(attempt.job_id, attempt.number, attempt.rank)
-        if not saved.manifest.startswith(f"{prefix}/ckpt/"):
+        if saved.manifest != wire.manifest_key(attempt.job_id, attempt.number, saved.name, attempt.rank):
             log.warning("follow.foreign_manifest", job=attempt.job_id, key=saved.manifest)
             return None
         try:
-            data = self._store.get(saved.manifest)
-            if data is None or len(data) > MANIFEST_LIMIT:
+            size = self._store.size(saved.manifest)
+            data = None if size is None or size > MANIFEST_LIMIT else self._store.get(saved.manifest)
+            if data is None:
                 return None
-            manifest = wire.from_json(wire.Manifest, data)
-            sizes = [int(file.size) for file in manifest.files]
-            files = [
-                {"path": f.path, "size": n, "sha256": f.sha256} for f, n in zip(manifest.files, sizes, strict=True)
-            ]
-        except (StoreFault, ValueError, TypeError) as error:
+            files = telemetry.files(wire.from_json(wire.Manifest, data))
+        except (StoreFault, ValueError, RecursionError) as error:
             log.warning("follow.bad_manifest", job=attempt.job_id, key=saved.manifest, error=str(error))
             return None
-        return Proven(saved=saved, files=files, bytes=sum(sizes))
+        return Proven(saved=saved, files=files, bytes=sum(file["size"] for file in files))
 
 
 class _Apply:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeGuard
 
-from trainer.wire import Event, EventKind, Reason, Stage
+from trainer.wire import Event, EventKind, Manifest, Reason, Stage, tame
 
 LINE_LIMIT = 256 * 1024  # bytes of one event
 _TEXT = 600  # characters kept of a sentence
@@ -24,6 +25,8 @@ _CLOCK_SLACK = timedelta(hours=1)
 _ETA_LIMIT = 366 * 86_400.0
 _TAIL_LINES = 40
 _REMOVED = 100
+_LARGEST = 2**62  # bytes; what a column of the database takes, with room for sums
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +144,23 @@ def digest(data: bytes, now: datetime) -> Tidings:
         outcome=outcome,
         garbage=garbage,
     )
+
+
+def files(manifest: Manifest) -> list[dict[str, Any]]:
+    """Return a checkpoint's files as its row keeps them; raises `ValueError` for a manifest that no agent writes."""
+    listed: dict[str, dict[str, Any]] = {}
+    for file in manifest.files:
+        path, size, digest = file.path, file.size, file.sha256
+        if not isinstance(path, str) or not tame(path) or path in listed:
+            raise ValueError(f"{ascii(path)[:100]} is no file's name, or stands there twice.")
+        if type(size) is not int or not 0 <= size <= _LARGEST:
+            raise ValueError(f"{ascii(path)[:100]} has no size.")
+        if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
+            raise ValueError(f"{ascii(path)[:100]} has no sha256.")
+        listed[path] = {"path": path, "size": size, "sha256": digest}
+    if sum(file["size"] for file in listed.values()) > _LARGEST:
+        raise ValueError("Its files are larger than any store.")
+    return list(listed.values())
 
 
 # ---------------------------------------------------------------- one kind of event each

@@ -21,10 +21,10 @@ from typing import Any
 from trainer import units, wire
 from trainer.deadline import boot_clock
 from trainer.fetch import sha256
-from trainer.storage import Store, StoreFault, checked
+from trainer.storage import Store, StoreFault
 from trainer.units import Unit
-from trainer.whole import State, file_state
-from trainer.wire import CheckpointRule, FileEntry, Manifest
+from trainer.whole import State, file_state, regular
+from trainer.wire import CheckpointRule, FileEntry, Manifest, tame
 
 QUIET = 2.0  # seconds without a change, where a format has no end to look for
 _FICLONE = 0x40049409  # Linux: share the blocks of another file until one of the two changes
@@ -110,6 +110,7 @@ class Artifacts:
         self._resting = {found.print: self._resting.get(found.print, self._clock()) for found in fresh}
         ready = [found for found in fresh if self._is_ready(found, final)]
         ready += [one for one in asked if one.state() is not State.BROKEN and one.print not in self._known]
+        ready = [found for found in ready if self._can_be_kept(found)]
         newest = {found.print: found for found in ready[-self._keep :]}  # older ones would be removed at once
         self._known.update(found.print for found in ready if found.print not in newest)
         results = [self._upload(found) for found in newest.values()]  # each has its turn, whatever the others do
@@ -148,6 +149,16 @@ class Artifacts:
         if state is not State.UNKNOWN or final:
             return state is not State.BROKEN
         return self._clock() - self._resting[found.print] >= QUIET
+
+    def _can_be_kept(self, found: Unit) -> bool:
+        """Pass over what no store takes under its name: trying again would hold the machine to its deadline."""
+        wild = next((file for file in found.files if not tame(file.relative_to(self._base()).as_posix())), None)
+        if wild is None:
+            return True
+        self._known.add(found.print)
+        text = f"{ascii(wild.name)[:100]} cannot be kept under that name, so its checkpoint is not taken. Rename it."
+        self._once(str(wild), "checkpoint_name", text)
+        return False
 
     def _upload(self, found: Unit) -> bool:
         step = units.step_in(found.path.name)
@@ -201,12 +212,13 @@ class Artifacts:
         try:
             copies = [(file, self._copy(file, folder / f"{n}{file.suffix}")) for n, file in enumerate(found.files)]
             self._unchanged(found)
+            if any(regular(copy) is None for _, copy in copies):
+                raise Changed  # a link took the file's place for a moment: what it leads to is nobody's checkpoint
             if len(copies) == 1 and file_state(copies[0][1]) is State.BROKEN:
                 raise Changed
             for file, copy in copies:
                 inner = file.relative_to(base).as_posix()
                 key = f"{self._place.prefix(name)}/{inner}"
-                checked(key)
                 entries.append(FileEntry(path=inner, size=copy.stat().st_size, sha256=sha256(copy)))
                 self._store.put_file(key, copy)
                 keys.append(key)

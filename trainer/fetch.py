@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from trainer import wire
 from trainer.storage import Store, StoreFault
-from trainer.wire import AgentOrder, Manifest, Reason
+from trainer.wire import AgentOrder, Manifest, Reason, tame
 
 T = TypeVar("T")
 _READ = 1024 * 1024
@@ -143,8 +143,10 @@ def checkpoint(store: Store, prefix: str, folder: Path) -> Path:
 
 
 def _inside(folder: Path, name: str) -> Path:
+    if not isinstance(name, str) or not tame(name):
+        raise ValueError(f"{name!r} is no file's name")
     place = (folder / name).resolve()
-    if not name or name.startswith("/") or not place.is_relative_to(folder.resolve()):
+    if not place.is_relative_to(folder.resolve()):
         raise ValueError(f"{name!r} leads out of its folder")
     return place
 

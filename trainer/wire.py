@@ -229,6 +229,18 @@ def manifest_key(job: str, attempt: int, name: str, rank: int = 0) -> str:
     return f"{checkpoint_prefix(job, attempt, name, rank)}/manifest.json"
 
 
+def tame(path: str) -> bool:
+    """Return whether a checkpoint's file of this relative path can be kept, shown and fetched again everywhere.
+
+    A folder adds letters to a name while it is written, S3 takes 1,024 bytes in all, and a name that hides or breaks
+    what stands around it is shown to nobody. `manifest.json` is the store's own.
+    """
+    if not path.isprintable() or "\\" in path or path == "manifest.json":  # half characters are not printable either
+        return False
+    parts = [part.encode() for part in path.split("/")]
+    return not {b"", b".", b".."} & set(parts) and max(map(len, parts)) <= 200 and len(path.encode()) <= 600
+
+
 def control_key(job: str, attempt: int) -> str:
     """Return where the bot leaves its wishes for a running attempt."""
     return f"control/{job}/a{attempt}.json"

@@ -221,7 +221,7 @@ def test_a_path_that_the_script_names_must_lie_where_the_task_file_says(run: Run
 def test_a_name_that_no_key_can_hold_is_not_uploaded(run: Run) -> None:
     zipped(run.out / "a\\b.pt")
     run.artifacts.look()
-    assert (run.names(), run.notices[0][0]) == ([], "upload_failed")
+    assert (run.names(), run.notices[0][0]) == ([], "checkpoint_name")
     assert list(run.store.keys("")) == []
 
 
