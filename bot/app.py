@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from slack_bolt import App
 from slack_bolt.adapter.socket_mode import SocketModeHandler
+from slack_bolt.logger.messages import warning_client_prioritized_and_token_skipped
 from slack_sdk import WebClient
 
 from bot.actions import Actions
@@ -32,12 +33,15 @@ def slack_client(settings: Settings) -> WebClient:
 def build_app(parts: Parts, client: WebClient) -> App:
     """Return the app with every listener; asks Slack once whose token it has."""
     secret = parts.settings.slack_signing_secret
+    logger = logging.getLogger("bolt")
+    # SLACK_BOT_TOKEN stands in the environment because our own settings read it there: Bolt need not wonder.
+    logger.addFilter(lambda record: record.getMessage() != warning_client_prioritized_and_token_skipped())
     app = App(
         client=client,
         signing_secret=secret.get_secret_value() if secret else None,
         listener_executor=ThreadPoolExecutor(max_workers=LISTENERS, thread_name_prefix="listener"),
         process_before_response=False,
-        logger=logging.getLogger("bolt"),
+        logger=logger,
     )
     commands, actions, events = Commands(parts), Actions(parts), Events(parts)
     app.command("/train")(commands.train)

@@ -16,16 +16,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from http.client import HTTPException  # shares no base with OSError
 from typing import Any
 
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackRequestError
 
+from bot.markup import plain, short
 from bot.views.blocks import Message
 from jobs.errors import HourglassError
 
 SECONDS = 10  # for one call
 EVENT = "hourglass"  # the metadata's event_type
+TITLE_MOST = 80  # characters of a picture's caption that stand above it
 _LOOK_BACK = 60.0  # seconds before our own note of it at which a post may be stamped: clocks differ
 
 _UNREACHABLE = frozenset(
@@ -117,7 +120,7 @@ class Delivery:
             self._client.files_upload_v2,
             content=png,
             filename=name,
-            title=name,
+            title=short(plain(caption), TITLE_MOST),
             alt_txt=alt,
             channel=channel,
             thread_ts=thread_ts,
@@ -164,13 +167,9 @@ class Delivery:
             answer: Mapping[str, Any] = method(**arguments).data
         except SlackApiError as error:
             raise _translated(error) from error
-        except (SlackRequestError, OSError, ValueError, EOFError) as error:
+        except (SlackRequestError, HTTPException, OSError, ValueError, EOFError) as error:
             # Time-outs, broken connections, an answer that is no JSON, an upload that was not taken.
             raise Uncertain(f"{type(error).__name__}: {error}") from error
-        except Exception as error:
-            if type(error).__module__.startswith("http."):  # http.client's own, which share no base with OSError
-                raise Uncertain(f"{type(error).__name__}: {error}") from error
-            raise
         return answer
 
 

@@ -97,7 +97,7 @@ class Notifier:
             self._wake.clear()
             try:
                 self.round()
-            except Exception:
+            except Exception:  # whatever it was, people are owed the rest; the trace is in the log
                 log.exception("The outbox stumbled; it goes on in %s s.", _BROKEN_SECONDS)
                 self._pace.shut(EVERYTHING, _BROKEN_SECONDS)
             self._wake.wait(min(IDLE_SECONDS, self._pace.wait() or IDLE_SECONDS))
