@@ -73,7 +73,7 @@ class Cloud:
         boot = self.ground.boot if self.ground.boot[1] else menu.boot
         stuck = weather.happens(menu.stuck)
         machine = Machine(
-            id=f"i-{len(self.machines) + 1:05d}",
+            id=f"i-{self.traits.name}-{len(self.machines) + 1:05d}",
             key=order.launch_key,
             order=order,
             offer=offer,

@@ -1,0 +1,141 @@
+"""What runs on the machines: a script drawn for each as it is made, played on the cloud's time while it stands.
+
+An agent speaks some time after the boot, tells of steps and checkpoints, ends early, at its deadline, on a word from
+the control file or on a spot notice; or it dies and says nothing more, which is for others to notice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from tests.simulation.cloud import NOTICE, Cloud
+from tests.simulation.machine import Cause, Machine
+from tests.simulation.shelf import Shelf
+from trainer import wire
+
+At = Callable[[datetime, str, Callable[[], None]], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Temper:
+    """How likely agents do what, of one machine each."""
+
+    early: float = 0.45  # finishes before its deadline
+    failing: float = 0.1  # its command fails
+    mute: float = 0.03  # never says a word
+    dying: float = 0.06  # stops in the middle and says nothing more
+    deaf: float = 0.05  # does not stop when it is asked to
+    off: float = 0.5  # powers its machine off after its last word
+
+
+class Agents:
+    """Plays every machine's script. `spoke` is called after each chunk that was written."""
+
+    def __init__(self, seed: str, temper: Temper, shelf: Shelf, at: At, spoke: Callable[[Machine], None]) -> None:
+        self._chance = random.Random(seed)
+        self._temper = temper
+        self._shelf = shelf
+        self._at = at
+        self._spoke = spoke
+        self._chunks: dict[str, int] = {}
+        self._over: set[str] = set()
+        self._listening: dict[str, tuple[Cloud, Machine]] = {}
+
+    def begin(self, cloud: Cloud, machine: Machine) -> None:
+        """Lay out a new machine's life."""
+        chance, temper = self._chance, self._temper
+        draw = chance.random()
+        if machine.runs_at is None or draw < temper.mute:
+            return
+        begins = machine.runs_at + timedelta(seconds=round(chance.uniform(2, 40), 3))
+        self._plan(begins, cloud, machine, "up", lambda: self._says(machine, _stage("run")))
+        life = (machine.order.deadline - begins).total_seconds()
+        if chance.random() >= temper.deaf:
+            self._listening[self._control(machine)] = (cloud, machine)
+        if life <= 10:
+            return
+        at = lambda share: begins + timedelta(seconds=round(life * share, 3))  # noqa: E731  read as one line each
+        for share in sorted(chance.uniform(0.05, 0.95) for _ in range(chance.choice((0, 1, 1, 2)))):
+            self._plan(at(share), cloud, machine, "progress", lambda share=share: self._progress(machine, share))
+        if chance.random() < 0.5:
+            self._plan(at(chance.uniform(0.1, 0.8)), cloud, machine, "save", lambda: self._saves(machine))
+        if draw < temper.mute + temper.dying:
+            self._plan(at(chance.uniform(0.05, 0.9)), cloud, machine, "dies", lambda: self._over.add(machine.id))
+        elif draw < temper.mute + temper.dying + temper.failing:
+            self._plan(
+                at(chance.uniform(0.01, 0.6)), cloud, machine, "fails", lambda: self._ends(cloud, machine, "error")
+            )
+        elif draw < temper.mute + temper.dying + temper.failing + temper.early:
+            ends = at(chance.uniform(0.05, 0.95))
+            self._plan(ends, cloud, machine, "finishes", lambda: self._ends(cloud, machine, "finished"))
+        reclaimed = machine.ends.get(Cause.RECLAIM)
+        if reclaimed is not None:
+            told = reclaimed - NOTICE + timedelta(seconds=5)
+            self._plan(told, cloud, machine, "notice", lambda: self._ends(cloud, machine, "preempted"))
+
+    def told(self, key: str) -> None:
+        """Look at a control file that was just written, a few seconds later, as agents do."""
+        listener = self._listening.get(key)
+        if listener is not None:
+            cloud, machine = listener
+            later = cloud.time.now() + timedelta(seconds=5)
+            self._plan(later, cloud, machine, "control", lambda: self._obeys(cloud, machine))
+
+    # ------------------------------------------------------------ inside
+
+    def _plan(self, at: datetime, cloud: Cloud, machine: Machine, what: str, act: Callable[[], None]) -> None:
+        def play() -> None:
+            if machine.running(cloud.time.now()) and machine.id not in self._over and not self._shelf.away:
+                act()
+
+        self._at(at, f"agent {what} {machine.key}", play)
+
+    def _obeys(self, cloud: Cloud, machine: Machine) -> None:
+        data = self._shelf.get(self._control(machine))
+        stop = None if data is None else wire.from_json(wire.Control, data).stop
+        if stop is not None:
+            self._ends(cloud, machine, stop.value)
+
+    def _progress(self, machine: Machine, share: float) -> None:
+        step = int(share * 1000)
+        metric = {"kind": "metric", "data": {"step": step, "values": {"loss": round(4.0 - 2 * share, 4)}}}
+        progress = {"kind": "progress", "data": {"step": step, "total": 1000, "percent": 100 * share}}
+        self._says(machine, metric, progress)
+
+    def _saves(self, machine: Machine) -> None:
+        name = f"step-{self._chunks.get(machine.id, 0)}"
+        prefix = wire.checkpoint_prefix(machine.order.job, machine.order.attempt, name)
+        entry = wire.FileEntry(path="ckpt.pt", size=len(name), sha256=hashlib.sha256(name.encode()).hexdigest())
+        self._shelf.put(f"{prefix}/ckpt.pt", name.encode())
+        whole = wire.Manifest(name=name, step=1, at=0.0, files=(entry,))
+        self._shelf.put(f"{prefix}/manifest.json", wire.to_json(whole))
+        told = {"name": name, "step": 1, "manifest": f"{prefix}/manifest.json", "bytes": len(name), "files": 1}
+        self._says(machine, {"kind": "checkpoint", "data": {**told, "removed": []}})
+
+    def _ends(self, cloud: Cloud, machine: Machine, reason: str) -> None:
+        told = {"reason": reason, "code": 0, "signal": None, "tail": [], "steps": 1}
+        self._says(machine, {"kind": "outcome", "data": told})
+        self._over.add(machine.id)
+        if self._chance.random() < self._temper.off:
+            cloud.power_off(machine, timedelta(seconds=round(self._chance.uniform(1, 20), 3)))
+
+    def _says(self, machine: Machine, *events: dict[str, Any]) -> None:
+        number = self._chunks[machine.id] = self._chunks.get(machine.id, 0) + 1
+        moment = machine.launched_at.timestamp()
+        data = b"".join(json.dumps({"t": moment, **event}).encode() + b"\n" for event in events)
+        self._shelf.put(wire.event_key(machine.order.job, machine.order.attempt, number, machine.order.rank), data)
+        self._spoke(machine)
+
+    @staticmethod
+    def _control(machine: Machine) -> str:
+        return wire.control_key(machine.order.job, machine.order.attempt)
+
+
+def _stage(stage: str) -> dict[str, Any]:
+    return {"kind": "stage", "data": {"stage": stage, "note": ""}}

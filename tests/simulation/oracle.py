@@ -1,0 +1,379 @@
+"""Who knows better: the team's money and machines, from what was asked, approved and billed, and nothing else.
+
+The oracle keeps books of its own. It is told what people asked for and what leads allowed, it sees the clouds as they
+really are, and it reads the ledger's rows as an auditor does: each new row has to be one that it expected, of the
+amount that it reckoned. It never calls the product's sums, and never believes a state that it can see otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from sqlite3 import Connection
+
+from jobs.providers import Traits
+from tests.simulation.cloud import Cloud
+from tests.simulation.machine import Machine
+from tests.simulation.reckoning import Ask, Terms, price, worst
+
+ALLOWED = timedelta(seconds=120)  # from a deadline, or the end of what excused it, to an accepted terminate
+
+
+class Violation(AssertionError):
+    """A promise was broken; the message says which, where and by how much."""
+
+
+@dataclass(kw_only=True)
+class Book:
+    """A team's month."""
+
+    cap: int
+    granted: int = 0
+    held: int = 0
+    spent: int = 0
+
+
+@dataclass(kw_only=True)
+class Case:
+    """What the oracle knows of one job."""
+
+    ask: Ask
+    terms: list[Terms] = field(default_factory=list)  # those that what was held so far agrees with
+    minutes: float = 0.0  # allowed by now: asked for, shortened, extended
+    extending: float = 0.0  # minutes that are being added in this step
+    period: int | None = None
+    first: int | None = None
+    held: int = 0
+    granted: int = 0
+    charged: int | None = None
+    released: int = 0
+    late: int = 0
+    deadline: datetime | None = None  # the one that was agreed with people
+    keys: list[str] = field(default_factory=list)
+    closing: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """How much was looked at and found."""
+
+    steps: int = 0
+    entries: int = 0
+    closed: int = 0
+    machines: int = 0
+    overdue: int = 0
+    lags: list[float] = field(default_factory=list)
+
+
+class Oracle:
+    """Looks at everything after each step; raises `Violation`.
+
+    `excused` says whether, now, the bot or that cloud cannot do what is owed: it is down, deaf, or the clock is wrong.
+    """
+
+    def __init__(self, db: Connection, clouds: Sequence[Cloud], now: Callable[[], datetime]) -> None:
+        self._db = db
+        self._clouds = {cloud.traits.name: cloud for cloud in clouds}
+        self._now = now
+        self.excused: Callable[[Cloud], bool] = lambda cloud: False
+        self.cases: dict[str, Case] = {}
+        self.books: dict[int, Book] = {}
+        self.caps: dict[str, int] = {}
+        self.tally = Tally()
+        self._entry = 0
+        self._active: set[str] = set()
+        self._unsettled: dict[str, tuple[Cloud, Machine]] = {}  # machines whose end is not judged yet
+        self._excused_until: dict[str, datetime] = {}
+        self._known: set[str] = set()  # launch keys that have a machine, and machines whose lag was taken down
+        self._pending: list[Violation] = []
+
+    # ------------------------------------------------------------ what it is told
+
+    def asked(self, job: str, ask: Ask) -> None:
+        """Take note of a request that was written down."""
+        self.cases.setdefault(job, Case(ask=ask, minutes=ask.minutes))
+
+    def priced(self, job: str, terms: Sequence[Terms]) -> None:
+        """Take note of the market in the moment in which a request is priced."""
+        if job in self.cases and self.cases[job].first is None:
+            self.cases[job].terms = list(terms)
+
+    def shortened(self, job: str, minutes: float) -> None:
+        """Take note that a lead allowed less time than was asked for."""
+        self.cases[job].minutes = minutes
+
+    def extending(self, job: str, minutes: float) -> None:
+        """Take note that somebody is about to add minutes; 0.0 when that came to nothing."""
+        self.cases[job].extending = minutes
+
+    def extended(self, job: str, minutes: float) -> None:
+        """Take note that minutes were added: the deadline that people were told moved."""
+        case = self.cases[job]
+        case.minutes += minutes
+        case.extending = 0.0
+        if case.deadline is not None:
+            case.deadline += timedelta(minutes=minutes)
+
+    def capped(self, team: str, cap: int, month: str) -> None:
+        """Take note of a lead's new cap; it counts for the month that has begun, and those that come."""
+        self.caps[team] = cap
+        row = self._db.execute("SELECT id FROM period WHERE team_id = ? AND month = ?", (team, month)).fetchone()
+        if row is not None and row[0] in self.books:
+            self.books[row[0]].cap = cap
+
+    def launched(self, cloud: Cloud, machine: Machine) -> None:
+        """Judge a launch in the moment in which the cloud makes the machine; what is wrong is raised by `look`."""
+        try:
+            self._judge_launch(cloud, machine)
+        except Violation as violation:  # a provider's caller would take it for an answer that was lost
+            self._pending.append(violation)
+
+    def _judge_launch(self, cloud: Cloud, machine: Machine) -> None:
+        row = self._db.execute("SELECT job_id FROM attempt WHERE launch_key = ?", (machine.key,)).fetchone()
+        if row is None:
+            raise Violation(f"{machine.key} was launched before its intent was committed")
+        self._read_entries()
+        case = self.cases[row[0]]
+        if machine.key in self._known:
+            raise Violation(f"{machine.key} has two machines")
+        self._known.add(machine.key)
+        case.keys.append(machine.key)
+        self._judge_terms(row[0], case, cloud, machine)
+        self._unsettled[machine.id] = (cloud, machine)
+        self.tally.machines += 1
+
+    def _judge_terms(self, job: str, case: Case, cloud: Cloud, machine: Machine) -> None:
+        rate = machine.offer.micros_per_hour
+        if case.first is None:
+            raise Violation(f"{machine.key} was launched and nothing is held for it")
+        if not any(rate <= terms.ceiling for terms in case.terms):
+            raise Violation(f"{machine.key} costs {rate} an hour, which is over every ceiling that it can have")
+        latest = self._now() + timedelta(minutes=case.minutes) + cloud.traits.startup
+        if machine.order.deadline > latest:
+            raise Violation(f"{machine.key} has the deadline {machine.order.deadline}, allowed was {latest}")
+        stood = any(c.of_key(key) for key in case.keys[:-1] for c in self._clouds.values())
+        if case.deadline is None or not stood:
+            case.deadline = machine.order.deadline
+        elif machine.order.deadline > case.deadline:
+            raise Violation(f"{machine.key} goes on beyond the first machine's deadline {case.deadline}")
+        left = case.held - sum(self._billed(key, machine.launched_at)[0] for key in case.keys[:-1])
+        most = price(rate, case.ask.disk_gb, self._longest(cloud.traits, machine), cloud.traits)
+        if most > left:
+            raise Violation(f"{machine.key} may cost {most} to its deadline, and {left} is held for {job}")
+
+    @staticmethod
+    def _longest(traits: Traits, machine: Machine) -> timedelta:
+        return machine.order.deadline - machine.launched_at + traits.hard_lag
+
+    # ------------------------------------------------------------ after each step
+
+    def look(self) -> None:
+        """Hold rows and machines against the books."""
+        self.tally.steps += 1
+        if self._pending:
+            raise self._pending[0]
+        self._read_entries()
+        self._judge_periods()
+        self._judge_jobs()
+        self._judge_machines()
+
+    def _read_entries(self) -> None:
+        rows = self._db.execute(
+            "SELECT id, key, period_id, job_id, kind, micros FROM entry WHERE id > ? ORDER BY id", (self._entry,)
+        ).fetchall()
+        closing: dict[str, None] = {}
+        for row_id, key, period, job, kind, amount in rows:
+            self._entry = row_id
+            self.tally.entries += 1
+            case, book = self.cases[job], self._book(period)
+            if case.charged is not None and ":late:" not in key:
+                raise Violation(f"{key}: {job} was closed before")
+            if case.period not in (None, period):
+                raise Violation(f"{key} is in another month than the job's hold")
+            case.period = period
+            if amount < 0:
+                raise Violation(f"{key} is negative")
+            word = kind.lower()
+            if word == "hold":
+                self._judge_hold(job, case, book, key, amount)
+            elif word == "grant":
+                book.granted += amount
+                case.granted += amount
+            elif word == "release" and not key.endswith(":release"):
+                self._judge_release(case, book, key, amount)
+            elif ":late:" in key:
+                raise Violation(f"{key}: {amount} came to light after {job} was settled")
+            else:
+                case.closing[word] = amount
+                closing[job] = None
+        for job in closing:
+            self._judge_close(job)
+
+    def _book(self, period: int) -> Book:
+        if period not in self.books:
+            row = self._db.execute("SELECT team_id FROM period WHERE id = ?", (period,)).fetchone()
+            self.books[period] = Book(cap=self.caps[row[0]])
+        return self.books[period]
+
+    def _judge_hold(self, job: str, case: Case, book: Book, key: str, amount: int) -> None:
+        if ":overdue:" in key:
+            self._judge_overdue(job, case, key, amount)
+        elif ":extend:" in key:
+            longer = case.minutes + case.extending
+            wanted = {max(0, worst(case.ask, one, longer, capped=False) - case.held): one for one in case.terms}
+            self._expected(key, amount, wanted)
+            case.terms = [one for one in case.terms if worst(case.ask, one, longer, capped=False) - case.held <= amount]
+        else:
+            if case.first is not None:
+                raise Violation(f"{key}: {job} holds twice")
+            # A lead's shorter time is known by now: it is told before the press.
+            matching = [one for one in case.terms if worst(case.ask, one, case.minutes) == amount]
+            self._expected(key, amount, {worst(case.ask, one, case.minutes): one for one in case.terms})
+            case.terms, case.first = matching, amount
+        case.held += amount
+        book.held += amount
+        if ":overdue:" not in key and amount and book.held + book.spent > book.cap + book.granted:
+            raise Violation(f"{key}: {book.held} held and {book.spent} spent of {book.cap} + {book.granted}")
+
+    def _judge_overdue(self, job: str, case: Case, key: str, amount: int) -> None:
+        now = self._now()
+        if case.deadline is None or now <= case.deadline:
+            raise Violation(f"{key}: {job} is not past its deadline {case.deadline}")
+        most = sum(self._believed(one, now) for one in case.keys)
+        if case.held + amount > most:
+            raise Violation(f"{key}: {case.held + amount} held, and no more than {most} can be owed")
+        self.tally.overdue += 1
+
+    def _judge_release(self, case: Case, book: Book, key: str, amount: int) -> None:
+        if key.endswith(":shorter"):
+            wanted = {case.held - min(case.held, worst(case.ask, one, case.minutes)): one for one in case.terms}
+            self._expected(key, amount, wanted)
+        if amount > case.held:
+            raise Violation(f"{key} gives back more than is held")
+        case.held -= amount
+        book.held -= amount
+
+    @staticmethod
+    def _expected(key: str, amount: int, wanted: dict[int, Terms]) -> None:
+        if amount not in wanted:
+            raise Violation(f"{key} is {amount}, expected was one of {sorted(wanted)}")
+
+    def _judge_close(self, job: str) -> None:
+        case = self.cases[job]
+        book = self.books[case.period or 0]
+        found = {name: case.closing.get(name, 0) for name in ("charge", "release", "overrun", "revoke")}
+        if "charge" not in case.closing:
+            raise Violation(f"{job} was closed without a charge: {case.closing}")
+        total = found["charge"] + found["overrun"]
+        least, most = self._due(case)
+        if not least <= total <= most:
+            raise Violation(f"{job} is charged {total}; billed was {least}" + (f" to {most}" if most > least else ""))
+        covered = min(total, case.held)
+        wanted = {
+            "charge": covered,
+            "release": case.held - covered,
+            "overrun": total - covered,
+            "revoke": min(case.granted, case.held - covered),
+        }
+        if found != wanted:
+            raise Violation(f"{job} was closed as {found}, expected was {wanted}")
+        book.held -= case.held
+        book.spent += total
+        book.granted -= wanted["revoke"]
+        case.held, case.charged = 0, total
+        case.closing = {}
+        self.tally.closed += 1
+
+    def _due(self, case: Case) -> tuple[int, int]:
+        """Return the least and the most that a job may be charged now: they differ where a cloud forgot a machine."""
+        least = most = 0
+        for key in case.keys:
+            low, high = self._billed(key, self._now())
+            least, most = least + low, most + high
+        return least, most
+
+    def _billed(self, key: str, now: datetime) -> tuple[int, int]:
+        least = most = 0
+        for cloud in self._clouds.values():
+            for machine in cloud.of_key(key):
+                ended = machine.end(now)
+                until = ended[0] if ended is not None else now
+                disk = machine.order.disk_gb
+                rate = machine.offer.micros_per_hour
+                low = price(rate, disk, until - machine.launched_at, cloud.traits)
+                forgotten = cloud.unseen.get(key)
+                high = price(rate, disk, (forgotten or until) - machine.launched_at, cloud.traits)
+                least, most = least + low, most + max(low, high)
+        return least, most
+
+    def _believed(self, key: str, now: datetime) -> int:
+        """Return what a machine costs if it still stands: what may be held while nobody can ask."""
+        owed = 0
+        for cloud in self._clouds.values():
+            for machine in cloud.of_key(key):
+                ran = now - machine.launched_at
+                owed += price(machine.offer.micros_per_hour, machine.order.disk_gb, ran, cloud.traits)
+        return owed
+
+    def _judge_periods(self) -> None:
+        for row in self._db.execute("SELECT id, cap, granted, held, spent FROM period"):
+            book = self._book(row[0])
+            if row[1:] != (book.cap, book.granted, book.held, book.spent):
+                raise Violation(f"month {row[0]} says {row[1:]}, the books say {book}")
+
+    def _judge_jobs(self) -> None:
+        rows = self._db.execute(
+            "SELECT id, state FROM job WHERE state NOT IN "
+            "('SUCCEEDED', 'FAILED', 'CANCELLED', 'TIMED_OUT', 'DENIED', 'EXPIRED')"
+        ).fetchall()
+        active = {job for job, _ in rows}
+        for job in self._active - active:
+            case = self.cases[job]
+            if case.first is not None and case.charged is None:
+                raise Violation(f"{job} has ended and its hold of {case.held} is open")
+            if any(machine.alive(self._now()) for _, machine in self._of(case)):
+                raise Violation(f"{job} has ended and its machine runs")
+        self._active = active
+
+    def _of(self, case: Case) -> list[tuple[Cloud, Machine]]:
+        return [(cloud, one) for key in case.keys for cloud in self._clouds.values() for one in cloud.of_key(key)]
+
+    # ------------------------------------------------------------ machines
+
+    def _judge_machines(self) -> None:
+        now = self._now()
+        for name, cloud in self._clouds.items():
+            if self.excused(cloud):
+                self._excused_until[name] = now
+        for machine_id, (cloud, machine) in list(self._unsettled.items()):
+            deadline = self._deadline(machine)
+            ended = machine.end(now)
+            accepted = machine.accepted_at if machine.accepted_at and machine.accepted_at >= deadline else None
+            if ended is not None or (accepted is not None and not self.excused(cloud)):
+                self._settle(cloud, machine, deadline, accepted or (ended[0] if ended else now), ended is not None)
+                if ended is not None:
+                    del self._unsettled[machine_id]
+                continue
+            if machine.accepted_at is not None and machine.ends and not self.excused(cloud):
+                continue
+            self._judge_lateness(cloud, machine, deadline, now)
+
+    def _deadline(self, machine: Machine) -> datetime:
+        case = self.cases[machine.order.job]
+        return case.deadline if case.deadline and case.keys[-1] == machine.key else machine.order.deadline
+
+    def _judge_lateness(self, cloud: Cloud, machine: Machine, deadline: datetime, now: datetime) -> None:
+        since = max(deadline, self._excused_until.get(cloud.traits.name, deadline))
+        if now - since > ALLOWED:
+            late = (now - deadline).total_seconds()
+            raise Violation(f"{machine.key} is alive {late:.0f} s past its deadline and nobody asked for its end")
+
+    def _settle(self, cloud: Cloud, machine: Machine, deadline: datetime, at: datetime, over: bool) -> None:
+        """Take down how late an end was asked for, once, where nothing excuses it."""
+        if machine.id in self._known or at < deadline:
+            return
+        self._known.add(machine.id)
+        excused = self._excused_until.get(cloud.traits.name)
+        if excused is None or excused < deadline:
+            self.tally.lags.append((at - deadline).total_seconds())

@@ -1,0 +1,194 @@
+"""One seed, one history: the cast, the months, and what was found at the end of them."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from jobs.model import DOLLAR
+from jobs.providers import Guarantee, Offer
+from tests.simulation.agents import Temper
+from tests.simulation.layers import Ground, Native, Timer, _traits
+from tests.simulation.oracle import Tally, Violation
+from tests.simulation.rhythm import Rhythm
+from tests.simulation.traffic import Habits, Traffic
+from tests.simulation.weather import Menu, Spell, Window
+from tests.simulation.world import Cast, World
+from tests.support.clock import START
+
+STEPS_A_JOB = 5000  # a history that goes on for longer than this has a loop in it
+ROUGH = Menu(
+    error_before=0.02,
+    error_after=0.01,
+    lost=0.03,
+    throttled=0.02,
+    partial=0.03,
+    full=0.08,
+    slow_end=0.05,
+    stuck=0.02,
+    stale=timedelta(seconds=40),
+    reclaim_every=timedelta(hours=6),
+    boot=(15.0, 120.0),
+    end_lag=(2.0, 40.0),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """How a seed went."""
+
+    seed: str
+    fingerprint: str
+    steps: int
+    requested: int
+    jobs: dict[str, int]  # by their last state
+    tally: Tally
+    told: int  # messages that stand in the workspace
+    answers: dict[str, int]
+
+
+def grounds() -> Sequence[Ground]:
+    """Return a team's clouds: one that keeps limits, one that forgets keys, one whose machines end themselves."""
+    return (
+        Ground(
+            name="north",
+            traits=_traits("north", extendable=True, disk_micros_per_gb_hour=110),
+            native=Native(lag=(0.0, 30.0)),
+        ),
+        Ground(
+            name="south",
+            traits=_traits("south", idempotent=False, granule=timedelta(minutes=1), extendable=True),
+            native=Native(lag=(0.0, 50.0)),
+        ),
+        Ground(
+            name="weak",
+            traits=_traits("weak", guarantee=Guarantee.ON_BOX, granule=timedelta(hours=1), minimum=timedelta(hours=1)),
+            timer=Timer(every=20.0, takes=(1.0, 30.0)),
+        ),
+    )
+
+
+def prices() -> list[Offer]:
+    """Return what those clouds ask on the first day."""
+    table = (
+        ("north", "a100", 2_000_000, 1_100_000),
+        ("south", "a100", 1_890_001, 1_000_000),
+        ("weak", "a100", 1_500_000, None),
+        ("north", "h100", 3_990_000, 2_000_000),
+        ("south", "h100", 4_250_000, 2_500_003),
+        ("weak", "l4", 500_000, None),
+        ("north", "l4", 710_000, 350_000),
+    )
+    return [
+        Offer(
+            provider=cloud,
+            name=f"{gpu}-1x",
+            region=f"{cloud}-{place}",
+            gpu=gpu,
+            memory_gb=40,
+            gpus=1,
+            micros_per_hour=micros + place * 100_000,
+            spot=spot,
+            priced_at=START,
+        )
+        for cloud, gpu, fixed, market in table
+        for spot, micros in ((False, fixed), (True, market))
+        for place in (1, 2)
+        if micros is not None
+    ]
+
+
+def cast(seed: str, days: float) -> Cast:
+    """Return a rough season: every fault of the menu, and spells here and there."""
+    chance = random.Random(f"{seed} cast")
+    windows = []
+    for number in range(len(grounds())):
+        for spell, hours in (
+            (Spell.DOWN, (0.2, 1, 24)),
+            (Spell.THROTTLED, (0.2, 1)),
+            (Spell.DEAF, (0.1, 1)),
+            (Spell.FULL, (1, 6)),
+        ):
+            begins = START + timedelta(days=chance.uniform(0, days))
+            windows.append(
+                (number, Window(spell=spell, begins=begins, ends=begins + timedelta(hours=chance.choice(hours))))
+            )
+    return Cast(
+        grounds=grounds(), prices=prices(), menu=ROUGH, windows=windows, temper=Temper(), cap=400 * DOLLAR, locked=0.002
+    )
+
+
+def play(seed: str, *, days: float, casting: Cast | None = None, habits: Habits | None = None) -> History:
+    """Play one seed's history for so many days, and until its last job has ended; raises `Violation`."""
+    world = World(seed, casting or cast(seed, days))
+    rhythm, traffic = Rhythm(world), Traffic(world, habits or Habits())
+    with loud():
+        world.starts()
+        world.db.locked = 0.0
+        traffic.begin()
+        world.db.locked = world.cast.locked
+        rhythm.begin()
+        trouble(world, rhythm, days)
+        until = world.time.now() + timedelta(days=days)
+        while (at := world.next_at()) is not None and at < until:
+            _step(world, rhythm, traffic)
+    return _history(world, traffic)
+
+
+def _step(world: World, rhythm: Rhythm, traffic: Traffic) -> None:
+    life = world.bot
+    try:
+        world.step()
+    except Violation as violation:
+        raise Violation(
+            f"seed {world.seed!r}, step {world.steps}, {world.time.now():%m-%d %H:%M:%S}: {violation}"
+        ) from violation
+    if world.bot is not life:
+        rhythm.begin()
+    rhythm.plan()
+    traffic.watch()
+
+
+def trouble(world: World, rhythm: Rhythm, days: float) -> None:
+    """Lay out what befalls the bot itself."""
+
+
+def _history(world: World, traffic: Traffic) -> History:
+    states = world.rows.execute("SELECT state, count(*) FROM job GROUP BY state").fetchall()
+    return History(
+        seed=world.seed,
+        fingerprint=world.trace.hexdigest(),
+        steps=world.steps,
+        requested=traffic.requested,
+        jobs=dict(states),
+        tally=world.oracle.tally,
+        told=world.office.posted,
+        answers=traffic.answers,
+    )
+
+
+@contextmanager
+def loud() -> Iterator[None]:
+    """Raise what the product only logs as a defect of its own, and print nothing."""
+
+    def defect(logger: object, name: str, event: dict[str, Any]) -> dict[str, Any]:
+        if event.get("exc_info"):
+            raise Violation(f"the product met an error that it did not foresee: {event}")
+        raise structlog.DropEvent
+
+    before = structlog.get_config()
+    structlog.configure(processors=[defect], wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+        logging.disable(disabled)

@@ -1,0 +1,56 @@
+"""A store in memory that can be away: what a folder does, without the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from trainer.storage import StoreFault, checked
+
+
+class Shelf:
+    """Bytes under keys. `away` makes every call fail; `written` is told of each object that is put."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.away = False
+        self.written: Callable[[str], None] = lambda key: None
+
+    def _reach(self, key: str) -> str:
+        if self.away:
+            raise StoreFault("The store does not answer.")
+        return checked(key)
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store an object."""
+        self.objects[self._reach(key)] = data
+        self.written(key)
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Store a file."""
+        self.put(key, path.read_bytes())
+
+    def get(self, key: str) -> bytes | None:
+        """Return an object."""
+        return self.objects.get(self._reach(key))
+
+    def get_file(self, key: str, path: Path) -> bool:
+        """Write an object to a file."""
+        data = self.get(key)
+        if data is not None:
+            path.write_bytes(data)
+        return data is not None
+
+    def size(self, key: str) -> int | None:
+        """Return an object's size."""
+        data = self.get(key)
+        return None if data is None else len(data)
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Yield the keys under a folder."""
+        self._reach(prefix or "all")
+        yield from sorted(key for key in self.objects if not prefix or key.startswith(f"{prefix.rstrip('/')}/"))
+
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+        self.objects.pop(self._reach(key), None)

@@ -1,0 +1,235 @@
+"""Months of a deployment in one thread: events in their order, one clock, and a judge after each step.
+
+Time jumps from one interesting moment to the next. What the scheduler does every few seconds happens whenever it could
+matter, on the beat on which it would have happened: each 30 s near deadlines, launches, ends and troubles, now and then
+in the quiet hours of a run, in which a pass has nothing to do. One seed makes one history; `trace` is its fingerprint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from sqlite3 import Connection
+
+from sqlalchemy import Engine
+from sqlmodel import Session
+
+from bot.catalogue import Catalogue
+from jobs.engine import DEFAULT_PATIENCE
+from jobs.errors import NotWritten
+from jobs.model import DOLLAR
+from jobs.policy import Person
+from jobs.providers import Offer
+from jobs.reaper import Reaper
+from jobs.settings import load
+from tests.simulation.agents import Agents, Temper
+from tests.simulation.bot import Bot, Outside
+from tests.simulation.cloud import Cloud, CloudProvider, TrueTime
+from tests.simulation.layers import Ground
+from tests.simulation.machine import Machine
+from tests.simulation.office import LEADERS, Office
+from tests.simulation.oracle import Oracle
+from tests.simulation.reckoning import possible_terms
+from tests.simulation.shelf import Shelf
+from tests.simulation.weather import Menu, Spell, Weather, Window
+from tests.support.clock import FakeClock, SequentialIds
+from tests.support.databases import memory_database
+from tests.support.mortal import Fate, Killed, MortalDatabase, MortalProvider
+
+HOME = "5e0f3c1e-7a44-4f0e-9d1b-6b2a54a3c9d1"
+SAY = Catalogue.load()
+
+
+class Disk(MortalDatabase):
+    """A database that is locked now and then, and whose process may die around each commit."""
+
+    def __init__(self, engine: Engine, fate: Fate, chance: random.Random) -> None:
+        super().__init__(engine, fate)
+        self.locked = 0.0
+        self._chance = chance
+
+    @contextmanager
+    def write(self, patience: float = DEFAULT_PATIENCE) -> Iterator[Session]:
+        """Open a transaction, or find the database locked for longer than anybody waits."""
+        if self.locked and self._chance.random() < self.locked:
+            raise NotWritten("Nothing was written (database is locked). Try again in a moment.")
+        with super().write(patience) as tx:
+            yield tx
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cast:
+    """What a world is made of."""
+
+    grounds: Sequence[Ground]
+    prices: Sequence[Offer]
+    menu: Menu = field(default_factory=Menu)
+    windows: Sequence[tuple[int, Window]] = ()  # (which cloud, its spell)
+    temper: Temper = field(default_factory=Temper)
+    cap: int = 1000 * DOLLAR
+    locked: float = 0.0  # of one transaction
+    lost_triggers: float = 0.1
+    reaper: bool = True
+
+
+class World:
+    """One deployment: clouds, an office, a store, a database, and one bot after the other over them."""
+
+    def __init__(self, seed: str, cast: Cast) -> None:
+        self.seed, self.cast = seed, cast
+        self.chance = random.Random(f"{seed} world")
+        self.clock = FakeClock()
+        self.time = TrueTime(self.clock)
+        self.fate = Fate()
+        self.db = Disk(memory_database().engine, self.fate, random.Random(f"{seed} disk"))
+        self.rows = _connection(self.db.engine)
+        self.shelf = Shelf()
+        self.office = Office(self.time, f"{seed} office")
+        self.clouds = [
+            Cloud(self.time, ground, Weather(f"{seed} cloud {number}", cast.menu), _priced(ground, cast.prices))
+            for number, ground in enumerate(cast.grounds)
+        ]
+        self._queue: list[tuple[datetime, int, str, Callable[[], None]]] = []
+        self._number = 0
+        self.agents = Agents(f"{seed} agents", cast.temper, self.shelf, self.at, self._spoke)
+        self.shelf.written = self.agents.told
+        self.oracle = Oracle(self.rows, self.clouds, self.time.now)
+        self.oracle.excused = self.excused
+        self.trace = hashlib.sha256()
+        self.steps = 0
+        self.woken: dict[str, None] = {}
+        self.up = False
+        self.wrong_clock = False
+        self.bot: Bot
+        for cloud in self.clouds:
+            cloud.launched = lambda machine, cloud=cloud: self._launched(cloud, machine)
+        for number, window in cast.windows:
+            self.spell(self.clouds[number], window)
+        providers = {cloud.traits.name: MortalProvider(CloudProvider(cloud, HOME), self.fate) for cloud in self.clouds}
+        self._outside = Outside(
+            db=self.db,
+            clock=self.clock,
+            ids=SequentialIds(),
+            providers=providers,
+            shelf=self.shelf,
+            office=self.office,
+            home=HOME,
+            settings=load({"HOURGLASS_TEAM": "vision", "HOURGLASS_LEADS": ",".join(self.leads())}),
+            say=SAY,
+            reference=self._date,
+        )
+        # Its own process, with doors of its own: a killed bot does not take it along.
+        self.reaper = Reaper({c.traits.name: CloudProvider(c, HOME) for c in self.clouds}, self.clock, HOME)
+
+    # ------------------------------------------------------------ people
+
+    def leads(self) -> list[str]:
+        """Return the ids of those who lead."""
+        return [self.office.users[name] for name in LEADERS]
+
+    def person(self, name: str) -> Person:
+        """Return somebody of the office as the bot knows him."""
+        return Person(id=self.office.users[name], lead=name in LEADERS)
+
+    # ------------------------------------------------------------ time
+
+    def at(self, when: datetime, name: str, act: Callable[[], None]) -> None:
+        """Have something happen; what is to happen in the past happens now."""
+        self._number += 1
+        heapq.heappush(self._queue, (when, self._number, name, act))
+
+    def after(self, seconds: float, name: str, act: Callable[[], None]) -> None:
+        """Have something happen so many seconds from now."""
+        self.at(self.time.now() + timedelta(seconds=seconds), name, act)
+
+    def spell(self, cloud: Cloud, window: Window) -> None:
+        """Put a spell on a cloud, and have both of its ends looked at."""
+        cloud.weather.windows.append(window)
+        self.at(window.begins, f"{cloud.traits.name} {window.spell} begins", lambda: None)
+        self.at(window.ends - timedelta(milliseconds=1), f"{cloud.traits.name} {window.spell} ends", lambda: None)
+
+    def step(self) -> bool:
+        """Let the next thing happen and judge what came of it; False when nothing more will."""
+        if not self._queue:
+            return False
+        when, _, name, act = heapq.heappop(self._queue)
+        waited = (when - self.time.now()).total_seconds()
+        if waited > 0:
+            self.clock.advance(waited)
+        try:
+            act()
+        except Killed:
+            self.dies(self.chance.choice((5.0, 30.0, 300.0, 7200.0)))
+        self.steps += 1
+        self.trace.update(f"{self.time.now().isoformat()} {name}\n".encode())
+        self.oracle.look()
+        return True
+
+    def next_at(self) -> datetime | None:
+        """Return when the next thing happens."""
+        return self._queue[0][0] if self._queue else None
+
+    # ------------------------------------------------------------ the bot's life
+
+    def starts(self) -> None:
+        """Start a bot over what the last one left."""
+        self.fate.spares()
+        self.up = True
+        self.bot = Bot(self._outside, self.wake)
+        for job_id in self.bot.begin():
+            self.wake(job_id)
+
+    def dies(self, seconds: float) -> None:
+        """End the bot as `kill -9` does; another one starts after a while."""
+        self.fate.spares()
+        self.up = False
+        self.woken.clear()
+        self.after(seconds, "the bot starts", self.starts)
+
+    def wake(self, job_id: str) -> None:
+        """Remember that somebody should look at a job now."""
+        self.woken[job_id] = None
+
+    def excused(self, cloud: Cloud) -> bool:
+        """Return whether nobody can be asked for an end at that cloud now."""
+        now = self.time.now()
+        blocked = any(cloud.weather.during(one, now) for one in (Spell.DOWN, Spell.THROTTLED, Spell.DEAF))
+        return not self.up or blocked or self.wrong_clock
+
+    def work(self, job_id: str) -> None:
+        """Have the bot work on a job, after the market that it will meet was written down."""
+        case = self.oracle.cases.get(job_id)
+        if case is not None and case.first is None:
+            market = [(cloud.traits, cloud.prices) for cloud in self.clouds]
+            self.oracle.priced(job_id, possible_terms(case.ask, market))
+        self.bot.work(job_id)
+
+    def _launched(self, cloud: Cloud, machine: Machine) -> None:
+        self.oracle.launched(cloud, machine)
+        self.agents.begin(cloud, machine)
+
+    def _spoke(self, machine: Machine) -> None:
+        self.after(2.0, "follow", self.follow)
+
+    def follow(self) -> None:
+        """Have the bot read what the machines wrote."""
+        if self.up:
+            self.bot.follow.round()
+
+    def _date(self) -> datetime | None:
+        return next((date for cloud in self.clouds if (date := cloud.date()) is not None), None)
+
+
+def _priced(ground: Ground, prices: Sequence[Offer]) -> list[Offer]:
+    return [offer for offer in prices if offer.provider == ground.traits.name]
+
+
+def _connection(engine: Engine) -> Connection:
+    connection = engine.raw_connection().driver_connection
+    assert isinstance(connection, Connection)
+    return connection
