@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,7 @@ MODULES = modules()
 PROVIDERS = [name for name in MODULES if name.startswith("jobs.providers.") and not name.endswith(".registry")]
 
 
+@cache
 def imports(name: str, *, at_run_time: bool = False) -> set[str]:
     """Every module that `name` imports, wherever in the file; `at_run_time` leaves out what only types need."""
     tree = ast.parse(MODULES[name].read_text())
