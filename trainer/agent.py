@@ -65,10 +65,11 @@ class Agent:
         # SimpleQueue is the one thing a signal handler may safely put into.
         self._mail: queue.SimpleQueue[Control | int] = queue.SimpleQueue()
         key = (machine.job, machine.attempt)
-        self._reporter = Reporter(store, lambda n: wire.event_key(*key, n, machine.rank))
+        redactor = Redactor(env)
+        self._reporter = Reporter(store, lambda n: wire.event_key(*key, n, machine.rank), mask=redactor.mask)
         self._log = LogShip(store, lambda n: wire.log_key(*key, n, machine.rank))
         self._progress = Progress(tell=self._reporter.tell)
-        self._output = Output(redactor=Redactor(env), log=self._log.write, watch=self._progress.line)
+        self._output = Output(redactor=redactor, log=self._log.write, watch=self._progress.line)
         self._inbox = Inbox(scratch / "run", take=self._heard)
         self._control = ControlWatch(
             store,
@@ -292,7 +293,7 @@ class Agent:
             )
         self._control.close()
         if outcome.reason is not Reason.FINISHED and outcome.tail and outcome.code is None and outcome.signal is None:
-            self._log.write(f"hourglass: {outcome.tail[-1]}")
+            self._output.say(f"hourglass: {outcome.tail[-1]}")
         left = min(_LAST_TRIES, max(1.0, self._deadline.left()))
         logged = self._log.close(left / 2)
         self._stage(Stage.DONE)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from trainer import wire
+from trainer.masking import Mask
 from trainer.ship import DELAYS, Abandoned, Shipper
 from trainer.storage import Store
 from trainer.wire import EventKind
@@ -55,7 +56,10 @@ class Reporter:
         wall: Callable[[], float] = time.time,
         delays: Sequence[float] = DELAYS,
         limit: int = LIMIT,
+        mask: Mask | None = None,
     ) -> None:
+        """Send to `store` under `key(n)`, every text of it through `mask`."""
+        self._mask = mask or Mask({})
         self._shipper = Shipper(store, key, delays=delays)
         self._every = every
         self._wall = wall
@@ -78,7 +82,7 @@ class Reporter:
             json.dumps(data, allow_nan=False)
         except (TypeError, ValueError) as error:
             kind, data = EventKind.NOTICE, {"code": "unreadable", "text": f"An event was left out: {error}"}
-        event = wire.Event(t=self._wall(), kind=kind, data=data)
+        event = wire.Event(t=self._wall(), kind=kind, data=self._mask.deep(data))
         with self._changed:
             self._events.append(event)
             if len(self._events) > self._limit:

@@ -14,10 +14,11 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from trainer.wire import ENV_SECRETS
+from trainer.masking import MASK, Mask
+from trainer.wire import ENV_SECRETS, ENV_STORE_PREFIX
 
 WIDEST = 16_384  # characters of one line that are kept
 TAIL_LINES = 80
@@ -26,7 +27,11 @@ _READ = 65_536
 _ENDS = re.compile(r"(\r\n|\r|\n)")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_SHORTEST_SECRET = 6  # a shorter value would mask ordinary words
+_CUT = re.compile(r"… \[[\d,]+ characters cut\]$")
+_KEY_BEGINS = re.compile(r"-----BEGIN[A-Z ]* PRIVATE KEY-----")
+_KEY_ENDS = re.compile(r"-----END[A-Z ]* PRIVATE KEY-----")
+_KEY_LINES = 120  # of the longest in use, with room; a beginning alone must not swallow the log
+_KEYS = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")  # ends of names whose values are secrets
 
 
 class Line(NamedTuple):
@@ -81,21 +86,32 @@ class Splitter:
 
 
 class Redactor:
-    """Masks the values of the variables that the provider named as secrets."""
+    """Masks the values of the variables that the provider named as secrets, and what looks like somebody's token."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         names = [name.strip() for name in env.get(ENV_SECRETS, "").split(",") if name.strip()]
-        secrets = {env[name]: name for name in names if len(env.get(name, "")) >= _SHORTEST_SECRET}
-        # The longest first: one secret may be the beginning of another.
-        self._names = secrets
-        values = sorted(secrets, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, values))) if values else None
+        # The store's own keys never reach the command; what goes wrong in the agent may have them in its words.
+        names += [name for name in env if name.startswith(ENV_STORE_PREFIX) and name.endswith(_KEYS)]
+        self.mask = Mask({env[name]: f"[{name}]" for name in names if name in env})
+        self._in_key = 0  # lines that a private key which began may still have
 
-    def mask(self, text: str) -> str:
-        """Return `text` with every secret's value replaced by its name."""
-        if self._pattern is None:
-            return text
-        return self._pattern.sub(lambda found: f"[{self._names[found[0]]}]", text)
+    def page(self, texts: Sequence[str]) -> list[str]:
+        """Return lines that were printed one after another, masked; a private key is masked to its last line."""
+        whole = "\n".join(texts)
+        if not (self._in_key or "characters cut]" in whole or self.mask.touches(whole)):
+            return list(texts)
+        return [self._line(text) for text in texts]
+
+    def _line(self, text: str) -> str:
+        begins, ends = _KEY_BEGINS.search(text), _KEY_ENDS.search(text)
+        inside = self._in_key
+        self._in_key = 0 if ends else _KEY_LINES if begins else max(0, inside - 1)
+        if inside:
+            return MASK
+        cut = _CUT.search(text)
+        if cut is None:
+            return self.mask(text)
+        return self.mask.cut(self.mask(text[: cut.start()])) + cut.group()
 
 
 class Output:
@@ -119,8 +135,9 @@ class Output:
     def take(self, lines: Iterable[Line]) -> None:
         """Take lines as the splitter gives them; empty redraws are dropped."""
         now = self._clock()
-        for text, redraw in lines:
-            text = self._redactor.mask(text)
+        lines = list(lines)
+        texts = self._redactor.page([text for text, _ in lines])
+        for text, (_, redraw) in zip(texts, lines, strict=True):
             if redraw and not text.strip():
                 continue
             self._watch(text)
@@ -128,10 +145,13 @@ class Output:
                 continue
             if redraw:
                 self._redrawn = now
-            self.say(text)
+            self._keep(text)
 
     def say(self, text: str) -> None:
-        """Add a line to the log and the tail."""
+        """Add a line of ours to the log and the tail."""
+        self._keep(self._redactor.mask(text))
+
+    def _keep(self, text: str) -> None:
         self._tail.append(text if len(text) <= TAIL_WIDTH else f"{text[:TAIL_WIDTH]}…")
         self._log(text)
 
