@@ -133,21 +133,16 @@ def _told(tx: Session, whose: Any) -> list[dict[str, Any]]:
 # ---------------------------------------------------------------- bytes to rows
 
 
-def read(home: str, data: bytes) -> Mapping[str, Any] | None:
-    """Return the plain rows of an object; None for another home's, or for one that carries no rows.
-
-    Raises `ValueError` for what cannot be read.
-    """
+def read(data: bytes) -> tuple[str, Mapping[str, Any] | None]:
+    """Return an object's home and its plain rows, None where it carries none; raises `ValueError`."""
     try:
         found = json.loads(data)
-        if found["home"] != home or "rows" not in found:
-            return None
-        rows: Mapping[str, Any] = found["rows"]
-        if rows["version"] > VERSION:
+        home, rows = str(found["home"]), found.get("rows")
+        if rows is not None and rows["version"] > VERSION:
             raise ValueError(f"it was written by a newer Hourglass (version {rows['version']})")
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"it lacks {error}") from error
-    return rows
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"it is no record: {error}") from error
+    return home, rows
 
 
 def job_rows(plain: Mapping[str, Any]) -> JobRows:

@@ -15,7 +15,8 @@ from trainer.storage import FolderStore, StoreFault
 def record(world: World, job_id: str) -> JobRows | None:
     """Return what the store says of an open job."""
     data = world.store.get(snapshots.job_key(job_id))
-    plain = None if data is None else snapshots.read(HOME, data)
+    home, plain = (HOME, None) if data is None else snapshots.read(data)
+    assert home == HOME
     return None if plain is None else snapshots.job_rows(plain)
 
 
@@ -72,7 +73,7 @@ def test_a_record_follows_the_job_and_becomes_its_receipt(tmp_path: Path) -> Non
     assert record(world, job_id) is None
     receipt = world.store.get(snapshots.receipt_key(job_id))
     assert receipt is not None
-    settled = snapshots.job_rows(snapshots.read(HOME, receipt) or {})
+    settled = snapshots.job_rows(snapshots.read(receipt)[1] or {})
     assert (settled.job.state, settled.job.charged) == (JobState.SUCCEEDED, world.job(job_id).charged)
     assert [(entry.kind.value, entry.micros) for _, entry in settled.entries] == world.entries(job_id)
 
@@ -96,7 +97,7 @@ def test_a_team_and_its_months_lie_there_too(tmp_path: Path) -> None:
     world.rentals.enforce()
     data = world.store.get(snapshots.team_key("vision"))
     assert data is not None
-    rows: TeamRows = snapshots.team_rows(snapshots.read(HOME, data) or {})
+    rows: TeamRows = snapshots.team_rows(snapshots.read(data)[1] or {})
     assert (rows.team.cap, [period.month for period in rows.periods]) == (300_000_000, ["2026-11"])
 
 
