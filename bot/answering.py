@@ -51,7 +51,12 @@ def quick(command: Command) -> bool:
 
 
 def guarded(parts: Parts, typed: str, act: Callable[[], Message]) -> Message:
-    """Return what `act` answers, or what went wrong in words: nobody is left without an answer."""
+    """Return what `act` answers, or what went wrong in words: nobody is left without an answer, or sees a secret."""
+    answer = _guarded(parts, typed, act)
+    return Message(text=parts.mask.shown(answer.text), blocks=parts.mask.shown(list(answer.blocks)))
+
+
+def _guarded(parts: Parts, typed: str, act: Callable[[], Message]) -> Message:
     try:
         return act()
     except NotWritten:

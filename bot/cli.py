@@ -11,7 +11,7 @@ import typer
 
 from bot.logs import configure
 from jobs.errors import HourglassError
-from jobs.settings import secrets_of
+from jobs.settings import mask_of, secrets_of
 
 cli = typer.Typer(
     name="hourglass",
@@ -119,7 +119,7 @@ def main() -> None:
     try:
         cli()
     except HourglassError as error:
-        sys.exit(f"hourglass: {error}")
+        sys.exit(f"hourglass: {mask_of(os.environ)(str(error))}")
 
 
 if __name__ == "__main__":

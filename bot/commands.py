@@ -44,7 +44,8 @@ class Commands:
                 command.get("text", ""), delivery=caller.delivery, channel=caller.channel, person=caller.person
             )
         except BadRequest as error:
-            return answers.failure(self._parts.say, error)
+            failed = answers.failure(self._parts.say, error)
+            return answering.guarded(self._parts, _typed(command), lambda: failed)
 
 
 def _caller(command: dict[str, Any]) -> Caller:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ import structlog
 from bot import web
 from bot.app import build_app, slack_client, socket_handler
 from bot.catalogue import Catalogue
+from bot.delivery import Delivery
 from bot.door import Door
 from bot.health import Health
 from bot.home import settled, writing
@@ -40,7 +42,7 @@ from jobs.providers import Offer, Provider
 from jobs.rentals import Rentals
 from jobs.scheduler import Scheduler
 from jobs.service import Service
-from jobs.settings import Settings, load, secret_values
+from jobs.settings import Settings, load, mask_of, secret_values
 from jobs.source import SourceResolver
 from jobs.spec import Defaults, merge
 from trainer.storage import open_store
@@ -116,7 +118,7 @@ class Ports:
 
 def control_plane(settings: Settings, ports: Ports, wakes: Wakes, stack: ExitStack) -> ControlPlane:
     """Build what works without Slack; whatever has to be closed is left with `stack`."""
-    db = Database.open(settings.database())
+    db = Database.open(settings.database(), mask=mask_of(os.environ))
     stack.callback(db.close)
     providers = connected(settings, ports.clock)
     secrets = secret_values()
@@ -190,6 +192,7 @@ def start(settings: Settings, ports: Ports, stack: ExitStack) -> Bot:
         )
     wakes = Wakes()
     plane = control_plane(settings, ports, wakes, stack)
+    mask = mask_of(os.environ)
     say = Catalogue.load(settings.language)
     client = slack_client(settings)
     server = web.WebServer.bind(settings.web_host, settings.web_port)
@@ -215,6 +218,7 @@ def start(settings: Settings, ports: Ports, stack: ExitStack) -> Bot:
         say=say,
         traits=traits,
         settings=settings,
+        delivery=Delivery(client, mask=mask),
     )
     images = stack.enter_context(httpx.Client(timeout=REGISTRY_TIMEOUT))
     intake = Intake(
@@ -256,6 +260,7 @@ def start(settings: Settings, ports: Ports, stack: ExitStack) -> Bot:
         desk=plane.desk,
         store=store,
         wake=notifier.wake,
+        mask=mask,
     )
     app = build_app(parts, client)
     server.start(

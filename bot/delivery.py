@@ -25,6 +25,7 @@ from slack_sdk.errors import SlackApiError, SlackRequestError
 from bot.markup import plain, short
 from bot.views.blocks import Message
 from jobs.errors import HourglassError
+from trainer.masking import Mask
 
 SECONDS = 10  # for one call
 EVENT = "hourglass"  # the metadata's event_type
@@ -80,7 +81,9 @@ class Shut(NotDelivered):
 class Delivery:
     """One workspace, reached with a bot's token."""
 
-    def __init__(self, client: WebClient) -> None:
+    def __init__(self, client: WebClient, *, mask: Mask | None = None) -> None:
+        """Speak with the client's token; `mask` goes over everything that is said."""
+        self._mask = mask or Mask({})
         self._client = WebClient(token=client.token, base_url=client.base_url, timeout=SECONDS, retry_handlers=[])
 
     def post(self, channel: str, message: Message, *, key: str, thread_ts: str | None = None) -> str:
@@ -164,7 +167,7 @@ class Delivery:
 
     def _call(self, method: Callable[..., Any], **arguments: Any) -> Mapping[str, Any]:
         try:
-            answer: Mapping[str, Any] = method(**arguments).data
+            answer: Mapping[str, Any] = method(**self._mask.shown(arguments)).data
         except SlackApiError as error:
             raise _translated(error) from error
         except (SlackRequestError, HTTPException, OSError, ValueError, EOFError) as error:

@@ -13,9 +13,8 @@ from typing import TextIO
 
 import structlog
 
-MASK = "•••"
-# A shorter value would mask ordinary words.
-SHORTEST_SECRET = 6
+from trainer.masking import MASK, Mask
+
 # They tell of every tick and every request; what goes wrong in them is a warning.
 _CHATTY = ("alembic", "apscheduler", "bolt", "botocore", "httpx", "slack_sdk", "urllib3", "uvicorn")
 
@@ -24,24 +23,30 @@ class MaskingFormatter(structlog.stdlib.ProcessorFormatter):
     """Formats a record, traceback included, and masks what is secret in the finished line."""
 
     def __init__(self, secrets: Collection[str]) -> None:
+        self._mask = Mask(dict.fromkeys(secrets, MASK))
         super().__init__(
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                self._masked,
                 structlog.processors.LogfmtRenderer(
                     key_order=["timestamp", "level", "event", "logger", "job", "attempt"], drop_missing=True
                 ),
             ],
             foreign_pre_chain=_SHARED,
         )
-        # Longest first: a secret that contains another is masked whole.
-        self._secrets = sorted((s for s in secrets if len(s) >= SHORTEST_SECRET), key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line without secrets."""
-        line = super().format(record)
-        for secret in self._secrets:
-            line = line.replace(secret, MASK)
-        return line
+        """Return one line, without secrets and without what moves a terminal's cursor or hides letters."""
+        line = self._mask(super().format(record))
+        return "".join(letter if letter.isprintable() else " " for letter in line)
+
+    def _masked(self, logger: object, name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        # Before the values are quoted: a key of several lines is not found in what quoting makes of it.
+        return {key: self._mask(str(value)) if _is_words(value) else value for key, value in event.items()}
+
+
+def _is_words(value: object) -> bool:
+    return value is not None and not isinstance(value, bool | int | float)
 
 
 _SHARED: list[structlog.typing.Processor] = [

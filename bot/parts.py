@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bot.catalogue import Catalogue
 from bot.links import Links
@@ -14,6 +14,7 @@ from jobs.offers import Desk
 from jobs.providers import Traits
 from jobs.service import Service
 from jobs.settings import Settings
+from trainer.masking import Mask
 from trainer.storage import Store
 
 
@@ -32,6 +33,7 @@ class Parts:
     desk: Desk
     store: Store
     wake: Callable[[], None]  # the notifier's: something is owed
+    mask: Mask = field(default_factory=lambda: Mask({}))  # over every answer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,7 @@ from jobs.lifecycle import (
     next_job_state,
 )
 from jobs.model import Attempt, Channel, Checkpoint, Job, Mark, MetricPoint, Note, NoteKind, Period, Seen, Team
+from trainer.masking import Mask
 
 _STAMPS = {
     AttemptEventName.LAUNCHED: "launched_at",
@@ -43,14 +44,20 @@ _STAMPS = {
 }
 
 
+# Columns with the words of providers, machines and repositories, which may say more than they should.
+_FOREIGN = frozenset({"data", "error", "gpu_seen", "note", "outcome", "stage_note"})
+_MASK = "mask"  # of a session's `info`
+
 Row = TypeVar("Row", Job, Attempt)
 
 
 class Database:
     """One database, opened by `Database.open`; `write` and `read` are its only doors. Safe between threads."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, mask: Mask | None = None) -> None:
+        """Take `engine`; `mask` goes over the words of others before they are written."""
         self.engine = engine
+        self._info = {_MASK: mask} if mask else {}
         self._reads = engine.execution_options(**{engines.READS: True})
         # SQLite lets one writer in and makes the others poll; threads that queue here come in turn instead.
         self._turn: threading.Lock | None = threading.Lock() if engine.dialect.name == "sqlite" else None
@@ -58,12 +65,12 @@ class Database:
         self._inside = threading.local()
 
     @classmethod
-    def open(cls, url: str, *, migrate: bool = True) -> Database:
+    def open(cls, url: str, *, migrate: bool = True, mask: Mask | None = None) -> Database:
         """Open the database and bring its schema up to date; raises `Misconfigured`. `sqlite://` is in memory."""
         engine = engines.connect(url)
         if migrate:
             engines.upgrade(engine)
-        return cls(engine)
+        return cls(engine, mask=mask)
 
     @contextmanager
     def write(self, patience: float = engines.DEFAULT_PATIENCE) -> Iterator[Session]:
@@ -75,7 +82,7 @@ class Database:
         engine = self.engine.execution_options(**{engines.PATIENCE: patience})
         with self._entered(self._turn, patience):
             try:
-                with Session(engine, expire_on_commit=False) as tx, tx.begin():
+                with Session(engine, expire_on_commit=False, info=self._info) as tx, tx.begin():
                     yield tx
             except OperationalError as error:
                 raise NotWritten(f"Nothing was written ({error.orig}). Try again in a moment.") from error
@@ -121,7 +128,7 @@ def move(tx: Session, job: Job, event: JobEventName, at: datetime, **columns: An
         columns.setdefault("finished_at", at)
     if event is JobEventName.RUN and job.started_at is None:
         columns.setdefault("started_at", at)
-    changes = {"state": state, "version": job.version + 1, **columns}
+    changes = {"state": state, "version": job.version + 1, **_masked(tx, columns)}
     guard = (col(Job.id) == job.id, col(Job.state) == job.state, col(Job.version) == job.version)
     if tx.exec(update(Job).where(*guard).values(changes)).rowcount != 1:
         raise _overtaken(tx, job)
@@ -133,6 +140,7 @@ def touch(tx: Session, job: Job, at: datetime, **columns: Any) -> Job:
 
     Raises `TooLate` when the state changed. `at` is when the change was seen, for the reader of a trace.
     """
+    columns = _masked(tx, columns)
     guard = (col(Job.id) == job.id, col(Job.state) == job.state)
     changed = tx.exec(update(Job).where(*guard).values({**columns, "version": Job.version + 1}))
     if changed.rowcount != 1:
@@ -154,6 +162,7 @@ def move_attempt(tx: Session, attempt: Attempt, event: AttemptEventName, at: dat
 
 def touch_attempt(tx: Session, attempt: Attempt, at: datetime, **columns: Any) -> Attempt:
     """Set `columns` on an attempt that is still in the state it was read in; raises `TooLate` otherwise."""
+    columns = _masked(tx, columns)
     guard = (col(Attempt.id) == attempt.id, col(Attempt.state) == attempt.state)
     if tx.exec(update(Attempt).where(*guard).values(columns)).rowcount != 1:
         raise TooLate(f"Attempt {attempt.number} of {attempt.job_id} was changed by another hand.", at=at)
@@ -164,6 +173,13 @@ def _now_is(row: Row, columns: Mapping[str, Any]) -> Row:
     for name, value in columns.items():
         set_committed_value(row, name, value)
     return row
+
+
+def _masked(tx: Session, columns: Mapping[str, Any]) -> dict[str, Any]:
+    mask: Mask | None = tx.info.get(_MASK)
+    if mask is None:
+        return dict(columns)
+    return {name: mask.deep(value) if name in _FOREIGN else value for name, value in columns.items()}
 
 
 def _overtaken(tx: Session, job: Job) -> TooLate:
@@ -178,7 +194,7 @@ def _overtaken(tx: Session, job: Job) -> TooLate:
 def insert_once(tx: Session, table: type[SQLModel], values: Mapping[str, Any]) -> bool:
     """Insert a row unless one with the same key stands; return whether it was inserted."""
     statement = _insert_or_nothing(table, tx.get_bind().dialect.name)
-    return tx.exec(statement, params=values).rowcount == 1
+    return tx.exec(statement, params=_masked(tx, values)).rowcount == 1
 
 
 @cache  # building a statement takes longer than running it, and every command waits for two of these

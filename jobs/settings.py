@@ -13,16 +13,19 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from jobs.errors import Misconfigured
+from trainer.masking import MASK, Mask
 
 SECRET_PREFIX = "HOURGLASS_SECRET_"  # a prefix of names, not a secret  # noqa: S105
 
-_SECRET_NAME = re.compile(r"^HOURGLASS_SECRET_|(_TOKEN|_SECRET|_SECRET_ACCESS_KEY|_PASSWORD|_API_KEY)$")
+_SECRET_NAME = re.compile(r"^HOURGLASS_SECRET_|(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|_KEY)$")
+_LOGIN = re.compile(r"[^\s:/]{1,100}:[^\s:/]{6,}")
+_IN_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/:@]*:([^\s/@]+)@", re.IGNORECASE)
 
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -156,10 +159,25 @@ def secret_values(environment: Mapping[str, str] | None = None) -> dict[str, str
 
 
 def secrets_of(environment: Mapping[str, str]) -> frozenset[str]:
-    """Return every value that must never be seen: our tokens, the teams' secrets, the clouds' keys."""
-    named = {value for key, value in environment.items() if _SECRET_NAME.search(key)}
-    url = environment.get("DATABASE_URL", "")
-    password = urlsplit(url).password if "@" in url else None
-    tokens = environment.get("HOURGLASS_GIT_TOKENS", "")
-    listed = {str(token) for token in json.loads(tokens).values()} if tokens.startswith("{") else set()
-    return frozenset(named | listed | ({password} if password else set()))
+    """Return every value that must never be seen: our tokens, the teams' secrets, the clouds' keys, passwords."""
+    found = {value for key, value in environment.items() if _SECRET_NAME.search(key)}
+    found |= _git_tokens(environment.get("HOURGLASS_GIT_TOKENS", ""))
+    # A registry's and a host's credentials are a name and a password in one value; either may be said alone.
+    found |= {value.partition(":")[2] for value in found if _LOGIN.fullmatch(value)}
+    for value in environment.values():
+        for password in _IN_ADDRESS.findall(value):
+            found |= {password, unquote(password)}
+    return frozenset(value for value in found if value.strip())
+
+
+def mask_of(environment: Mapping[str, str]) -> Mask:
+    """Return what takes those values out of a text."""
+    return Mask(dict.fromkeys(secrets_of(environment), MASK))
+
+
+def _git_tokens(said: str) -> set[str]:
+    try:
+        tokens = json.loads(said) if said else {}
+        return {str(token) for token in tokens.values()}
+    except (ValueError, AttributeError):
+        return {said}  # not what it should be, and said so by whoever reads it; secret all the same

@@ -11,7 +11,7 @@ import base64
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -83,11 +83,11 @@ class Mask:
 
     def deep(self, value: object) -> Any:
         """Return `value`, as JSON has it, with every text in it masked, names included."""
-        if isinstance(value, str):
-            return self(value)
-        if isinstance(value, Mapping):
-            return {self(name) if isinstance(name, str) else name: self.deep(inner) for name, inner in value.items()}
-        return [self.deep(inner) for inner in value] if isinstance(value, list | tuple) else value
+        return _deep(value, self)
+
+    def shown(self, value: object) -> Any:
+        """Return what people are about to be shown, masked but for links that they are meant to press."""
+        return _deep(value, self.outside_links)
 
     def cut(self, text: str) -> str:
         """Return a text that was cut off without the beginning of a secret at its end."""
@@ -109,6 +109,14 @@ class Mask:
             pieces += [self(text[at : link.start()]), link.group()]
             at = link.end()
         return "".join([*pieces, self(text[at:])])
+
+
+def _deep(value: object, masked: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return masked(value)
+    if isinstance(value, Mapping):
+        return {masked(name) if isinstance(name, str) else name: _deep(one, masked) for name, one in value.items()}
+    return [_deep(one, masked) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _forms(value: str) -> Iterator[str]:

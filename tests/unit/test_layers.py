@@ -13,10 +13,12 @@ ROOMS = ("bot", "jobs", "trainer")
 
 # The trainer's archive is packed where everything is built, and nowhere else.
 PACKS_THE_TRAINER = "bot.machines"
+# What the machine and the bot have in common: words, files, and what is not to be seen.
+BOTH_SIDES = ("trainer.wire", "trainer.storage", "trainer.masking")
 # What a package may import of ours; a name covers what lies below it.
 MAY_IMPORT = {
-    "bot": ("bot", "jobs", "trainer.wire", "trainer.storage"),
-    "jobs": ("jobs", "trainer.wire", "trainer.storage"),
+    "bot": ("bot", "jobs", *BOTH_SIDES),
+    "jobs": ("jobs", *BOTH_SIDES),
     "trainer": ("trainer",),
 }
 PROVIDERS_MAY_IMPORT = ("jobs.providers", "jobs.model", "jobs.errors", "jobs.clock", "trainer.wire")
