@@ -17,17 +17,18 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 from tests.crashes import oracle
 from tests.crashes.fate import Death, often
 from tests.crashes.mutants import MUTANTS, Mutant
-from tests.crashes.points import POINTS, Position
+from tests.crashes.points import POINTS, ROOT, Position
 from tests.crashes.scenarios import BY_NAME, SCENARIOS, Scenario
 from tests.crashes.world import House, Told, Weather, World
 
 ROUNDS = 400  # seeds after which a point that had not its share is given up and told
+SHARES = 8  # of a goal; each has seeds of its own
 AGAIN = 0.25  # of the killed bots' successors, how many are killed as well
 SECOND_LIFE = 40  # points within which that happens
 KEPT = 12  # broken histories that are told in full
@@ -44,6 +45,7 @@ class Goal:
     share: int = 0
     shares: int = 1
     seconds: float = 0.0  # stop then, whatever was reached; 0 for never
+    only: Sequence[str] = ()  # scenarios; none for all of them
 
 
 @dataclass(kw_only=True)
@@ -84,7 +86,7 @@ class Tally:
 
     def dumped(self) -> str:
         """Return it as JSON."""
-        return json.dumps({**asdict(self), "passed": sorted(self.passed)})
+        return json.dumps({**vars(self), "passed": sorted(self.passed)})
 
     @classmethod
     def loaded(cls, text: str) -> Tally:
@@ -99,6 +101,7 @@ class Campaign:
 
     def __init__(self, house: House, goal: Goal) -> None:
         self.house, self.goal = house, goal
+        self.scenarios = [scenario for scenario in SCENARIOS if scenario.name in goal.only or not goal.only]
         self.tally = Tally()
         self.begun = time.perf_counter()
         self.passes: dict[str, set[str]] = {}  # scenario -> the points that it passes
@@ -109,7 +112,7 @@ class Campaign:
             if number >= self.goal.shares and (self._reached() or self._late()):
                 break
             self._round(self.goal.seed * 1000 + number)
-            if number == self.goal.share:
+            if number == self.goal.share and self.goal.weathers:
                 for mutant in MUTANTS[self.goal.share :: self.goal.shares]:
                     self.tally.mutants[mutant.name] = self._tried(mutant)
         self.tally.seconds = time.perf_counter() - self.begun
@@ -122,7 +125,7 @@ class Campaign:
         lacking = {point for point in POINTS if self._lacks(point)}
         rehearsed = {
             scenario.name: self._rehearsed(scenario, seed)
-            for scenario in SCENARIOS
+            for scenario in self.scenarios
             if not self._enough() or self.passes.get(scenario.name, lacking) & lacking
         }
         gc.collect()
@@ -141,7 +144,7 @@ class Campaign:
         return Counter(told.passed)
 
     def _chosen(self, rehearsed: Mapping[str, Mapping[str, int]], chance: random.Random) -> Iterator[tuple[str, Death]]:
-        """Yield where to kill: each point and position first, where that is shortly told; then the others as they come."""
+        """Yield where to kill: each point and position first, in the shortest story; then the others as they come."""
         places = [
             (name, Death(point=point, nth=nth, position=position))
             for name, passed in rehearsed.items()
@@ -181,9 +184,7 @@ class Campaign:
 
     def _faults(self, mutant: Mutant, seed: int, deaths: Sequence[Death], *, real: bool) -> list[str]:
         scenario = BY_NAME[mutant.scenario]
-        weather = Weather.drawn(seed, scenario)
-        if mutant.lag is not None:
-            weather = dataclasses.replace(weather, lag=mutant.lag)
+        weather = dataclasses.replace(Weather.drawn(seed, scenario), **mutant.weather)
         broken = {} if real else {"patch": mutant.patch, "driver": mutant.driver, "reaper": mutant.reaper}
         told = World(scenario, self.house, weather, deaths=deaths, **broken).tell()
         return oracle.faults(told, self.house.file)
@@ -194,7 +195,7 @@ class Campaign:
         return self.tally.histories * self.goal.shares >= self.goal.histories
 
     def _lacks(self, point: str, position: Position | None = None) -> bool:
-        if position is not None and self.tally.positions[f"{point}/{position.value}"] == 0:
+        if self.goal.kills and position is not None and not self.tally.positions[f"{point}/{position.value}"]:
             return True
         return self.tally.kills[point] * self.goal.shares < self.goal.kills
 
@@ -205,26 +206,22 @@ class Campaign:
         return 0 < self.goal.seconds < time.perf_counter() - self.begun
 
 
-def campaign(goal: Goal, processes: int | None = None) -> Tally:
+def campaign(goal: Goal, shares: int = SHARES) -> Tally:
     """Try a goal in processes of its own, which fork without threads beside them; return what came of it.
 
-    Raises `subprocess.CalledProcessError` where the harness itself broke, with its words on standard error.
+    The shares are the same on every machine, as many of them at a time as it has processors. Raises
+    `subprocess.CalledProcessError` where the harness itself broke, with its words on standard error.
     """
-    shares = processes or min(os.cpu_count() or 1, 8)
-    children = []
-    for share in range(shares):
-        asked = dataclasses.replace(goal, share=share, shares=shares)
-        command = [sys.executable, "-m", "tests.crashes.worker", json.dumps(asdict(asked))]
-        children.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]))
     tally = Tally()
-    try:
-        for child in children:
-            said, _ = child.communicate()
-            if child.returncode:
-                raise subprocess.CalledProcessError(child.returncode, child.args)
-            tally.add(Tally.loaded(said))
-    finally:
-        for child in children:
-            child.kill()
-            child.wait()
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for share in pool.map(
+            _share, [dataclasses.replace(goal, share=share, shares=shares) for share in range(shares)]
+        ):
+            tally.add(share)
     return tally
+
+
+def _share(goal: Goal) -> Tally:
+    command = [sys.executable, "-m", "tests.crashes.worker", json.dumps(asdict(goal))]
+    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, check=True)
+    return Tally.loaded(told.stdout)

@@ -7,9 +7,10 @@ as the real code and is judged by the same oracle.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from jobs import db, endings, ledger, orders, rentals
 from jobs.enforcement import Enforcement
@@ -22,12 +23,11 @@ from jobs.providers import LaunchOrder, Offer
 from jobs.records import parse
 from jobs.search import Search
 from jobs.settlements import Settlements
+from tests.crashes.bot import PIECES
 from tests.crashes.cloud import Asked, Driver
 from tests.crashes.fate import Death
 from tests.crashes.points import Position
 from trainer.wire import Reason
-
-LAG = timedelta(seconds=40)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Mutant:
     patch: Callable[[], None] = lambda: None
     driver: type[Driver] = Driver
     reaper: bool = True
-    lag: timedelta | None = None  # of the cloud's ends, where it matters
+    weather: Mapping[str, Any] = field(default_factory=dict)  # what its story needs of it
     kinds: frozenset[str] = field(default_factory=frozenset)  # of faults, by any of which it is caught
 
     def deaths(self) -> list[tuple[Death, ...]]:
@@ -185,6 +185,8 @@ MUTANTS = (
         scenario="not idempotent",
         points=LAUNCHING,
         patch=_calls_first,
+        # Both are due at once when a bot starts. Where the pass comes first, it finds the machine by its tags.
+        weather={"pieces": ("launch", *(piece for piece in PIECES if piece != "launch"))},
         kinds=frozenset({"doubled", "leaked"}),
     ),
     Mutant(
@@ -227,7 +229,7 @@ MUTANTS = (
         scenario="deadline",
         points=("call terminate",),
         patch=_believes_the_answer,
-        lag=LAG,
+        weather={"lag": timedelta(seconds=40)},
         kinds=frozenset({"early"}),
     ),
     Mutant(

@@ -70,6 +70,7 @@ UNKILLED = {
     "bot.cards.Cards._settle": SLACK,
     "bot.events.Events._owe": SLACK,
     "bot.postbox.Postbox._settle": SLACK,
+    "jobs.recover.recover": "an operator's command, while no bot runs: tests/recovery kills it",
     "jobs.service.Service.add_team": LIMITS,
     "jobs.service.Service.map_channel": LIMITS,
     "jobs.service.Service.set_budget": LIMITS,
@@ -80,12 +81,12 @@ POINTS = CALLS | COMMITS
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def commits_in_the_source() -> set[str]:
+def commits_in_the_source(root: Path = ROOT) -> set[str]:
     """Return every function of the product that opens a transaction to write in."""
     found: set[str] = set()
     for package in ("bot", "jobs"):
-        for path in sorted((ROOT / package).rglob("*.py")):
-            module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in sorted((root / package).rglob("*.py")):
+            module = ".".join(path.relative_to(root).with_suffix("").parts)
             found |= {f"{module}.{name}" for name in _writers(ast.parse(path.read_text(encoding="utf-8")), ())}
     return found
 

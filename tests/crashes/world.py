@@ -29,7 +29,7 @@ from tests.support.world import HOME, Agent
 from trainer import wire
 from trainer.storage import FolderStore
 
-LONGEST = timedelta(days=3)  # a history that has not ended by then is broken
+LONGEST = 40  # ticks, beside the days of a bot that stays dead; a history that has not ended by then is broken
 REAPER_EVERY = timedelta(seconds=60)
 # Since the job ran: when an operator starts the bot without its provider, and with it again.
 DISMISSED = (timedelta(seconds=20), timedelta(seconds=80))
@@ -131,6 +131,7 @@ class World:
             timers=scenario.timers,
         )
         scenario.cloud(self.cloud)
+        self.last = START + timedelta(seconds=LONGEST * scenario.step + (scenario.down or 0.0))
         self.deaths, self.planned = list(deaths), len(deaths)
         self.forked, self.driver, self.patch = forked, driver, patch
         self.reaper = Reaper({"cloud": self.cloud}, self.clock, HOME) if scenario.reaper and reaper else None
@@ -152,7 +153,7 @@ class World:
         self._pass(self.weather.phase)
         quiet = 0
         try:
-            while quiet < AFTERWARDS and self.clock.now() - START < LONGEST:
+            while quiet < AFTERWARDS and self.clock.now() < self.last:
                 self._replace()
                 alive = self._press() and self._ask(Order(pieces=self.weather.pieces, starts=self.fresh))
                 quiet = quiet + 1 if alive and self.state in TERMINAL else 0
