@@ -58,6 +58,27 @@ def reap(
 
 
 @cli.command()
+def recover(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")] = False,
+    copy: Annotated[
+        Path | None, typer.Option("--from", help="First put this copy, which `hourglass backup` wrote, in its place.")
+    ] = None,
+) -> None:
+    """Rebuild a lost or older database from the store and the machines' tags; nothing is ended. Not beside `serve`."""
+    from bot.recovery import run
+
+    sys.exit(run(dry=dry_run, copy=copy))
+
+
+@cli.command()
+def backup(file: Annotated[Path, typer.Argument(help="The copy to write; it must not be there yet.")]) -> None:
+    """Copy the SQLite database to a file, whole and checked, while `serve` goes on."""
+    from bot.recovery import backup as run
+
+    run(file)
+
+
+@cli.command()
 def doctor() -> None:
     """Say what is configured, try each part, and name what to do about what does not work."""
     from bot.doctor import run

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlalchemy.pool import StaticPool
 
 from jobs.errors import Misconfigured
@@ -80,8 +80,8 @@ def upgrade(engine: Engine) -> None:
 
         with engine.begin() as connection:
             schema.upgrade(connection)
-    except OperationalError as error:
-        raise Misconfigured(f"The database cannot be opened: {error.orig}.") from error
+    except DatabaseError as error:
+        raise Misconfigured(f"The database {engine.url.render_as_string()} cannot be opened: {error.orig}.") from error
 
 
 def revision(engine: Engine) -> str | None:

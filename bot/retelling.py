@@ -1,0 +1,44 @@
+"""What people may not have been told of jobs whose rows were rebuilt.
+
+Which messages were posted is known up to the moment of the last record; those after it may stand in the thread. They
+are owed as uncertain, so that each is looked up there by its key before it is posted.
+"""
+
+from __future__ import annotations
+
+from sqlmodel import Session, col, select, update
+
+from bot import fanout, outbox
+from jobs import db
+from jobs.model import Note, Outbox
+from jobs.restoring import Report
+
+_FOUND_AGAIN = frozenset({"reply", "plot"})  # a whisper leaves nothing behind that could be looked up
+
+
+def doubt(tx: Session, report: Report) -> None:
+    """Owe as uncertain what the threads of the restored jobs may lack; what is older than those counts as told."""
+    told = int(db.mark(tx, outbox.MARK) or 0)
+    newest = tx.exec(select(Note).order_by(col(Note.id).desc()).limit(1)).first()
+    if newest is not None and report.old_news > told:
+        db.set_mark(tx, outbox.MARK, str(report.old_news), newest.at)
+    for job_id in report.fresh:
+        job = db.get_job(tx, job_id)
+        carded = outbox.head(tx, job_id) is not None
+        for note in db.notes(tx, job_id):
+            for draft in fanout.owed(note, job, (), carded=carded).drafts:
+                if draft.kind not in _FOUND_AGAIN:
+                    continue
+                new = outbox.owe(
+                    tx,
+                    key=draft.key,
+                    kind=draft.kind,
+                    channel=draft.to or job.channel,
+                    priority=draft.priority,
+                    payload={"what": draft.what, "data": {**draft.data, "by": note.by, "team": note.team_id}},
+                    at=job.created_at,  # from when on it is looked for
+                    job_id=job_id,
+                    note_id=note.id,
+                )
+                if new:
+                    tx.exec(update(Outbox).where(col(Outbox.key) == draft.key).values(state="uncertain"))
