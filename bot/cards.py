@@ -101,8 +101,9 @@ class Cards:
         channel = card.channel or card.recipient
         if card.role == outbox.APPROVAL and not card.channel:
             channel = self._delivery.direct(card.recipient)
-        # A post was begun before and never heard of again.
+        # A post was begun before and never heard of again. Until it is looked up, nothing takes that mark away.
         ts = self._delivery.find(channel, key, thread_ts=None, since=card.tried_at) if card.tried_at else None
+        card.tried_at = None
         if ts is None:
             self._settle(card, channel=channel, tried_at=self._clock.now())
             try:
@@ -161,7 +162,8 @@ class Cards:
         self._settle(card, channel=channel, tried_at=None)
 
     def _undo_intent(self, card: Card) -> None:
-        if card.ts is None:
+        """Take the mark of this try back; an earlier one that was not looked up (it is still there) stays."""
+        if card.ts is None and card.tried_at is None:
             self._settle(card, tried_at=None)
 
     def _settle(self, card: Card, **columns: object) -> None:

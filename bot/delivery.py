@@ -22,6 +22,7 @@ from typing import Any
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackRequestError
 
+from bot.calls import once
 from bot.markup import plain, short
 from bot.views.blocks import Message
 from jobs.errors import HourglassError
@@ -84,7 +85,7 @@ class Delivery:
     def __init__(self, client: WebClient, *, mask: Mask | None = None) -> None:
         """Speak with the client's token; `mask` goes over everything that is said."""
         self._mask = mask or Mask({})
-        self._client = WebClient(token=client.token, base_url=client.base_url, timeout=SECONDS, retry_handlers=[])
+        self._client = once(client, SECONDS)
 
     def post(self, channel: str, message: Message, *, key: str, thread_ts: str | None = None) -> str:
         """Post and return the message's ts; `key` travels as metadata."""

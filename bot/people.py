@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
+from bot.calls import patient
 from bot.catalogue import Catalogue
 from jobs.clock import Clock
 from jobs.errors import HourglassError
@@ -42,8 +43,8 @@ class People:
         say: Catalogue,
         patience: int = PATIENCE,
     ) -> None:
-        self._hurried = WebClient(token=client.token, base_url=client.base_url, timeout=patience)
-        self._unhurried = WebClient(token=client.token, base_url=client.base_url, timeout=UNHURRIED)
+        self._hurried = patient(client, patience)
+        self._unhurried = patient(client, UNHURRIED)
         self._clock = clock
         self._leads = tuple(leads)
         self._group = lead_group

@@ -74,9 +74,9 @@ class Postbox:
         except NotDelivered as error:
             self._not_delivered(row, head, error)
         except Exception:
-            # A mistake of ours about one message must not silence all the others.
+            # A mistake of ours about one message must not silence all the others; and where we fell, it may stand.
             log.exception("%s could not be rendered or sent.", row.key)
-            self._put_off(row, "our mistake")
+            self._put_off(row, "our mistake", state="uncertain")
         return 0
 
     # ------------------------------------------------------------ messages
@@ -147,17 +147,15 @@ class Postbox:
         if known is None or head is None or head.ts is None:
             self._settle(row, state="dropped", error="nothing new to show")
             return 0
+        if self._stands(row, head):
+            return 0
         picture, drawing = known
         try:
             png = drawing.result()
         except PlotFailed as error:
             return self._in_words(row, head, picture, error)
-        if row.state == "uncertain":
-            ts = self._delivery.find_file(head.channel, picture.name, thread_ts=head.ts, since=self._since(row))
-            if ts is not None:
-                self._shown(row, picture, ts)
-                return 0
-        self._intend(row)
+        # What is drawn after a crash may show more, under another name: what is looked for is what was begun.
+        self._intend(row, payload={**row.payload, "name": picture.name, "step": picture.step})
         try:
             self._delivery.upload(
                 head.channel, head.ts, png, name=picture.name, caption=picture.caption, alt=picture.alt
@@ -170,22 +168,32 @@ class Postbox:
         self._shown(row, picture, None)
         return 1
 
+    def _stands(self, row: Outbox, head: Card) -> bool:
+        """Return whether an upload or its words that were begun before came to stand; settles the row then."""
+        if row.state != "uncertain" or head.ts is None:
+            return False
+        name, since = str(row.payload.get("name", "")), self._since(row)
+        ts = self._delivery.find_file(head.channel, name, thread_ts=head.ts, since=since) if name else None
+        ts = ts or self._delivery.find(head.channel, row.key, thread_ts=head.ts, since=since)
+        if ts is None:
+            return False
+        self._drawn.pop(row.id or 0, None)
+        self._settle(row, state="done", ts=ts, error="")
+        return True
+
     def _in_words(self, row: Outbox, head: Card, picture: Picture, error: Exception) -> int:
         """Say what the plot would have shown: the training goes on, and so does its thread."""
         log.warning("The plot of %s could not be shown: %s", row.job_id, error)
-        ts = (
-            self._delivery.find(head.channel, row.key, thread_ts=head.ts, since=self._since(row)) if row.tries else None
-        )
-        if ts is None:
-            self._intend(row)
-            ts = self._delivery.post(head.channel, picture.words, key=row.key, thread_ts=head.ts)
-            self._pace.shut(f"post {head.channel}", BETWEEN_POSTS)
+        self._intend(row, payload={**row.payload, "step": picture.step})
+        ts = self._delivery.post(head.channel, picture.words, key=row.key, thread_ts=head.ts)
+        self._pace.shut(f"post {head.channel}", BETWEEN_POSTS)
         self._shown(row, picture, ts)
         return 1
 
     def _shown(self, row: Outbox, picture: Picture, ts: str | None) -> None:
         self._drawn.pop(row.id or 0, None)
-        self._settle(row, state="done", ts=ts, error="", payload={**row.payload, "step": picture.step})
+        told = {**row.payload, "name": picture.name, "step": picture.step}
+        self._settle(row, state="done", ts=ts, error="", payload=told)
 
     # ------------------------------------------------------------ when it does not work
 
@@ -206,14 +214,14 @@ class Postbox:
                 log.error("%s is given up: %s.", row.key, error)
                 self._settle(row, state="dropped", error=str(error))
             case _:
-                self._put_off(row, str(error))
+                self._put_off(row, str(error), state=row.state)  # as it was read: Slack has refused this try
 
-    def _put_off(self, row: Outbox, why: str) -> None:
+    def _put_off(self, row: Outbox, why: str, *, state: str) -> None:
         if row.tries + 1 >= TRIES:
             log.error("%s is given up after %s tries: %s.", row.key, TRIES, why)
             self._settle(row, state="dropped", error=why)
         else:
-            self._settle(row, state="owed", tries=row.tries + 1, not_before=self._later(row), error=why)
+            self._settle(row, state=state, tries=row.tries + 1, not_before=self._later(row), error=why)
 
     def _to_requester(self, row: Outbox, error: Unreachable) -> None:
         """Say it to the requester directly: the channel is closed to us."""
@@ -250,8 +258,8 @@ class Postbox:
             raise Unreachable("no card stands")
         return head.channel, head.ts
 
-    def _intend(self, row: Outbox) -> None:
-        self._settle(row, state="uncertain", tries=row.tries + 1)
+    def _intend(self, row: Outbox, **columns: object) -> None:
+        self._settle(row, state="uncertain", tries=row.tries + 1, **columns)
 
     def _settle(self, row: Outbox, **columns: object) -> None:
         with self._db.write() as tx:

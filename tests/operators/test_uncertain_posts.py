@@ -1,0 +1,54 @@
+"""A post that may stand is looked up first, and stays in doubt until it was: whatever happens to the look-up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot.delivery import Delivery
+from jobs.model import NoteKind
+from tests.face.relay import Relay, limited, lost, refused
+from tests.face.stage import Stage
+
+
+@pytest.mark.parametrize(
+    "trouble", [limited("conversations.history", 1), refused("conversations.history", "token_revoked")]
+)
+def test_a_card_whose_look_up_fails_is_not_posted_twice(stage: Stage, relay: Relay, trouble: Any) -> None:
+    relay.faults = [lost("chat.postMessage"), trouble]
+    stage.typed(minutes=60)
+    stage.tell(patience=120)
+    assert relay.faults == []
+    assert len(stage.people.messages(stage.vision)) == 1
+
+
+def test_a_plot_that_was_begun_is_found_though_the_curve_went_on(stage: Stage, relay: Relay) -> None:
+    job = stage.trained(stage.running(), 600)
+    relay.faults = [lost("files.completeUploadExternal")]
+    stage.notifier.round()
+    for _ in range(3):
+        stage.pass_time(1.1)
+        stage.notifier.round()
+    stage.restart()  # what was drawn is forgotten, and there is more to draw
+    stage.trained(job, 900, notes=False)
+    stage.tell()
+    assert relay.faults == []
+    assert [file["name"] for reply in stage.replies() for file in reply.get("files", [])] == ["job0001-600.png"]
+
+
+def test_a_mistake_after_the_post_makes_no_second_one(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = stage.running()
+    stage.tell()
+    stage.happens(job, NoteKind.TROUBLE, {"code": "nan", "text": "The loss is NaN."})
+    posted, wrong = Delivery.post, [TypeError("a mistake of ours")]
+
+    def stumbles(*args: Any, **more: Any) -> str:
+        ts = posted(*args, **more)
+        if wrong:
+            raise wrong.pop()
+        return ts
+
+    monkeypatch.setattr(Delivery, "post", stumbles)  # a mistake has no port through which it could come
+    stage.tell()
+    assert len(stage.replies()) == 1
