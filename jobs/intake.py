@@ -85,15 +85,16 @@ class Intake:
             ]
 
     def work(self, job_id: str) -> None:
-        """Price a job and decide about it; does nothing where that was done.
+        """Price a job whose time has come and decide about it; does nothing where that was done.
 
         A refusal becomes the job's end, with words; a provider that does not answer is asked again later. Anything
         unexpected is raised, and the job tried again later.
         """
+        now = self._clock.now()
         with self._db.read() as tx:
             job = rows.get_job(tx, job_id)
             team = rows.get_team(tx, job.team_id)
-        if job.state is not JobState.REQUESTED:
+        if job.state is not JobState.REQUESTED or (job.not_before or now) > now:
             return
         try:
             _must_be_open(team, minutes=0, text="")

@@ -241,6 +241,16 @@ def test_a_provider_that_does_not_answer_is_asked_again_later() -> None:
     assert (job.state, job.error, job.not_before) == (JobState.QUEUED, "", None)
 
 
+def test_a_wake_before_its_time_asks_nobody_again() -> None:
+    house = House()
+    house.neighbours.offers = Unknown("The cloud did not answer.")
+    job = house.priced()
+    for woken in list(house.woken):  # each try wakes the crew, which would ask again at once, for ever
+        house.intake.work(woken)
+    assert len(house.neighbours.asked) == 1
+    assert house.job(job.id).not_before is not None
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
