@@ -1,4 +1,4 @@
-"""Histories of notifications: what must be true of a workspace after Slack's bad days, and what must not change by them.
+"""Histories of notifications: what must be true of a workspace after Slack's bad days, and of the jobs meanwhile.
 
 The judge reads the workspace and the facts. What a fact owes is written down here a second time, in a small table of
 its own; the outbox's rows are asked only for the order in which messages became owed.

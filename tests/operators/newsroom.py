@@ -37,7 +37,7 @@ from tests.support.world import Agent, World
 TICK = 60.0  # seconds between two looks at everything
 SPACING = 1.1  # seconds that pass between two rounds of a notifier that has more to say
 HALF_A_DAY = timedelta(hours=6)  # an outage that the notifications have to survive
-LAST_DECISION = 40  # minutes after which no plan has anything decided
+LAST_DECISION = 20  # minutes after which no plan has anything decided
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
 SAY = Catalogue.load()
 
@@ -70,19 +70,19 @@ class Plan:
 
 def plans(chance: random.Random) -> Iterator[Plan]:
     """Draw what a few jobs go through."""
-    for _ in range(chance.randint(1, 4)):
-        minutes = chance.choice((10, 15, 25))
+    for _ in range(chance.randint(1, 3)):
+        minutes = chance.choice((6, 10, 16))
         yield Plan(
             room=chance.choice(ROOMS),
             person=chance.choice(("ada", "tam")),
-            asked=chance.randint(0, 15),
+            asked=chance.randint(0, 6),
             minutes=minutes,
-            decided=chance.choice((1, 5, 20, None)),
+            decided=chance.choice((1, 5, 10, None)),
             granted=chance.random() < 0.8,
-            finishes=chance.choice((None, minutes // 2, minutes - 3)),
+            finishes=chance.choice((None, minutes // 2, minutes - 2)),
             stopped=chance.choice((None, None, None, minutes // 3)),
             diverges=chance.random() < 0.3,
-            deaf=chance.choice((0, 0, 0, 80)),
+            deaf=chance.choice((0, 0, 0, 0, 70)),
         )
 
 
@@ -99,7 +99,7 @@ class Newsroom:
         self.settings = load({"HOURGLASS_TEAM": "vision", "HOURGLASS_LEADS": self.slack.people["lea"]})
         self.lead = Person(id=self.slack.people["lea"], lead=True)
         self._begin()
-        self.service.set_budget("vision", self.lead, "auto_approve", DOLLAR)
+        self.service.set_budget("vision", self.lead, "auto_approve", DOLLAR * 2 // 5)
 
     def _begin(self) -> None:
         world, traits = self.world, {cloud.traits.name: cloud.traits for cloud in self.world.clouds}
@@ -227,7 +227,7 @@ class Course:
             self._half_a_day = False
             self.room.slack.weather, lasts = OUTAGE, int(HALF_A_DAY / timedelta(minutes=1))
         else:
-            self.room.slack.weather, lasts = random_weather(self._chance), self._chance.randint(2, 20)
+            self.room.slack.weather, lasts = random_weather(self._chance), self._chance.randint(2, 10)
             if self._over():
                 lasts = 0
         self._weather_until = minute + lasts
@@ -283,7 +283,7 @@ class Course:
                 {"t": at, "kind": "metric", "data": {"step": ran * 10, "values": {"loss": loss}}},
             ]
         )
-        if ran % 6 == 5:
+        if ran % 4 == 3:
             agent.saves(f"step-{ran}", ran)
         if ran == plan.stopped:
             self.room.world.stop(job.id, job.person)

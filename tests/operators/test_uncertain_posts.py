@@ -52,3 +52,10 @@ def test_a_mistake_after_the_post_makes_no_second_one(stage: Stage, monkeypatch:
     monkeypatch.setattr(Delivery, "post", stumbles)  # a mistake has no port through which it could come
     stage.tell()
     assert len(stage.replies()) == 1
+
+
+def test_plots_that_piled_up_are_shown_as_one(stage: Stage) -> None:
+    job = stage.trained(stage.running(), 2000)
+    stage.happens(job, NoteKind.PLOT, {"series": "loss", "percent": 50})
+    stage.tell()
+    assert [file["name"] for reply in stage.replies() for file in reply.get("files", [])] == ["job0001-2000.png"]
