@@ -142,7 +142,7 @@ def test_at_its_deadline_a_machine_is_off_though_agent_and_warden_are_frozen_and
 
 
 def test_the_systems_own_timer_is_set_before_anything_else(ground: Ground) -> None:
-    machine = ground.rent("timer1", DEAF, 130)
+    machine = ground.rent("timer1", DEAF, 175)  # whole minutes, rounded up: a boot may take most of one
     assert until(lambda: "shutdown -P +" in ground.machines.console(machine.id), 30)
     assert "shutdown -P +3\n" in ground.machines.console(machine.id)
 

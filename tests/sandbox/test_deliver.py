@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -116,13 +117,13 @@ def test_a_press_carries_everything_an_app_may_look_at(
 
 
 def test_a_mention_comes_as_an_event_with_its_thread(app: App, sandbox: Sandbox, connect: Connect) -> None:
-    got: list[dict[str, Any]] = []
-    app.event("message")(lambda event: got.append(event))
-    app.event("app_mention")(lambda event: got.append(event))
+    heard: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()  # listeners run after their event was acknowledged
+    app.event("message")(lambda event: heard.put(event))
+    app.event("app_mention")(lambda event: heard.put(event))
     connect(app)
     parent = sandbox.people.type("tam", "#vision", "how is it going?")
     sandbox.people.type("ada", "#vision", "@hourglass status of #nlp & co", thread_ts=parent.ts)
-    sandbox.people.settle()
+    got = [heard.get(timeout=10) for _ in range(3)]
     [mention] = [one for one in got if one["type"] == "app_mention"]
     bot, nlp = sandbox.people.user_id("hourglass"), sandbox.people.channel_id("#nlp")
     assert mention["text"] == f"<@{bot}> status of <#{nlp}|nlp> &amp; co"
@@ -211,16 +212,17 @@ def test_an_older_delivery_can_be_repeated_by_its_id(
 
 
 def test_a_repeated_event_says_that_it_is_one(app: App, sandbox: Sandbox, connect: Connect) -> None:
-    retries: list[str] = []
+    retries: queue.SimpleQueue[str] = queue.SimpleQueue()  # a listener runs after its event was acknowledged
 
     @app.event("app_mention")
     def mention(request: BoltRequest) -> None:
-        retries.append(request.headers.get("x-slack-retry-num", ["0"])[0])
+        retries.put(request.headers.get("x-slack-retry-num", ["0"])[0])
 
     app.event("message")(lambda: None)
     connect(app)
     sandbox.people.type("ada", "#vision", "@hourglass hello")
+    assert retries.get(timeout=10) == "0"
     sandbox.people.settle()
     mention_id = next(one.id for one in sandbox.people.deliveries() if one.payload["event"]["type"] == "app_mention")
     assert sandbox.people.redeliver(mention_id).ok
-    assert retries == ["0", "1"]
+    assert retries.get(timeout=10) == "1"
