@@ -229,7 +229,9 @@ class Oracle:
                 raise Violation(f"{key}: {job} holds twice")
             # A lead's shorter time is known by now: it is told before the press.
             matching = [one for one in case.terms if worst(case.ask, one, case.minutes) == amount]
-            self._expected(key, amount, {worst(case.ask, one, case.minutes): one for one in case.terms})
+            self._expected(
+                f"{key} ({case.ask})", amount, {worst(case.ask, one, case.minutes): one for one in case.terms}
+            )
             case.terms, case.first = matching, amount
         case.held += amount
         book.held += amount

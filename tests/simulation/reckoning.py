@@ -7,7 +7,7 @@ price at the most), not from the product's code, which is what it is held agains
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
@@ -64,24 +64,24 @@ def worst(ask: Ask, terms: Terms, minutes: float, *, capped: bool = True) -> int
 
 
 def possible_terms(ask: Ask, market: Sequence[tuple[Traits, Sequence[Offer]]]) -> list[Terms]:
-    """Return every pair of terms that a price round could have come to: any cloud may have kept silent."""
-    fitting = [(traits, [offer for offer in offers if _fits(ask, offer)]) for traits, offers in market]
-    answering = [(traits, offers) for traits, offers in fitting if offers]
-    found = []
-    for size in range(1, len(answering) + 1):
-        for told in combinations(answering, size):
-            found += _terms(ask, told)
-    return found
+    """Return all terms that a price round could have come to: any cloud may have kept silent about either market."""
+    told = [
+        (traits, [offer for offer in offers if offer.gpu == ask.gpu and offer.spot is spot])
+        for traits, offers in market
+        for spot in ask.spot
+    ]
+    answers = [(traits, offers) for traits, offers in told if offers]
+    rounds = (chosen for size in range(1, len(answers) + 1) for chosen in combinations(answers, size))
+    found: dict[Terms, None] = {}
+    for chosen in rounds:
+        found |= dict.fromkeys(_terms(ask, chosen))
+    return list(found)
 
 
-def _terms(ask: Ask, told: Iterable[tuple[Traits, Sequence[Offer]]]) -> list[Terms]:
-    told = list(told)
+def _terms(ask: Ask, told: Sequence[tuple[Traits, Sequence[Offer]]]) -> list[Terms]:
     cheapest = min((offer for _, offers in told for offer in offers), key=lambda offer: offer.micros_per_hour)
     half_above = cheapest.micros_per_hour if cheapest.fixed_price else cheapest.micros_per_hour * 3 // 2
     ceiling = half_above if ask.max_price is None else min(half_above, ask.max_price)
-    clouds = tuple(traits for traits, offers in told if any(one.micros_per_hour <= ceiling for one in offers))
+    usable = {traits for traits, offers in told if any(one.micros_per_hour <= ceiling for one in offers)}
+    clouds = tuple(sorted(usable, key=lambda traits: traits.name))
     return [Terms(ceiling=ceiling, clouds=clouds)] if clouds else []
-
-
-def _fits(ask: Ask, offer: Offer) -> bool:
-    return offer.gpu == ask.gpu and offer.spot in ask.spot

@@ -17,6 +17,7 @@ from tests.simulation.world import World
 from trainer.storage import StoreFault
 
 PASS = timedelta(seconds=30)
+NOTIFY = timedelta(seconds=2)
 DUE = timedelta(seconds=5)
 REAP = timedelta(seconds=60)
 QUIET = timedelta(minutes=20)  # a pass in between, while nothing is expected: looks are stale and partial then, too
@@ -54,7 +55,7 @@ class Rhythm:
         for job_id in list(world.woken):
             del world.woken[job_id]
             world.at(now, f"work {job_id}", self._alive(lambda job_id=job_id: world.work(job_id) if job_id else None))
-            self._next("notify", now, self._notify)
+            self._next("notify", now + NOTIFY, self._notify)
         live = world.rows.execute(
             "SELECT launch_key, state, absent_at FROM attempt WHERE state NOT IN ('GONE', 'NEVER')"
         ).fetchall()
@@ -85,7 +86,7 @@ class Rhythm:
                 if key not in rows:
                     moments.append(soon)  # nobody knows it
                 moments += [max(at, now) for at in machine.ends.values() if at > now - PASS]
-                moments.append(max(soon, machine.deadline - timedelta(minutes=4)))
+                moments.append(max(soon, machine.deadline - timedelta(minutes=1)))
             for key, (state, absent) in rows.items():
                 here = bool(cloud.of_key(key))
                 if here and (key not in standing or state in ("ENDING", "INTENT") or absent is not None):
@@ -93,13 +94,13 @@ class Rhythm:
         if any(state == "INTENT" for state, _ in rows.values()):
             moments.append(now)
         for _, state, deadline, _, _, minutes in jobs:
-            if state in ("PROVISIONING", "STOPPING"):
+            if state == "STOPPING":
                 moments.append(min(self._after_spell(cloud, now) for cloud in world.clouds))
-            elif state == "RUNNING" and deadline is not None:
-                end = _moment(deadline)
-                warning = 15.0 if float(minutes) >= 60 else float(minutes) / 4
-                moments += [at for at in (end - timedelta(minutes=warning),) if at > now]
-                moments += [max(now, end - timedelta(minutes=4)), now + QUIET]
+            elif state in ("PROVISIONING", "RUNNING") and deadline is not None:
+                end, long = self._true(_moment(deadline)), float(minutes)
+                early = (15.0 if long >= 60 else long / 4, min(2.0, long / 10))  # the warning, the grace
+                moments += [at for at in (end - timedelta(minutes=one) for one in early) if at > now]
+                moments += [max(now, end - timedelta(minutes=1)), now + QUIET]
         return moments
 
     def _after_spell(self, cloud: Cloud, now: datetime) -> datetime:
@@ -193,7 +194,7 @@ class Rhythm:
         bot = self._world.bot
         bot.notifier.round()
         if not bot.notifier.idle():
-            self._next("notify", self._world.time.now() + timedelta(seconds=2), self._notify)
+            self._next("notify", self._world.time.now() + NOTIFY, self._notify)
 
 
 def _moment(text: str) -> datetime:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,8 +13,10 @@ from typing import Any
 
 import structlog
 
+from jobs.errors import NotWritten
 from jobs.model import DOLLAR
 from jobs.providers import Guarantee, Offer
+from tests.simulation import trouble
 from tests.simulation.agents import Temper
 from tests.simulation.layers import Ground, Native, Timer, _traits
 from tests.simulation.oracle import Tally, Violation
@@ -23,7 +26,6 @@ from tests.simulation.weather import Menu, Spell, Window
 from tests.simulation.world import Cast, World
 from tests.support.clock import START
 
-STEPS_A_JOB = 5000  # a history that goes on for longer than this has a loop in it
 ROUGH = Menu(
     error_before=0.02,
     error_after=0.01,
@@ -135,7 +137,7 @@ def play(seed: str, *, days: float, casting: Cast | None = None, habits: Habits 
         traffic.begin()
         world.db.locked = world.cast.locked
         rhythm.begin()
-        trouble(world, rhythm, days)
+        trouble.befall(world, days)
         until = world.time.now() + timedelta(days=days)
         while (at := world.next_at()) is not None and at < until:
             _step(world, rhythm, traffic)
@@ -154,10 +156,6 @@ def _step(world: World, rhythm: Rhythm, traffic: Traffic) -> None:
         rhythm.begin()
     rhythm.plan()
     traffic.watch()
-
-
-def trouble(world: World, rhythm: Rhythm, days: float) -> None:
-    """Lay out what befalls the bot itself."""
 
 
 def _history(world: World, traffic: Traffic) -> History:
@@ -179,8 +177,9 @@ def loud() -> Iterator[None]:
     """Raise what the product only logs as a defect of its own, and print nothing."""
 
     def defect(logger: object, name: str, event: dict[str, Any]) -> dict[str, Any]:
-        if event.get("exc_info"):
-            raise Violation(f"the product met an error that it did not foresee: {event}")
+        error = sys.exc_info()[1]
+        if event.get("exc_info") and not isinstance(error, NotWritten):
+            raise Violation(f"the product met an error that it did not foresee: {event}") from error
         raise structlog.DropEvent
 
     before = structlog.get_config()
