@@ -32,8 +32,8 @@ APPROVAL_SECONDS = 30.0
 WORKERS = 4  # a commit that is being fetched or an image that is being pulled must not hold up the next command
 STOP_PATIENCE = 15.0
 
-# Whatever is late runs at once and once.
-_DEFAULTS = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+# For date triggers: whatever is late runs at once and once.
+PUNCTUAL = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
 
 
 class Pricing(Protocol):
@@ -94,6 +94,36 @@ class Rhythm(Protocol):
         """Between looks at what the machines wrote."""
 
 
+class Beat(Protocol):
+    """What ticks (`jobs.pulse.Pulse`)."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self, patience: float) -> bool:
+        """Let the tick that runs come to its end, a while; return whether it did."""
+
+
+class Beats(Protocol):
+    """How a beat is made."""
+
+    def __call__(self, name: str, tick: Callable[[], None], *, seconds: float, at_once: bool) -> Beat:
+        """Return what calls `tick` every `seconds`, the first time at once where that is asked for."""
+
+
+class Hands(Protocol):
+    """Who works on jobs that were woken (`jobs.crew.Crew`)."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def give(self, name: str) -> None:
+        """Have a job worked on."""
+
+    def stop(self, patience: float) -> bool:
+        """Let what runs come to its end, a while; return whether it did."""
+
+
 class Scheduler:
     """Runs the bot's work until `stop`. An exception in a tick is logged and ends nothing."""
 
@@ -107,6 +137,8 @@ class Scheduler:
         service: Deciding,
         settings: Rhythm,
         clockwork: BackgroundScheduler | None = None,  # of date triggers alone
+        beats: Beats = Pulse,
+        hands: Callable[[Callable[[str], None], int], Hands] = Crew,
     ) -> None:
         self._db = db
         self._intake = intake
@@ -114,9 +146,10 @@ class Scheduler:
         self._follow = follow
         self._service = service
         self._settings = settings
-        self._crew = Crew(self._work, WORKERS)
-        self._clockwork = clockwork or BackgroundScheduler(timezone=UTC, job_defaults=_DEFAULTS)
-        self._pulses: list[Pulse] = []
+        self._crew = hands(self._work, WORKERS)
+        self._clockwork = clockwork or BackgroundScheduler(timezone=UTC, job_defaults=PUNCTUAL)
+        self._beats = beats
+        self._beating: list[Beat] = []
         self._planning = threading.Lock()  # the pass and the crew plan at the same time
         self._planned: dict[str, datetime] = {}
 
@@ -136,8 +169,8 @@ class Scheduler:
 
     def stop(self) -> None:
         """End the ticks and wait for what runs, a while; a machine that is being launched then is found again later."""
-        for pulse in self._pulses:
-            if not pulse.stop(STOP_PATIENCE):
+        for beat in self._beating:
+            if not beat.stop(STOP_PATIENCE):
                 log.warning("tick.left_behind")
         self._clockwork.shutdown(wait=True)
         self._crew.stop(STOP_PATIENCE)
@@ -150,9 +183,9 @@ class Scheduler:
     # ------------------------------------------------------------ ticks
 
     def _every(self, seconds: float, name: str, tick: Callable[[], object], *, at_once: bool = False) -> None:
-        pulse = Pulse(name, _logged(name, tick), seconds=seconds, at_once=at_once)
-        self._pulses.append(pulse)
-        pulse.start()
+        beat = self._beats(name, _logged(name, tick), seconds=seconds, at_once=at_once)
+        self._beating.append(beat)
+        beat.start()
 
     def _enforce(self) -> None:
         self._rentals.enforce()
