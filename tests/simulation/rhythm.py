@@ -57,7 +57,7 @@ class Rhythm:
             world.at(now, f"work {job_id}", self._alive(lambda job_id=job_id: world.work(job_id) if job_id else None))
             self._next("notify", now + NOTIFY, self._notify)
         live = world.rows.execute(
-            "SELECT launch_key, state, absent_at FROM attempt WHERE state NOT IN ('GONE', 'NEVER')"
+            "SELECT launch_key, state, absent_at, job_id FROM attempt WHERE state NOT IN ('GONE', 'NEVER')"
         ).fetchall()
         jobs = world.rows.execute(
             "SELECT id, state, deadline, not_before, asked_at, json_extract(spec, '$.minutes') FROM job WHERE state IN "
@@ -68,17 +68,18 @@ class Rhythm:
 
     # ------------------------------------------------------------ passes
 
-    def _plan_passes(self, live: list[tuple[str, str, str]], jobs: list[tuple[str, ...]], now: datetime) -> None:
+    def _plan_passes(self, live: list[tuple[str, ...]], jobs: list[tuple[str, ...]], now: datetime) -> None:
         moments = self._moments(live, jobs, now)
         if moments:
             first = min(moments)
             self._next("enforce", first if first > now else now + timedelta(milliseconds=1), self._enforce, PASS)
 
-    def _moments(self, live: list[tuple[str, str, str]], jobs: list[tuple[str, ...]], now: datetime) -> list[datetime]:
+    def _moments(self, live: list[tuple[str, ...]], jobs: list[tuple[str, ...]], now: datetime) -> list[datetime]:
         world, moments = self._world, []
         if world.wrong_clock:
             moments.append(now)
-        rows = {key: (state, absent) for key, state, absent in live}
+        rows = {key: (state, absent) for key, state, absent, _ in live}
+        places: dict[str, datetime] = {}  # job -> when a pass may get an answer about its machine
         for cloud in world.clouds:
             soon = self._after_spell(cloud, now)
             standing = {machine.key: machine for machine in cloud.alive()}
@@ -87,15 +88,16 @@ class Rhythm:
                     moments.append(soon)  # nobody knows it
                 moments += [max(at, now) for at in machine.ends.values() if at > now - PASS]
                 moments.append(max(soon, machine.deadline - timedelta(minutes=1)))
+            places |= {job: soon for key, _, _, job in live if cloud.of_key(key)}
             for key, (state, absent) in rows.items():
                 here = bool(cloud.of_key(key))
                 if here and (key not in standing or state in ("ENDING", "INTENT") or absent is not None):
                     moments.append(soon)
         if any(state == "INTENT" for state, _ in rows.values()):
             moments.append(now)
-        for _, state, deadline, _, _, minutes in jobs:
+        for job_id, state, deadline, _, _, minutes in jobs:
             if state == "STOPPING":
-                moments.append(min(self._after_spell(cloud, now) for cloud in world.clouds))
+                moments.append(places.get(job_id, now))
             elif state in ("PROVISIONING", "RUNNING") and deadline is not None:
                 end, long = self._true(_moment(deadline)), float(minutes)
                 early = (15.0 if long >= 60 else long / 4, min(2.0, long / 10))  # the warning, the grace
@@ -194,7 +196,8 @@ class Rhythm:
         bot = self._world.bot
         bot.notifier.round()
         if not bot.notifier.idle():
-            self._next("notify", self._world.time.now() + NOTIFY, self._notify)
+            pause = LONG_SPELL / 10 if self._world.office.down else NOTIFY
+            self._next("notify", self._world.time.now() + pause, self._notify)
 
 
 def _moment(text: str) -> datetime:
