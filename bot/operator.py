@@ -9,7 +9,8 @@ import structlog
 import typer
 
 from bot.home import settled, writing
-from bot.machines import connected
+from bot.machines import enders
+from bot.timekeeper import Timekeeper
 from jobs.clock import RandomIds, SystemClock
 from jobs.db import Database
 from jobs.model import Channel, Team
@@ -28,7 +29,8 @@ def reap(every: float) -> None:
     """Run the reaper's rounds until SIGTERM or Ctrl-C; once when `every` is 0."""
     settings = settled(load())
     clock = SystemClock()
-    reaper = Reaper(providers=connected(settings, clock), clock=clock, home=str(settings.home))
+    reference = Timekeeper(settings.slack_api_url)  # any host that tells the time; no token is sent
+    reaper = Reaper(enders(settings, clock), clock, str(settings.home), reference=reference)
     leaving = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: leaving.set())

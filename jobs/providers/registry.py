@@ -12,11 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from jobs.clock import Clock
-from jobs.errors import HourglassError, Misconfigured
-from jobs.providers import Need, Offer, Provider
+from jobs.errors import HourglassError, Misconfigured, Rejected
+from jobs.providers import LaunchOrder, Need, Offer, Provider
 from jobs.settings import Settings
+
+if TYPE_CHECKING:  # its SDK is loaded only where AWS is named
+    from jobs.providers.aws import BootScripts
 
 GROUP = "hourglass.providers"
 _ENGINE_PATIENCE = 60  # seconds without a word from the container engine; making a container on a busy disk takes some
@@ -32,6 +36,8 @@ class Parts:
     archive: Path  # the trainer's archive
     practice_price: Callable[[Need], Offer | None]  # what the practice machine stands in for costs
     catalogue: Callable[[str], Sequence[Offer]]  # the dated prices of a provider, by its name
+    # Built to list and to terminate alone: without the store, and without credentials that only a launch needs.
+    ends_only: bool = False
 
 
 Factory = Callable[[Parts], Provider]
@@ -139,9 +145,23 @@ def _docker(parts: Parts) -> Provider:
 
 
 def _aws(parts: Parts) -> Provider:
+    from jobs.providers.aws import Aws
+
+    settings = parts.settings
+    return Aws(
+        home=parts.home,
+        regions=settings.aws_regions,
+        prices=() if parts.ends_only else parts.catalogue("aws"),
+        boot=_NoScripts() if parts.ends_only else _boot_scripts(parts),
+        image=settings.aws_image,
+        subnets=settings.aws_subnets,
+        security_group=settings.aws_security_group,
+    )
+
+
+def _boot_scripts(parts: Parts) -> BootScripts:
     from jobs.bootstrap import Bootstrap
     from jobs.credentials import JobCredentials
-    from jobs.providers.aws import Aws
     from trainer.storage import S3Store, open_store
 
     settings, uri = parts.settings, parts.settings.store_uri()
@@ -149,12 +169,15 @@ def _aws(parts: Parts) -> Provider:
     store = open_store(uri)
     if not isinstance(store, S3Store):
         raise Misconfigured("A rented machine needs a bucket. Set HOURGLASS_STORE to s3://bucket/prefix.")
-    return Aws(
-        home=parts.home,
-        regions=settings.aws_regions,
-        prices=parts.catalogue("aws"),
-        boot=Bootstrap(store=store, clock=parts.clock, archive=parts.archive, credentials=credentials),
-        image=settings.aws_image,
-        subnets=settings.aws_subnets,
-        security_group=settings.aws_security_group,
-    )
+    return Bootstrap(store=store, clock=parts.clock, archive=parts.archive, credentials=credentials)
+
+
+class _NoScripts:
+    """Stands where boot scripts are made, for who only ends machines."""
+
+    def script(self, order: LaunchOrder) -> str:
+        """Refuse."""
+        raise Rejected(f"{order.launch_key} cannot be launched from here: this process may only end machines.")
+
+    def forget(self, job: str, attempt: int, rank: int) -> None:
+        """Leave what was kept to the bot, which removes it when it sees that the machine is gone."""

@@ -126,9 +126,10 @@ def test_with_the_bot_dead_init_ends_its_container_and_the_reaper_one_that_canno
 
     deployment.wait(lambda: past(max(deadlines)), limit=LIMIT)
     deployment.wait(lambda: engine.containers(home) == [containers[frozen.id]], limit=30)
-    reaper = Process("reaper", ["reap"], deployment.environment, deployment.folder / "reaper.log")
+    arguments = ["reap", "--every", "5"]  # it leaves the first minute after a deadline to the others
+    reaper = Process("reaper", arguments, deployment.environment, deployment.folder / "reaper.log")
     try:
-        deployment.wait(lambda: engine.containers(home) == [], limit=60)
+        deployment.wait(lambda: engine.containers(home) == [], limit=120)
     finally:
         reaper.close()
 
