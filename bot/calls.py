@@ -40,7 +40,7 @@ class CountedClient(WebClient):
         super().__init__(**options)
         self._count = count
 
-    def api_call(self, api_method: str, **sent: Any) -> SlackResponse:  # type: ignore[override]  # passed on as it came
+    def api_call(self, api_method: str, **sent: Any) -> SlackResponse:
         """Call, and tell what became of it."""
         outcome = FAILED
         try:

@@ -26,10 +26,11 @@ from jobs.model import Card
 
 log = logging.getLogger(__name__)
 
-REFRESH_SECONDS = 60.0  # after which costs and times on a card are brought up to date though nothing happened
 UNCERTAIN_SECONDS = 3.0  # until a post without an answer is looked for
 SHUT_SECONDS = 30.0  # until a token that does not work is tried again
 _NEVER = float("-inf")
+_CARDS = 2.5  # after the warnings, before the rest: what the fan-out ranks from 0 to 3
+_NUMBERS = 4.0  # an edit that nobody waits for
 
 
 class Cards:
@@ -54,15 +55,19 @@ class Cards:
         card = state.card
         gate = self._gate(card)
         if card.ts is None:
+            if not self._pace.open(*gate):
+                return None
             asked = state.state is JobState.AWAITING_APPROVAL
-            return (0.0 if asked else min(1.5, 9.0 if behind is None else behind)) if self._pace.open(*gate) else None
+            return 0.0 if asked else min(_CARDS, _CARDS if behind is None else behind)
         fresh = self._faces.get(self._id(card)) != state.face
-        due = card.shown < state.version or self._age(card) >= REFRESH_SECONDS
+        due = card.shown < state.version or self._age(card) >= outbox.REFRESHED.total_seconds()
         if not due or not self._pace.open(*gate):
             return None
         if fresh and card.shown < state.version:
-            return 0.5 if card.role == outbox.APPROVAL else 1.0
-        return 4.0 if self._age(card) >= ONE_CARD and self._pace.open("small edits") else None
+            return 0.5 if card.role == outbox.APPROVAL else _CARDS
+        if self._age(card) < ONE_CARD or not self._pace.open("small edits"):
+            return None
+        return _NUMBERS + 1.0 / (1.0 + self._age(card))  # the one that waited longest, or most would never have a turn
 
     def show(self, state: CardState) -> int:
         """Post or edit one card; return how many messages that was."""
@@ -84,13 +89,14 @@ class Cards:
                 self._post(card, message, version, requester=facts.job.person)
             elif self._shown.get(self._id(card)) == message:
                 self._remember(card, message, state.face)
-                self._settle(card, shown=version)
+                self._settle(card, shown=version, tried_at=self._clock.now())
                 return 0
             else:
                 self._edit(card, message, version, urgent=self._faces.get(self._id(card)) != state.face)
         except NotDelivered as error:
             self._not_delivered(card, error, facts.job.person)
             return 0
+        self._pace.went_well()
         self._remember(card, message, state.face)
         if facts.job.state in TERMINAL:
             self._forget(card)
@@ -136,6 +142,7 @@ class Cards:
                 self._undo_intent(card)
             case Uncertain():
                 # An edit may simply be made again; a post is looked for first.
+                self._pace.stumbled()
                 self._pace.shut(f"card {card.id}", UNCERTAIN_SECONDS)
             case Shut():
                 log.error("Slack does not accept the bot's token: %s. Nobody is told anything until it does.", error)

@@ -105,21 +105,23 @@ class Notifier:
     def round(self) -> int:
         """Fan out new facts and send everything that may be sent now; return how many messages that was."""
         sent = 0
-        while self.fan_out():
-            pass
-        while (one := self._next()) is not None:
+        while (one := self._first()) is not None:
             if one.card is not None:
                 sent += self._cards.show(one.card)
             elif one.row is not None:
                 sent += self._postbox.send(one.row, one.head)
         return sent
 
+    def _first(self) -> _Next | None:
+        """Return what to send now. A backlog may take hours: what became urgent meanwhile is looked for each time."""
+        while self.fan_out():
+            pass
+        return self._next()
+
     def idle(self) -> bool:
         """Return whether everybody has been told everything."""
         with self._db.read() as tx:
-            after = int(db.mark(tx, outbox.MARK) or 0)
-            stale = any(state.card.shown < state.version for state in outbox.cards(tx))
-            return not outbox.unseen(tx, after) and not outbox.owed(tx) and not stale
+            return outbox.at_rest(tx)
 
     def fan_out(self) -> int:
         """Turn the next facts into owed messages and cards, in one transaction; return how many facts."""
@@ -172,23 +174,18 @@ class Notifier:
     def _next(self) -> _Next | None:
         """Return the most urgent thing that no gate holds up."""
         with self._db.read() as tx:
-            rows, cards = outbox.owed(tx), outbox.cards(tx)
-            heads = {job_id: outbox.head(tx, job_id) for job_id in {row.job_id for row in rows} if job_id}
+            waiting, cards = outbox.waiting(tx), outbox.cards(tx, self._clock.now())
+            heads = {job_id: outbox.head(tx, job_id) for job_id in {one.row.job_id for one in waiting} if job_id}
         ready: list[_Next] = []
-        ranks: dict[tuple[str, str], float] = {}
-        first: dict[tuple[str, str], Outbox] = {}
-        for row in rows:
-            queue = (row.job_id or row.key, row.channel)
-            first.setdefault(queue, row)
-            # What waits behind something lends it its urgency.
-            ranks[queue] = min(ranks.get(queue, row.priority), row.priority)
-        for queue, row in first.items():
-            head = heads.get(queue[0])
+        urgency: dict[str, int] = {}
+        for one in waiting:
+            row, job_id = one.row, one.row.job_id or ""
+            urgency[job_id] = min(urgency.get(job_id, one.urgency), one.urgency)
+            head = heads.get(job_id)
             if self._postbox.ready(row, head):
-                ready.append(_Next(rank=ranks[queue] + 0.25, row=row, head=head))
+                ready.append(_Next(rank=one.urgency + 0.25, row=row, head=head))
         for state in cards:
-            behind = min((rank for (job, _), rank in ranks.items() if job == state.card.job_id), default=None)
-            rank = self._cards.rank(state, behind)
+            rank = self._cards.rank(state, urgency.get(state.card.job_id))
             if rank is not None:
                 ready.append(_Next(rank=rank, card=state))
         return min(ready, key=lambda one: one.rank, default=None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session, col, func, select, update
@@ -23,6 +23,11 @@ FINAL = 2**31 - 1  # a card that shows its last word: no version of the job is n
 HEAD, APPROVAL = "head", "approval"
 _OPEN = ("owed", "uncertain")
 _CARDED = (NoteKind.PRICED, NoteKind.ASKED)  # facts that owe a card
+# The state in which a job spends its time: its card changes by numbers, those of all others by what people wait for.
+_BUSY = (JobState.RUNNING,)
+REFRESHED = timedelta(
+    seconds=60
+)  # after which costs and times on a card are brought up to date though nothing happened
 _AT_ONCE = 500  # rows looked at in one pass
 
 
@@ -59,25 +64,50 @@ def show(tx: Session, *, job_id: str, role: str, recipient: str) -> bool:
     return db.insert_once(tx, Card, values)
 
 
-def owed(tx: Session) -> list[Outbox]:
-    """Return the messages that are owed, in the order in which they became so."""
-    rows = tx.exec(select(Outbox).where(col(Outbox.state).in_(_OPEN)).order_by(col(Outbox.id)).limit(_AT_ONCE)).all()
-    return list(rows)
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """The first message of a queue: of a job in a channel, whose messages are said in their order."""
+
+    row: Outbox
+    urgency: int  # the least priority in the queue: what waits behind something lends it its urgency
 
 
-def cards(tx: Session) -> list[CardState]:
-    """Return the cards that show an older version than their job has, and those of jobs that cost money now."""
-    stale = (col(Card.shown) < col(Job.version)) | (col(Job.state).in_(WITH_MACHINE) & (col(Card.shown) < FINAL))
+def waiting(tx: Session) -> list[Waiting]:
+    """Return the first message of each queue, the most urgent queues first, then the oldest."""
+    queue = (func.coalesce(col(Outbox.job_id), col(Outbox.key)), col(Outbox.channel))
+    first, urgency = func.min(col(Outbox.id)), func.min(col(Outbox.priority))
+    queues = select(first, urgency).where(col(Outbox.state).in_(_OPEN)).group_by(*queue)
+    found = dict(tx.exec(queues.order_by(urgency, first).limit(_AT_ONCE)).all())
+    rows = tx.exec(select(Outbox).where(col(Outbox.id).in_(found)).order_by(col(Outbox.id)))
+    return [Waiting(row=row, urgency=found[row.id]) for row in rows]
+
+
+def cards(tx: Session, now: datetime) -> list[CardState]:
+    """Return the cards that show an older version than their job has, and those of jobs that cost money now.
+
+    Those that were never posted come first, then those whose job changed its state lately, then whose turn it is.
+    """
+    stale = col(Card.shown) < col(Job.version)
+    costly = col(Job.state).in_(WITH_MACHINE) & (col(Card.shown) < FINAL)
+    rested = col(Card.tried_at).is_(None) | (col(Card.tried_at) <= now - REFRESHED)
     wanted = (
         select(Card, Job)
         .join(Job, col(Job.id) == col(Card.job_id))
-        .where(stale, col(Card.error) != GONE)
-        .order_by(col(Card.id))
+        .where(stale | (costly & rested), col(Card.error) != GONE)
+        .order_by(col(Card.ts).is_not(None), col(Job.state).in_(_BUSY), col(Card.tried_at), col(Card.id))
         .limit(_AT_ONCE)
     )
     return [
         CardState(card=card, version=job.version, state=job.state, face=_face(job)) for card, job in tx.exec(wanted)
     ]
+
+
+def at_rest(tx: Session) -> bool:
+    """Return whether everybody has been told everything, and every card shows its job as it is."""
+    if unseen(tx, int(db.mark(tx, MARK) or 0)) or waiting(tx):
+        return False
+    stale = select(Card.id).join(Job, col(Job.id) == col(Card.job_id)).where(col(Card.shown) < col(Job.version))
+    return tx.exec(stale.where(col(Card.error) != GONE).limit(1)).first() is None
 
 
 def _face(job: Job) -> str:

@@ -70,7 +70,9 @@ class Postbox:
     def send(self, row: Outbox, head: Card | None) -> int:
         """Send one row; return how many messages that was."""
         try:
-            return self._send_plot(row, head) if row.kind == "plot" else self._send(row, head)
+            sent = self._send_plot(row, head) if row.kind == "plot" else self._send(row, head)
+            self._pace.went_well()
+            return sent
         except NotDelivered as error:
             self._not_delivered(row, head, error)
         except Exception:
@@ -204,6 +206,7 @@ class Postbox:
                 self._settle(row, state=row.state)  # nothing was posted: what was marked for this try is taken back
             case Uncertain():
                 log.warning("Slack did not answer whether %s stands (%s).", row.key, error)
+                self._pace.stumbled()
                 self._settle(row, state="uncertain", not_before=self._later(row), error=str(error))
             case Shut():
                 log.error("Slack does not accept the bot's token: %s. Nobody is told anything until it does.", error)

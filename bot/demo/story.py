@@ -15,7 +15,6 @@ from bot.demo.proof import Loaded, fetch, keep_thread, links, load_checkpoint
 from bot.demo.repository import NAME
 from bot.demo.stage import CHANNEL, LEAD, RESEARCHER, TEAMMATE, Stage
 from bot.demo.terminal import Terminal
-from bot.outbox import MARK
 from bot.sandbox import Outcome
 from jobs import db, ledger
 from jobs.db import Database
@@ -106,7 +105,7 @@ class Story:
             self.terminal.show(messages)
             job = self._job()
             # The last edit of the card, with the settled cost, follows the settling by a moment.
-            if job and job.state in TERMINAL and self._told(job):
+            if job and job.state in TERMINAL and self._all_told():
                 self.terminal.show(self.people.thread(CHANNEL, thread))
                 return job
             self._wait_for_news(thread, len(messages))
@@ -117,13 +116,9 @@ class Story:
         with suppress(TimeoutError):
             self.people.wait_for(lambda: len(self.people.thread(CHANNEL, thread)) > seen, timeout=0.5)
 
-    def _told(self, job: Job) -> bool:
+    def _all_told(self) -> bool:
         with self._database.read() as tx:
-            heard = outbox.unseen(tx, int(db.mark(tx, MARK) or 0))
-            stale = [
-                state for state in outbox.cards(tx) if state.card.job_id == job.id and state.card.shown < state.version
-            ]
-            return not heard and not stale and not outbox.owed(tx)
+            return outbox.at_rest(tx)
 
     def _job(self) -> Job | None:
         with self._database.read() as tx:
