@@ -92,4 +92,4 @@ class Links:
         return path
 
     def _sign(self, key: str, expires: int) -> str:
-        return hmac.new(self._secret, f"{expires}\n{key}".encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._secret, f"{expires}\n{key}".encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

@@ -66,7 +66,7 @@ def pre(text: str) -> Markup:
 def link(url: str, label: object) -> Markup:
     """Return a link; characters that would end it are percent-encoded in the address and dropped from the label."""
     address = clean(url).replace("|", "%7C").replace(">", "%3E").replace("<", "%3C").replace("&", "&amp;")
-    return Markup(f"<{address}|{escape(str(label).replace('|', '/'))}>")
+    return Markup(f"<{address}|{escape(short(str(label), 200).replace('|', '/'))}>")
 
 
 def mention(user: str) -> Markup:

@@ -44,7 +44,8 @@ class Commits:
 
     def _names(self, mirror: Mirror) -> list[str]:
         listing = self._git.run("for-each-ref", "--format=%(refname)", "refs/heads", "refs/tags", at=mirror.path)
-        return listing.decode("utf-8", "replace").splitlines()
+        # Not by lines as Python has them: a name may hold what ends one elsewhere (U+2028).
+        return listing.decode("utf-8", "replace").split("\n")[:-1]
 
     def _peeled(self, mirror: Mirror, name: str) -> str:
         words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")

@@ -59,6 +59,8 @@ def checked(key: str) -> str:
     parts = key.split("/")
     if not key or key.startswith("/") or "\\" in key or "\0" in key or any(p in ("", ".", "..") for p in parts):
         raise StoreFault(f"{key!r} is not a key: use relative POSIX paths without '..'.")
+    if any("\ud800" <= letter <= "\udfff" for letter in key):  # how Python carries a file name that is no UTF-8
+        raise StoreFault(f"{key!a} is not a key: its name is no UTF-8.")
     return key
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 
 from bot.catalogue import Catalogue
@@ -18,6 +19,7 @@ from jobs.errors import BadRequest, HourglassError
 from jobs.model import Checkpoint, Team
 from jobs.offers import PriceRow
 
+_QUOTED = re.compile(r"(`[^`]*`)")
 _USER = re.compile(r"\b[UW][A-Z0-9]{5,14}\b")
 LIST_MOST = 15
 PRICES_MOST = 30
@@ -25,8 +27,11 @@ LOG_MOST = 2700  # characters of output in an answer
 
 
 def people_named(text: str) -> Markup:
-    """Return a sentence of ours as mrkdwn: user ids in it become mentions, backticks stay code."""
-    return Markup(_USER.sub(lambda found: mention(found.group()), escape(text)))
+    """Return a sentence of ours as mrkdwn: user ids in it become mentions; what it quotes stays as it was typed."""
+    pieces = _QUOTED.split(text)
+    ours = [_USER.sub(lambda found: mention(found.group()), escape(piece)) for piece in pieces[::2]]
+    quoted = [escape(piece) for piece in pieces[1::2]]
+    return Markup("".join(piece for pair in zip_longest(ours, quoted, fillvalue="") for piece in pair))
 
 
 def failure(say: Catalogue, error: HourglassError) -> Message:
@@ -36,8 +41,9 @@ def failure(say: Catalogue, error: HourglassError) -> Message:
 
 def refused(say: Catalogue, text: str, fix: object = None, who: Markup | None = None) -> Message:
     """Return why something came to nothing, and the line that would work."""
-    said = people_named(say.retold(text))
-    line = said if who is None else say("{who} {said}", who=who, said=said)
+    told = say.retold(text)
+    # Where all can read it, a repository's own words stand in it too, and nobody but the requester is called.
+    line = people_named(told) if who is None else say("{who} {said}", who=who, said=escape(told))
     blocks: list[Block] = [section(line)]
     if fix:
         blocks += [context(say("Copy this:")), section(pre(str(fix)))]

@@ -57,7 +57,8 @@ def _never_ran(say: Catalogue, facts: JobFacts, people: Sequence[str]) -> Messag
 
 def _explanation(say: Catalogue, facts: JobFacts) -> list[Block]:
     reason = str((facts.job.outcome or {}).get("reason", ""))
-    blocks = [section(escape(short(facts.job.error, 600)))] if facts.job.error else []
+    error = escape(short(facts.job.error, 600))  # of hidden letters nothing is left, and an empty block is refused
+    blocks = [section(error)] if error else []
     said = words.tail(facts)
     if said and reason not in ("finished", "stopped", "deadline"):
         blocks.append(section(pre(said[-2500:])))
