@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ from bot.manifest import manifest
 from bot.sandbox import methods_chat, methods_conversations, methods_files, methods_people
 from bot.sandbox.config import AppConfig
 from bot.sandbox.ids import Ids
+from bot.sandbox.records import Message
 from bot.sandbox.seed import Person, Room, Seed
 from bot.sandbox.state import State
 from bot.sandbox.webapi import WebApi
@@ -106,14 +108,9 @@ class Office:
         )
         return response.validate()
 
-    def keys(self) -> list[str]:
-        """Return the keys that the posted messages carry, in the order of the workspace."""
-        found = []
-        for channel in self.state.workspace.channels:
-            for message in self.state.workspace.everything(channel):
-                if message.metadata:
-                    found.append(str(message.metadata["event_payload"]["key"]))
-        return found
+    def said(self, channel: str) -> Sequence[Message]:
+        """Return what stands in a channel, by its id, as it reads now."""
+        return self.state.workspace.everything(channel)
 
 
 class InProcess(WebClient):

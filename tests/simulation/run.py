@@ -140,11 +140,12 @@ def play(seed: str, *, days: float, casting: Cast | None = None, habits: Habits 
         trouble.befall(world, days)
         until = world.time.now() + timedelta(days=days)
         while (at := world.next_at()) is not None and at < until:
-            _step(world, rhythm, traffic)
+            step(world, rhythm, traffic)
     return _history(world, traffic)
 
 
-def _step(world: World, rhythm: Rhythm, traffic: Traffic) -> None:
+def step(world: World, rhythm: Rhythm, traffic: Traffic) -> None:
+    """Let the next thing happen, then the bot and people plan what they do about it; raises `Violation`."""
     life = world.bot
     try:
         world.step()

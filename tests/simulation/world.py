@@ -88,6 +88,7 @@ class World:
         self.fate = Fate()
         self.db = Disk(memory_database().engine, self.fate, random.Random(f"{seed} disk"))
         self.rows = _connection(self.db.engine)
+        self.db.locked = cast.locked
         self.shelf = Shelf()
         self.office = Office(self.time, f"{seed} office")
         self.clouds = [
