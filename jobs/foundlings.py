@@ -85,15 +85,20 @@ def _stands(tx: Session, job: Job, row: Attempt, machine: Instance, traits: Trai
         key = f"{job.id}:a{row.number}:r{row.rank}:adopted"
         db.note_on(tx, job, NoteKind.ADOPTED, now, data=data, key=key)
     tagged = orders.tagged_deadline(machine)
-    # A tag has whole seconds.
-    if tagged is not None and tagged - row.deadline >= timedelta(seconds=1) and job.state not in TERMINAL:
+    if tagged is not None and job.state not in TERMINAL:
         _lasts_longer(tx, job, row, tagged, traits, now)
 
 
 def _lasts_longer(tx: Session, job: Job, row: Attempt, tagged: datetime, traits: Traits | None, now: datetime) -> None:
-    """The provider was told of an extension that the rows do not have: it is what the machine's own limit says."""
-    db.touch_attempt(tx, row, now, deadline=tagged)
-    if job.deadline is None or row.number != job.attempt or tagged - job.deadline < timedelta(seconds=1):
+    """Take over an extension of which the provider was told and the rows know nothing, or half.
+
+    Whether its last commit was made is not known: ending what people were promised would be the worse mistake, and
+    what the longer rental may cost is held.
+    """
+    second = timedelta(seconds=1)  # a tag has no fractions
+    if tagged - row.deadline >= second:
+        db.touch_attempt(tx, row, now, deadline=tagged)
+    if job.deadline is None or row.number != job.attempt or tagged - job.deadline < second:
         return
     spec = parse(JobSpec, job.spec or {})
     more = (tagged - job.deadline) / timedelta(minutes=1)

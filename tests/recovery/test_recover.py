@@ -194,6 +194,23 @@ def test_an_extension_that_only_the_provider_knows_is_kept_and_paid_for(tmp_path
         assert world.attempts(job_id)[0].deadline == deadline + timedelta(hours=1)
 
 
+def test_an_extension_that_was_half_written_counts(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, _ = world.running(a_spec(providers=("cloud",)))
+    deadline = world.job(job_id).deadline
+    assert deadline is not None
+    with world.db.write() as tx:
+        begin(tx, job_id, LEAD, 60, at=world.now(), traits={"cloud": world.cloud.traits})
+    world.rentals.move_deadline(world.job(job_id), deadline + timedelta(hours=1))
+    world.rentals.enforce()  # the record has the machine's new deadline, and the job's old one
+    held = world.job(job_id).hold
+    lose(world)
+    recovered(world)
+    later = deadline + timedelta(hours=1)
+    assert (world.job(job_id).deadline, world.job(job_id).hold) == (later, held)
+    assert world.job(job_id).spec == {**(world.job(job_id).spec or {}), "minutes": 300.0}
+
+
 def test_a_later_tag_without_a_hold_gets_one(tmp_path: Path) -> None:
     world = World(tmp_path)
     job_id, _ = world.running()
