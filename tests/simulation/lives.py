@@ -7,7 +7,7 @@ deadline; with the bot dead, only the cloud's own layer acts, reaper and all bei
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from jobs.model import DOLLAR
@@ -15,9 +15,9 @@ from jobs.providers import Guarantee, Offer
 from tests.simulation.agents import Temper
 from tests.simulation.layers import Ground
 from tests.simulation.rhythm import Rhythm
-from tests.simulation.run import ROUGH, grounds, loud, prices, step
+from tests.simulation.run import ROUGH, begin, grounds, loud, prices, step
 from tests.simulation.traffic import Habits, Traffic
-from tests.simulation.weather import Menu
+from tests.simulation.weather import Menu, Spell, Window
 from tests.simulation.world import Cast, World
 from tests.support.clock import START
 
@@ -114,6 +114,42 @@ def abandoned(seed: str, ground: Ground) -> Abandoned | None:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Outage:
+    """What a day without its cloud came to for one job."""
+
+    gone_after: float  # seconds from the cloud's first answer to the end that it agreed to
+    held_more: bool  # the hold grew with what the machine cost
+    paid: bool  # all that was billed was charged
+    told: int  # messages that say so
+
+
+def outage(seed: str) -> Outage:
+    """Rent a machine that nobody but the bot ends, and let its cloud be down for the day in which it should end."""
+    chance = random.Random(f"{seed} outage")
+    begins = START + timedelta(minutes=chance.uniform(6, 25))
+    down = Window(spell=Spell.DOWN, begins=begins, ends=begins + DAY)
+    alone = replace(grounds()[0], native=None)
+    menu = Menu(end_lag=(2.0, 40.0), boot=(15.0, 120.0))
+    casting = Cast(grounds=(alone,), prices=prices(), menu=menu, windows=((0, down),), temper=STUBBORN)
+    world, rhythm, traffic = _begin(seed, casting)
+    with loud():
+        traffic.ask(gpu="a100", hours=f"{chance.choice((0.5, 1, 4)):g}", spot="on-demand")
+        until = down.ends + timedelta(hours=1)
+        while (at := world.next_at()) is not None and at < until:
+            step(world, rhythm, traffic)
+    (machine,) = world.clouds[0].machines
+    accepted = machine.accepted_at or until
+    case = world.oracle.cases[machine.order.job]
+    keys = [str(one.metadata) for room in world.office.state.workspace.channels for one in world.office.said(room)]
+    return Outage(
+        gone_after=(accepted - down.ends).total_seconds(),
+        held_more=world.oracle.tally.overdue > 0,
+        paid=case.charged is not None and case.charged > (case.first or 0),
+        told=sum(":overdue:" in key for key in keys),
+    )
+
+
 def _weakness_is_said(world: World) -> bool:
     shown = [str(one.blocks) for room in world.office.channels.values() for one in world.office.said(room)]
     return any("only the bot and its reaper end the machine" in text for text in shown)
@@ -123,10 +159,6 @@ def _begin(seed: str, casting: Cast) -> tuple[World, Rhythm, Traffic]:
     """Return a world whose bot has started, with teams in it."""
     world = World(seed, casting)
     rhythm, traffic = Rhythm(world), Traffic(world, PLAIN)
-    locked, world.db.locked = world.db.locked, 0.0
     with loud():
-        world.starts()
-        traffic.begin()
-        rhythm.begin()
-    world.db.locked = locked
+        begin(world, rhythm, traffic)
     return world, rhythm, traffic

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +26,7 @@ from tests.simulation.weather import Menu, Spell, Window
 from tests.simulation.world import Cast, World
 from tests.support.clock import START
 
+OVER = ("SUCCEEDED", "FAILED", "CANCELLED", "TIMED_OUT", "DENIED", "EXPIRED")
 ROUGH = Menu(
     error_before=0.02,
     error_after=0.01,
@@ -51,6 +52,7 @@ class History:
     steps: int
     requested: int
     jobs: dict[str, int]  # by their last state
+    ended: dict[str, int]  # those of them that are over
     tally: Tally
     told: int  # messages that stand in the workspace
     answers: dict[str, int]
@@ -127,21 +129,38 @@ def cast(seed: str, days: float) -> Cast:
     )
 
 
-def play(seed: str, *, days: float, casting: Cast | None = None, habits: Habits | None = None) -> History:
-    """Play one seed's history for so many days, and until its last job has ended; raises `Violation`."""
+def play(
+    seed: str,
+    *,
+    days: float,
+    casting: Cast | None = None,
+    habits: Habits | None = None,
+    prepare: Callable[[World], None] = lambda world: None,
+    most: int | None = None,
+) -> History:
+    """Play one seed's history for so many days, or `most` steps of it; raises `Violation`.
+
+    `prepare` may change the world before anything happens in it: how mutants are made.
+    """
     world = World(seed, casting or cast(seed, days))
+    prepare(world)
     rhythm, traffic = Rhythm(world), Traffic(world, habits or Habits())
     with loud():
-        world.starts()
-        world.db.locked = 0.0
-        traffic.begin()
-        world.db.locked = world.cast.locked
-        rhythm.begin()
+        begin(world, rhythm, traffic)
         trouble.befall(world, days)
         until = world.time.now() + timedelta(days=days)
-        while (at := world.next_at()) is not None and at < until:
+        while (at := world.next_at()) is not None and at < until and world.steps != most:
             step(world, rhythm, traffic)
     return _history(world, traffic)
+
+
+def begin(world: World, rhythm: Rhythm, traffic: Traffic) -> None:
+    """Start the bot and set the teams up: nothing goes wrong before the first command."""
+    locked, world.db.locked = world.db.locked, 0.0
+    world.starts()
+    traffic.begin()
+    rhythm.begin()
+    world.db.locked = locked
 
 
 def step(world: World, rhythm: Rhythm, traffic: Traffic) -> None:
@@ -160,6 +179,9 @@ def step(world: World, rhythm: Rhythm, traffic: Traffic) -> None:
 
 
 def _history(world: World, traffic: Traffic) -> History:
+    for table in ("entry", "job", "attempt", "outbox"):
+        for row in world.rows.execute(f"SELECT * FROM {table} ORDER BY id"):  # noqa: S608  four names of ours
+            world.trace.update(repr(row).encode())
     states = world.rows.execute("SELECT state, count(*) FROM job GROUP BY state").fetchall()
     return History(
         seed=world.seed,
@@ -167,6 +189,7 @@ def _history(world: World, traffic: Traffic) -> History:
         steps=world.steps,
         requested=traffic.requested,
         jobs=dict(states),
+        ended={state: count for state, count in states if state in OVER},
         tally=world.oracle.tally,
         told=world.office.posted,
         answers=traffic.answers,

@@ -1,0 +1,86 @@
+"""Months of a deployment under every fault, judged after each step; and a provider that is down for a day."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from tests.promises.figure import Promise, Scale
+from tests.simulation.lives import outage
+from tests.simulation.oracle import Violation
+from tests.simulation.run import History, play
+
+DAYS = 45.0  # of one history: a month ends in its middle
+SPEED = 10.0  # whole jobs a second of this process's own time
+
+
+def measure(scale: Scale) -> Sequence[Promise]:
+    """Play histories until enough steps were judged, then days without a cloud."""
+    wanted = scale.of(1_000_000, 600)
+    begun, histories, broken = time.process_time(), [], []
+    steps = number = 0
+    while steps < wanted and len(broken) < 10:
+        try:
+            played = play(f"{scale.seed}:{number}", days=DAYS, most=wanted - steps)
+        except Violation as violation:
+            broken.append(str(violation))
+        else:
+            histories.append(played)
+            steps += played.steps
+        number += 1
+    spent = time.process_time() - begun
+    return [_ledger(scale, histories, broken), _speed(scale, histories, spent), _outages(scale)]
+
+
+def _ledger(scale: Scale, histories: Sequence[History], broken: Sequence[str]) -> Promise:
+    return Promise(
+        name="ledger and machines against the oracle, after each step",
+        goal="equal after each; every hold closed once",
+        measured=f"{len(broken)} violations",
+        held=bool(histories) and not broken,
+        counts={
+            "steps": sum(one.steps for one in histories),
+            "histories": len(histories),
+            "jobs": sum(sum(one.jobs.values()) for one in histories),
+            "machines": sum(one.tally.machines for one in histories),
+            "ledger rows": sum(one.tally.entries for one in histories),
+            "holds closed": sum(one.tally.closed for one in histories),
+            "messages": sum(one.told for one in histories),
+        },
+        seed=scale.seed,
+        note=broken[0] if broken else "",
+    )
+
+
+def _speed(scale: Scale, histories: Sequence[History], spent: float) -> Promise:
+    ended = sum(sum(one.ended.values()) for one in histories)
+    speed = ended / spent if spent else 0.0
+    return Promise(
+        name="simulation speed",
+        goal=f"≥ {SPEED:.0f} whole jobs a second",
+        measured=f"{speed:.1f} a second of process time",
+        held=speed >= SPEED,
+        counts={"whole jobs": ended, "seconds": round(spent, 1)},
+        seed=scale.seed,
+        note="every fault on; Slack, journal and oracle included",
+    )
+
+
+def _outages(scale: Scale) -> Promise:
+    days, broken = [], []
+    for number in range(scale.of(100, 1)):
+        try:
+            days.append(outage(f"{scale.seed}:{number}"))
+        except Violation as violation:
+            broken.append(str(violation))
+    most = max((one.gone_after for one in days), default=0.0)
+    good = sum(one.held_more and one.paid and one.told > 0 and 0 <= one.gone_after <= 120 for one in days)
+    return Promise(
+        name="a provider down for 24 h",
+        goal="gone ≤ 120 s after it works again, overrun booked and told",
+        measured=f"max {most:.0f} s",
+        held=bool(days) and good == len(days) and not broken,
+        counts={"outages": len(days), "booked, told and in time": good, "violations": len(broken)},
+        seed=scale.seed,
+        note=broken[0] if broken else "",
+    )
