@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bot import outbox
 from bot.demo.processes import Process
 from bot.machines import connected
 from bot.manifest import manifest
@@ -196,6 +197,11 @@ class Deployment:
         """Return a job's attempts."""
         with self._database.read() as tx:
             return db.attempts(tx, job.id)
+
+    def owed(self) -> int:
+        """Return how many messages are still owed to people."""
+        with self._database.read() as tx:
+            return len(outbox.owed(tx))
 
     def entries(self, job: Job) -> list[Entry]:
         """Return a job's ledger entries."""
