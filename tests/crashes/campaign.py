@@ -112,6 +112,7 @@ class Campaign:
             if number >= self.goal.shares and (self._reached() or self._late()):
                 break
             self._round(self.goal.seed * 1000 + number)
+            self._say_how_far(number)
             if number == self.goal.share and self.goal.weathers:
                 for mutant in MUTANTS[self.goal.share :: self.goal.shares]:
                     self.tally.mutants[mutant.name] = self._tried(mutant)
@@ -190,6 +191,13 @@ class Campaign:
         return oracle.faults(told, self.house.file)
 
     # ------------------------------------------------------------ enough
+
+    def _say_how_far(self, number: int) -> None:
+        lacking = [f"{point} ({self.tally.kills[point]})" for point in sorted(POINTS) if self._lacks(point)]
+        words = (
+            f"crashes, seed {number}: {self.tally.histories:,} histories in {time.perf_counter() - self.begun:.0f} s"
+        )
+        sys.stderr.write(f"{words}; too few kills of: {', '.join(lacking[:4]) or 'none'}\n")
 
     def _enough(self) -> bool:
         return self.tally.histories * self.goal.shares >= self.goal.histories

@@ -38,6 +38,7 @@ class Cloud(FakeProvider):
         super().__init__(clock, **options)
         self.limits, self.timers = limits, timers
         self.busy_until: datetime | None = None  # nothing is free before
+        self.refuses: ProviderError | None = None  # what every launch is answered with
         self.deaf_for = timedelta(0)  # how long a terminate does nothing, from the first one on
         self.asked_to_end: datetime | None = None
         self._limit: dict[str, datetime] = {}
@@ -68,6 +69,8 @@ class Cloud(FakeProvider):
 
     def _launch(self, asked: Asked) -> Instance:
         before = len(self.machines)
+        if self.refuses is not None:
+            raise self.refuses
         if self.busy_until is not None and self.clock.now() < self.busy_until:
             raise NoCapacity("The cloud has nothing free now.")
         try:

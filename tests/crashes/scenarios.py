@@ -75,6 +75,10 @@ def _no_room_for_a_minute(cloud: Cloud) -> None:
     cloud.busy_until = cloud.clock.now() + timedelta(minutes=1)
 
 
+def _refusing(cloud: Cloud) -> None:
+    cloud.refuses = Rejected("This account may not rent that.")
+
+
 REQUEST = Press(press="request", state=None)
 APPROVE = Press(press="approve", state="awaiting_approval", after=20.0)
 ASKS = {"auto_approve": 0, "cap": DOLLAR // 10}  # over the limit and over the month: a lead, with a grant
@@ -192,9 +196,10 @@ SCENARIOS = (
     ),
     Scenario(
         name="launch refused",
-        end=("failed",),
+        end=("failed", "timed_out"),
+        setting=_setting(TIMELESS),
         presses=(REQUEST,),
-        cloud=lambda cloud: cloud.fail("launch", *[Rejected("This account may not rent that.")] * 4),
+        cloud=_refusing,
     ),
     Scenario(
         name="no such commit",

@@ -7,8 +7,10 @@ machines survive.
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -136,6 +138,8 @@ class World:
         self.forked, self.driver, self.patch = forked, driver, patch
         self.reaper = Reaper({"cloud": self.cloud}, self.clock, HOME) if scenario.reaper and reaper else None
         self.reaped = START
+        self.death: Death | None = None  # of the bot that lives
+        self.life: Counter[str] = Counter()  # what it has passed
         self.bot: Forked | Local | None = None
         self.provided = True
         self.backup: dict[str, bytes] | None = None
@@ -182,6 +186,7 @@ class World:
     def _heard(self, report: Report) -> None:
         self.fresh = False
         self.told.passed += report.passed
+        self.life.update(report.passed)
         self.told.stumbled = [*self.told.stumbled, *report.stumbled][:5]
         if report.state != self.state:
             self.state = report.state
@@ -190,9 +195,9 @@ class World:
     def _start(self) -> Forked | Local:
         if not self.forked:
             return Local(self._build, self.cloud.serve)
-        # A first death that is not reached leaves the later ones to nobody.
-        death = self.deaths.pop(0) if self.deaths else None
-        return Forked(self._build, self.cloud.serve, self.clock, death)
+        self.death = self.deaths.pop(0) if self.deaths else None
+        self.life.clear()
+        return Forked(self._build, self.cloud.serve, self.clock, self.death)
 
     def _build(self, line: Line, fate: Fate) -> Bot:
         if self.forked:
@@ -226,6 +231,9 @@ class World:
     def _quit(self) -> None:
         if self.bot is not None:
             self.bot.end()
+            if self.death is not None:  # it was not reached yet: the next bot meets it
+                passed = self.life[self.death.point] if self.death.point else self.life.total()
+                self.deaths.insert(0, dataclasses.replace(self.death, nth=self.death.nth - passed))
         self.bot, self.fresh = None, True
 
     def _ago(self, at: datetime) -> timedelta:
