@@ -74,6 +74,21 @@ class Lives(RuleBasedStateMachine):
         self._move(self.job, data.draw(st.sampled_from(arrows)))
         assert self.job["version"] == version + 1
 
+    @precondition(lambda self: self._outdated())
+    @rule(data=st.data())
+    def by_a_hand_that_was_overtaken(self, data: st.DataObject) -> None:
+        """The state is what it was when the row was read, and yet somebody has changed the row since."""
+        arrows = [event for event in JobEventName if (self.job["state"], event) in JOB_TRANSITIONS]
+        version = self.job["version"]
+        self._move(data.draw(st.sampled_from(self._outdated())), data.draw(st.sampled_from(arrows)))
+        assert self.job["version"] == version
+
+    def _outdated(self) -> list[dict[str, Any]]:
+        if self.job["state"] in TERMINAL:
+            return []
+        now = self.job["state"], self.job["version"]
+        return [job for job in self.jobs if job["state"] is now[0] and job["version"] != now[1]]
+
     @rule(data=st.data(), stale=st.booleans(), step=st.integers(0, 9))
     def touch(self, data: st.DataObject, stale: bool, step: int) -> None:
         read = Job(**(data.draw(st.sampled_from(self.jobs)) if stale else self.job))
