@@ -58,7 +58,7 @@ def build_app(parts: Parts, client: WebClient) -> App:
     app.view("shorter")(actions.shorter_submitted)
     app.view("deny")(actions.deny_submitted)
     app.view("extend")(actions.extend_submitted)
-    app.event("app_mention")(events.mentioned)
+    app.event("app_mention", middleware=[events.mentioned])(events.acknowledged)
     return app
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
-
-from slack_bolt import Ack
 
 from bot import answering, outbox
 from bot.fanout import WARNINGS
@@ -20,15 +19,28 @@ class Events:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    def mentioned(self, ack: Ack, event: dict[str, Any], body: dict[str, Any]) -> None:
-        """Do what a mention asks for, once, and owe the answer into its thread."""
+    def mentioned(
+        self,
+        event: dict[str, Any],
+        body: dict[str, Any],
+        next: Callable[[], None],
+    ) -> None:
+        """Do what a mention asks for, once, and owe the answer into its thread.
+
+        A middleware, because Bolt acknowledges an event before its listener runs: what a bot that dies then has
+        not written down would never come again.
+        """
         parts, key = self._parts, f"event:{body['event_id']}"
         with parts.db.read() as tx:
             again = outbox.was_told(tx, key)
         if not again:
             message = answering.guarded(parts, event.get("text", ""), lambda: self._perform(event, key))
             self._owe(event, key, message)
-        ack()
+        next()
+
+    @staticmethod
+    def acknowledged() -> None:
+        """Have nothing left to do: the mention was taken before Slack was told so."""
 
     def _perform(self, event: dict[str, Any], key: str) -> Message:
         parts, channel, thread = self._parts, event["channel"], event.get("thread_ts")

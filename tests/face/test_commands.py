@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
+from bot.sandbox.deliver import Delivery
 from jobs.lifecycle import JobState
 from jobs.model import DOLLAR, Job, NoteKind
 from tests.face.stage import Stage, shown
@@ -168,6 +169,26 @@ def test_a_mention_in_the_thread_means_its_job_and_is_answered_there_once(open_s
     answers = [text for text in stage.texts() if "training" in text]
     assert len(answers) == 1
     mentioned(stage, "@hourglass stop")
+    assert stage.job(job.id).state is JobState.STOPPING
+
+
+def test_a_mention_that_could_not_be_written_down_is_not_acknowledged_and_comes_again(open_stage: Stage) -> None:
+    stage = open_stage
+    job = stage.running()
+    stage.tell()
+    with stage.db.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE outbox RENAME TO elsewhere")
+    stage.people.type("ada", "#vision", "@hourglass stop", thread_ts=stage.card()["ts"])
+
+    def deliveries() -> list[Delivery]:
+        stage.workspace_clock.advance(4)  # past Slack's patience, and to its next try
+        return [one for one in stage.people.deliveries() if one.kind == "events_api"]
+
+    stage.until(lambda: any(one.attempts for one in deliveries()))
+    assert not any(one.acknowledged for one in deliveries())
+    with stage.db.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO outbox")
+    stage.until(lambda: any(one.acknowledged for one in deliveries()))
     assert stage.job(job.id).state is JobState.STOPPING
 
 
