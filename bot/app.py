@@ -11,7 +11,9 @@ from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_bolt.logger.messages import warning_client_prioritized_and_token_skipped
 from slack_sdk import WebClient
 
+from bot.acknowledging import Tell, TimedApp, nobody
 from bot.actions import Actions
+from bot.calls import Count, CountedClient
 from bot.commands import Commands
 from bot.events import Events
 from bot.parts import Parts
@@ -22,21 +24,23 @@ LISTENERS = 10  # threads; Bolt's five are few where a press may wait a second f
 TIMEOUT = 10  # seconds for a call of the Web API
 
 
-def slack_client(settings: Settings) -> WebClient:
-    """Return a client with the bot's token; raises `Misconfigured` without one."""
+def slack_client(settings: Settings, count: Count) -> WebClient:
+    """Return a client with the bot's token that tells `count` of its calls; raises `Misconfigured` without one."""
     if settings.slack_bot_token is None:
         raise Misconfigured("SLACK_BOT_TOKEN is not set. `hourglass manifest` prints the app; its page has the token.")
     token = settings.slack_bot_token.get_secret_value()
-    return WebClient(token=token, base_url=_base(settings), timeout=TIMEOUT)
+    return CountedClient(count=count, token=token, base_url=_base(settings), timeout=TIMEOUT)
 
 
-def build_app(parts: Parts, client: WebClient) -> App:
+def build_app(parts: Parts, client: WebClient, acknowledged: Tell = nobody) -> App:
     """Return the app with every listener; asks Slack once whose token it has."""
     secret = parts.settings.slack_signing_secret
     logger = logging.getLogger("bolt")
     # SLACK_BOT_TOKEN stands in the environment because our own settings read it there: Bolt need not wonder.
     logger.addFilter(lambda record: record.getMessage() != warning_client_prioritized_and_token_skipped())
-    app = App(
+    app = TimedApp(
+        clock=parts.clock,
+        tell=acknowledged,
         client=client,
         signing_secret=secret.get_secret_value() if secret else None,
         listener_executor=ThreadPoolExecutor(max_workers=LISTENERS, thread_name_prefix="listener"),

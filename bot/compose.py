@@ -16,16 +16,19 @@ import structlog
 from bot import web
 from bot.app import build_app, slack_client, socket_handler
 from bot.catalogue import Catalogue
+from bot.counted import CountedProvider
 from bot.delivery import Delivery
 from bot.door import Door
 from bot.health import Health
 from bot.home import settled, writing
 from bot.links import Links, link_key
 from bot.machines import connected
+from bot.metrics import Metrics, counting
 from bot.notify import Notifier
 from bot.parts import Parts
 from bot.people import People
 from bot.plots import Plotter
+from bot.scrapes import Scrapes
 from bot.timekeeper import Timekeeper
 from jobs.clock import Clock, Ids, RandomIds, SystemClock
 from jobs.db import Database
@@ -106,6 +109,7 @@ class ControlPlane:
     desk: Desk
     source: SourceResolver
     providers: Mapping[str, Provider]
+    metrics: Metrics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +124,10 @@ def control_plane(settings: Settings, ports: Ports, wakes: Wakes, stack: ExitSta
     """Build what works without Slack; whatever has to be closed is left with `stack`."""
     db = Database.open(settings.database(), mask=mask_of(os.environ))
     stack.callback(db.close)
-    providers = connected(settings, ports.clock)
+    metrics = Metrics(db, ports.clock)
+    providers: dict[str, Provider] = {
+        name: CountedProvider(provider, metrics.provider) for name, provider in connected(settings, ports.clock).items()
+    }
     secrets = secret_values()
     store = open_store(settings.store_uri())
     source = SourceResolver(
@@ -156,7 +163,14 @@ def control_plane(settings: Settings, ports: Ports, wakes: Wakes, stack: ExitSta
         wake=wakes,
     )
     return ControlPlane(
-        db=db, service=service, rentals=rentals, follow=follow, desk=desk, source=source, providers=providers
+        db=db,
+        service=service,
+        rentals=rentals,
+        follow=follow,
+        desk=desk,
+        source=source,
+        providers=providers,
+        metrics=metrics,
     )
 
 
@@ -194,7 +208,7 @@ def start(settings: Settings, ports: Ports, stack: ExitStack) -> Bot:
     plane = control_plane(settings, ports, wakes, stack)
     mask = mask_of(os.environ)
     say = Catalogue.load(settings.language)
-    client = slack_client(settings)
+    client = slack_client(settings, counting(plane.metrics))
     server = web.WebServer.bind(settings.web_host, settings.web_port)
     store = open_store(settings.store_uri())
     links = Links(
@@ -262,7 +276,7 @@ def start(settings: Settings, ports: Ports, stack: ExitStack) -> Bot:
         wake=notifier.wake,
         mask=mask,
     )
-    app = build_app(parts, client)
+    app = build_app(parts, client, plane.metrics.acknowledged)
     server.start(
         web.build(
             links=links,
@@ -271,6 +285,12 @@ def start(settings: Settings, ports: Ports, stack: ExitStack) -> Bot:
             door=Door(secret=secret.get_secret_value(), clock=ports.clock)
             if secret and not settings.slack_app_token
             else None,
+            scrapes=Scrapes(
+                page=plane.metrics.page,
+                token=settings.metrics_token.get_secret_value() if settings.metrics_token else None,
+                # Whoever gave the site an address, or takes Slack over HTTP, has a proxy before it.
+                published=bool(settings.web_url) or not settings.slack_app_token,
+            ),
         )
     )
     stack.callback(server.stop)

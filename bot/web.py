@@ -17,6 +17,7 @@ from starlette.routing import Route
 from bot.door import Door
 from bot.health import Health
 from bot.links import LinkRefused, Links
+from bot.scrapes import Scrapes
 from jobs.errors import Misconfigured
 
 START_SECONDS = 10.0
@@ -30,11 +31,14 @@ _SAFE = {
 _ABOUT = """Hourglass: rents GPUs by the hour for a team in Slack, and no machine outlives its deadline.
 
 /healthz   whether deadlines are enforced and people are told
+/metrics   the same in numbers, for Prometheus
 /files/…   checkpoints, behind links that are signed and expire
 """
 
 
-def build(*, links: Links, health: Health, app: App | None = None, door: Door | None = None) -> Starlette:
+def build(
+    *, links: Links, health: Health, app: App | None = None, door: Door | None = None, scrapes: Scrapes | None = None
+) -> Starlette:
     """Return the site; Slack's deliveries are taken only where there is a door that checks them."""
 
     def about(request: Request) -> Response:
@@ -68,6 +72,8 @@ def build(*, links: Links, health: Health, app: App | None = None, door: Door | 
         Route("/healthz", healthz),
         Route("/files/{key:path}", file, methods=["GET", "HEAD"]),
     ]
+    if scrapes is not None:
+        routes.append(Route("/metrics", scrapes.answer))
     if app is not None and door is not None:
         routes.append(Route("/slack/events", deliveries, methods=["POST"]))
     return Starlette(routes=routes)

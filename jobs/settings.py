@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     web_host: str = Field("127.0.0.1", description="where links, health and Slack over HTTP are served")
     web_port: int = Field(8080, description="0 takes a free one")
     web_url: str | None = Field(None, description="the public base of those links; default: host and port")
+    metrics_token: SecretStr | None = Field(
+        None, description="bearer token for /metrics; without it only this machine reads them, and only unpublished"
+    )
     link_minutes: int = Field(24 * 60, description="how long a file link works")
 
     docker_host: str | None = Field(None, description="the engine's address; default: DOCKER_HOST, then the socket")

@@ -15,7 +15,7 @@ from sqlmodel import SQLModel, select
 from bot.fanout import APPROVALS, ENDS, REST, WARNINGS
 from bot.telling import Teller
 from jobs import db
-from jobs.model import Card, Job, Note, NoteKind, Outbox
+from jobs.model import DOLLAR, Card, Job, Note, NoteKind, Outbox
 from tests.operators.newsroom import SAY, Course, Newsroom
 from tests.operators.slack import OUTAGE, Weather
 
@@ -129,7 +129,7 @@ def rows(room: Newsroom) -> dict[str, list[tuple[object, ...]]]:
 def backlog(folder: Path, seed: str) -> Verdict:
     """Let facts of every urgency pile up while Slack is away, for a channel each; return whether they came in order."""
     room = Newsroom(folder, seed)
-    room.world.period()
+    room.service.set_budget("vision", room.lead, "auto_approve", DOLLAR)
     chance = room.slack.chance
     urgencies = [chance.choice((APPROVALS, ENDS, WARNINGS, CARDS, REST)) for _ in range(8)]
     standing = {number: _running(room) for number, what in enumerate(urgencies) if what in (ENDS, WARNINGS, REST)}

@@ -39,6 +39,7 @@ SDKS = {
     "slack_bolt": ("bot.",),
     "slack_sdk": ("bot.",),
     "matplotlib": ("bot.draw",),
+    "prometheus_client": ("bot.metrics",),
     "torch": (),
 }
 
