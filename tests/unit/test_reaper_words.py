@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -118,3 +118,59 @@ def test_a_report_says_only_what_there_is() -> None:
     assert str(Report()) == "0 ended; 0 in their time"
     whole = str(Report(ended=["c/1"], kept=["c/2", "c/3"], doubted=["c/4"]))
     assert whole.startswith("1 ended; 2 in their time; 1 left for the next round because the clock ")
+
+
+# ---------------------------------------------------------------- the other clock
+
+
+def test_a_clock_that_another_contradicts_ends_nothing_and_both_times_are_logged(
+    clock: FakeClock, cloud: FakeProvider
+) -> None:
+    machine = rented(clock, cloud)
+    clock.advance(hours=2)
+    other = clock.now() - timedelta(minutes=1, seconds=1)
+    report, lines = told(Reaper({"cloud": cloud}, clock, HOME, reference=lambda: other))
+    assert (report.doubted, report.ended) == ([machine], [])
+    assert lines == [
+        {
+            "event": "clock.wrong",
+            "log_level": "error",
+            "now": clock.now().isoformat(),
+            "other": other.isoformat(),
+        }
+    ]
+
+
+def test_a_minute_apart_is_no_contradiction_and_who_agreed_once_is_not_asked_again(
+    clock: FakeClock, cloud: FakeProvider
+) -> None:
+    machine = rented(clock, cloud)
+    asked: list[str] = []
+
+    def other() -> datetime:
+        asked.append("what time is it?")
+        return clock.now() + timedelta(minutes=1)
+
+    reaper = Reaper({"cloud": cloud}, clock, HOME, reference=other)
+    report, lines = told(reaper)
+    assert (report.kept, lines) == ([machine], [])
+    clock.advance(hours=2)
+    report, _ = told(reaper)
+    assert (report.ended, len(asked)) == ([machine], 1)
+
+
+def test_a_clock_that_jumped_is_believed_at_once_where_another_one_confirms_it(
+    clock: FakeClock, cloud: FakeProvider
+) -> None:
+    machine = rented(clock, cloud)
+    reaper = Reaper({"cloud": cloud}, clock, HOME, reference=clock.now)
+    reaper.round()
+    clock.jump(timedelta(hours=3))
+    report, _ = told(reaper)
+    assert report.ended == [machine]
+
+
+def test_a_machine_in_its_last_minute_is_named_as_kept(clock: FakeClock, cloud: FakeProvider) -> None:
+    machine = rented(clock, cloud)
+    report, lines = told(Reaper({"cloud": cloud}, clock, HOME))
+    assert (report.kept, report.doubted, lines) == ([machine], [], [])
