@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +14,8 @@ import typer
 from bot.logs import configure
 from jobs.errors import HourglassError
 from jobs.settings import mask_of, secrets_of
+
+log = logging.getLogger(__name__)
 
 cli = typer.Typer(
     name="hourglass",
@@ -135,12 +139,17 @@ def team_list() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error that we raised on purpose is one sentence, anything else is loud."""
+    """Run the command line; an error that we raised on purpose is one sentence, anything else is loud in the log."""
     configure(secrets_of(os.environ))
+    # What nobody caught ends in the one sink, too: a traceback quotes what it broke on.
+    threading.excepthook = lambda broken: log.critical("%s broke", broken.thread, exc_info=broken.exc_value)
     try:
         cli()
     except HourglassError as error:
         sys.exit(f"hourglass: {mask_of(os.environ)(str(error))}")
+    except Exception:
+        log.critical("It broke", exc_info=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

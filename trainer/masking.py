@@ -19,7 +19,7 @@ MASK = "•••"
 SHORTEST = 6  # characters of a value that is looked for
 _SHORTEST_LINE = 16  # of one that is a line of a longer value
 _SHORTEST_BEGINNING = 4  # of a secret that the end of a text cut off
-_SHORTEST_FORM = 12  # of a part of base64 or hex, which few letters may make by chance
+_SHORTEST_FORM = 8  # of a part of base64 or hex, which few letters may make by chance
 
 # What issuers made to be recognised, and where a password stands by custom.
 _TOKENS = re.compile(

@@ -15,7 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bot import outbox
+from sqlmodel import col, select
+
 from bot.demo.processes import Process
 from bot.machines import connected
 from bot.manifest import manifest
@@ -25,7 +26,7 @@ from jobs import db, ledger
 from jobs.clock import SystemClock
 from jobs.db import Database
 from jobs.lifecycle import TERMINAL
-from jobs.model import Attempt, Entry, EntryKind, Job
+from jobs.model import Attempt, Entry, EntryKind, Job, Outbox
 from jobs.providers import Instance, InstanceState
 from jobs.settings import load
 
@@ -201,7 +202,7 @@ class Deployment:
     def owed(self) -> int:
         """Return how many messages are still owed to people."""
         with self._database.read() as tx:
-            return len(outbox.owed(tx))
+            return len(tx.exec(select(Outbox.id).where(col(Outbox.state).in_(("owed", "uncertain")))).all())
 
     def entries(self, job: Job) -> list[Entry]:
         """Return a job's ledger entries."""

@@ -21,7 +21,7 @@ def test_none_of_fifty_secrets_is_seen(tmp_path: Path) -> None:
     found = search(tmp_path, seed=1)
     assert found.planted >= 50
     assert found.seen == []
-    assert min(found.lines, found.messages, found.files) > 5
+    assert min(found.lines, found.messages, found.files) > 2
 
 
 def test_fifty_are_planted_and_each_is_another() -> None:
