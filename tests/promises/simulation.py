@@ -16,7 +16,7 @@ SPEED = 10.0  # whole jobs a second of this process's own time
 
 def measure(scale: Scale) -> Sequence[Promise]:
     """Play histories until enough steps were judged, then days without a cloud."""
-    wanted = scale.of(1_000_000, 600)
+    wanted = scale.of(1_000_000, 250)
     begun, histories, broken = time.process_time(), [], []
     steps = number = 0
     while steps < wanted and len(broken) < 10:

@@ -43,7 +43,6 @@ class Cloud:
         self.weather = weather
         self.prices = list(prices)
         self.machines: list[Machine] = []
-        self.called: dict[str, datetime] = {}  # launch key -> when its first call arrived and was understood
         self.unseen: dict[str, datetime] = {}  # launch key -> when a whole answer first lacked a machine that had ended
         self.launched: Callable[[Machine], None] = lambda machine: None
         self._by_key: dict[str, list[Machine]] = {}
@@ -142,9 +141,8 @@ class CloudProvider:
 
     def launch(self, offer: Offer, order: LaunchOrder) -> Instance:
         """Make a machine, or return what the key made before; another order under a known key is refused."""
-        self._pass("launch")
         cloud, now = self.cloud, self.cloud.time.now()
-        cloud.called.setdefault(order.launch_key, now)
+        self._pass("launch")
         known = cloud.of_key(order.launch_key) if self.traits.idempotent else []
         if known:
             machine = known[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from sqlite3 import Connection
 
 from jobs.providers import Traits
@@ -240,9 +240,17 @@ class Oracle:
 
     def _judge_overdue(self, job: str, case: Case, key: str, amount: int) -> None:
         now = self._now()
-        if case.deadline is None or now <= case.deadline:
-            raise Violation(f"{key}: {job} is not past its deadline {case.deadline}")
-        most = sum(self._believed(one, now) for one in case.keys)
+        # A machine whose launch was never answered may stand, as far as anybody can know: what counts is that its call
+        # was about to be made, which the rows alone tell.
+        rows = self._db.execute(
+            "SELECT provider, deadline, called_at FROM attempt WHERE job_id = ? AND called_at IS NOT NULL", (job,)
+        ).fetchall()
+        deadline = case.deadline or max((_moment(deadline) for _, deadline, _ in rows), default=None)
+        if deadline is None or now <= deadline:
+            raise Violation(f"{key}: {job} is not past its deadline {deadline}")
+        rate = max(one.ceiling for one in case.terms)
+        clouds = [(self._clouds[name], _moment(called)) for name, _, called in rows]
+        most = sum(price(rate, case.ask.disk_gb, now - called, cloud.traits) for cloud, called in clouds)
         if case.held + amount > most:
             raise Violation(f"{key}: {case.held + amount} held, and no more than {most} can be owed")
         self.tally.overdue += 1
@@ -309,15 +317,6 @@ class Oracle:
                 least, most = least + low, most + max(low, high)
         return least, most
 
-    def _believed(self, key: str, now: datetime) -> int:
-        """Return what a machine costs if it still stands: what may be held while nobody can ask."""
-        owed = 0
-        for cloud in self._clouds.values():
-            for machine in cloud.of_key(key):
-                ran = now - machine.launched_at
-                owed += price(machine.offer.micros_per_hour, machine.order.disk_gb, ran, cloud.traits)
-        return owed
-
     def _judge_periods(self) -> None:
         for row in self._db.execute("SELECT id, cap, granted, held, spent FROM period"):
             book = self._book(row[0])
@@ -379,3 +378,7 @@ class Oracle:
         excused = self._excused_until.get(cloud.traits.name)
         if excused is None or excused < deadline:
             self.tally.lags.append((at - deadline).total_seconds())
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)

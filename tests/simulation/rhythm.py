@@ -35,6 +35,7 @@ class Rhythm:
         self._triggers: set[tuple[str, str]] = set()
         self._asked: set[str] = set()
         self._life = 0
+        self._noted: int | None = None
 
     def begin(self) -> None:
         """Start the beat anew: the bot has just started."""
@@ -42,6 +43,7 @@ class Rhythm:
         self._planned.clear()
         self._triggers.clear()
         self._asked.clear()
+        self._next("notify", self._world.time.now(), self._notify)
         self._next("enforce", self._world.time.now(), self._enforce)
         self._next("due", self._world.time.now(), self._due)
 
@@ -55,6 +57,9 @@ class Rhythm:
         for job_id in list(world.woken):
             del world.woken[job_id]
             world.at(now, f"work {job_id}", self._alive(lambda job_id=job_id: world.work(job_id) if job_id else None))
+        (newest,) = world.rows.execute("SELECT max(id) FROM note").fetchone()
+        if newest != self._noted:  # the notifier looks each two seconds, woken or not
+            self._noted = newest
             self._next("notify", now + NOTIFY, self._notify)
         live = world.rows.execute(
             "SELECT launch_key, state, absent_at, job_id FROM attempt WHERE state NOT IN ('GONE', 'NEVER')"

@@ -44,7 +44,7 @@ MUTANTS = {
 
 
 def test_a_seed_replays_byte_for_byte_and_another_one_does_not() -> None:
-    first, again, other = (play(seed, days=3, most=70) for seed in ("replay", "replay", "another"))
+    first, again, other = (play(seed, days=3, most=50) for seed in ("replay", "replay", "another"))
     assert first.fingerprint == again.fingerprint != other.fingerprint
     assert first == again
 
@@ -57,9 +57,12 @@ def test_every_promise_but_the_speed_of_a_busy_machine_is_kept() -> None:
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_the_oracle_catches_a_ledger_that(mutant: str) -> None:
     def mutate(world: World) -> None:
+        guards = world.rows.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for (name,) in guards:  # the table's own guard against changes would be the first to notice
+            world.rows.execute(f"DROP TRIGGER {name}")
         world.rows.execute(f"CREATE TEMP TRIGGER mutant {MUTANTS[mutant]}")
 
-    with pytest.raises(Violation):
+    with pytest.raises(Violation, match=r"expected|charged|closed|the books say"):
         play("mutant", days=1, casting=CALM, habits=BUSY, prepare=mutate, most=300)
 
 
