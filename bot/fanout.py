@@ -34,8 +34,12 @@ class Owed:
     cards: Sequence[tuple[str, str]] = ()
 
 
-def owed(note: Note, job: Job | None, leads: Sequence[str], *, carded: bool) -> Owed:
-    """Return what the fact owes. `carded` says whether the job has a card (and with it a thread) by now."""
+def owed(note: Note, job: Job | None, leads: Sequence[str], *, carded: bool, paged: bool = False) -> Owed:
+    """Return what the fact owes.
+
+    `carded` says whether the job has a card (and with it a thread) by now, `paged` whether leads were called because
+    of the machine that the fact is about.
+    """
     if job is None:
         return Owed(drafts=_for_leads(note, leads)) if note.kind == NoteKind.ALERT else Owed()
     match note.kind:
@@ -48,6 +52,8 @@ def owed(note: Note, job: Job | None, leads: Sequence[str], *, carded: bool) -> 
             return Owed(drafts=[_reply(note, "refused", ENDS) if carded else _whisper(note, job)])
         case NoteKind.OVERDUE:
             return Owed(drafts=[_reply(note, "overdue", ENDS), *_for_leads(note, leads)])
+        case NoteKind.GONE:
+            return Owed(drafts=[_reply(note, "at_last", ENDS), *_for_leads(note, leads)] if paged else [])
         case NoteKind.ENDED:
             return Owed(drafts=[_last_plot(note, job), _end(note, job)])
         case NoteKind.SETTLED:
@@ -99,7 +105,7 @@ def _whisper(note: Note, job: Job) -> Draft:
 
 
 def _for_leads(note: Note, leads: Sequence[str]) -> list[Draft]:
-    what = "alert" if note.kind == NoteKind.ALERT else "overdue"
+    what = {NoteKind.ALERT: "alert", NoteKind.GONE: "at_last"}.get(NoteKind(note.kind), "overdue")
     return [
         Draft(key=f"{note.key}:dm:{lead}", what=what, kind="dm", priority=ENDS, to=lead, data=note.data)
         for lead in leads

@@ -127,7 +127,8 @@ class Notifier:
         """Turn the next facts into owed messages and cards, in one transaction; return how many facts."""
         with self._db.read() as tx:
             facts = list(outbox.unseen(tx, int(db.mark(tx, outbox.MARK) or 0)))
-            teams = {note.team_id: db.get_team(tx, note.team_id) for note in facts if note.kind in _WITH_LEADS}
+            calling = [note for note in facts if note.kind in _WITH_LEADS or outbox.paged(tx, note)]
+            teams = {note.team_id: db.get_team(tx, note.team_id) for note in calling}
         if not facts:
             return 0
         # Slack is asked before the transaction: none is held open over the network.
@@ -155,7 +156,7 @@ class Notifier:
     def _owe(self, tx: Session, note: Note, leads: tuple[str, ...]) -> None:
         job = db.find_job(tx, note.job_id) if note.job_id else None
         carded = job is not None and outbox.head(tx, job.id) is not None
-        owed = fanout.owed(note, job, leads, carded=carded)
+        owed = fanout.owed(note, job, leads, carded=carded, paged=outbox.paged(tx, note))
         for role, recipient in owed.cards:
             outbox.show(tx, job_id=note.job_id or "", role=role, recipient=recipient)
         for draft in owed.drafts:

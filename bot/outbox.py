@@ -144,6 +144,14 @@ def was_told(tx: Session, key: str) -> bool:
     return tx.exec(select(Outbox.id).where(Outbox.key == key)).first() is not None
 
 
+def paged(tx: Session, note: Note) -> bool:
+    """Return whether a fact tells of the end of a machine because of which leads were called."""
+    if note.kind != NoteKind.GONE:
+        return False
+    called = note.key.removesuffix(NoteKind.GONE.value) + NoteKind.OVERDUE.value
+    return tx.exec(select(Note.id).where(Note.key == called)).first() is not None
+
+
 def oldest_owed(tx: Session) -> datetime | None:
     """Return since when somebody waits to be told something; None when nobody does.
 

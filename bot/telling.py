@@ -22,7 +22,7 @@ from bot.views import alt, answers, approval, card, replies
 from bot.views.blocks import Message
 from jobs import db
 from jobs.clock import Clock
-from jobs.lifecycle import JobState
+from jobs.lifecycle import AttemptState, JobState
 from jobs.model import Card, Checkpoint, Outbox, Team
 from jobs.providers import Traits
 
@@ -126,7 +126,13 @@ class Teller:
         return replies.trouble(self._say, facts, self._concerned(facts), data)
 
     def _overdue(self, facts: JobFacts, data: Mapping[str, Any]) -> Message | None:
-        return None if facts.over else replies.overdue(self._say, facts, self._people.leads(facts.team), data)
+        gone = {one.instance_id for one in facts.attempts if one.state is AttemptState.GONE}
+        if facts.over or (data.get("instance") and data["instance"] in gone):
+            return None
+        return replies.overdue(self._say, facts, self._people.leads(facts.team), data)
+
+    def _at_last(self, facts: JobFacts, data: Mapping[str, Any]) -> Message:
+        return replies.at_last(self._say, facts, self._people.leads(facts.team), data)
 
     def _overrun(self, facts: JobFacts, data: Mapping[str, Any]) -> Message:
         return replies.overrun(self._say, facts, self._people.leads(facts.team), int(data.get("overrun", 0)))
@@ -173,6 +179,7 @@ _View = Callable[[Teller, JobFacts, Mapping[str, Any]], Message | None]
 # The names are `bot.fanout`'s: what a row's payload says is to be told.
 _VIEWS: dict[str, _View] = {
     "asked": Teller._asked,
+    "at_last": Teller._at_last,
     "checkpoint": Teller._checkpoint,
     "denied": Teller._denied,
     "ended": Teller._ended,

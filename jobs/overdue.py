@@ -21,6 +21,8 @@ from jobs.settlements import cost
 
 log = structlog.get_logger(__name__)
 
+# After the first page; a machine that nobody ends costs money each hour.
+PAGED_EVERY = timedelta(hours=1)
 # What is assumed of a provider that nobody can ask: its machine costs its rate for as long as it may stand.
 UNCONFIGURED = Traits(
     name="unconfigured",
@@ -57,8 +59,9 @@ class Overdue:
             if late < OVERDUE_AFTER:
                 return
             log.error("machine.overdue", job=job.id, key=row.launch_key, minutes=late.total_seconds() / 60)
+            hour = int((late - OVERDUE_AFTER) / PAGED_EVERY)
             milestones.Facts(tx=tx, job=job, attempt=row.number, now=now).write(
-                f"a{row.number}:r{row.rank}:overdue",
+                f"a{row.number}:r{row.rank}:overdue" + (f":{hour}" if hour else ""),
                 NoteKind.OVERDUE,
                 {
                     "minutes": late.total_seconds() / 60,

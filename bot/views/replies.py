@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bot.catalogue import Catalogue
@@ -152,9 +153,23 @@ def overdue(say: Catalogue, facts: JobFacts, leads: Sequence[str], data: Mapping
         who=who,
         machine=machine,
         job=words.name(facts),
-        minutes=data.get("minutes", "?"),
+        minutes=f"{float(data.get('minutes', 0)):.0f}",
     )
     return Message(text=line, blocks=[section(Markup(f"🚨  {line}"))])
+
+
+def at_last(say: Catalogue, facts: JobFacts, leads: Sequence[str], data: Mapping[str, Any]) -> Message:
+    """Return the end of the alarm: the machine is confirmed gone."""
+    ended = datetime.fromtimestamp(float(data["billed_until"]), UTC)
+    late = max(timedelta(0), ended - (facts.job.deadline or ended))
+    line = say(
+        "{who} the machine of {job} at {provider} is confirmed gone, {minutes} min past its deadline.",
+        who=Markup(" ".join(mention(lead) for lead in leads)) if leads else say("Leads"),
+        job=words.name(facts),
+        provider=code(str(data.get("provider", ""))),
+        minutes=f"{late.total_seconds() / 60:.0f}",
+    )
+    return Message(text=line, blocks=[section(Markup(f"✅  {line}"))])
 
 
 def overrun(say: Catalogue, facts: JobFacts, leads: Sequence[str], micros: int) -> Message:

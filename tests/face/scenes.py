@@ -205,6 +205,9 @@ def _scenes() -> Iterator[Scene]:
     late = {"provider": "cloud", "instance": "i-1", "minutes": 6}
     yield Scene("overdue", lambda say: replies.overdue(say, run, [LEA], late))
     yield Scene("overdue without leads", lambda say: replies.overdue(say, run, [], late))
+    last = {"provider": "cloud", "billed_until": (START + timedelta(hours=5)).timestamp()}
+    yield Scene("overdue and gone", lambda say: replies.at_last(say, run, [LEA], last))
+    yield Scene("overdue and gone without leads", lambda say: replies.at_last(say, run, [], last))
     yield Scene("overrun", lambda say: replies.overrun(say, run, [LEA], DOLLAR))
     yield Scene("plot failed", lambda say: replies.plot_failed(say, run, 1.8, 1800))
     yield Scene("plot failed early", lambda say: replies.plot_failed(say, run, None, None))
