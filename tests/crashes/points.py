@@ -70,7 +70,7 @@ UNKILLED = {
     "bot.cards.Cards._settle": SLACK,
     "bot.events.Events._owe": SLACK,
     "bot.postbox.Postbox._settle": SLACK,
-    "jobs.recover.recover": "an operator's command, while no bot runs: tests/recovery kills it",
+    "jobs.recover.recover": "an operator's command, one transaction, while no bot runs: typed again it changes nothing",
     "jobs.service.Service.add_team": LIMITS,
     "jobs.service.Service.map_channel": LIMITS,
     "jobs.service.Service.set_budget": LIMITS,
