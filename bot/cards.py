@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from structlog.contextvars import bound_contextvars
+
 from bot import outbox
 from bot.delivery import (
     BlocksRefused,
@@ -71,6 +73,10 @@ class Cards:
 
     def show(self, state: CardState) -> int:
         """Post or edit one card; return how many messages that was."""
+        with bound_contextvars(job=state.card.job_id):
+            return self._show(state)
+
+    def _show(self, state: CardState) -> int:
         card = state.card
         try:
             with self._db.read() as tx:

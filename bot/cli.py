@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from bot.logs import configure
+from bot.logs import catch_the_rest, configure
 from jobs.errors import HourglassError
 from jobs.settings import mask_of, secrets_of
 
@@ -141,6 +141,7 @@ def team_list() -> None:
 def main() -> None:
     """Run the command line; an error that we raised on purpose is one sentence, anything else is loud in the log."""
     configure(secrets_of(os.environ))
+    catch_the_rest()
     # What nobody caught ends in the one sink, too: a traceback quotes what it broke on.
     threading.excepthook = lambda broken: log.critical("%s broke", broken.thread, exc_info=broken.exc_value)
     try:

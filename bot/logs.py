@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Collection
+from types import TracebackType
 from typing import TextIO
 
 import structlog
@@ -50,6 +52,7 @@ def _is_words(value: object) -> bool:
 
 
 _SHARED: list[structlog.typing.Processor] = [
+    structlog.contextvars.merge_contextvars,  # the job and the attempt that this thread works on, whoever logs
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -72,3 +75,17 @@ def configure(secrets: Collection[str], *, level: int = logging.INFO, stream: Te
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def catch_the_rest() -> None:
+    """Send what nobody caught and what Python warns of through the sink too: a traceback may carry a secret's value."""
+    logging.captureWarnings(True)
+    sys.excepthook = _uncaught
+    threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+def _uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt) or error is None:
+        sys.__excepthook__(kind, error or kind(), trace)
+        return
+    logging.getLogger("uncaught").critical("Nobody caught this.", exc_info=(kind, error, trace))

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 
+from structlog.contextvars import bound_contextvars
+
 from bot import outbox
 from bot.catalogue import Catalogue
 from bot.delivery import BlocksRefused, Delivery, Limited, NotDelivered, Shut, Uncertain, Unreachable
@@ -70,7 +72,8 @@ class Postbox:
     def send(self, row: Outbox, head: Card | None) -> int:
         """Send one row; return how many messages that was."""
         try:
-            sent = self._send_plot(row, head) if row.kind == "plot" else self._send(row, head)
+            with bound_contextvars(job=row.job_id or "-"):
+                sent = self._send_plot(row, head) if row.kind == "plot" else self._send(row, head)
             self._pace.went_well()
             return sent
         except NotDelivered as error:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +59,8 @@ class Crew:
     def _run(self) -> None:
         while (name := self._take()) is not None:
             try:
-                self._work(name)
+                with bound_contextvars(job=name):
+                    self._work(name)
             except Exception:  # one job's trouble must not cost the others a thread; the trace is in the log
                 log.exception("crew.broke", job=name)
             finally:

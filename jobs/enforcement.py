@@ -13,6 +13,7 @@ from functools import partial
 
 import structlog
 from sqlmodel import Session, select
+from structlog.contextvars import bound_contextvars
 
 from jobs import db, endings, milestones, orders, policy
 from jobs.adoption import Adoption
@@ -115,7 +116,8 @@ class Enforcement:
 
     def _guarded(self, attempt: Attempt, piece: Callable[[], None]) -> None:
         try:
-            piece()
+            with bound_contextvars(job=attempt.job_id, attempt=attempt.number):
+                piece()
         except (TooLate, IllegalEvent) as error:
             log.info("enforce.overtaken", job=attempt.job_id, key=attempt.launch_key, error=str(error))
         except (ProviderError, StoreFault) as error:

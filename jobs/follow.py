@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 from sqlmodel import Session, col, delete, select
+from structlog.contextvars import bound_contextvars
 
 from jobs import db, milestones, telemetry
 from jobs.clock import Clock
@@ -61,7 +62,8 @@ class Follow:
         applied = 0
         for attempt in speaking:
             try:
-                applied += self._catch_up(attempt, CHUNKS_A_ROUND)
+                with bound_contextvars(job=attempt.job_id, attempt=attempt.number):
+                    applied += self._catch_up(attempt, CHUNKS_A_ROUND)
             except StoreFault as fault:
                 log.warning("follow.store", job=attempt.job_id, attempt=attempt.number, error=str(fault))
             except Exception:  # one machine's words must never silence the others; the trace is in the log
