@@ -21,7 +21,7 @@ NOTIFY = timedelta(seconds=2)
 DUE = timedelta(seconds=5)
 REAP = timedelta(seconds=60)
 QUIET = timedelta(minutes=20)  # a pass in between, while nothing is expected: looks are stale and partial then, too
-LONG_SPELL = timedelta(minutes=10)  # between passes while a cloud answers nobody for a long time
+LONG_SPELL = timedelta(minutes=30)  # between passes while a cloud answers nobody for a long time
 NEAR = timedelta(seconds=90)
 QUESTIONS = (timedelta(minutes=15), timedelta(minutes=60), timedelta(minutes=240))
 
@@ -201,7 +201,7 @@ class Rhythm:
         bot = self._world.bot
         bot.notifier.round()
         if not bot.notifier.idle():
-            pause = LONG_SPELL / 10 if self._world.office.down else NOTIFY
+            pause = 2 * PASS if self._world.office.down else NOTIFY
             self._next("notify", self._world.time.now() + pause, self._notify)
 
 
