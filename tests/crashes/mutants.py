@@ -12,14 +12,19 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlmodel import Session
+
 from jobs import db, endings, ledger, orders, rentals
+from jobs.cargo import Cargo
+from jobs.choices import Choice
+from jobs.endings import Sight, Step
 from jobs.enforcement import Enforcement
-from jobs.errors import ProviderError, Unknown
+from jobs.errors import ProviderError
 from jobs.launches import Launches
-from jobs.lifecycle import JobState
-from jobs.model import Attempt
+from jobs.lifecycle import JobEventName, JobState
+from jobs.model import Attempt, Job
 from jobs.patience import Refusal
-from jobs.providers import LaunchOrder, Offer
+from jobs.providers import LaunchOrder, Offer, Provider
 from jobs.records import parse
 from jobs.search import Search
 from jobs.settlements import Settlements
@@ -55,7 +60,7 @@ class Mutant:
 class CallsFirst(Search):
     """Asks for the machine, and writes its intent down once it stands."""
 
-    def _attempt(self, job, cargo, choice, rows):  # type: ignore[no-untyped-def]
+    def _attempt(self, job: Job, cargo: Cargo, choice: Choice, rows: Sequence[Attempt]) -> None:
         offer = choice.offer
         launch = orders.Launch(
             job=job,
@@ -94,7 +99,7 @@ class NeverLooks(Launches):
         self._calling(node)
         try:
             self.stands(node, provider.launch(offer, order))
-        except (Unknown, ProviderError) as error:
+        except ProviderError as error:
             return Refusal(reason=Reason.LAUNCH_FAILED, text=str(error), passing=True)
         return None
 
@@ -110,7 +115,7 @@ def _forgets_deadlines() -> None:
     """The bot's own layer: neither its pass nor a trigger ends a machine for its deadline."""
     why_end = endings.why_end
 
-    def without(job, attempt, now, grace):  # type: ignore[no-untyped-def]
+    def without(job: Job, attempt: Attempt, now: datetime, grace: timedelta) -> str | None:
         why = why_end(job, attempt, now, grace)
         return None if why == "deadline" else why
 
@@ -140,9 +145,9 @@ class WithoutTimer(Driver):
 class BelievesTheAnswer(Enforcement):
     """Takes the accepted terminate for the machine's end."""
 
-    def _take(self, provider, row, step, sight, now):  # type: ignore[no-untyped-def]
+    def _take(self, provider: Provider, row: Attempt, step: Step, sight: Sight, now: datetime) -> None:
         super()._take(provider, row, step, sight, now)
-        if step is endings.Step.TERMINATE:
+        if step is Step.TERMINATE:
             self._settlements.gone(row, until=now)
 
 
@@ -153,7 +158,9 @@ def _believes_the_answer() -> None:
 class ClosesInTwo(Settlements):
     """Makes the job terminal in one transaction and closes its money in the next."""
 
-    def _close(self, tx, job, event, reason, text, now):  # type: ignore[no-untyped-def]
+    def _close(
+        self, tx: Session, job: Job, event: JobEventName | None, reason: Reason | None, text: str, now: datetime
+    ) -> bool:
         if event is not None or job.state is not JobState.STOPPING:
             return super()._close(tx, job, event, reason, text, now)
         if any(row.state in endings.LIVE for row in db.attempts(tx, job.id)):
