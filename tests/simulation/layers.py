@@ -64,7 +64,7 @@ class Ground:
     note: str = field(default="")
 
 
-def _traits(name: str, **changes: object) -> Traits:
+def cloud_traits(name: str, **changes: object) -> Traits:
     """Return a billing cloud by the second, without images; what differs is named."""
     plain = Traits(
         name=name,
@@ -112,11 +112,11 @@ DEAD_BOT: Sequence[Ground] = (
         boot=(15.0, 90.0),
     ),
     # maxRunDuration counts seconds and is acted on within half a minute.
-    Ground(name="gcp", traits=_traits("gcp"), native=Native(lag=(0.0, 30.0)), promised=MINUTE, boot=(15.0, 60.0)),
+    Ground(name="gcp", traits=cloud_traits("gcp"), native=Native(lag=(0.0, 30.0)), promised=MINUTE, boot=(15.0, 60.0)),
     # AutoReleaseTime has whole minutes and must lie half an hour ahead; it is acted on at once.
     Ground(
         name="alibaba",
-        traits=_traits("alibaba", extendable=True),
+        traits=cloud_traits("alibaba", extendable=True),
         native=Native(lag=(0.0, 0.0), rounds_to=MINUTE, floor=_ALIBABA_FLOOR),
         promised=MINUTE,
         boot=(20.0, 90.0),
@@ -125,7 +125,7 @@ DEAD_BOT: Sequence[Ground] = (
     # A container that destroys its own instance with its own key: a poll, then two calls that may be throttled.
     Ground(
         name="vast",
-        traits=_traits("vast", guarantee=Guarantee.ON_BOX, hard_lag=2 * MINUTE, idempotent=False),
+        traits=cloud_traits("vast", guarantee=Guarantee.ON_BOX, hard_lag=2 * MINUTE, idempotent=False),
         timer=Timer(every=30.0, takes=(1.0, 60.0)),
         promised=2 * MINUTE,
         boot=(30.0, 300.0),
@@ -133,7 +133,7 @@ DEAD_BOT: Sequence[Ground] = (
     # A guest that powers off is billed on, and nobody else ends it.
     Ground(
         name="lambda",
-        traits=_traits("lambda", guarantee=Guarantee.NONE, hard_lag=timedelta(0), idempotent=False),
+        traits=cloud_traits("lambda", guarantee=Guarantee.NONE, hard_lag=timedelta(0), idempotent=False),
         boot=(60.0, 300.0),
         note="nobody else ends it",
     ),

@@ -18,7 +18,7 @@ from jobs.model import DOLLAR
 from jobs.providers import Guarantee, Offer
 from tests.simulation import trouble
 from tests.simulation.agents import Temper
-from tests.simulation.layers import Ground, Native, Timer, _traits
+from tests.simulation.layers import Ground, Native, Timer, cloud_traits
 from tests.simulation.oracle import Tally, Violation
 from tests.simulation.rhythm import Rhythm
 from tests.simulation.traffic import Habits, Traffic
@@ -63,17 +63,19 @@ def grounds() -> Sequence[Ground]:
     return (
         Ground(
             name="north",
-            traits=_traits("north", extendable=True, disk_micros_per_gb_hour=110),
+            traits=cloud_traits("north", extendable=True, disk_micros_per_gb_hour=110),
             native=Native(lag=(0.0, 30.0)),
         ),
         Ground(
             name="south",
-            traits=_traits("south", idempotent=False, granule=timedelta(minutes=1), extendable=True),
+            traits=cloud_traits("south", idempotent=False, granule=timedelta(minutes=1), extendable=True),
             native=Native(lag=(0.0, 50.0)),
         ),
         Ground(
             name="weak",
-            traits=_traits("weak", guarantee=Guarantee.ON_BOX, granule=timedelta(hours=1), minimum=timedelta(hours=1)),
+            traits=cloud_traits(
+                "weak", guarantee=Guarantee.ON_BOX, granule=timedelta(hours=1), minimum=timedelta(hours=1)
+            ),
             timer=Timer(every=20.0, takes=(1.0, 30.0)),
         ),
     )
