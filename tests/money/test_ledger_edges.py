@@ -306,3 +306,10 @@ def test_an_empty_month_has_empty_lists(house: House) -> None:
     house.clock.advance(timedelta(days=40))
     budget = house.service.budget("vision")
     assert (list(budget.by_person), list(budget.by_job)) == ([], [])
+
+
+def test_a_job_whose_newest_entry_is_its_charge_comes_first(house: House) -> None:
+    older, newer = _held(house), _held(house)
+    with house.db.write() as tx:
+        ledger.close(tx, job=rows.get_job(tx, older), charge=10 * DOLLAR, at=LATER)
+    assert [name for name, _, _ in house.service.budget("vision").by_job] == [older, newer]
