@@ -102,7 +102,7 @@ def _lose_one(folder: Path, chance: random.Random, jobs: int, *, older: bool, to
     begun = time.perf_counter()
     found = recovered(world)
     to.seconds.append(time.perf_counter() - begun)
-    to.counts["jobs running"] += len(standing)
+    to.counts["machines standing"] += len(standing)
     to.counts["jobs rebuilt"] += len(found.report.added)
     to.counts["jobs brought up to date"] += len(found.report.advanced)
     to.counts["machines adopted"] += len(found.report.standing)
