@@ -157,6 +157,7 @@ def test_a_close_at_its_last_micro_leaves_nothing_over_and_nothing_back(house: H
     job_id = _held(house)
     with house.db.write() as tx:
         ledger.close(tx, job=rows.get_job(tx, job_id), charge=10 * DOLLAR, at=LATER)
+        assert ledger.open_of(ledger.entries(tx, job_id)) == 0
     assert house.entries(job_id) == [(EntryKind.HOLD, 10 * DOLLAR), (EntryKind.CHARGE, 10 * DOLLAR)]
 
 
