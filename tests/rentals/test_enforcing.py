@@ -78,7 +78,7 @@ def test_a_provider_that_is_down_past_the_deadline_is_asked_until_the_machine_is
     world.cloud.down = error  # type: ignore[assignment]  # a foreign error is a provider's bug, and one of the faults
     world.pass_time(hours=6, every=3600)
     assert JobState.STOPPING is world.job(job_id).state
-    assert len(world.notes(job_id, "overdue")) == 1
+    assert len(world.notes(job_id, "overdue")) == 6  # five minutes after the deadline, and then each hour
 
     world.cloud.down = None
     world.tick()

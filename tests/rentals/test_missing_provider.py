@@ -49,7 +49,7 @@ def test_its_job_waits_for_it_and_money_that_may_be_owed_is_held(tmp_path: Path)
     assert world.job(job_id).charged is None
     assert world.period().held == world.job(job_id).hold
     assert world.job(job_id).hold >= 3 * 2_000_000 - 20_000
-    assert len(world.notes(job_id, "overdue")) == 1
+    assert len(world.notes(job_id, "overdue")) == 2  # at the first look, and an hour later
 
     world.clouds.insert(0, gone)
     world.restart()
