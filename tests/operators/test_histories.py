@@ -14,12 +14,14 @@ from tests.promises.figure import Scale
 
 
 @pytest.mark.slow  # each history lives through the same hours twice
+@pytest.mark.timeout(900)  # minutes of two cores that others use too
 def test_notifications_survive_slack_s_bad_days() -> None:
     broken = [promise for promise in notifications.measure(Scale(full=False, seed=1)) if not promise.held]
     assert broken == []
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # as above
 def test_a_notifier_that_looks_nothing_up_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Delivery, "find", lambda *_, **__: None)  # the mutant that the judge has to see
     doubles = sum(histories.history(tmp_path / str(number), f"mutant/{number}").doubles for number in range(4))
