@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Many tests wait for deadlines and child processes: three workers keep two cores busy.
 WORKERS ?= 3
 
-.PHONY: help demo demo-docker test check bench promises docs clean
+.PHONY: help demo demo-docker test check bench promises mutants docs clean
 
 help:            ## say what there is
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/  —/'
@@ -29,6 +29,10 @@ bench: venv-dev          ## latency, start-up and memory, printed as a table
 
 promises: venv-dev          ## the two promises as figures, with counts and seeds (ARGS='--small' for a short run)
 	@$(BIN)/python -m tests.promises $(ARGS)
+
+mutants: venv-dev          ## would a test notice? (docs/mutation.md)
+	@$(BIN)/pip install -q mutmut==3.8.1
+	@$(BIN)/python -m tests.mutation $(ARGS)
 
 docs: venv-dev          ## write docs/states.md anew from the life cycle's tables
 	@$(BIN)/python -m jobs.diagram > docs/states.md
