@@ -28,6 +28,7 @@ from bot.notify import Notifier
 from bot.parts import Parts
 from bot.people import People
 from bot.plots import Plotter
+from bot.recovery import refuse_to_forget
 from bot.scrapes import Scrapes
 from bot.timekeeper import Timekeeper
 from jobs.clock import Clock, Ids, RandomIds, SystemClock
@@ -206,11 +207,12 @@ def start(settings: Settings, ports: Ports, stack: ExitStack) -> Bot:
         )
     wakes = Wakes()
     plane = control_plane(settings, ports, wakes, stack)
+    store = open_store(settings.store_uri())
+    refuse_to_forget(plane.db, store, str(settings.home))
     mask = mask_of(os.environ)
     say = Catalogue.load(settings.language)
     client = slack_client(settings, counting(plane.metrics))
     server = web.WebServer.bind(settings.web_host, settings.web_port)
-    store = open_store(settings.store_uri())
     links = Links(
         store=store,
         secret=link_key(settings.state),

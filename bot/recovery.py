@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+import structlog
 import typer
+from sqlmodel import select
 
 from bot.home import settled, writing
 from bot.machines import connected
@@ -16,10 +18,14 @@ from jobs.backup import file_of
 from jobs.clock import SystemClock
 from jobs.db import Database
 from jobs.errors import Misconfigured
+from jobs.evidence import remembered
+from jobs.model import Team
 from jobs.policy import dollars
 from jobs.recover import Found, recover
 from jobs.settings import Settings, load
-from trainer.storage import StoreFault, open_store
+from trainer.storage import Store, StoreFault, open_store
+
+log = structlog.get_logger(__name__)
 
 
 def run(*, dry: bool, copy: Path | None) -> int:
@@ -50,6 +56,26 @@ def run(*, dry: bool, copy: Path | None) -> int:
     for line in told(found, home=str(settings.home), dry=dry):
         typer.echo(line)
     return 0 if found.whole else 1
+
+
+def refuse_to_forget(database: Database, store: Store, home: str) -> None:
+    """Raise `Misconfigured` where an empty database would begin to write over what the store remembers of this home.
+
+    A store that does not answer stops nobody: deadlines have to be enforced.
+    """
+    with database.read() as tx:
+        if tx.exec(select(Team.id)).first() is not None:
+            return
+    try:
+        forgotten = remembered(store, home)
+    except StoreFault as fault:
+        log.warning("recovery.store_silent", error=str(fault))
+        return
+    if forgotten:
+        raise Misconfigured(
+            "The database is empty, and the store remembers this deployment. Run `hourglass recover` before `serve`, "
+            "or give a new deployment a HOURGLASS_HOME of its own."
+        )
 
 
 def _address(settings: Settings, *, dry: bool) -> str:

@@ -59,6 +59,11 @@ def gather(store: Store, providers: Mapping[str, Provider], home: str) -> Eviden
     return Evidence(teams=teams, jobs=jobs, machines=machines, homes=frozenset(homes), unread=unread, silent=silent)
 
 
+def remembered(store: Store, home: str) -> bool:
+    """Say whether the store holds a record of this home's teams; raises `StoreFault`."""
+    return any(_objects(store, snapshots.TEAMS, home, {}, set()))
+
+
 @contextmanager
 def _reading(key: str, unread: dict[str, str]) -> Iterator[None]:
     """Note down what cannot be read, and go on."""

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bot.recovery import refuse_to_forget
 from jobs import db, snapshots
-from jobs.errors import Unknown
+from jobs.errors import Misconfigured, Unknown
 from jobs.extensions import begin
 from jobs.lifecycle import AttemptState, JobState
 from jobs.model import DOLLAR
@@ -18,7 +19,7 @@ from tests.support.builders import a_spec, some_traits
 from tests.support.clock import FakeClock
 from tests.support.fake_provider import FakeProvider
 from tests.support.mortal import Killed
-from tests.support.world import Agent, World, key_of
+from tests.support.world import HOME, Agent, World, key_of
 
 LEAD = Person(id="U9LEAD", lead=True)
 
@@ -54,6 +55,17 @@ def test_a_lost_database_is_rebuilt_to_the_last_row(tmp_path: Path) -> None:
     assert (found.report.held, found.report.spent) == (world.period().held, world.period().spent)
     assert world.balanced()
     assert verbs(world, calls) == {"list"}  # nothing was ended, launched or moved
+
+
+def test_a_bot_does_not_begin_on_an_empty_database_while_the_store_remembers(tmp_path: Path) -> None:
+    world = a_busy_world(tmp_path)
+    refuse_to_forget(world.db, world.store, HOME)
+    lose(world)
+    with pytest.raises(Misconfigured, match="hourglass recover"):
+        refuse_to_forget(world.db, world.store, HOME)
+    refuse_to_forget(world.db, world.store, "another-home")
+    recovered(world)
+    refuse_to_forget(world.db, world.store, HOME)
 
 
 def test_what_was_rebuilt_goes_on_to_its_end(tmp_path: Path) -> None:
