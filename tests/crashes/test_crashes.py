@@ -105,7 +105,7 @@ def test_a_few_histories_each_with_a_death() -> None:
     assert tally.histories >= few.histories
 
 
-@pytest.mark.slow
+@pytest.mark.promises
 @pytest.mark.timeout(900)
 def test_no_point_at_which_the_bot_is_killed_leaks_or_doubles_a_machine_and_every_broken_rule_is_caught() -> None:
     promises = crashes.measure(Scale(full=False, seed=1))

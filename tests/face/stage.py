@@ -153,9 +153,12 @@ class Stage(House):
     def close(self) -> None:
         """Leave nothing running."""
         if self._socket is not None:
-            self._socket.close()  # type: ignore[no-untyped-call]  # Bolt leaves it untyped
-            self._socket.client.close()
+            # The client's receiving thread waits up to three seconds for data; a close from the other side wakes it.
+            self._socket.client.closed = True
+            self._socket.client.auto_reconnect_enabled = False
         self.sandbox.close()
+        if self._socket is not None:
+            self._socket.close()  # type: ignore[no-untyped-call]  # Bolt leaves it untyped
         self.db.close()
 
     # ------------------------------------------------------------ time and telling

@@ -20,10 +20,8 @@ RUN = "/train acme/vit@main gpu=a100 hours=1"
 def mentioned(stage: Stage, text: str) -> None:
     """Let Ada mention the bot in the newest thread, and wait until the mention was taken."""
     stage.people.type("ada", "#vision", text, thread_ts=stage.card()["ts"])
-    stage.people.wait_for(
-        lambda: all(one.acknowledged for one in stage.people.deliveries() if one.kind == "events_api")
-    )
     stage.people.settle()
+    assert all(one.acknowledged for one in stage.people.deliveries() if one.kind == "events_api")
 
 
 def newest(stage: Stage) -> str:

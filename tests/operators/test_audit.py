@@ -16,6 +16,7 @@ from bot.audit import Line
 from bot.cli import cli
 from jobs.db import Database
 from jobs.model import DOLLAR
+from tests.support.builders import a_spec
 from tests.support.clock import START
 from tests.support.house import ADA, LEAD, House
 from tests.support.world import World
@@ -77,8 +78,8 @@ def test_who_asked_approved_and_extended_is_in_it_with_the_money_and_the_cap(tmp
 
 def test_every_call_that_makes_or_ends_a_machine_is_in_it(tmp_path: Path) -> None:
     world = World(tmp_path)
-    job_id, _ = world.running()
-    world.pass_time(hours=5)
+    job_id, _ = world.running(a_spec(minutes=30))
+    world.pass_time(hours=1)
     with world.db.read() as tx:
         kinds = [line.kind for line in audit.lines(tx, job_id)]
     calls = [kind for kind in kinds if kind in ("intent", "called", "launched", "ending", "terminated", "gone")]

@@ -13,14 +13,14 @@ from tests.promises import notifications
 from tests.promises.figure import Scale
 
 
-@pytest.mark.slow  # each history lives through the same hours twice
+@pytest.mark.promises  # each history lives through the same hours twice
 @pytest.mark.timeout(900)  # minutes of two cores that others use too
 def test_notifications_survive_slack_s_bad_days() -> None:
     broken = [promise for promise in notifications.measure(Scale(full=False, seed=1)) if not promise.held]
     assert broken == []
 
 
-@pytest.mark.slow
+@pytest.mark.promises
 @pytest.mark.timeout(900)  # as above
 def test_a_notifier_that_looks_nothing_up_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Delivery, "find", lambda *_, **__: None)  # the mutant that the judge has to see
@@ -28,7 +28,7 @@ def test_a_notifier_that_looks_nothing_up_is_caught(tmp_path: Path, monkeypatch:
     assert doubles > 0
 
 
-@pytest.mark.slow
+@pytest.mark.promises
 def test_a_queue_without_urgency_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Cards, "rank", lambda *_: 0.0)  # cards before everything
     assert histories.backlog(tmp_path, "1/queue/0").broken != []

@@ -23,7 +23,7 @@ from jobs.errors import NoCapacity, ProviderError, Unknown
 from jobs.model import DOLLAR
 from tests.face.relay import Relay, down, limited
 from tests.face.stage import Stage
-from tests.support.builders import a_need
+from tests.support.builders import a_need, a_spec
 from tests.support.world import World
 
 
@@ -57,9 +57,9 @@ def test_rows_are_what_the_gauges_say(tmp_path: Path) -> None:
 def test_an_overdue_machine_and_its_end_are_seen(tmp_path: Path) -> None:
     world = World(tmp_path)
     metrics = Metrics(world.db, world.clock)
-    world.running()
+    world.running(a_spec(minutes=30))
     world.cloud.deaf = True
-    world.pass_time(hours=4, minutes=10, every=60)
+    world.pass_time(minutes=40, every=60)
     seen = scraped(metrics)
     assert seen["hourglass_overdue_machines"] == 1
     assert seen["hourglass_ending_age_seconds"] >= 540

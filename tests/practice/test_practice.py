@@ -24,7 +24,7 @@ from jobs.providers import Instance, InstanceState, LaunchOrder
 from jobs.providers.practice import Practice
 from jobs.providers.practice_timer import ENDED, LOCK, MACHINE, STARTED, read, write
 from jobs.providers.processes import Mark, mark, send
-from jobs.reaper import Reaper
+from jobs.reaper import STALE, Reaper
 from tests.practice import hostile
 from tests.support import workload
 from tests.support.builders import a_need, an_offer
@@ -337,7 +337,7 @@ def test_without_its_folder_the_timer_still_ends_the_machine(ground: Ground) -> 
 def test_with_bot_and_timer_dead_the_reaper_ends_it(ground: Ground) -> None:
     instance = ground.run(hostile.STAYS)
     os.kill(ground.timer(instance), signal.SIGKILL)
-    later = FakeClock(ground.clock.now() + LONG + timedelta(seconds=1))
+    later = FakeClock(ground.clock.now() + LONG + STALE + timedelta(seconds=1))
     report = Reaper({"practice": ground.practice}, later, ground.home).round()
     assert report.ended == [f"practice/{instance.id}"]
     assert ground.alive() == []

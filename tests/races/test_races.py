@@ -32,13 +32,13 @@ def trials(tmp_path: Path) -> Iterator[Trials]:
         trials.close()
 
 
-@pytest.mark.slow  # ten processes, and each commit waits for the disk
+@pytest.mark.promises  # ten processes, and each commit waits for the disk
 def test_processes_that_race_get_what_there_is_once() -> None:
     promises = races.measure(SMALL)
     assert [promise.name for promise in promises if not promise.held] == []
 
 
-@pytest.mark.slow
+@pytest.mark.promises
 def test_the_race_is_one_that_a_look_before_the_hold_loses(tmp_path: Path) -> None:
     """Who looks first and holds then overspends here; else nothing would have been tried."""
     heats = []
@@ -50,6 +50,7 @@ def test_the_race_is_one_that_a_look_before_the_hold_loses(tmp_path: Path) -> No
     assert heats[-1].over > 0
 
 
+@pytest.mark.promises
 def test_of_twenty_presses_one_wins_and_the_others_are_told_why() -> None:
     promises = approval_figures.measure(SMALL)
     assert [(promise.name, promise.note) for promise in promises if not promise.held] == []

@@ -21,6 +21,7 @@ def quiet_logs() -> Iterator[None]:
         yield
 
 
+@pytest.mark.promises
 def test_no_deadline_is_missed() -> None:
     (promise,) = triggers.measure(Scale(full=False, seed=7))
     assert promise.held, promise.note
@@ -36,13 +37,14 @@ def test_with_every_trigger_in_place_no_pass_is_needed(tmp_path: Path) -> None:
     assert outcome.late == [0.0] * outcome.deadlines
 
 
+@pytest.mark.promises
 def test_without_the_pass_under_them_lost_triggers_miss_their_deadlines(tmp_path: Path) -> None:
     """The mutant that trusts its triggers is caught, so the net is what holds in the runs above."""
     outcome = Run(tmp_path, 5, enforce_seconds=HOUR, faults=["all lost"] * 8).play()
     assert outcome.missed != []
 
 
-@pytest.mark.slow  # one by one; the figure above mixes them
+@pytest.mark.promises  # one by one; the figure above mixes them
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_strikes_and_is_survived(tmp_path: Path, fault: str) -> None:
     outcome = Run(tmp_path, 5, faults=[fault] * 8).play()

@@ -8,7 +8,7 @@ from tests.promises.figure import Scale
 from tests.promises.security import measure
 
 
-@pytest.mark.slow
+@pytest.mark.promises
 @pytest.mark.timeout(300)
 @pytest.mark.xdist_group("practice stories")
 def test_every_promise_of_security_holds() -> None:

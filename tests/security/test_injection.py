@@ -21,7 +21,7 @@ def test_a_string_is_refused_in_words_or_is_only_a_string(number: int, place: Pl
     assert wrong(place, STRINGS[number % 5 :: 5], tmp_path) == []
 
 
-@pytest.mark.slow
+@pytest.mark.promises
 @pytest.mark.parametrize("place", PLACES, ids=[place.name for place in PLACES])
 def test_every_string_is_refused_in_words_or_is_only_a_string(place: Place, tmp_path: Path) -> None:
     assert wrong(place, STRINGS, tmp_path) == []

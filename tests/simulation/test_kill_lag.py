@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 from datetime import timedelta
 
+import pytest
+
 from tests.promises import kill_lag
 from tests.promises.figure import Scale
 from tests.simulation.layers import DEAD_BOT
 from tests.simulation.lives import abandoned
 
 
+@pytest.mark.promises
 def test_every_kill_lag_is_kept() -> None:
     assert [promise for promise in kill_lag.measure(Scale(full=False, seed=3)) if not promise.held] == []
 

@@ -43,17 +43,20 @@ MUTANTS = {
 }
 
 
+@pytest.mark.promises
 def test_a_seed_replays_byte_for_byte_and_another_one_does_not() -> None:
     first, again, other = (play(seed, days=3, most=50) for seed in ("replay", "replay", "another"))
     assert first.fingerprint == again.fingerprint != other.fingerprint
     assert first == again
 
 
+@pytest.mark.promises
 def test_every_promise_but_the_speed_of_a_busy_machine_is_kept() -> None:
     found = simulation.measure(Scale(full=False, seed=2))
     assert [promise for promise in found if not promise.held and promise.name != "simulation speed"] == []
 
 
+@pytest.mark.promises
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_the_oracle_catches_a_ledger_that(mutant: str) -> None:
     def mutate(world: World) -> None:
@@ -66,6 +69,7 @@ def test_the_oracle_catches_a_ledger_that(mutant: str) -> None:
         play("mutant", days=1, casting=CALM, habits=BUSY, prepare=mutate, most=300)
 
 
+@pytest.mark.promises
 def test_the_same_history_without_a_mutant_is_in_order() -> None:
     played = play("mutant", days=1, casting=CALM, habits=BUSY, most=100)
     assert played.tally.closed > 0
