@@ -196,7 +196,7 @@ def test_the_buttons_of_a_running_job(open_stage: Stage) -> None:
     view = form(stage, "ada")
     assert "1 h more, up to $3.00" in shown(view)
     stage.people.submit("ada", view["id"], {"minutes": "60"})
-    stage.people.wait_for(lambda: stage.moved)
+    stage.until(lambda: bool(stage.moved))
     stage.tell()
     assert "extended it: it ends <!date^" in stage.texts()[-1]
     stage.people.press("tam", "#vision", ts, "stop")
