@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tests.bench import docker_start, latency, process
+from tests.bench import docker_start, latency, process, scale
 from tests.bench.figures import Figure, show
 
 MEASURES = {
@@ -18,6 +18,8 @@ MEASURES = {
     "acknowledgement": latency.acknowledgement,
     "start": process.start,
     "memory": process.memory,
+    "hold": scale.hold,
+    "rounds": scale.rounds,
     "docker": docker_start.approval_to_first_line,
 }
 

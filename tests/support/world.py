@@ -92,11 +92,13 @@ class Agent:
 class World:
     """Everything a story about renting needs; `providers` defaults to one fake cloud called `cloud`."""
 
-    def __init__(self, folder: Path, *providers: FakeProvider, clock: FakeClock | None = None) -> None:
+    def __init__(
+        self, folder: Path, *providers: FakeProvider, clock: FakeClock | None = None, address: str = "sqlite://"
+    ) -> None:
         self.clock = clock or FakeClock()
         self.ids = SequentialIds()
         self.fate = Fate()
-        self.db = MortalDatabase(connect("sqlite://"), self.fate)
+        self.db = MortalDatabase(connect(address), self.fate)
         SQLModel.metadata.create_all(self.db.engine)  # what migrating makes, as a test of its own shows; sooner
         self.store = FolderStore(folder)
         self.clouds = list(providers) or [FakeProvider(self.clock)]
