@@ -68,6 +68,7 @@ class Ground:
     machines: Machines
     store: S3Store
     image: str  # by its tag, at the registry
+    registry: Registry
 
     def train(self, name: str, command: str, *, image: str | None = None) -> Job:
         """Type the line that trains on aws for half an hour at the most."""
@@ -137,7 +138,9 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         with Deployment(folder, provider="aws", settings=settings) as deployment:
             deployment.budget()
             store = open_bucket(cloud, uri)
-            yield Ground(deployment=deployment, cloud=cloud, machines=machines, store=store, image=image)
+            yield Ground(
+                deployment=deployment, cloud=cloud, machines=machines, store=store, image=image, registry=registry
+            )
 
 
 def charge(began: datetime, until: datetime) -> int:
@@ -184,6 +187,7 @@ def as_it_was_asked_for(ground: Ground, job: Job, key: str) -> None:
 def test_a_lead_is_asked_a_machine_boots_and_its_checkpoint_is_handed_over(ground: Ground, tmp_path: Path) -> None:
     deployment = ground.deployment
     launches = len(ground.cloud.front.tokens())
+    ground.registry.forget(ground.image)  # another story's machine may have pulled it
     job = ground.train("acme/chargpt-like", "python train.py 300 0.1")
 
     why = "the provider's guarantee to end it in time is weak"
