@@ -49,7 +49,7 @@ def show(figures: Sequence[Figure], out: Path | None) -> None:
         table.add_column(column, justify="right" if column in ("measured", "goal") else "left")
     for figure in figures:
         value = "not measured" if figure.value is None else f"{figure.value:,.1f} {figure.unit}"
-        goal = "" if figure.goal is None else f"≤ {figure.goal:,.0f} {figure.unit}"
+        goal = "" if figure.goal is None else f"≤ {figure.goal:,g} {figure.unit}"
         mark = {True: "ok", False: "MISSED", None: ""}[figure.met]
         table.add_row(figure.name, value, goal, mark, figure.note)
     Console().print(table)
