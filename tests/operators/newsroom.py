@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +17,6 @@ from bot.catalogue import Catalogue
 from bot.links import Links
 from bot.notify import Notifier
 from bot.people import People
-from bot.plots import Plot
 from jobs.errors import NotAllowed, TooLate
 from jobs.intake import Intake
 from jobs.lifecycle import TERMINAL, AttemptState, JobState
@@ -27,6 +25,7 @@ from jobs.offers import Desk
 from jobs.policy import Person
 from jobs.service import Service
 from jobs.settings import load
+from tests.face.stage import Sketches
 from tests.operators.slack import CALM, OUTAGE, ROOMS, Workspace, random_weather
 from tests.support.builders import a_request, a_source, a_spec
 from tests.support.clock import FakeClock
@@ -38,18 +37,7 @@ TICK = 60.0  # seconds between two looks at everything
 SPACING = 1.1  # seconds that pass between two rounds of a notifier that has more to say
 HALF_A_DAY = timedelta(hours=6)  # an outage that the notifications have to survive
 LAST_DECISION = 20  # minutes after which no plan has anything decided
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
 SAY = Catalogue.load()
-
-
-class Sketches:
-    """Draws at once, and always the same."""
-
-    def draw(self, plot: Plot) -> Future[bytes]:
-        """Return a picture that is there already."""
-        drawn: Future[bytes] = Future()
-        drawn.set_result(PNG)
-        return drawn
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +15,6 @@ from pathlib import Path
 from bot.catalogue import Catalogue
 from bot.links import Links
 from bot.notify import Notifier
-from bot.plots import Plot
 from jobs import db as rows
 from jobs.clock import Clock, Ids
 from jobs.db import Database
@@ -32,12 +30,12 @@ from jobs.rentals import Rentals
 from jobs.service import Service
 from jobs.settings import Settings
 from jobs.spec import merge
+from tests.face.stage import Sketches
 from tests.simulation.office import Office, Roster
 from tests.simulation.shelf import Shelf
 
 TASK_FILE = "commands: [python train.py]\n"
 PATIENT_FILE = TASK_FILE + "retry: {on_events: [no-capacity, interruption]}\n"
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
 
 
 class CommitHost:
@@ -56,16 +54,6 @@ class CommitHost:
         data = source.sha.encode()
         out.write_bytes(data)
         return hashlib.sha256(data).hexdigest()
-
-
-class Sketches:
-    """Draws at once, and always the same."""
-
-    def draw(self, plot: Plot) -> Future[bytes]:
-        """Return a picture that is there already."""
-        drawn: Future[bytes] = Future()
-        drawn.set_result(PNG)
-        return drawn
 
 
 @dataclass(frozen=True, kw_only=True)
