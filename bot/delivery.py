@@ -23,14 +23,14 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackRequestError
 
 from bot.calls import once
-from bot.markup import plain, short
+from bot.markup import short
 from bot.views.blocks import Message
 from jobs.errors import HourglassError
 from trainer.masking import Mask
 
 SECONDS = 10  # for one call
 EVENT = "hourglass"  # the metadata's event_type
-TITLE_MOST = 80  # characters of a picture's caption that stand above it
+TITLE_MOST = 80  # characters of a picture's description that stand above it; its caption stands there anyway
 _LOOK_BACK = 60.0  # seconds before our own note of it at which a post may be stamped: clocks differ
 
 _UNREACHABLE = frozenset(
@@ -124,7 +124,7 @@ class Delivery:
             self._client.files_upload_v2,
             content=png,
             filename=name,
-            title=short(plain(caption), TITLE_MOST),
+            title=short(alt.partition(". ")[0], TITLE_MOST),
             alt_txt=alt,
             channel=channel,
             thread_ts=thread_ts,
