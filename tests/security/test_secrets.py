@@ -21,7 +21,8 @@ def test_none_of_fifty_secrets_is_seen(tmp_path: Path) -> None:
     found = search(tmp_path, seed=1)
     assert found.planted >= 50
     assert found.seen == []
-    assert min(found.lines, found.messages, found.files) > 2
+    assert found.lines >= 2  # the bot's first word and its last; what it says between them depends on its pace
+    assert min(found.messages, found.files) > 50
 
 
 def test_fifty_are_planted_and_each_is_another() -> None:
