@@ -20,7 +20,7 @@ class Draft:
 
     key: str
     what: str  # which view renders it, when it is sent
-    kind: str  # reply | plot | dm | whisper
+    kind: str  # reply | plot | dm | whisper | edit
     priority: int
     to: str = ""  # whom, where it is not the job's thread
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -34,11 +34,13 @@ class Owed:
     cards: Sequence[tuple[str, str]] = ()
 
 
-def owed(note: Note, job: Job | None, leads: Sequence[str], *, carded: bool, paged: bool = False) -> Owed:
+def owed(
+    note: Note, job: Job | None, leads: Sequence[str], *, carded: bool, paged: bool = False, warned: bool = False
+) -> Owed:
     """Return what the fact owes.
 
     `carded` says whether the job has a card (and with it a thread) by now, `paged` whether leads were called because
-    of the machine that the fact is about.
+    of the machine that the fact is about, `warned` whether the thread was offered more time.
     """
     if job is None:
         return Owed(drafts=_for_leads(note, leads)) if note.kind == NoteKind.ALERT else Owed()
@@ -55,11 +57,11 @@ def owed(note: Note, job: Job | None, leads: Sequence[str], *, carded: bool, pag
         case NoteKind.GONE:
             return Owed(drafts=[_reply(note, "at_last", ENDS), *_for_leads(note, leads)] if paged else [])
         case NoteKind.ENDED:
-            return Owed(drafts=[_last_plot(note, job), _end(note, job)])
+            return Owed(drafts=[_last_plot(note, job), _end(note, job), *_no_more_time(note, job, warned)])
         case NoteKind.SETTLED:
             over = [_reply(note, "overrun", ENDS)] if note.data.get("overrun") else []
             # An end that no machine told (nothing was free, it never came up) is told here, once.
-            return Owed(drafts=[_end(note, job), *over] if carded else over)
+            return Owed(drafts=[_end(note, job), *over, *_no_more_time(note, job, warned)] if carded else over)
         case NoteKind.PLOT:
             return Owed(drafts=[_plot(note)] if 40 <= float(note.data.get("percent", 0)) < 90 else [])
         case NoteKind.FIRST_PLOT:
@@ -96,6 +98,11 @@ def _last_plot(note: Note, job: Job) -> Draft:
 
 def _end(note: Note, job: Job) -> Draft:
     return Draft(key=f"{job.id}:ended:reply", what="ended", kind="reply", priority=ENDS, data=note.data)
+
+
+def _no_more_time(note: Note, job: Job, warned: bool) -> list[Draft]:
+    """Return what takes the buttons off the warnings: nothing can be made longer any more."""
+    return [Draft(key=f"{job.id}:warned:edit", what="warned", kind="edit", priority=REST, data=note.data)] * warned
 
 
 def _whisper(note: Note, job: Job) -> Draft:

@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 2.0  # between looks when nobody wakes us: machines' news come without a wake
 _WITH_LEADS = frozenset({NoteKind.ASKED, NoteKind.ALERT, NoteKind.OVERDUE})
+_ENDS = frozenset({NoteKind.ENDED, NoteKind.SETTLED})
 _BROKEN_SECONDS = 5.0  # after an error that nobody foresaw
 
 
@@ -156,7 +157,8 @@ class Notifier:
     def _owe(self, tx: Session, note: Note, leads: tuple[str, ...]) -> None:
         job = db.find_job(tx, note.job_id) if note.job_id else None
         carded = job is not None and outbox.head(tx, job.id) is not None
-        owed = fanout.owed(note, job, leads, carded=carded, paged=outbox.paged(tx, note))
+        warned = job is not None and note.kind in _ENDS and bool(outbox.warnings(tx, job.id))
+        owed = fanout.owed(note, job, leads, carded=carded, paged=outbox.paged(tx, note), warned=warned)
         for role, recipient in owed.cards:
             outbox.show(tx, job_id=note.job_id or "", role=role, recipient=recipient)
         for draft in owed.drafts:

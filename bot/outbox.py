@@ -144,6 +144,12 @@ def was_told(tx: Session, key: str) -> bool:
     return tx.exec(select(Outbox.id).where(Outbox.key == key)).first() is not None
 
 
+def warnings(tx: Session, job_id: str) -> list[Outbox]:
+    """Return the messages in which a job's people are offered more time, sent or still owed."""
+    of_warnings = select(Note.id).where(Note.job_id == job_id, Note.kind == NoteKind.WARNED)
+    return list(tx.exec(select(Outbox).where(col(Outbox.note_id).in_(of_warnings), Outbox.state != "dropped")))
+
+
 def paged(tx: Session, note: Note) -> bool:
     """Return whether a fact tells of the end of a machine because of which leads were called."""
     if note.kind != NoteKind.GONE:

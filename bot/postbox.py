@@ -73,7 +73,8 @@ class Postbox:
         """Send one row; return how many messages that was."""
         try:
             with bound_contextvars(job=row.job_id or "-"):
-                sent = self._send_plot(row, head) if row.kind == "plot" else self._send(row, head)
+                send = {"plot": self._send_plot, "edit": self._send_edits}.get(row.kind, self._send)
+                sent = send(row, head)
             self._pace.went_well()
             return sent
         except NotDelivered as error:
@@ -106,6 +107,16 @@ class Postbox:
         self._pace.shut(f"post {channel}", BETWEEN_POSTS)
         self._settle(row, state="done", ts=ts, error="")
         return 1
+
+    def _send_edits(self, row: Outbox, head: Card | None) -> int:
+        """Say anew what the job's warnings say. An edit that may have been made is simply made again."""
+        message = self._teller.message(self._facts(row), row) or Message(text="")
+        with self._db.read() as tx:
+            stand = [told for told in outbox.warnings(tx, row.job_id or "") if told.ts]
+        for told in stand:
+            self._delivery.edit(self._place(told, head)[0], told.ts or "", message)
+        self._settle(row, state="done" if stand else "dropped", error="")
+        return len(stand)
 
     def _post(self, row: Outbox, channel: str, thread_ts: str | None, message: Message) -> str | None:
         if row.kind == "whisper":
@@ -248,6 +259,8 @@ class Postbox:
     # ------------------------------------------------------------ where, and what is written down
 
     def _gate(self, row: Outbox, head: Card | None) -> str:
+        if row.kind == "edit":
+            return "edit"
         if row.kind in ("reply", "plot") and head is not None:
             return f"post {head.channel}"
         return f"post {row.channel}"

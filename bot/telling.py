@@ -105,6 +105,9 @@ class Teller:
             return None
         return replies.warning(self._say, facts, longer_costs(facts))
 
+    def _warned(self, facts: JobFacts, data: Mapping[str, Any]) -> Message:
+        return replies.warned(self._say, facts)
+
     def _checkpoint(self, facts: JobFacts, data: Mapping[str, Any]) -> Message | None:
         saved = next((one for one in facts.checkpoints if one.name == data.get("name")), None)
         return None if saved is None or facts.ended else replies.checkpoint_saved(self._say, facts, saved)
@@ -192,5 +195,6 @@ _VIEWS: dict[str, _View] = {
     "refused": Teller._refused,
     "reminder": Teller._reminder,
     "trouble": Teller._trouble,
+    "warned": Teller._warned,
     "warning": Teller._warning,
 }

@@ -373,7 +373,7 @@ class Outbox(SQLModel, table=True):
     key: str  # "<note>:reply", "<note>:dm:U…"; metadata of the Slack message carries it
     note_id: int | None = Field(default=None, foreign_key="note.id")
     job_id: str | None = None
-    kind: str  # reply | dm | plot | post
+    kind: str  # reply | dm | plot | whisper | edit
     channel: str  # channel or user id
     priority: int  # 0 approvals, 1 ends, 2 warnings, 3 the rest
     payload: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))

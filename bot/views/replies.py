@@ -100,6 +100,12 @@ def warning(say: Catalogue, facts: JobFacts, costs: Mapping[int, str]) -> Messag
     return Message(text=line, blocks=[section(Markup(f"⏰  {line}")), *longer(say, facts, costs)])
 
 
+def warned(say: Catalogue, facts: JobFacts) -> Message:
+    """Return what a warning says once nothing can be made longer any more."""
+    line = say("{who} was told here that the end came near. It has ended.", who=mention(facts.job.person))
+    return Message(text=line, blocks=[section(Markup(f"⏰  {line}"))])
+
+
 def longer(say: Catalogue, facts: JobFacts, costs: Mapping[int, str]) -> list[Block]:
     """Return the row of buttons that make a rental longer, or the one that continues it elsewhere."""
     job = facts.job.id

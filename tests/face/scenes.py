@@ -199,6 +199,7 @@ def _scenes() -> Iterator[Scene]:
     yield Scene("warning", lambda say: replies.warning(say, run, {30: "$1.50", 60: "$3.00", 120: "$6.00"}))
     fixed = facts(**TRAINING, traits=some_traits(extendable=False))
     yield Scene("warning fixed", lambda say: replies.warning(say, fixed, {}))
+    yield Scene("warning over", lambda say: replies.warned(say, over))
     yield Scene("trouble", lambda say: replies.trouble(say, run, [ADA], {"text": "NaN"}))
     yield Scene("reclaimed", lambda say: replies.reclaimed(say, run))
     yield Scene("extended", lambda say: replies.extended(say, run, ADA))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from sqlmodel import select
+
 from jobs import db
 from jobs.errors import BadSource
 from jobs.lifecycle import JobEventName
-from jobs.model import DOLLAR, NoteKind
+from jobs.model import DOLLAR, NoteKind, Outbox
 from jobs.withdrawal import withdraw
 from tests.face.stage import Stage, buttons, shown
 
@@ -92,6 +94,24 @@ def test_the_warning_offers_more_time_with_its_price_and_is_not_posted_late(stag
     stage.ended(late)
     stage.tell()
     assert [text for text in stage.texts() if "left" in text] == []
+
+
+def test_a_warning_loses_its_buttons_when_the_job_has_ended(stage: Stage) -> None:
+    job = stage.running()
+    stage.happens(job, NoteKind.WARNED, {"deadline": 0})
+    stage.tell()
+    (at,) = [n for n, reply in enumerate(stage.replies()) if buttons(reply)]
+    stage.ended(job)
+    stage.tell()
+    warning = stage.replies()[at]
+    assert buttons(warning) == []
+    assert warning["text"] == f"<@{stage.ada}> was told here that the end came near. It has ended."
+
+    stage.ended(stage.running())  # nobody was warned, and there is nothing to edit
+    stage.tell()
+    with stage.db.read() as tx:
+        edits = tx.exec(select(Outbox).where(Outbox.kind == "edit")).all()
+    assert [(row.job_id, row.state) for row in edits] == [(job.id, "done")]
 
 
 def test_a_machine_that_cannot_be_extended_offers_to_continue_from_the_checkpoint(stage: Stage) -> None:
