@@ -19,7 +19,7 @@ from bot.catalogue import Catalogue
 from bot.counted import CountedProvider
 from bot.delivery import Delivery
 from bot.door import Door
-from bot.health import Health
+from bot.health import Health, Line
 from bot.home import settled, writing
 from bot.links import Links, link_key
 from bot.machines import connected
@@ -278,11 +278,12 @@ def start(settings: Settings, ports: Ports, stack: ExitStack) -> Bot:
         wake=notifier.wake,
         mask=mask,
     )
+    line = Line(ports.clock)
     app = build_app(parts, client, plane.metrics.acknowledged)
     server.start(
         web.build(
             links=links,
-            health=Health(db=plane.db, clock=ports.clock),
+            health=Health(db=plane.db, clock=ports.clock, line=line),
             app=app,
             door=Door(secret=secret.get_secret_value(), clock=ports.clock)
             if secret and not settings.slack_app_token
@@ -303,6 +304,7 @@ def start(settings: Settings, ports: Ports, stack: ExitStack) -> Bot:
         socket = socket_handler(app, settings)
         socket.connect()  # type: ignore[no-untyped-call]  # Bolt's handler ships half its types
         stack.callback(socket.close)
+        line.watch(socket.client.is_connected)
     return Bot(plane=plane, scheduler=scheduler, notifier=notifier, site=server)
 
 

@@ -6,6 +6,7 @@ waits for a writer and never makes one wait.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +21,7 @@ from jobs.model import Attempt, Mark
 
 ENFORCED_WITHIN = timedelta(seconds=90)  # three passes; older means that nobody ends machines
 TOLD_WITHIN = timedelta(minutes=15)  # Slack's own incidents are mostly shorter, and a backlog is worked off in less
+HEARD_WITHIN = timedelta(minutes=2)  # Slack closes and reopens Socket Mode every few hours; that takes seconds
 ENDED_WITHIN = timedelta(minutes=5)  # a provider that takes longer to end a machine needs a person
 
 
@@ -43,12 +45,36 @@ def pulse(tx: Session) -> Pulse:
     )
 
 
+class Line:
+    """Whether Slack can reach the bot by Socket Mode; over HTTP nobody watches, and it counts as up."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._up: Callable[[], bool] = lambda: True
+        self._down: datetime | None = None  # since when, as far as anybody asked
+
+    def watch(self, up: Callable[[], bool]) -> None:
+        """Ask `up` from now on."""
+        self._up = up
+
+    def trouble(self) -> str | None:
+        """Return what is wrong, in words. The connection is made again by its client; this only tells."""
+        now = self._clock.now()
+        self._down = None if self._up() else self._down or now
+        if self._down is None or now - self._down <= HEARD_WITHIN:
+            return None
+        return (
+            f"Socket Mode is down since {_told(self._down)}: no command or button reaches the bot. Deadlines are kept."
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Health:
     """Asked by `/healthz`; safe between threads."""
 
     db: Database
     clock: Clock
+    line: Line | None = None
 
     def troubles(self) -> list[str]:
         """Return what is wrong, in words; empty when nothing is."""
@@ -57,7 +83,8 @@ class Health:
                 seen = pulse(tx)
         except SQLAlchemyError as error:
             return [f"The database cannot be read ({type(error).__name__})."]
-        return judge(seen, self.clock.now())
+        unheard = self.line.trouble() if self.line else None
+        return [*judge(seen, self.clock.now()), *([unheard] if unheard else [])]
 
 
 def judge(seen: Pulse, now: datetime) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.health import Health
+from bot.health import Health, Line
 from jobs import db
 from jobs.model import NoteKind
 from tests.face.stage import Stage
@@ -43,6 +43,25 @@ def test_a_pass_that_is_older_than_ninety_seconds_is_trouble(stage: Stage) -> No
 def test_a_clock_that_was_set_back_does_not_hide_a_pass_that_stands_still(stage: Stage) -> None:
     stage.clock.jump(timedelta(hours=-1))
     assert "was the clock set back?" in Health(db=stage.db, clock=stage.clock).troubles()[0]
+
+
+def test_a_connection_that_stays_down_is_trouble_until_it_stands_again(stage: Stage) -> None:
+    line, stands = Line(stage.clock), [True]
+    health = Health(db=stage.db, clock=stage.clock, line=line)
+    stage.clock.advance(60)
+    assert health.troubles() == []
+    line.watch(lambda: stands[0])
+    assert health.troubles() == []
+    stands[0] = False
+    stage.clock.advance(20)
+    assert health.troubles() == []  # Slack asks for a new connection now and then
+    stage.clock.advance(121)
+    with stage.db.write() as tx:
+        db.set_mark(tx, "enforced", "1", stage.clock.now())
+    (trouble,) = health.troubles()
+    assert trouble.startswith("Socket Mode is down since ")
+    stands[0] = True
+    assert health.troubles() == []
 
 
 def test_a_message_that_is_owed_for_too_long_is_trouble_until_it_is_sent(stage: Stage) -> None:
