@@ -63,9 +63,7 @@ class Line:
         self._down = None if self._up() else self._down or now
         if self._down is None or now - self._down <= HEARD_WITHIN:
             return None
-        return (
-            f"Socket Mode is down since {_told(self._down)}: no command or button reaches the bot. Deadlines are kept."
-        )
+        return f"Socket Mode is down since {_told(self._down)}: nothing typed or pressed arrives. Deadlines are kept."
 
 
 @dataclass(frozen=True, kw_only=True)
