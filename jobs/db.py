@@ -12,17 +12,16 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Engine, Table, UpdateBase
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Engine, inspect
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import Session, SQLModel, col, select, update
 
 from jobs import engine as engines
+from jobs import statements
 from jobs.errors import NotFound, NotWritten, TooLate
 from jobs.lifecycle import (
     TERMINAL,
@@ -34,6 +33,7 @@ from jobs.lifecycle import (
     next_job_state,
 )
 from jobs.model import Attempt, Channel, Checkpoint, Job, Mark, MetricPoint, Note, NoteKind, Period, Seen, Team
+from jobs.turns import Turns
 from trainer.masking import Mask
 
 _STAMPS = {
@@ -59,8 +59,8 @@ class Database:
         self.engine = engine
         self._info = {_MASK: mask} if mask else {}
         self._reads = engine.execution_options(**{engines.READS: True})
-        # SQLite lets one writer in and makes the others poll; threads that queue here come in turn instead.
-        self._turn: threading.Lock | None = threading.Lock() if engine.dialect.name == "sqlite" else None
+        # SQLite lets one writer in and makes the others poll; our threads queue here instead.
+        self._turn = Turns() if engine.dialect.name == "sqlite" else None
         self._alone = engines.in_memory(engine.url)  # one connection: readers take turns too
         self._inside = threading.local()
 
@@ -76,8 +76,8 @@ class Database:
     def write(self, patience: float = engines.DEFAULT_PATIENCE) -> Iterator[Session]:
         """Open one transaction: committed at the end of the block, rolled back when it raises.
 
-        Waits `patience` seconds for its turn among our threads, then as long for another process. Raises
-        `NotWritten` when it does not come, or the database fails; nothing was changed then.
+        Waits `patience` seconds for its turn among our threads, before all that have more of it, then as long for
+        another process. Raises `NotWritten` when it does not come, or the database fails; nothing was changed then.
         """
         engine = self.engine.execution_options(**{engines.PATIENCE: patience})
         with self._entered(self._turn, patience):
@@ -99,11 +99,11 @@ class Database:
         self.engine.dispose()
 
     @contextmanager
-    def _entered(self, turn: threading.Lock | None, patience: float = -1) -> Iterator[None]:
+    def _entered(self, turn: Turns | None, patience: float | None = None) -> Iterator[None]:
         if getattr(self._inside, "busy", False):
             # It would wait for its own outer transaction, or read what that one is about to change.
             raise RuntimeError("A transaction was opened inside another one of the same thread.")
-        if turn and not turn.acquire(timeout=patience):
+        if turn and not turn.acquire(patience):
             raise NotWritten("Nothing was written: too much else is being written. Try again in a moment.")
         self._inside.busy = True
         try:
@@ -129,10 +129,9 @@ def move(tx: Session, job: Job, event: JobEventName, at: datetime, **columns: An
     if event is JobEventName.RUN and job.started_at is None:
         columns.setdefault("started_at", at)
     changes = {"state": state, "version": job.version + 1, **_masked(tx, columns)}
-    guard = (col(Job.id) == job.id, col(Job.state) == job.state, col(Job.version) == job.version)
-    if tx.exec(update(Job).where(*guard).values(changes)).rowcount != 1:
+    if statements.changed(tx, Job, _as_read(job), changes) != 1:
         raise _overtaken(tx, job)
-    return _now_is(job, changes)
+    return _now_is(tx, job, changes)
 
 
 def touch(tx: Session, job: Job, at: datetime, **columns: Any) -> Job:
@@ -140,13 +139,22 @@ def touch(tx: Session, job: Job, at: datetime, **columns: Any) -> Job:
 
     Raises `TooLate` when the state changed. `at` is when the change was seen, for the reader of a trace.
     """
-    columns = _masked(tx, columns)
+    changes = {**_masked(tx, columns), "version": job.version + 1}
+    if statements.changed(tx, Job, _as_read(job), changes) != 1:
+        changes["version"] = _touched_anyway(tx, job, changes)
+    return _now_is(tx, job, changes)
+
+
+def _as_read(job: Job) -> dict[str, Any]:
+    return {"id": job.id, "state": job.state, "version": job.version}
+
+
+def _touched_anyway(tx: Session, job: Job, changes: Mapping[str, Any]) -> int:
+    """Change a job that others touched since it was read; return its version."""
     guard = (col(Job.id) == job.id, col(Job.state) == job.state)
-    changed = tx.exec(update(Job).where(*guard).values({**columns, "version": Job.version + 1}))
-    if changed.rowcount != 1:
+    if tx.exec(update(Job).where(*guard).values({**changes, "version": Job.version + 1})).rowcount != 1:
         raise _overtaken(tx, job)
-    version = tx.exec(select(Job.version).where(Job.id == job.id)).one()
-    return _now_is(job, {**columns, "version": version})
+    return tx.exec(select(Job.version).where(Job.id == job.id)).one()
 
 
 def move_attempt(tx: Session, attempt: Attempt, event: AttemptEventName, at: datetime, **columns: Any) -> Attempt:
@@ -163,15 +171,18 @@ def move_attempt(tx: Session, attempt: Attempt, event: AttemptEventName, at: dat
 def touch_attempt(tx: Session, attempt: Attempt, at: datetime, **columns: Any) -> Attempt:
     """Set `columns` on an attempt that is still in the state it was read in; raises `TooLate` otherwise."""
     columns = _masked(tx, columns)
-    guard = (col(Attempt.id) == attempt.id, col(Attempt.state) == attempt.state)
-    if tx.exec(update(Attempt).where(*guard).values(columns)).rowcount != 1:
+    if statements.changed(tx, Attempt, {"id": attempt.id, "state": attempt.state}, columns) != 1:
         raise TooLate(f"Attempt {attempt.number} of {attempt.job_id} was changed by another hand.", at=at)
-    return _now_is(attempt, columns)
+    return _now_is(tx, attempt, columns)
 
 
-def _now_is(row: Row, columns: Mapping[str, Any]) -> Row:
-    for name, value in columns.items():
-        set_committed_value(row, name, value)
+def _now_is(tx: Session, row: Row, columns: Mapping[str, Any]) -> Row:
+    """Bring the row given up to date, and the transaction's own where that is another object."""
+    key = inspect(row).key
+    own = None if key is None else tx.identity_map.get(key)
+    for each in {id(one): one for one in (row, own) if one is not None}.values():
+        for name, value in columns.items():
+            set_committed_value(each, name, value)
     return row
 
 
@@ -193,16 +204,7 @@ def _overtaken(tx: Session, job: Job) -> TooLate:
 
 def insert_once(tx: Session, table: type[SQLModel], values: Mapping[str, Any]) -> bool:
     """Insert a row unless one with the same key stands; return whether it was inserted."""
-    statement = _insert_or_nothing(table, tx.get_bind().dialect.name)
-    return tx.exec(statement, params=_masked(tx, values)).rowcount == 1
-
-
-@cache  # building a statement takes longer than running it, and every command waits for two of these
-def _insert_or_nothing(table: type[SQLModel], dialect: str) -> UpdateBase:
-    target: Table = table.__table__  # type: ignore[attr-defined]  # SQLModel makes it and does not declare it
-    if dialect == "postgresql":
-        return postgresql.insert(target).on_conflict_do_nothing()
-    return sqlite.insert(target).on_conflict_do_nothing()
+    return statements.inserted_once(tx, table, _masked(tx, values))
 
 
 def note(
@@ -246,7 +248,7 @@ def seen(tx: Session, key: str, at: datetime) -> bool:
 
 def find_job(tx: Session, job_id: str) -> Job | None:
     """Return the job as the database has it now, None where there is none."""
-    return tx.exec(select(Job).where(Job.id == job_id).execution_options(populate_existing=True)).first()
+    return tx.exec(statements.JOB, params={"id": job_id}).first()
 
 
 def get_job(tx: Session, job_id: str) -> Job:
@@ -280,8 +282,12 @@ def find_job_by_thread(tx: Session, channel: str, thread_ts: str) -> Job | None:
 
 def attempts(tx: Session, job_id: str) -> list[Attempt]:
     """Return a job's attempts in their order, ranks within."""
-    wanted = select(Attempt).where(Attempt.job_id == job_id)
-    return list(tx.exec(wanted.order_by(col(Attempt.number), col(Attempt.rank))))
+    return list(tx.exec(statements.ATTEMPTS, params={"job_id": job_id}))
+
+
+def attempt_as_is(tx: Session, attempt: Attempt) -> Attempt:
+    """Return the row of an attempt that was read before, as the database has it now."""
+    return tx.exec(statements.ATTEMPT, params={"id": attempt.id}).one()
 
 
 def live_attempts(tx: Session) -> list[Attempt]:

@@ -23,6 +23,7 @@ READS = "hourglass_reads"  # an execution option: this engine's transactions nev
 
 PATIENCE = "hourglass_patience"  # an execution option: seconds to wait for another process that writes
 DEFAULT_PATIENCE = 5.0
+_MODE = "hourglass_mode"  # of a connection's `info`: what its pragmas say now
 
 _PRAGMAS = (
     f"PRAGMA busy_timeout={DEFAULT_PATIENCE * 1000:.0f}",
@@ -66,8 +67,11 @@ def _prepare(connection: Any, _record: object) -> None:
 def _begin(connection: Connection) -> None:
     options = connection.get_execution_options()
     reads = options.get(READS, False)
-    connection.exec_driver_sql(f"PRAGMA busy_timeout={options.get(PATIENCE, DEFAULT_PATIENCE) * 1000:.0f}")
-    connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
+    patience = options.get(PATIENCE, DEFAULT_PATIENCE)
+    if connection.info.get(_MODE) != (reads, patience):  # most transactions are like the last one
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={patience * 1000:.0f}")
+        connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
+        connection.info[_MODE] = (reads, patience)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
