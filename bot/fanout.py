@@ -35,12 +35,12 @@ class Owed:
 
 
 def owed(
-    note: Note, job: Job | None, leads: Sequence[str], *, carded: bool, paged: bool = False, warned: bool = False
+    note: Note, job: Job | None, leads: Sequence[str], *, carded: bool, paged: bool = False, buttons: bool = False
 ) -> Owed:
     """Return what the fact owes.
 
     `carded` says whether the job has a card (and with it a thread) by now, `paged` whether leads were called because
-    of the machine that the fact is about, `warned` whether the thread was offered more time.
+    of the machine that the fact is about, `buttons` whether replies have such that are of no use any more.
     """
     if job is None:
         return Owed(drafts=_for_leads(note, leads)) if note.kind == NoteKind.ALERT else Owed()
@@ -57,11 +57,11 @@ def owed(
         case NoteKind.GONE:
             return Owed(drafts=[_reply(note, "at_last", ENDS), *_for_leads(note, leads)] if paged else [])
         case NoteKind.ENDED:
-            return Owed(drafts=[_last_plot(note, job), _end(note, job), *_no_more_time(note, job, warned)])
+            return Owed(drafts=[_last_plot(note, job), _end(note, job), *_no_more_buttons(note, job, buttons)])
         case NoteKind.SETTLED:
             over = [_reply(note, "overrun", ENDS)] if note.data.get("overrun") else []
             # An end that no machine told (nothing was free, it never came up) is told here, once.
-            return Owed(drafts=[_end(note, job), *over, *_no_more_time(note, job, warned)] if carded else over)
+            return Owed(drafts=[_end(note, job), *over, *_no_more_buttons(note, job, buttons)] if carded else over)
         case NoteKind.PLOT:
             return Owed(drafts=[_plot(note)] if 40 <= float(note.data.get("percent", 0)) < 90 else [])
         case NoteKind.FIRST_PLOT:
@@ -100,9 +100,9 @@ def _end(note: Note, job: Job) -> Draft:
     return Draft(key=f"{job.id}:ended:reply", what="ended", kind="reply", priority=ENDS, data=note.data)
 
 
-def _no_more_time(note: Note, job: Job, warned: bool) -> list[Draft]:
-    """Return what takes the buttons off the warnings: nothing can be made longer any more."""
-    return [Draft(key=f"{job.id}:warned:edit", what="warned", kind="edit", priority=REST, data=note.data)] * warned
+def _no_more_buttons(note: Note, job: Job, buttons: bool) -> list[Draft]:
+    """Return what takes the buttons off the replies: nothing can be stopped or made longer any more."""
+    return [Draft(key=f"{job.id}:over:edit", what="over", kind="edit", priority=REST, data=note.data)] * buttons
 
 
 def _whisper(note: Note, job: Job) -> Draft:

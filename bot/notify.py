@@ -157,8 +157,8 @@ class Notifier:
     def _owe(self, tx: Session, note: Note, leads: tuple[str, ...]) -> None:
         job = db.find_job(tx, note.job_id) if note.job_id else None
         carded = job is not None and outbox.head(tx, job.id) is not None
-        warned = job is not None and note.kind in _ENDS and bool(outbox.warnings(tx, job.id))
-        owed = fanout.owed(note, job, leads, carded=carded, paged=outbox.paged(tx, note), warned=warned)
+        buttons = job is not None and note.kind in _ENDS and bool(outbox.pressable(tx, job.id))
+        owed = fanout.owed(note, job, leads, carded=carded, paged=outbox.paged(tx, note), buttons=buttons)
         for role, recipient in owed.cards:
             outbox.show(tx, job_id=note.job_id or "", role=role, recipient=recipient)
         for draft in owed.drafts:

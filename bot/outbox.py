@@ -28,6 +28,7 @@ _BUSY = (JobState.RUNNING,)
 REFRESHED = timedelta(
     seconds=60
 )  # after which costs and times on a card are brought up to date though nothing happened
+BURNING = ("nan", "diverged")  # troubles after which each further minute is money for nothing
 _AT_ONCE = 500  # rows looked at in one pass
 
 
@@ -144,10 +145,11 @@ def was_told(tx: Session, key: str) -> bool:
     return tx.exec(select(Outbox.id).where(Outbox.key == key)).first() is not None
 
 
-def warnings(tx: Session, job_id: str) -> list[Outbox]:
-    """Return the messages in which a job's people are offered more time, sent or still owed."""
-    of_warnings = select(Note.id).where(Note.job_id == job_id, Note.kind == NoteKind.WARNED)
-    return list(tx.exec(select(Outbox).where(col(Outbox.note_id).in_(of_warnings), Outbox.state != "dropped")))
+def pressable(tx: Session, job_id: str) -> list[Outbox]:
+    """Return the replies with buttons that are of use only while the job runs, sent or still owed."""
+    told = select(Note.id).where(Note.job_id == job_id, col(Note.kind).in_((NoteKind.WARNED, NoteKind.TROUBLE)))
+    rows = tx.exec(select(Outbox).where(col(Outbox.note_id).in_(told), Outbox.state != "dropped"))
+    return [row for row in rows if row.payload["what"] == "warning" or row.payload["data"].get("code") in BURNING]
 
 
 def paged(tx: Session, note: Note) -> bool:

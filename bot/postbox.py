@@ -109,12 +109,12 @@ class Postbox:
         return 1
 
     def _send_edits(self, row: Outbox, head: Card | None) -> int:
-        """Say anew what the job's warnings say. An edit that may have been made is simply made again."""
-        message = self._teller.message(self._facts(row), row) or Message(text="")
+        """Say anew, without their buttons, what replies say. An edit that may have been made is simply made again."""
+        facts = self._facts(row)
         with self._db.read() as tx:
-            stand = [told for told in outbox.warnings(tx, row.job_id or "") if told.ts]
+            stand = [told for told in outbox.pressable(tx, row.job_id or "") if told.ts]
         for told in stand:
-            self._delivery.edit(self._place(told, head)[0], told.ts or "", message)
+            self._delivery.edit(self._place(told, head)[0], told.ts or "", self._teller.afterwards(facts, told))
         self._settle(row, state="done" if stand else "dropped", error="")
         return len(stand)
 

@@ -69,6 +69,12 @@ class Teller:
         view = _VIEWS.get(str(row.payload["what"]))
         return None if view is None else view(self, facts, row.payload["data"])
 
+    def afterwards(self, facts: JobFacts, row: Outbox) -> Message:
+        """Return what a reply with buttons says once the job has ended."""
+        if row.payload["what"] == "warning":
+            return replies.warned(self._say, facts)
+        return self._trouble(facts, row.payload["data"])
+
     def alert(self, team: Team, data: Mapping[str, Any]) -> Message:
         """Return a lead's message about the budget."""
         return answers.alert(self._say, team, data)
@@ -105,9 +111,6 @@ class Teller:
             return None
         return replies.warning(self._say, facts, longer_costs(facts))
 
-    def _warned(self, facts: JobFacts, data: Mapping[str, Any]) -> Message:
-        return replies.warned(self._say, facts)
-
     def _checkpoint(self, facts: JobFacts, data: Mapping[str, Any]) -> Message | None:
         saved = next((one for one in facts.checkpoints if one.name == data.get("name")), None)
         return None if saved is None or facts.ended else replies.checkpoint_saved(self._say, facts, saved)
@@ -126,7 +129,8 @@ class Teller:
         return approval.reminder(self._say, facts, self._people.leads(facts.team))
 
     def _trouble(self, facts: JobFacts, data: Mapping[str, Any]) -> Message:
-        return replies.trouble(self._say, facts, self._concerned(facts), data)
+        burning = data.get("code") in outbox.BURNING and not facts.ended and facts.job.stop_reason is None
+        return replies.trouble(self._say, facts, self._concerned(facts), data, burning=burning)
 
     def _overdue(self, facts: JobFacts, data: Mapping[str, Any]) -> Message | None:
         gone = {one.instance_id for one in facts.attempts if one.state is AttemptState.GONE}
@@ -195,6 +199,5 @@ _VIEWS: dict[str, _View] = {
     "refused": Teller._refused,
     "reminder": Teller._reminder,
     "trouble": Teller._trouble,
-    "warned": Teller._warned,
     "warning": Teller._warning,
 }

@@ -155,12 +155,12 @@ def _small_print(say: Catalogue, facts: JobFacts, *, moved: bool) -> list[Markup
 def _buttons(say: Catalogue, facts: JobFacts) -> list[Block]:
     job = facts.job
     if job.state is JobState.AWAITING_APPROVAL:
-        return [*deciding(say, facts), _stop(say, facts, say("Withdraw"))]
+        return [*deciding(say, facts), stop(say, facts, say("Withdraw"))]
     if job.state in (JobState.QUEUED, JobState.PROVISIONING):
-        return [_stop(say, facts, say("Stop"))]
+        return [stop(say, facts, say("Stop"))]
     if job.state is JobState.RUNNING and job.stop_reason is None:
         longer = say("Extend") if facts.extendable else say("Continue from checkpoint")
-        return [_stop(say, facts, say("Stop")), button(longer, "extend" if facts.extendable else "continue", job.id)]
+        return [stop(say, facts, say("Stop")), button(longer, "extend" if facts.extendable else "continue", job.id)]
     if job.state in TERMINAL:
         again = [button(say("Run again"), "rerun", job.id)]
         if facts.checkpoints:
@@ -178,7 +178,8 @@ def deciding(say: Catalogue, facts: JobFacts) -> list[Block]:
     ]
 
 
-def _stop(say: Catalogue, facts: JobFacts, label: str) -> Block:
+def stop(say: Catalogue, facts: JobFacts, label: str) -> Block:
+    """Return the button that ends a job, with the question that it asks first."""
     running = facts.job.state is JobState.RUNNING
     asks = (
         say("It saves a last checkpoint, then the machine is ended.")

@@ -12,6 +12,7 @@ from bot.facts import JobFacts
 from bot.markup import Markup, code, dollars, escape, link, mention, number, pre, short, size, span, when
 from bot.views import words
 from bot.views.blocks import Block, Message, actions, button, context, section
+from bot.views.card import stop
 from jobs.model import Checkpoint
 
 _FILES = 8  # of one checkpoint, linked by name; the rest is counted
@@ -118,12 +119,17 @@ def longer(say: Catalogue, facts: JobFacts, costs: Mapping[int, str]) -> list[Bl
     return actions(f"longer-{job}", buttons)
 
 
-def trouble(say: Catalogue, facts: JobFacts, people: Sequence[str], data: Mapping[str, Any]) -> Message:
-    """Return the start of trouble, with the people who are to know."""
+def trouble(
+    say: Catalogue, facts: JobFacts, people: Sequence[str], data: Mapping[str, Any], *, burning: bool = False
+) -> Message:
+    """Return the start of trouble, with the people who are to know, and Stop where each further minute is wasted."""
     who = Markup(" ".join(mention(person) for person in people))
     told = short(str(data.get("text") or data.get("code") or ""), 500)
     line = say("{who} trouble with {job}: {told}", who=who, job=words.name(facts), told=told)
-    return Message(text=line, blocks=[section(Markup(f"⚠️  {line}"))])
+    blocks: list[Block] = [section(Markup(f"⚠️  {line}"))]
+    if burning:
+        blocks += actions(f"burning-{facts.job.id}", [stop(say, facts, say("Stop"))])
+    return Message(text=line, blocks=blocks)
 
 
 def no_machine(say: Catalogue, data: Mapping[str, Any]) -> Message:

@@ -201,6 +201,8 @@ def _scenes() -> Iterator[Scene]:
     yield Scene("warning fixed", lambda say: replies.warning(say, fixed, {}))
     yield Scene("warning over", lambda say: replies.warned(say, over))
     yield Scene("trouble", lambda say: replies.trouble(say, run, [ADA], {"text": "NaN"}))
+    nan = {"code": "nan", "text": "NaN"}
+    yield Scene("trouble that costs", lambda say: replies.trouble(say, run, [ADA], nan, burning=True))
     yield Scene("reclaimed", lambda say: replies.reclaimed(say, run))
     yield Scene("extended", lambda say: replies.extended(say, run, ADA))
     late = {"provider": "cloud", "instance": "i-1", "minutes": 6}

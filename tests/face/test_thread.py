@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from sqlmodel import select
 
 from jobs import db
@@ -112,6 +113,20 @@ def test_a_warning_loses_its_buttons_when_the_job_has_ended(stage: Stage) -> Non
     with stage.db.read() as tx:
         edits = tx.exec(select(Outbox).where(Outbox.kind == "edit")).all()
     assert [(row.job_id, row.state) for row in edits] == [(job.id, "done")]
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [("nan", ["stop"]), ("diverged", ["stop"]), ("torch_no_cuda", [])], ids=str
+)
+def test_a_run_that_burns_money_can_be_stopped_where_it_is_told(stage: Stage, code: str, expected: list[str]) -> None:
+    job = stage.running()
+    stage.happens(job, NoteKind.TROUBLE, {"code": code, "text": "loss is NaN at step 600."})
+    stage.tell()
+    assert buttons(stage.replies()[0]) == expected
+    said = stage.replies()[0]["text"]
+    stage.ended(job)
+    stage.tell()
+    assert (buttons(stage.replies()[0]), stage.replies()[0]["text"]) == ([], said)
 
 
 def test_a_machine_that_cannot_be_extended_offers_to_continue_from_the_checkpoint(stage: Stage) -> None:
