@@ -37,6 +37,7 @@ from jobs.settings import load
 from tests.support.builders import some_traits
 from tests.support.clock import START
 from tests.support.house import House
+from tests.support.socket_mode import hang_up
 from trainer import wire
 from trainer.storage import FolderStore
 
@@ -153,12 +154,8 @@ class Stage(House):
     def close(self) -> None:
         """Leave nothing running."""
         if self._socket is not None:
-            # The client's receiving thread waits up to three seconds for data; a close from the other side wakes it.
-            self._socket.client.closed = True
-            self._socket.client.auto_reconnect_enabled = False
+            hang_up(self._socket, self.sandbox)
         self.sandbox.close()
-        if self._socket is not None:
-            self._socket.close()  # type: ignore[no-untyped-call]  # Bolt leaves it untyped
         self.db.close()
 
     # ------------------------------------------------------------ time and telling

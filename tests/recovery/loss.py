@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from sqlite3 import Connection
 from typing import Any
 
 from sqlmodel import SQLModel, select
 
-from jobs.engine import connect
 from jobs.model import Attempt, Checkpoint, Entry, Job, Note, Period, Team
 from jobs.recover import Found, recover
+from tests.support.databases import connection_of, memory_engine
 from tests.support.mortal import MortalDatabase
 from tests.support.world import HOME, World
 
 
 def copy(world: World) -> bytes:
     """Return the whole database as it is now."""
-    return _sqlite(world).serialize()
+    return connection_of(world.db.engine).serialize()
 
 
 def lose(world: World, older: bytes | None = None) -> None:
     """Put an empty database in the place of the world's, or an older copy of it; the bot is down."""
-    world.db = MortalDatabase(connect("sqlite://"), world.fate)
-    if older is None:
-        SQLModel.metadata.create_all(world.db.engine)
-    else:
-        _sqlite(world).deserialize(older)
+    world.db = MortalDatabase(memory_engine(older), world.fate)
     world.restart()
 
 
@@ -64,9 +59,3 @@ def books(world: World) -> dict[str, Any]:
 
 def _plain(row: SQLModel, *without: str) -> dict[str, Any]:
     return row.model_dump(mode="json", exclude=set(without))
-
-
-def _sqlite(world: World) -> Connection:
-    connection = world.db.engine.raw_connection().driver_connection
-    assert isinstance(connection, Connection)
-    return connection

@@ -17,6 +17,7 @@ from jobs.lifecycle import JobState
 from jobs.model import Team
 from tests.recovery.loss import books, recovered
 from tests.support.clock import START
+from tests.support.databases import connection_of
 from tests.support.mortal import MortalDatabase
 from tests.support.world import World
 
@@ -32,10 +33,8 @@ def database(tmp_path: Path) -> Path:
 def a_world_on_disk(folder: Path, path: Path) -> World:
     """Return a world whose rows lie in the file from now on."""
     world = World(folder)
-    connection = world.db.engine.raw_connection().driver_connection
-    assert isinstance(connection, sqlite3.Connection)
     with closing(sqlite3.connect(path)) as file:
-        connection.backup(file)
+        connection_of(world.db.engine).backup(file)
     reopen(world, path)
     return world
 

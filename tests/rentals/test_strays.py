@@ -5,33 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from sqlmodel import delete
-
 from jobs.lifecycle import AttemptState, JobState
-from jobs.model import Attempt, Job, MetricPoint, Note
 from jobs.providers import LaunchOrder
+from tests.recovery.loss import copy, lose
 from tests.support.builders import a_spec, an_offer
 from tests.support.clock import FakeClock
 from tests.support.fake_provider import FakeProvider
 from tests.support.world import Agent, World
 
 SPEC = a_spec(minutes=60)
-
-
-def forget_attempts(world: World) -> None:
-    """Take the database back to before the launch, as an old backup does."""
-    with world.db.write() as tx:
-        for table in (MetricPoint, Note, Attempt):
-            tx.exec(delete(table))
-
-
-def back_to_queued(world: World, job_id: str) -> None:
-    """Let the job be QUEUED and its machine forgotten."""
-    forget_attempts(world)
-    with world.db.write() as tx:
-        job = tx.get_one(Job, job_id)
-        job.state, job.attempt, job.deadline, job.started_at = JobState.QUEUED, 0, None, None
-        tx.add(job)
 
 
 def order(world: World, **tags: str) -> LaunchOrder:
@@ -55,10 +37,14 @@ def order(world: World, **tags: str) -> LaunchOrder:
 
 def test_a_machine_of_a_restored_database_gets_its_row_back(tmp_path: Path) -> None:
     world = World(tmp_path)
-    job_id, _ = world.running(SPEC)
+    job_id = world.queued(SPEC)
+    backup = copy(world)
+    world.rentals.launch(job_id)
+    Agent(world, job_id).says("stage", stage="run", note="")
+    world.follow.round()
     deadline = world.job(job_id).deadline
-    back_to_queued(world, job_id)
-    world.restart()
+    lose(world, backup)
+    assert world.states(job_id) == (JobState.QUEUED, [])
     world.rentals.enforce()
 
     (attempt,) = world.attempts(job_id)

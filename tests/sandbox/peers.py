@@ -14,6 +14,7 @@ from slack_bolt.adapter.wsgi import SlackRequestHandler
 from slack_sdk import WebClient
 
 from bot.sandbox import Sandbox
+from tests.support.socket_mode import hang_up
 
 
 @contextmanager
@@ -24,11 +25,7 @@ def over_sockets(sandbox: Sandbox, app: App) -> Iterator[None]:
     try:
         yield
     finally:
-        # The client's receiving thread waits up to three seconds for data; a close from this side wakes it at once.
-        handler.client.closed = True
-        handler.client.auto_reconnect_enabled = False
-        sandbox.close()
-        handler.close()  # type: ignore[no-untyped-call]  # as above
+        hang_up(handler, sandbox)
 
 
 class _Quiet(WSGIRequestHandler):

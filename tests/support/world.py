@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlmodel import SQLModel, select
+from sqlalchemy import Engine
+from sqlmodel import select
 
 from jobs import db, ledger, orders, policy, withdrawal
-from jobs.engine import connect
+from jobs.db import Database
 from jobs.follow import Follow
 from jobs.ledger import Closed
 from jobs.lifecycle import AttemptState, JobEventName, JobState
@@ -28,6 +29,7 @@ from jobs.records import dump
 from jobs.rentals import Rentals
 from tests.support.builders import a_request, a_source, a_spec, a_team
 from tests.support.clock import FakeClock, SequentialIds
+from tests.support.databases import memory_engine
 from tests.support.fake_provider import FakeProvider
 from tests.support.mortal import Fate, MortalDatabase, MortalProvider
 from trainer import wire
@@ -98,8 +100,7 @@ class World:
         self.clock = clock or FakeClock()
         self.ids = SequentialIds()
         self.fate = Fate()
-        self.db = MortalDatabase(connect(address), self.fate)
-        SQLModel.metadata.create_all(self.db.engine)  # what migrating makes, as a test of its own shows; sooner
+        self.db = MortalDatabase(_engine(address), self.fate)
         self.store = FolderStore(folder)
         self.clouds = list(providers) or [FakeProvider(self.clock)]
         self.packer = Parcel()
@@ -259,6 +260,10 @@ class World:
     def now(self) -> datetime:
         """Return what time it is."""
         return self.clock.now()
+
+
+def _engine(address: str) -> Engine:
+    return memory_engine() if address == "sqlite://" else Database.open(address).engine
 
 
 def closed_of(entries: list[tuple[str, Micros]]) -> Closed:
