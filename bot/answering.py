@@ -99,7 +99,7 @@ def perform(parts: Parts, command: Command, caller: Caller) -> Message:
             found = {saved.name: files(parts, saved) for saved in facts.checkpoints}
             return answers.checkpoints(parts.say, facts, found)
         case Rerun():
-            return rerun(parts, command.job, command.overrides, caller)
+            return rerun(parts, command.job, command.overrides, caller, resume=command.resume)
 
 
 def look(parts: Parts, job_id: str, caller: Caller) -> JobFacts:
@@ -137,8 +137,10 @@ def extend(parts: Parts, job_id: str, minutes: float, caller: Caller) -> Message
 
 
 def rerun(parts: Parts, job_id: str, overrides: Mapping[str, Any], caller: Caller, *, resume: bool = False) -> Message:
-    """Ask for the same again, from its last checkpoint where `resume`."""
+    """Ask for the same again, from its last checkpoint where `resume`; raises `NotFound` where it has none."""
     facts = look(parts, job_id, caller)
+    if resume and not facts.checkpoints:
+        raise NotFound(f"`{job_id}` has no whole checkpoint to go on from. `/train rerun {job_id}` starts it anew.")
     by = person(parts, facts.job, caller.person)
     job, new = parts.service.rerun(job_id, by, overrides, caller.delivery, resume=resume)
     return answers.accepted(parts.say, facts.title, job.id, again=not new)

@@ -27,6 +27,7 @@ from jobs.gpus import parse_gpu
 from jobs.quantities import parse_minutes
 
 VERBS: Final = ("help", "gpus", "list", "status", "stop", "extend", "logs", "checkpoints", "rerun")
+RESUME: Final = "resume"  # behind `rerun`: from the last checkpoint
 TOPICS: Final = (*VERBS, "train", "budget", *KEYS, "env")
 
 _MEANT: Final = {
@@ -37,7 +38,7 @@ _MEANT: Final = {
     **dict.fromkeys(("more", "longer", "prolong"), "extend"),
     **dict.fromkeys(("log", "tail", "output"), "logs"),
     **dict.fromkeys(("ckpt", "ckpts", "checkpoint", "files", "weights"), "checkpoints"),
-    **dict.fromkeys(("retry", "again", "restart", "resume"), "rerun"),
+    **dict.fromkeys(("retry", "again", "restart", RESUME), "rerun"),
 }
 _JOB = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
@@ -115,7 +116,9 @@ def _verb(verb: str, line: Line, context: _Context) -> Command:
     if verb == "logs":
         return Logs(job=job, grep=" ".join(word.text for word in rest) or None)
     if verb == "rerun":
-        return Rerun(job=job, overrides=_rerun_overrides(words, rest, line))
+        resume = bool(rest) and rest[0].text.lower() == RESUME
+        overrides = _rerun_overrides(words, rest[resume:], line)
+        return Rerun(job=job, overrides=overrides, resume=resume)
     _no_more(verb, rest, joined([verb, *(word.raw for word in words[: len(words) - len(rest)])], None))
     if verb == "status":
         return Status(job=job)
@@ -179,7 +182,7 @@ def _names_a_job(verb: str, name: str, words: list[Word], implied: str) -> bool:
         return True
     if verb == "extend":
         return len(words) > 1
-    if verb == "logs":
+    if verb == "logs" or (verb == "rerun" and name == RESUME):
         return False
     return _JOB.fullmatch(name) is not None and "=" not in name
 

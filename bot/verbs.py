@@ -82,6 +82,7 @@ class Rerun:
 
     job: str
     overrides: Mapping[str, Any]  # as in `jobs.model.Request`; `env` is laid over the old one name by name
+    resume: bool = False  # from its last whole checkpoint
 
 
 Command: TypeAlias = Run | Help | Gpus | List | Status | Stop | Extend | Logs | Checkpoints | Rerun

@@ -155,6 +155,12 @@ def test_extend_and_rerun_by_command(open_stage: Stage) -> None:
     stage.people.type("ada", "#vision", f"/train rerun {job.id} hours=2")
     assert newest(stage).startswith("On it: `acme/vit@3f9c2ab`")
     assert stage.job("job0002").request["overrides"]["hours"] == "2"
+    stage.people.type("ada", "#vision", f"/train rerun {job.id} resume")
+    assert "has no whole checkpoint to go on from" in newest(stage)
+    stage.saved(job, 400)
+    stage.people.type("ada", "#vision", f"/train rerun {job.id} resume hours=2")
+    again = stage.people.wait_for(lambda: stage.job("job0003") if newest(stage).startswith("On it") else None)
+    assert (again.request["rerun_of"], again.request["resume"]) == (job.id, True)
 
 
 def test_a_mention_in_the_thread_means_its_job_and_is_answered_there_once(open_stage: Stage) -> None:

@@ -294,6 +294,8 @@ def test_one_answer_names_every_mistake_and_its_line_mends_them_all() -> None:
         ("logs k3v9x2m val loss", Logs(job="k3v9x2m", grep="val loss")),
         ("checkpoints k3v9x2m", Checkpoints(job="k3v9x2m")),
         ("rerun k3v9x2m", Rerun(job="k3v9x2m", overrides={})),
+        ("rerun k3v9x2m resume", Rerun(job="k3v9x2m", overrides={}, resume=True)),
+        ("rerun k3v9x2m Resume hours=2", Rerun(job="k3v9x2m", overrides={"hours": "2"}, resume=True)),
         (
             "rerun k3v9x2m gpu=h100 hours=2 env.LR=1",
             Rerun(job="k3v9x2m", overrides={"gpu": "h100", "hours": "2", "env": {"LR": "1"}}),
@@ -328,6 +330,7 @@ def in_thread(text: str, job: str | None = "k3v9x2m") -> Command:
         ("<@U0BOT> extend bbbbbbb 1h", Extend(job="bbbbbbb", minutes=60.0)),
         ("<@U0BOT> logs loss", Logs(job="k3v9x2m", grep="loss")),
         ("<@U0BOT> rerun hours=2", Rerun(job="k3v9x2m", overrides={"hours": "2"})),
+        ("<@U0BOT> rerun resume", Rerun(job="k3v9x2m", overrides={}, resume=True)),
         ("<@U0BOT> checkpoints", Checkpoints(job="k3v9x2m")),
     ],
 )
