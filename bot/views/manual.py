@@ -16,9 +16,7 @@ VERBS = {
     "extend": later("`/train extend JOB 1h`: moves the deadline, if the budget allows."),
     "logs": later("`/train logs JOB [word]`: the newest output, or the lines with that word in it."),
     "checkpoints": later("`/train checkpoints JOB`: links to the files."),
-    "rerun": later(
-        "`/train rerun JOB [resume] [key=value …]`: the same again, with changes; with `resume` from its last checkpoint."
-    ),
+    "rerun": later("`/train rerun JOB [resume] [key=value …]`: the same again, changed; or from its last checkpoint."),
 }
 KEYS = {
     "gpu": later("`gpu=a100-80gb:2`: which GPU, with how much memory, how many. `/train gpus` shows what there is."),
