@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Many tests wait for deadlines and child processes: three workers keep two cores busy.
 WORKERS ?= 3
+# Bytecode is kept even where the environment asks for none: the tests start hundreds of interpreters.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 .PHONY: help demo demo-docker test prove check bench promises mutants docs clean
 
@@ -16,16 +18,16 @@ demo-docker: venv-demo          ## the same in a container of this machine's eng
 	@$(BIN)/hourglass demo --provider docker $(ARGS)
 
 test: venv-dev          ## every test that this machine can run
-	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not promises" $(ARGS)
+	@$(PYTEST) -m "not promises" $(ARGS)
 
 prove: venv-dev          ## small runs of the figures behind the promises, and the mutants that they must catch
-	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m promises
+	@$(PYTEST) -m promises
 
 check: venv-dev          ## format, lint, types, layers, the fast tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not slow and not engine and not browser and not promises"
+	@$(PYTEST) -m "not slow and not engine and not browser and not promises"
 
 bench: venv-dev          ## latency, start-up and memory, printed as a table
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -7,19 +7,24 @@ skip is a failure, of one test as of a whole file: a gate must not pass because 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 
 import pytest
 
 REQUIRED = bool(os.environ.get("HOURGLASS_REQUIRE_ENGINES"))
 
 
-@pytest.hookimpl(tryfirst=True)  # before the workers read the groups
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Give the tests of the engine to one worker: two would share its disk, and find each other's load."""
+@pytest.hookimpl(wrapper=True)  # around the hooks that read the groups and that shuffle
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
+    """Give the tests of the engine to one worker: two would share its disk, and find each other's load.
+
+    What takes long comes first, so that no worker begins it when the others are done.
+    """
     for item in items:
         if item.get_closest_marker("engine"):
             item.add_marker(pytest.mark.xdist_group("engine"))
+    yield
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.hookimpl(wrapper=True)
