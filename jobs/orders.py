@@ -96,8 +96,15 @@ def agent_order(launch: Launch, rank: int = 0) -> wire.AgentOrder:
         deadline=launch.deadline.timestamp(),
         grace=launch.grace.total_seconds(),
         resume_key=launch.resume_key,
+        idle=_idle_rule(spec),
         flush_every=FLUSH_FOLDER if launch.store_uri.startswith("file:") else FLUSH_BUCKET,
     )
+
+
+def _idle_rule(spec: JobSpec) -> wire.IdleRule | None:
+    if spec.min_gpu_utilization is None or spec.utilization_window is None:
+        return None
+    return wire.IdleRule(least=spec.min_gpu_utilization, window=spec.utilization_window)
 
 
 def launch_order(

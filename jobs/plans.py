@@ -147,5 +147,3 @@ def refuse_what_is_not_carried_out(spec: JobSpec, text: str) -> None:
             f"`gpu={spec.gpu}:{spec.nodes}`.",
             fix=corrected(text, "nodes", "1"),
         )
-    if spec.min_gpu_utilization is not None:
-        raise BadSpec("`utilization_policy` is not carried out yet. Leave it out; the deadline ends an idle machine.")

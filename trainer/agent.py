@@ -26,6 +26,7 @@ from trainer.control import ControlWatch
 from trainer.deadline import Deadline, boot_clock
 from trainer.events import Reporter
 from trainer.fetch import CannotStart
+from trainer.idle import IdleWatch
 from trainer.inbox import Inbox
 from trainer.init import ENV_INIT_FD, EXIT_BAD_MACHINE, say
 from trainer.logs import LogShip
@@ -63,7 +64,7 @@ class Agent:
         self._deadline = Deadline(machine.deadline)
         self._preemption = Preemption(grace=_FIRST_GRACE)
         # SimpleQueue is the one thing a signal handler may safely put into.
-        self._mail: queue.SimpleQueue[Control | int] = queue.SimpleQueue()
+        self._mail: queue.SimpleQueue[Control | Reason | int] = queue.SimpleQueue()
         key = (machine.job, machine.attempt)
         redactor = Redactor(env)
         self._reporter = Reporter(store, lambda n: wire.event_key(*key, n, machine.rank), mask=redactor.mask)
@@ -129,7 +130,16 @@ class Agent:
         self._uploads = Uploads(artifacts, notice=self._reporter.notice)
         self._stage(Stage.RUN)
         argv = list(order.argv) or shell(order.commands, env.get("PATH"))
-        return self._supervise(argv, folder, env)
+        watch = (
+            IdleWatch(order.idle, probe=gpu.utilization, clock=boot_clock, idle=self._idle)
+            if order.idle and order.gpu.required
+            else None
+        )
+        try:
+            return self._supervise(argv, folder, env)
+        finally:
+            if watch is not None:
+                watch.close()
 
     @property
     def _identity(self) -> tuple[str, int, int]:
@@ -238,6 +248,8 @@ class Agent:
             message = None
         if isinstance(message, Control):
             self._obey(message)
+        elif message is Reason.IDLE_GPU:
+            self._preemption.ask(Reason.IDLE_GPU, boot_clock())
         elif message is not None and message != signal.SIGCHLD:
             self._preemption.ask(Reason.PREEMPTED, boot_clock())
             self._control.poke()  # perhaps somebody pressed Stop, and this is how the provider says it
@@ -245,6 +257,10 @@ class Agent:
         if now - self._beat_at >= _HEARTBEAT:
             self._beat_at = now
             self._reporter.tell(EventKind.HEARTBEAT, {"uptime": round(now - self._born, 1)})
+
+    def _idle(self, told: str) -> None:
+        self._reporter.notice("idle_gpu", f"{told} The rental is ended, as the task file asks.")
+        self._mail.put(Reason.IDLE_GPU)
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         self._mail.put(number)

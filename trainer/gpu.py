@@ -99,12 +99,50 @@ def look() -> Inventory | None:
     return _in_time(_nvml) or _nvidia_smi()
 
 
+def utilization() -> Sequence[int] | None:
+    """Return how busy each GPU was of late, in percent; None where the driver does not say it of all of them."""
+    busy = _nvml_utilization()
+    if busy is not None or shutil.which("nvidia-smi") is None:
+        return busy
+    answer = _ask_smi("utilization.gpu")
+    cells = [line.strip() for line in (answer or "").splitlines()]
+    return [int(cell) for cell in cells] if cells and all(cell.isdecimal() for cell in cells) else None
+
+
+def _nvml_utilization() -> list[int] | None:
+    try:
+        nvml = ctypes.CDLL("libnvidia-ml.so.1")
+    except OSError:
+        return None
+    if nvml.nvmlInit_v2() != 0:
+        return None
+    try:
+        count = ctypes.c_uint(0)
+        if nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)) != 0:
+            return None
+        found = []
+        for index in range(count.value):
+            handle, rates = ctypes.c_void_p(), _Utilization()
+            if nvml.nvmlDeviceGetHandleByIndex_v2(ctypes.c_uint(index), ctypes.byref(handle)) != 0:
+                return None
+            if nvml.nvmlDeviceGetUtilizationRates(handle, ctypes.byref(rates)) != 0:
+                return None
+            found.append(int(rates.gpu))
+        return found
+    finally:
+        nvml.nvmlShutdown()
+
+
 def _in_time(question: Callable[[], Inventory | None]) -> Inventory | None:
     answers: list[Inventory | None] = []
     thread = threading.Thread(target=lambda: answers.append(question()), name="nvml", daemon=True)
     thread.start()
     thread.join(_PATIENCE)
     return answers[0] if answers else None
+
+
+class _Utilization(ctypes.Structure):
+    _fields_ = (("gpu", ctypes.c_uint), ("memory", ctypes.c_uint))
 
 
 class _Memory(ctypes.Structure):
@@ -152,12 +190,17 @@ def _nvml_text(ask: Callable[[Any, Any], int]) -> str:
 def _nvidia_smi() -> Inventory | None:
     if shutil.which("nvidia-smi") is None:
         return None
-    query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
+    answer = _ask_smi("name,memory.total,driver_version")
+    return None if answer is None else parse_smi(answer)
+
+
+def _ask_smi(fields: str) -> str | None:
+    query = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
     try:
         answer = subprocess.run(query, capture_output=True, text=True, timeout=_PATIENCE, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return parse_smi(answer.stdout) if answer.returncode == 0 else None
+    return answer.stdout if answer.returncode == 0 else None
 
 
 def parse_smi(text: str) -> Inventory | None:

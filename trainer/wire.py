@@ -123,6 +123,14 @@ class CheckpointRule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class IdleRule:
+    """When a GPU does so little that its rental is ended."""
+
+    least: int  # percent of utilisation, as the driver tells it
+    window: float  # seconds for which a GPU has to stay below that
+
+
+@dataclass(frozen=True, kw_only=True)
 class AgentOrder:
     """What one machine is to do; written once, before the machine is asked for. Holds no secret."""
 
@@ -144,6 +152,7 @@ class AgentOrder:
     grace: float  # seconds before the deadline at which the command is asked to save and stop
     resume_key: str | None  # prefix of a whole checkpoint to put in place first
     flush_every: float  # seconds between event chunks
+    idle: IdleRule | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,6 +281,7 @@ def from_json(kind: type[Record], data: bytes) -> Record:
         if kind is AgentOrder:
             fields["gpu"] = GpuNeed(**fields["gpu"])
             fields["checkpoints"] = CheckpointRule(**fields["checkpoints"])
+            fields["idle"] = IdleRule(**fields["idle"]) if fields.get("idle") else None
         elif kind is Control and fields.get("stop") is not None:
             fields["stop"] = Reason(fields["stop"])
         elif kind is Event:
