@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
-from jobs import db, milestones, orders
+from jobs import db, glances, milestones, orders
 from jobs.endings import LIVE
 from jobs.errors import ProviderError
 from jobs.lifecycle import TERMINAL, WITH_MACHINE, AttemptEventName, AttemptState, JobEventName, JobState
@@ -41,10 +41,9 @@ class Adoption:
         ]
         keys = [instance.tags.get("key", "") for instance in ours]
         with self._ports.db.read() as tx:
-            known = tx.exec(select(Attempt).where(col(Attempt.launch_key).in_(keys)))
-            rows = {row.launch_key: row.state for row in known}
+            states = glances.states_by_key(tx, keys)
         for instance in ours:
-            state = rows.get(instance.tags.get("key", ""))
+            state = states.get(instance.tags.get("key", ""))
             if state in LIVE:
                 continue
             try:

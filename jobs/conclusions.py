@@ -38,13 +38,8 @@ class Conclusions:
         self._ports = ports
         self._settlements = settlements
 
-    def all(self, jobs: Sequence[Job]) -> None:
-        """Conclude what can be concluded; one job's trouble is logged and leaves the others alone."""
-        for job in jobs:
-            self.one(job.id)
-
     def one(self, job_id: str) -> None:
-        """Conclude a job if all of its machines are gone and their last words are read."""
+        """Conclude a job if all of its machines are gone and their last words are read; trouble is logged."""
         try:
             self._one(job_id)
         except (TooLate, IllegalEvent) as error:

@@ -36,6 +36,15 @@ class Controls:
         self._journal = journal
         self._moving = Claims()
 
+    def stand(self, job: Job, attempt: Attempt) -> bool:
+        """Return whether the control file says what the rows say; raises `StoreFault`."""
+        data = self._ports.store.get(wire.control_key(attempt.job_id, attempt.number))
+        try:
+            stands = None if data is None else wire.from_json(wire.Control, data)
+        except ValueError:
+            return False
+        return stands is not None and _says(stands, deadline_of(job, attempt), wanted_stop(job))
+
     def reconcile(self, job: Job, attempt: Attempt) -> None:
         """Let the control file say what the rows say; raises `StoreFault`."""
         with self._moving.claim(job.id) as mine:
@@ -130,12 +139,16 @@ class Controls:
             try:
                 stands = wire.from_json(wire.Control, data)
                 seq = stands.seq + 1
-                if stands.stop == stop and abs(stands.deadline - deadline.timestamp()) < SAME.total_seconds():
+                if _says(stands, deadline, stop):
                     return
             except ValueError:
                 # Unreadable is worse than old for the machine: beyond any number that it can have seen.
                 seq = int(self._ports.clock.now().timestamp())
         self._ports.store.put(key, orders.control(seq=seq, deadline=deadline, stop=stop))
+
+
+def _says(control: wire.Control, deadline: datetime, stop: wire.Reason | None) -> bool:
+    return control.stop == stop and abs(control.deadline - deadline.timestamp()) < SAME.total_seconds()
 
 
 def wanted_stop(job: Job) -> wire.Reason | None:

@@ -1,8 +1,9 @@
 """The enforcing pass: every job with a machine, every machine that may stand, from the deadline columns.
 
 It decides nothing (`jobs.endings` does) and remembers nothing: each pass derives everything from the rows and from
-what the providers say, so it may be cut off anywhere and run twice. A provider that fails or hangs leaves its own
-machines for the next pass and nobody else's.
+what the providers say, so it may be cut off anywhere and run twice. Nearly all of thousands of machines need nothing:
+a glance at all of them says which do, and only those are looked at row by row. A provider that fails or hangs leaves
+its own machines for the next pass and nobody else's.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from datetime import datetime
 from functools import partial
 
 import structlog
-from sqlmodel import Session, select
+from sqlmodel import Session
 from structlog.contextvars import bound_contextvars
 
-from jobs import db, endings, milestones, orders, policy
+from jobs import db, endings, glances, milestones, orders, policy
 from jobs.adoption import Adoption
 from jobs.conclusions import Conclusions
 from jobs.controls import Controls
@@ -23,7 +24,7 @@ from jobs.endings import LIVE, Sight, Step, Turn
 from jobs.errors import IllegalEvent, NotWritten, ProviderError, TooLate
 from jobs.lanes import Lanes
 from jobs.launches import Launches
-from jobs.lifecycle import WITH_MACHINE, AttemptEventName, AttemptState, JobEventName
+from jobs.lifecycle import AttemptEventName, AttemptState, JobEventName
 from jobs.model import Attempt, Job, JobSpec, NoteKind
 from jobs.overdue import Overdue
 from jobs.ports import Claims, Ports
@@ -69,25 +70,29 @@ class Enforcement:
     def round(self, *, trusted: bool) -> None:
         """Look at every job and machine once. `trusted` False: nothing ends by the wall clock in this pass."""
         if trusted:
-            self._turn_all(self._jobs())
-        live = self._live()
+            with self._ports.db.read() as tx:
+                jobs = glances.jobs_with_machine(tx)
+            self._turn_all(jobs)
+        with self._ports.db.read() as tx:
+            live = glances.machines(tx)
         work: dict[str, Callable[[], None]] = {"control": lambda: self._reconcile_all(live)}
         for name, provider in self._ports.providers.items():
-            mine = [attempt for attempt in live if attempt.provider == name]
+            mine = [(attempt, job) for attempt, job in live if attempt.provider == name]
             # Asking for a machine may take as long as its image is large: no other machine's end waits for that.
-            asked = [attempt for attempt in mine if self._may_be_called(attempt)]
-            rest = [attempt for attempt in mine if attempt not in asked]
+            asked = [(attempt, job) for attempt, job in mine if self._may_be_called(attempt)]
+            rest = [(attempt, job) for attempt, job in mine if not self._may_be_called(attempt)]
             work[name] = partial(self._at_provider, provider, rest, trusted)
             work[f"{name} launches"] = partial(self._look_at_each, provider, asked, {}, trusted)
         self._lanes.run(work)
-        for attempt in live:
+        for attempt, _ in live:
             if attempt.provider not in self._ports.providers:
                 self._guarded(attempt, lambda: self._overdue.unreachable(attempt))  # noqa: B023  called at once
-        self._lanes.run({"settle": lambda: self._conclusions.all(self._jobs())})
+        self._lanes.run({"settle": self._conclude_all})
         if trusted:
-            for attempt in self._live():
-                if self._ports.clock.now() > attempt.deadline:
-                    self._guarded(attempt, lambda: self._overdue.consider(attempt))  # noqa: B023  called at once
+            with self._ports.db.read() as tx:
+                late = glances.late_machines(tx, self._ports.clock.now())
+            for attempt in late:
+                self._guarded(attempt, lambda: self._overdue.consider(attempt))  # noqa: B023  called at once
         with self._ports.db.write() as tx:
             now = self._ports.clock.now()
             db.set_mark(tx, MARK, now.isoformat(), now)
@@ -98,21 +103,21 @@ class Enforcement:
             job = db.get_job(tx, job_id)
         if trusted:
             self._turn_all([job])
-        live = [attempt for attempt in self._live() if attempt.job_id == job_id]
+        with self._ports.db.read() as tx:
+            job = db.get_job(tx, job_id)
+            live = [(attempt, job) for attempt in db.attempts(tx, job_id) if attempt.state in LIVE]
         self._reconcile_all(live)
-        for attempt in live:
+        for attempt, _ in live:
             provider = self._ports.providers.get(attempt.provider)
             if provider is not None:
                 self._guarded(attempt, lambda: self._look(provider, attempt, None, trusted))  # noqa: B023  called at once
         self._conclusions.one(job_id)
 
-    def _jobs(self) -> list[Job]:
+    def _conclude_all(self) -> None:
         with self._ports.db.read() as tx:
-            return db.jobs_in(tx, *WITH_MACHINE)
-
-    def _live(self) -> list[Attempt]:
-        with self._ports.db.read() as tx:
-            return db.live_attempts(tx)
+            bare = glances.jobs_without_machine(tx)
+        for job_id in bare:
+            self._conclusions.one(job_id)
 
     def _guarded(self, attempt: Attempt, piece: Callable[[], None]) -> None:
         try:
@@ -155,20 +160,21 @@ class Enforcement:
                 facts.write("stopping", NoteKind.STOPPING, {"reason": Reason.DEADLINE.value})
         self._ports.wake(job_id)
 
-    def _reconcile_all(self, live: Sequence[Attempt]) -> None:
-        for attempt in live:
+    def _reconcile_all(self, live: Sequence[tuple[Attempt, Job]]) -> None:
+        for attempt, job in live:
             if attempt.state in (AttemptState.LAUNCHED, AttemptState.UP) and attempt.rank == 0:
-                self._guarded(attempt, lambda: self._reconcile(attempt))  # noqa: B023  called at once
+                self._guarded(attempt, lambda: self._reconcile(job, attempt))  # noqa: B023  called at once
 
-    def _reconcile(self, attempt: Attempt) -> None:
+    def _reconcile(self, job: Job, attempt: Attempt) -> None:
+        if self._controls.stand(job, attempt):
+            return
         with self._ports.db.read() as tx:
-            job = db.get_job(tx, attempt.job_id)
-            row = tx.exec(select(Attempt).where(Attempt.id == attempt.id)).one()
+            job, row = db.get_job(tx, attempt.job_id), db.attempt_as_is(tx, attempt)
         self._controls.reconcile(job, row)
 
     # ------------------------------------------------------------ machines
 
-    def _at_provider(self, provider: Provider, mine: Sequence[Attempt], trusted: bool) -> None:
+    def _at_provider(self, provider: Provider, mine: Sequence[tuple[Attempt, Job]], trusted: bool) -> None:
         """Look at one provider's machines: one listing for all of them, single look-ups where it does not help."""
         listed: dict[str, Instance] = {}
         try:
@@ -183,11 +189,32 @@ class Enforcement:
         self._look_at_each(provider, mine, listed, trusted)
 
     def _look_at_each(
-        self, provider: Provider, mine: Sequence[Attempt], listed: Mapping[str, Instance], trusted: bool
+        self,
+        provider: Provider,
+        mine: Sequence[tuple[Attempt, Job]],
+        listed: Mapping[str, Instance],
+        trusted: bool,
     ) -> None:
-        for attempt in mine:
+        for attempt, job in mine:
             seen = listed.get(attempt.launch_key)
-            self._guarded(attempt, lambda: self._look(provider, attempt, seen, trusted))  # noqa: B023  called at once
+            self._guarded(attempt, lambda: self._look_if_needed(provider, attempt, job, seen, trusted))  # noqa: B023  called at once
+
+    def _look_if_needed(
+        self, provider: Provider, attempt: Attempt, job: Job, seen: Instance | None, trusted: bool
+    ) -> None:
+        if seen is None or not self._quiet(provider, attempt, job, seen):
+            self._look(provider, attempt, seen, trusted)
+
+    def _quiet(self, provider: Provider, attempt: Attempt, job: Job, seen: Instance) -> bool:
+        """Return whether a machine that stands is to go on and is seen to, as nearly always."""
+        if attempt.instance_id is None:
+            return False
+        now = self._ports.clock.now()
+        if endings.why_end(job, attempt, now, policy.grace(_spec(job).minutes)) is not None:
+            return False
+        sight = Sight(whole=True, instance=seen)
+        facts = {"end": False, "calling": False, "spoke": attempt.cursor > 0}
+        return endings.next_step(attempt, sight, now, traits=provider.traits, **facts) is Step.WAIT
 
     def _may_be_called(self, attempt: Attempt) -> bool:
         return attempt.state is AttemptState.INTENT and self._ports.clock.now() < attempt.deadline
@@ -196,7 +223,7 @@ class Enforcement:
         """Do what one machine needs now, until nothing is left to do in this pass."""
         sight = Sight(whole=True, instance=seen) if seen is not None else self._find(provider, attempt)
         for _ in range(3):  # adopted, told to end, confirmed gone
-            step = self._step(provider, attempt.id, sight, trusted)
+            step = self._step(provider, attempt, sight, trusted)
             if step in (Step.ADOPT, Step.FORGET_ABSENT):
                 continue
             if step is Step.TERMINATE:
@@ -217,11 +244,11 @@ class Enforcement:
             log.warning("find.failed", provider=provider.traits.name, key=attempt.launch_key, error=str(error))
             return endings.UNSEEN
 
-    def _step(self, provider: Provider, attempt_id: int | None, sight: Sight, trusted: bool) -> Step:
+    def _step(self, provider: Provider, attempt: Attempt, sight: Sight, trusted: bool) -> Step:
         """Take one step with one machine; rows are read anew, so that two hands never take the same."""
         now = self._ports.clock.now()
         with self._ports.db.read() as tx:
-            row = tx.exec(select(Attempt).where(Attempt.id == attempt_id)).one()
+            row = db.attempt_as_is(tx, attempt)
             job = db.get_job(tx, row.job_id)
         if row.state not in LIVE:
             return Step.WAIT
