@@ -104,6 +104,18 @@ class Actions:
         ack()
         _answer(respond, message)
 
+    def larger(self, ack: Ack, body: Body, respond: Respond) -> None:
+        """Ask for the same on a larger GPU, from the last checkpoint where there is one."""
+        caller, (job_id, _, gpu) = _caller(body), _value(body).partition(" ")
+
+        def again() -> Message:
+            saved = bool(answering.look(self._parts, job_id, caller).checkpoints)
+            return answering.rerun(self._parts, job_id, {"gpu": gpu}, caller, resume=saved)
+
+        message = answering.guarded(self._parts, f"/train rerun {job_id} gpu={gpu}", again)
+        ack()
+        _answer(respond, message)
+
     def files(self, ack: Ack, body: Body, respond: Respond) -> None:
         """Answer with links that were made now."""
         ack()

@@ -58,6 +58,7 @@ def build_app(parts: Parts, client: WebClient, acknowledged: Tell = nobody) -> A
     app.action(re.compile(r"^extend_\d+$"))(actions.extend_by)
     app.action("rerun")(actions.rerun)
     app.action("continue")(actions.resume)
+    app.action("larger")(actions.larger)
     app.action("files")(actions.files)
     app.view("shorter")(actions.shorter_submitted)
     app.view("deny")(actions.deny_submitted)

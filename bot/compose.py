@@ -235,6 +235,7 @@ def start(settings: Settings, ports: Ports, stack: ExitStack) -> Bot:
         traits=traits,
         settings=settings,
         delivery=Delivery(client, mask=mask),
+        market=plane.desk,
     )
     images = stack.enter_context(httpx.Client(timeout=REGISTRY_TIMEOUT))
     intake = Intake(

@@ -32,6 +32,7 @@ from jobs.clock import Clock
 from jobs.db import Database
 from jobs.model import Card, Note, NoteKind, Outbox
 from jobs.providers import Traits
+from jobs.roomier import Market
 from jobs.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class Notifier:
         traits: Mapping[str, Traits],
         settings: Settings,
         delivery: Delivery | None = None,  # another way into the workspace than the client's own
+        market: Market | None = None,  # where a larger machine is looked for
     ) -> None:
         self._db = db
         self._clock = clock
@@ -75,7 +77,7 @@ class Notifier:
         self._wake = threading.Event()
         self._pace = Pace(clock)
         delivery = delivery or Delivery(client)
-        teller = Teller(clock=clock, say=say, people=people, links=links, traits=traits)
+        teller = Teller(clock=clock, say=say, people=people, links=links, traits=traits, market=market)
         self._cards = Cards(db=db, clock=clock, delivery=delivery, teller=teller, pace=self._pace)
         self._postbox = Postbox(
             db=db,

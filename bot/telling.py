@@ -19,12 +19,15 @@ from bot.links import Links
 from bot.markup import Markup, dollars, mention
 from bot.people import People
 from bot.views import alt, answers, approval, card, replies
-from bot.views.blocks import Message
-from jobs import db
+from bot.views import shortage as advising
+from bot.views.blocks import Block, Message
+from jobs import db, shortage
 from jobs.clock import Clock
 from jobs.lifecycle import AttemptState, JobState
 from jobs.model import Card, Checkpoint, Outbox, Team
 from jobs.providers import Traits
+from jobs.roomier import Market, larger
+from trainer.wire import Reason
 
 LONGER = (30, 60, 120)  # minutes that the warning's buttons offer
 
@@ -45,13 +48,21 @@ class Teller:
     """Renders what is owed. Reads the database and people's names, writes nothing."""
 
     def __init__(
-        self, *, clock: Clock, say: Catalogue, people: People, links: Links, traits: Mapping[str, Traits]
+        self,
+        *,
+        clock: Clock,
+        say: Catalogue,
+        people: People,
+        links: Links,
+        traits: Mapping[str, Traits],
+        market: Market | None = None,  # without one, nobody is offered a larger machine
     ) -> None:
         self._clock = clock
         self._say = say
         self._people = people
         self._links = links
         self._traits = traits
+        self._market = market
 
     def facts(self, tx: Session, job_id: str) -> JobFacts:
         """Return what is known about a job now."""
@@ -104,7 +115,20 @@ class Teller:
 
     def _ended(self, facts: JobFacts, data: Mapping[str, Any]) -> Message:
         newest = facts.checkpoints[-1] if facts.checkpoints else None
-        return replies.ended(self._say, facts, self._concerned(facts), newest, self._files(newest))
+        advice = self._advice(facts)
+        return replies.ended(self._say, facts, self._concerned(facts), newest, self._files(newest), advice)
+
+    def _advice(self, facts: JobFacts) -> list[Block]:
+        """Return what to do about a GPU that was too small; empty where nothing of that kind is told."""
+        outcome = facts.job.outcome or {}
+        if outcome.get("reason") != Reason.GPU_OOM or facts.spec is None:
+            return []
+        missing = shortage.read(outcome.get("tail") or [])
+        had = facts.offer.memory_gb if facts.offer else facts.spec.gpu_memory_gb or 0
+        if missing is None:
+            return []
+        roomier = None if self._market is None else larger(self._market, facts.spec, had, missing)
+        return advising.advice(self._say, facts, missing, shortage.steps(missing, facts.spec), roomier)
 
     def _warning(self, facts: JobFacts, data: Mapping[str, Any]) -> Message | None:
         if facts.ended or facts.job.stop_reason is not None:

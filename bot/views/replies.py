@@ -28,7 +28,12 @@ class FileLink:
 
 
 def ended(
-    say: Catalogue, facts: JobFacts, people: Sequence[str], checkpoint: Checkpoint | None, files: Sequence[FileLink]
+    say: Catalogue,
+    facts: JobFacts,
+    people: Sequence[str],
+    checkpoint: Checkpoint | None,
+    files: Sequence[FileLink],
+    advice: Sequence[Block] = (),
 ) -> Message:
     """Return the end: who is told, how it went, what it cost so far, and the newest whole checkpoint's files."""
     if not any(attempt.launched_at for attempt in facts.attempts):
@@ -45,7 +50,7 @@ def ended(
     who = Markup(" ".join(mention(person) for person in people))
     line = say("{who} {ended}: {facts}", who=who, ended=words.ending(say, facts), facts=Markup(", ".join(parts)))
     blocks: list[Block] = [section(line)]
-    blocks += _explanation(say, facts)
+    blocks += [*_explanation(say, facts), *advice]
     if checkpoint is not None:
         blocks += _files(say, facts, checkpoint, files)
     return Message(text=line, blocks=blocks)

@@ -125,6 +125,7 @@ class Stage(House):
             say=self.say,
             traits=traits,
             settings=self.settings,
+            market=Desk(self.providers),
         )
         self.neighbours.outsiders = Standing(self.directory)
         self.parts = Parts(

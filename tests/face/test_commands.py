@@ -160,6 +160,7 @@ def test_extend_and_rerun_by_command(open_stage: Stage) -> None:
     stage.saved(job, 400)
     stage.people.type("ada", "#vision", f"/train rerun {job.id} resume hours=2")
     again = stage.people.wait_for(lambda: stage.job("job0003") if newest(stage).startswith("On it") else None)
+    assert again is not None
     assert (again.request["rerun_of"], again.request["resume"]) == (job.id, True)
 
 

@@ -14,6 +14,7 @@ from jobs.lifecycle import JobEventName
 from jobs.model import DOLLAR, NoteKind, Outbox
 from jobs.withdrawal import withdraw
 from tests.face.stage import Stage, buttons, shown
+from tests.support.builders import an_offer
 
 
 def test_one_card_follows_the_job_from_its_price_to_its_settled_cost(stage: Stage) -> None:
@@ -137,6 +138,31 @@ def test_a_machine_that_cannot_be_extended_offers_to_continue_from_the_checkpoin
     stage.tell()
     assert buttons(stage.card()) == ["stop", "continue"]
     assert buttons(stage.replies()[-1]) == ["continue"]
+
+
+OOM = (
+    "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 39.50 GiB of"
+    " which 1.50 GiB is free. Of the allocated memory 33.00 GiB is allocated by PyTorch, and 4.00 GiB is reserved by"
+    " PyTorch but unallocated."
+)
+
+
+def test_a_gpu_that_was_too_small_brings_advice_and_a_larger_one_with_its_price(open_stage: Stage) -> None:
+    stage = open_stage
+    stage.providers["cloud"].stock = (an_offer(gpu="h100", memory_gb=80, micros_per_hour=3 * DOLLAR),)
+    job = stage.running()
+    stage.ended(job, "gpu_oom", code=1, tail=[OOM])
+    stage.tell()
+    end = stage.replies()[-1]
+    assert "It asked for 2.1 GB more; 1.6 GB of 42 GB were free." in shown(end)
+    assert f"`/train rerun {job.id} env.PYTORCH_ALLOC_CONF=expandable_segments:True" in shown(end)
+    assert "half the micro-batch with twice the accumulation" in shown(end)
+    assert "Run on 1 × H100 80 GB ($3.00/h)" in shown(end)
+    assert buttons(end) == ["larger"]
+
+    stage.people.press("ada", "#vision", end["ts"], "larger")
+    again = stage.people.wait_for(lambda: stage.service.list_jobs("vision")[0:-1])[0]
+    assert (again.request["rerun_of"], again.request["overrides"]["gpu"]) == (job.id, "h100")
 
 
 def test_a_failure_shows_the_reason_and_the_last_lines(stage: Stage) -> None:

@@ -26,7 +26,7 @@ PROVIDERS_MAY_IMPORT = ("jobs.providers", "jobs.model", "jobs.errors", "jobs.clo
 PURE = (
     "jobs.boot", "jobs.curves", "jobs.endings", "jobs.environment", "jobs.gpus", "jobs.image_names",
     "jobs.lifecycle", "jobs.orders", "jobs.policy", "jobs.quantities", "jobs.repository", "jobs.spec",
-    "jobs.strict_yaml", "jobs.taskfile", "jobs.telemetry",
+    "jobs.shortage", "jobs.strict_yaml", "jobs.taskfile", "jobs.telemetry",
     "bot.arguments", "bot.correction", "bot.normalise", "bot.parse", "bot.parse_budget", "bot.run_line", "bot.verbs",
     "bot.words",
 )  # fmt: skip
