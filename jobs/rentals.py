@@ -63,12 +63,17 @@ class Rentals:
         )
 
     def due(self) -> list[str]:
-        """Return the QUEUED jobs for which a machine should be looked for now."""
-        return self._search.due()
+        """Return the QUEUED jobs for which a machine should be looked for now; none while the clock is in doubt."""
+        return self._search.due() if self._steady() else []
 
     def launch(self, job_id: str) -> None:
-        """Find a machine for a QUEUED job; does nothing for any other."""
-        self._search.launch(job_id)
+        """Find a machine for a QUEUED job; does nothing for any other.
+
+        Nor while the wall clock is in doubt: the deadline would go to the machine's own timers and to its provider,
+        and a clock that is corrected later does not correct those.
+        """
+        if self._steady():
+            self._search.launch(job_id)
 
     def launch_due(self) -> None:
         """Find machines for every QUEUED job whose time has come, one after the other."""
@@ -86,11 +91,14 @@ class Rentals:
 
     def attend(self, job_id: str) -> None:
         """Do for one job at once what a pass would do."""
-        self._enforcement.attend(job_id, trusted=self._trusted and self._clockwatch.steady())
+        self._enforcement.attend(job_id, trusted=self._steady())
 
     def move_deadline(self, job: Job, deadline: datetime) -> None:
         """Move the job's machines to a new deadline, everything but the job's own column; raises, and nothing moved."""
         self._controls.move_deadline(job, deadline)
+
+    def _steady(self) -> bool:
+        return self._trusted and self._clockwatch.steady()
 
     def owed_receipts(self) -> None:
         """Write the receipts that a crash or a store that was down left out; for the start."""

@@ -329,6 +329,24 @@ def test_what_is_woken_by_a_jump_before_the_next_pass_ends_nothing(tmp_path: Pat
     assert (world.job(job_id).state, len(world.cloud.alive())) == (JobState.RUNNING, 1)
 
 
+def test_nothing_is_launched_by_a_clock_that_jumped_until_it_is_believed(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.rentals.enforce()
+    job_id = world.queued(HOUR)
+    world.clock.jump(timedelta(hours=5))
+    world.rentals.launch_due()
+    world.rentals.launch(job_id)  # a wake that came before the next pass
+    assert (world.rentals.due(), world.cloud.machines) == ([], [])
+    world.rentals.enforce()
+    assert world.rentals.due() == []
+    world.clock.jump(timedelta(hours=-5))  # it was corrected
+    world.rentals.enforce()
+    world.rentals.enforce()
+    world.rentals.launch_due()
+    (attempt,) = world.attempts(job_id)
+    assert attempt.deadline - world.clock.now() <= timedelta(hours=1, minutes=15)
+
+
 def test_a_jump_that_stays_is_believed_from_the_next_pass_on(tmp_path: Path) -> None:
     world = World(tmp_path)
     job_id, _ = world.running(HOUR)
