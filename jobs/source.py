@@ -28,6 +28,7 @@ __all__ = ["Limits", "SourceResolver"]
 
 TASK_FILES: Final = (".hourglass.yml", ".hourglass.yaml")
 _LONGEST_SUBJECT: Final = 200
+_PLAIN: Final = (Mode.FILE, Mode.GROUP_FILE, Mode.PROGRAM)
 
 
 @dataclass
@@ -74,6 +75,29 @@ class SourceResolver:
             raise self._mirrors.explained(failed, place) from failed
         plain = "".join(letter if letter.isprintable() else " " for letter in subject).strip()
         return Source(url=mirror.url, repo=place.repo, sha=sha, subject=plain[:_LONGEST_SUBJECT], task_file=task_file)
+
+    def read(self, source: Source, paths: Sequence[str]) -> Mapping[str, str]:
+        """Return those of `paths` that are small text files at the commit, by path; the others are left out.
+
+        Asks the host only for what is not mirrored. Raises `BadSource`.
+        """
+        asked = [path for path in paths if path and not path.startswith(("/", "-")) and ".." not in path.split("/")]
+        if not asked:
+            return {}
+        place = locate(source.url, self._hosts)
+        mirror = self._mirrors.holding(place, source.sha)
+        try:
+            words = ("ls-tree", "-r", "-l", "-z", "--full-tree", source.sha, "--", *asked)
+            found = archive.parse_tree(self._git.run(*words, at=mirror.path), mirror=mirror.path)
+            with self._git.objects() as objects:
+                texts = {
+                    entry.path: objects.read(entry.mirror, entry.sha)
+                    for entry in found
+                    if entry.path in asked and entry.mode in _PLAIN and entry.size <= LARGEST
+                }
+        except GitFailed as failed:
+            raise self._mirrors.explained(failed, place) from failed
+        return {path: text.decode("utf-8", "replace") for path, text in texts.items()}
 
     def pack(self, source: Source, out: Path) -> str:
         """Write exactly the commit, submodules included, to `out` as tar.gz; return its sha256.

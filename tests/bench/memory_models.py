@@ -196,7 +196,7 @@ class Session:
     def computing(self) -> AbstractContextManager[object]:
         """Return what the forward pass runs in: autocast where weights and products differ in width."""
         if self.recipe.precision is Precision.AMP or self.recipe.method is not Method.FULL:
-            return torch.autocast("cuda", torch.bfloat16)
+            return torch.autocast(self.device, torch.bfloat16)
         return nullcontext()
 
 
@@ -212,7 +212,8 @@ def stepper(model: nn.Module, kind: Optimizer) -> torch.optim.Optimizer:
     """Return the optimizer over what is trained."""
     trained = [one for one in model.parameters() if one.requires_grad]
     if kind in (Optimizer.ADAMW, Optimizer.FUSED):
-        return torch.optim.AdamW(trained, lr=1e-4, fused=kind is Optimizer.FUSED or None)
+        fused = kind is Optimizer.FUSED
+        return torch.optim.AdamW(trained, lr=1e-4, fused=fused, foreach=not fused)  # as a GPU's default is
     if kind in (Optimizer.SGD, Optimizer.MOMENTUM):
         return torch.optim.SGD(trained, lr=1e-4, momentum=0.9 if kind is Optimizer.MOMENTUM else 0.0)
     raise ValueError(f"{kind} is not in torch")
