@@ -1,29 +1,28 @@
 """What the machines wrote, applied to the rows: the next chunk of each by its number, never a listing.
 
 A chunk's effects and the cursor that says it was applied are one transaction, so that a crash between two chunks
-neither loses nor repeats anything. Milestones become notes in it. A chunk that makes no sense is passed over and
-counted; it never stops the ones behind it.
+neither loses nor repeats anything; chunks of several machines share one, since each commit waits for the disk. A chunk
+that makes no sense is passed over and counted; it never stops the ones behind it, nor those it shared with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
-from sqlmodel import Session, col, delete, select
+from sqlmodel import Session
 from structlog.contextvars import bound_contextvars
 
-from jobs import db, milestones, telemetry
+from jobs import charts, effects, glances, statements, telemetry
+from jobs.charts import Chart
 from jobs.clock import Clock
 from jobs.db import Database
-from jobs.endings import after_outcome
-from jobs.errors import HourglassError
-from jobs.lifecycle import TERMINAL, AttemptEventName, AttemptState, JobEventName, JobState
-from jobs.model import Attempt, Checkpoint, Job, JobSpec, NoteKind
-from jobs.records import parse
+from jobs.effects import Proven
+from jobs.errors import HourglassError, NotWritten
+from jobs.model import Attempt
 from trainer import wire
 from trainer.storage import Store, StoreFault
 
@@ -33,17 +32,37 @@ log = structlog.get_logger(__name__)
 CHUNKS_A_ROUND = 20
 CHUNK_LIMIT = 8 * 1024 * 1024  # bytes; the agent writes far less
 MANIFEST_LIMIT = 4 * 1024 * 1024
+# Of one transaction: so few and so small that a command never waits long for its turn to be written.
+BATCH = 32
+BATCH_BYTES = 256 * 1024
 
-SPEAKING = frozenset({AttemptState.LAUNCHED, AttemptState.UP, AttemptState.ENDING})
+
+@dataclass(kw_only=True)
+class _Speaker:
+    """A machine that is listened to."""
+
+    attempt: Attempt
+    heard: int  # the last chunk that was applied, by whomever
+    applied: int = 0  # how many were by us
 
 
 @dataclass(frozen=True, kw_only=True)
-class Proven:
-    """A checkpoint whose manifest stands in the store."""
+class _Chunk:
+    """What a machine wrote next, read."""
 
-    saved: telemetry.Saved
-    files: Sequence[Mapping[str, Any]]
-    bytes: int
+    speaker: _Speaker
+    number: int
+    size: int  # bytes
+    tidings: telemetry.Tidings
+    proven: Sequence[Proven]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Drawn:
+    """A chart, and the chunk up to which it is drawn."""
+
+    cursor: int
+    chart: Chart
 
 
 class Follow:
@@ -54,77 +73,151 @@ class Follow:
         self._clock = clock
         self._store = store
         self._wake = wake
+        self._charts: dict[int, _Drawn] = {}  # by attempt
 
     def round(self) -> int:
         """Apply what is new of every machine that may stand; return how many chunks that were."""
         with self._db.read() as tx:
-            speaking = [attempt for attempt in db.live_attempts(tx) if attempt.state in SPEAKING]
-        applied = 0
-        for attempt in speaking:
-            try:
-                with bound_contextvars(job=attempt.job_id, attempt=attempt.number):
-                    applied += self._catch_up(attempt, CHUNKS_A_ROUND)
-            except StoreFault as fault:
-                log.warning("follow.store", job=attempt.job_id, attempt=attempt.number, error=str(fault))
-            except Exception:  # one machine's words must never silence the others; the trace is in the log
-                log.exception("follow.failed", job=attempt.job_id, attempt=attempt.number)
-        return applied
+            speakers = [_Speaker(attempt=attempt, heard=attempt.cursor) for attempt in glances.speakers(tx)]
+        self._forget_all_but({speaker.attempt.id for speaker in speakers})
+        waiting = speakers
+        for _ in range(CHUNKS_A_ROUND):  # the next chunk of each, then the one after that
+            waiting = [chunk.speaker for batch in self._batches(waiting) for chunk in self._applied(batch)]
+        return sum(speaker.applied for speaker in speakers)
 
     def drain(self, attempt: Attempt) -> int:
         """Apply everything that a machine left behind; raises `StoreFault` when the store cannot be read."""
-        return self._catch_up(attempt, limit=None)
+        speaker = _Speaker(attempt=attempt, heard=attempt.cursor)
+        while (chunk := self._next(speaker)) is not None:
+            self._apply_alone(chunk)
+        return speaker.applied
 
-    def _catch_up(self, attempt: Attempt, limit: int | None) -> int:
-        number, applied = attempt.cursor, 0
-        while limit is None or applied < limit:
-            number += 1
-            key = wire.event_key(attempt.job_id, attempt.number, number, attempt.rank)
-            data = self._store.get(key)
-            if data is None:
-                break
-            if len(data) > CHUNK_LIMIT:
-                log.warning("follow.too_long", key=key, bytes=len(data))
-                data = b""
-            if self._applied(attempt, number, data):
-                applied += 1
-            else:
-                number = self._cursor(attempt)  # another hand was faster, and may have stopped short of the end
-        return applied
+    # ------------------------------------------------------------ reading
 
-    def _applied(self, attempt: Attempt, number: int, data: bytes) -> bool:
+    def _batches(self, waiting: Sequence[_Speaker]) -> Iterator[list[_Chunk]]:
+        """Yield what there is to apply, as many chunks together as may share a transaction."""
+        batch: list[_Chunk] = []
+        for speaker in waiting:
+            chunk = self._listened(speaker)
+            if chunk is None:
+                continue
+            batch.append(chunk)
+            if len(batch) == BATCH or sum(each.size for each in batch) > BATCH_BYTES:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _listened(self, speaker: _Speaker) -> _Chunk | None:
+        """Return a machine's next chunk; one machine's words must never silence the others."""
+        with _named(speaker):
+            try:
+                return self._next(speaker)
+            except StoreFault as fault:
+                log.warning("follow.store", error=str(fault))
+            except Exception:  # the trace is in the log
+                log.exception("follow.failed")
+        return None
+
+    def _next(self, speaker: _Speaker) -> _Chunk | None:
+        attempt, number = speaker.attempt, speaker.heard + 1
+        key = wire.event_key(attempt.job_id, attempt.number, number, attempt.rank)
+        data = self._store.get(key)
+        if data is None:
+            return None
+        if len(data) > CHUNK_LIMIT:
+            log.warning("follow.too_long", key=key, bytes=len(data))
+            data = b""
         try:
-            return self._apply(attempt, number, data)
-        except (HourglassError, StoreFault):
-            raise  # passing: it is applied in the next round
+            return self._chunk(speaker, number, data)
+        except StoreFault:
+            raise
         except Exception:  # it would break each round, and hide all that comes behind it; the trace is in the log
             log.exception("follow.passed_over", job=attempt.job_id, attempt=attempt.number, chunk=number)
-            return self._apply(attempt, number, b"")
+            return self._chunk(speaker, number, b"")
 
-    def _cursor(self, attempt: Attempt) -> int:
-        with self._db.read() as tx:
-            return tx.exec(select(Attempt.cursor).where(Attempt.id == attempt.id)).one()
-
-    def _apply(self, attempt: Attempt, number: int, data: bytes) -> bool:
-        """Apply chunk `number` in one transaction; False when another hand was faster."""
-        now = self._clock.now()
-        tidings = telemetry.digest(data, now)
+    def _chunk(self, speaker: _Speaker, number: int, data: bytes) -> _Chunk:
+        tidings = telemetry.digest(data, self._clock.now())
+        attempt = speaker.attempt
         if tidings.garbage:
             log.warning("follow.garbage", job=attempt.job_id, attempt=attempt.number, chunk=number, n=tidings.garbage)
         proven = [found for saved in tidings.saved if (found := self._prove(attempt, saved)) is not None]
-        with self._db.write() as tx:
-            row = tx.exec(select(Attempt).where(Attempt.id == attempt.id)).one()
-            if row.cursor != number - 1:
+        return _Chunk(speaker=speaker, number=number, size=len(data), tidings=tidings, proven=proven)
+
+    # ------------------------------------------------------------ applying
+
+    def _applied(self, batch: list[_Chunk]) -> list[_Chunk]:
+        """Apply chunks together, or each alone where one of them breaks; return those of machines to go on with."""
+        try:
+            self._apply(batch)
+        except NotWritten as error:
+            log.warning("follow.not_written", chunks=len(batch), error=str(error))
+            return []  # passing: they are applied in the next round
+        except Exception:  # noqa: BLE001  whose fault it is comes out one by one, with a trace in the log
+            return [chunk for chunk in batch if self._survived(chunk)]
+        return batch
+
+    def _survived(self, chunk: _Chunk) -> bool:
+        with _named(chunk.speaker):
+            try:
+                self._apply_alone(chunk)
+            except Exception:  # as above: the others go on
+                log.exception("follow.failed")
                 return False
-            job = db.get_job(tx, row.job_id)
-            db.touch_attempt(tx, row, now, cursor=number)
-            if row.number == job.attempt and job.state not in TERMINAL:
-                news = _Apply(tx, job, row, now).all(tidings, proven)
-            else:
-                news = False
-                _record_checkpoints(tx, job, row, proven)
-        if news:
-            self._wake(attempt.job_id)
         return True
+
+    def _apply_alone(self, chunk: _Chunk) -> None:
+        try:
+            self._apply([chunk])
+        except HourglassError:
+            raise  # passing: it is applied in the next round
+        except Exception:  # as above: nothing that comes behind it is hidden
+            attempt = chunk.speaker.attempt
+            log.exception("follow.passed_over", job=attempt.job_id, attempt=attempt.number, chunk=chunk.number)
+            silent = telemetry.digest(b"", self._clock.now())
+            self._apply([dataclasses.replace(chunk, tidings=silent, proven=())])
+
+    def _apply(self, batch: Sequence[_Chunk]) -> None:
+        """Apply chunks in one transaction, each with its cursor, and say how far each machine is heard now.
+
+        A chunk is passed by when another hand was faster, which may have stopped short of the end.
+        """
+        now = self._clock.now()
+        news: list[str] = []
+        drawn: dict[int, _Drawn] = {}
+        with self._db.write() as tx:
+            rows = glances.with_jobs(tx, [_id(chunk) for chunk in batch])
+            cursors: dict[int, int] = {}
+            for chunk in batch:
+                row, job = rows[_id(chunk)]
+                cursors[_id(chunk)] = row.cursor
+                if row.cursor != chunk.number - 1:
+                    continue
+                chart = self._chart(tx, row)
+                if effects.apply(tx, job, row, chart, now, chunk.tidings, chunk.proven):
+                    news.append(job.id)
+                cursors[_id(chunk)] = chunk.number
+                drawn[_id(chunk)] = _Drawn(cursor=chunk.number, chart=chart)
+            statements.move_cursors(tx, {each: done.cursor for each, done in drawn.items()})
+        self._charts.update(drawn)
+        for chunk in batch:
+            chunk.speaker.heard = cursors[_id(chunk)]
+            chunk.speaker.applied += _id(chunk) in drawn
+        for job_id in news:
+            self._wake(job_id)
+
+    def _chart(self, tx: Session, row: Attempt) -> Chart:
+        """Return the curves as they are at the row's cursor, as they are remembered or from their points."""
+        known = self._charts.pop(row.id or 0, None)  # it changes with a transaction that may come to nothing
+        if known is not None and known.cursor == row.cursor:
+            return known.chart
+        if row.rank != 0 or (row.number == 1 and row.cursor == 0):
+            return Chart()  # the first node draws for all of them
+        return charts.read(tx, row.job_id, row.number)
+
+    def _forget_all_but(self, speaking: Collection[int | None]) -> None:
+        for attempt_id in set(self._charts) - set(speaking):
+            self._charts.pop(attempt_id, None)
 
     def _prove(self, attempt: Attempt, saved: telemetry.Saved) -> Proven | None:
         """Return the checkpoint with its files, read from its manifest; None when there is no whole one."""
@@ -143,92 +236,9 @@ class Follow:
         return Proven(saved=saved, files=files, bytes=sum(file["size"] for file in files))
 
 
-class _Apply:
-    """One chunk's effects inside one transaction."""
-
-    def __init__(self, tx: Session, job: Job, attempt: Attempt, now: datetime) -> None:
-        self.tx, self.job, self.attempt, self.now = tx, job, attempt, now
-        self.facts = milestones.Facts(tx=tx, job=job, attempt=attempt.number, now=now)
-
-    def all(self, tidings: telemetry.Tidings, proven: Sequence[Proven]) -> bool:
-        """Apply everything; return whether somebody should look at the job at once."""
-        if not tidings.spoke:
-            return False
-        news = self._up()
-        leads = self.attempt.rank == 0  # the other nodes' words are for their troubles, saves and ends
-        columns = dict(tidings.columns) if leads else {}
-        if leads:
-            columns |= milestones.curves(self.facts, tidings.points, columns.get("step", self.job.step))
-        if columns:
-            db.touch(self.tx, self.job, self.now, **columns)
-        for stage in tidings.stages if leads else ():
-            self.facts.write(f"a{self.attempt.number}:stage:{stage.value}", NoteKind.STAGE, {"stage": stage.value})
-        for found in _record_checkpoints(self.tx, self.job, self.attempt, proven):
-            milestones.checkpoint(self.facts, found, self._rental())
-        milestones.plots(self.facts)
-        milestones.troubles(self.facts, tidings.troubles)
-        if tidings.outcome is not None:
-            self._outcome(tidings.outcome)
-            news = True
-        return news
-
-    def _up(self) -> bool:
-        """The machine has spoken: it is up, and its job runs."""
-        if self.attempt.state is AttemptState.LAUNCHED:
-            db.move_attempt(self.tx, self.attempt, AttemptEventName.UP, self.now)
-        if self.job.state is not JobState.PROVISIONING:
-            return False
-        db.move(self.tx, self.job, JobEventName.RUN, self.now, outcome=None)
-        offer = self.attempt.offer
-        self.facts.write(
-            f"a{self.attempt.number}:running",
-            NoteKind.RUNNING,
-            {"provider": self.attempt.provider, "offer": offer.get("name", ""), "region": self.attempt.region},
-        )
-        return True
-
-    def _outcome(self, told: Mapping[str, Any]) -> None:
-        outcome = {**told, "attempt": self.attempt.number}
-        if self.job.outcome is not None and self.job.outcome.get("attempt") == self.attempt.number:
-            return  # the first word counts: a node that was ended because another one failed has no say
-        spec = parse(JobSpec, self.job.spec or {})
-        reason = after_outcome(self.job, spec, wire.Reason(told["reason"]), self.now)
-        if reason is None:
-            # Interrupted, and to go on elsewhere once this machine is gone.
-            db.touch(self.tx, self.job, self.now, outcome=outcome)
-            return
-        columns: dict[str, Any] = {"outcome": outcome, "stop_reason": reason.value}
-        if self.job.state is JobState.STOPPING:
-            db.touch(self.tx, self.job, self.now, **columns)
-        else:
-            db.move(self.tx, self.job, JobEventName.STOP, self.now, stopping_at=self.now, **columns)
-        milestones.ended(self.facts, reason, outcome)
-
-    def _rental(self) -> timedelta:
-        return self.attempt.deadline - self.attempt.intent_at
+def _id(chunk: _Chunk) -> int:
+    return chunk.speaker.attempt.id or 0
 
 
-def _record_checkpoints(tx: Session, job: Job, attempt: Attempt, proven: Sequence[Proven]) -> list[Checkpoint]:
-    """Write down whole checkpoints, strike out those that they replaced; return what is new."""
-    new = []
-    for found in proven:
-        saved = found.saved
-        if saved.removed:
-            gone = (col(Checkpoint.job_id) == job.id, col(Checkpoint.attempt) == attempt.number)
-            tx.exec(delete(Checkpoint).where(*gone, col(Checkpoint.name).in_(saved.removed)))
-        if tx.exec(select(Checkpoint.id).where(col(Checkpoint.manifest) == saved.manifest)).first() is not None:
-            continue
-        row = Checkpoint(
-            job_id=job.id,
-            attempt=attempt.number,
-            name=saved.name,
-            step=saved.step,
-            manifest=saved.manifest,
-            files=[dict(file) for file in found.files],
-            bytes=found.bytes,
-            at=saved.at,
-        )
-        tx.add(row)
-        tx.flush()
-        new.append(row)
-    return new
+def _named(speaker: _Speaker) -> AbstractContextManager[None]:
+    return bound_contextvars(job=speaker.attempt.job_id, attempt=speaker.attempt.number)

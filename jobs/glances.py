@@ -7,11 +7,12 @@ glance that has grown old misses at most what the next pass sees.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any, cast
 
 import sqlalchemy
-from sqlalchemy.orm import QueryableAttribute, load_only
+from sqlalchemy.orm import QueryableAttribute, defer, load_only
 from sqlalchemy.sql.base import ExecutableOption
 from sqlmodel import Session, col, select
 
@@ -27,8 +28,11 @@ _ATTEMPT = (
 
 
 def _only(*columns: object) -> ExecutableOption:
-    named = [column for column in columns if isinstance(column, QueryableAttribute)]
-    return load_only(*named, raiseload=True)
+    return load_only(*map(_column, columns), raiseload=True)
+
+
+def _column(column: object) -> QueryableAttribute[Any]:
+    return cast("QueryableAttribute[Any]", column)  # what SQLModel makes of a field that is declared as its value
 
 
 _JOBS = (
@@ -55,6 +59,20 @@ _LATE = (
     .order_by(col(Attempt.id))
 )
 
+_SPEAKERS = (
+    select(Attempt)
+    .where(col(Attempt.state).in_((AttemptState.LAUNCHED, AttemptState.UP, AttemptState.ENDING)))
+    .order_by(col(Attempt.id))
+    .options(_only(Attempt.job_id, Attempt.number, Attempt.rank, Attempt.cursor))
+)
+# Whole rows but for what is large and seldom asked for, which is read when it is.
+_WITH_JOBS = (
+    select(Attempt, Job)
+    .join(Job, col(Job.id) == col(Attempt.job_id))
+    .where(col(Attempt.id).in_(sqlalchemy.bindparam("ids", expanding=True)))
+    .options(*(defer(column) for column in map(_column, (Job.request, Job.source, Job.spec, Job.offer, Attempt.offer))))
+)
+
 
 def jobs_with_machine(tx: Session) -> list[Job]:
     """Return the jobs that have or get a machine, oldest first."""
@@ -69,6 +87,17 @@ def machines(tx: Session) -> list[tuple[Attempt, Job]]:
 def jobs_without_machine(tx: Session) -> list[str]:
     """Return the jobs of which every machine is gone and that have not been moved on, oldest first."""
     return list(tx.exec(_BARE))
+
+
+def speakers(tx: Session) -> list[Attempt]:
+    """Return the machines that may have written something, oldest first: their names and cursors."""
+    return list(tx.exec(_SPEAKERS))
+
+
+def with_jobs(tx: Session, ids: Sequence[int]) -> dict[int, tuple[Attempt, Job]]:
+    """Return attempts and their jobs by the attempts' ids, as rows of this transaction."""
+    found = tx.exec(_WITH_JOBS, params={"ids": list(ids)})
+    return {attempt.id or 0: (attempt, job) for attempt, job in found}
 
 
 def late_machines(tx: Session, now: datetime) -> list[Attempt]:

@@ -13,8 +13,9 @@ from typing import Any
 
 from sqlmodel import Session, col, delete, func, select
 
+from jobs import charts, db, statements
 from jobs import curves as rules
-from jobs import db
+from jobs.charts import Chart
 from jobs.model import Checkpoint, Job, MetricPoint, Note, NoteKind
 from jobs.telemetry import Point, Trouble
 from trainer.wire import Reason
@@ -57,49 +58,44 @@ class Facts:
         return self.tx.exec(of_kind).one()
 
 
-@dataclass(kw_only=True)
-class _Extent:
-    """How far one curve of one attempt reaches, in steps."""
-
-    first: int
-    last: int
-
-
-def curves(facts: Facts, points: Sequence[Point], step: int | None) -> dict[str, Any]:
-    """Keep the points that the rule keeps; return the job's columns that follow from them.
+def curves(facts: Facts, chart: Chart, points: Sequence[Point], step: int | None) -> dict[str, Any]:
+    """Keep the points that the rule keeps, the chart with them; return the job's columns that follow from them.
 
     `step` stands in where a point does not say its own.
     """
     if not points:
         return {}
-    extents = _extents(facts)
+    kept: list[dict[str, Any]] = []
+    wider: dict[str, int] = {}
     for point in points:
-        if point.series in extents or len(extents) < rules.SERIES_LIMIT:
-            _keep(facts, extents, point, step)
-    facts.tx.flush()
-    loss = rules.loss_series(extents)
+        if point.series in chart.extents or len(chart.extents) < rules.SERIES_LIMIT:
+            _keep(facts, chart, point, step, kept, wider)
+    statements.insert_all(facts.tx, MetricPoint, kept)
+    if wider:
+        for series, width in wider.items():
+            _thin(facts, series, width)
+        fresh = charts.read(facts.tx, facts.job.id, facts.attempt)
+        chart.extents, chart.opened, chart.points = fresh.extents, fresh.opened, fresh.points
+    loss = rules.loss_series(chart.extents)
     told = [point for point in points if point.series == loss]
     if not told or loss is None:
         return {}
-    _watch_loss(facts, loss, told, step)
+    _watch_loss(facts, loss, told, step, chart.opened.get(loss))
     return {"loss": told[-1].value}
 
 
-def _extents(facts: Facts) -> dict[str, _Extent]:
-    grouped = (
-        select(MetricPoint.series, func.min(MetricPoint.step), func.max(MetricPoint.step))
-        .where(MetricPoint.job_id == facts.job.id, MetricPoint.attempt == facts.attempt)
-        .group_by(MetricPoint.series)
-    )
-    return {series: _Extent(first=first, last=last) for series, first, last in facts.tx.exec(grouped)}
-
-
-def _keep(facts: Facts, extents: dict[str, _Extent], point: Point, stand_in: int | None) -> None:
-    extent = extents.get(point.series)
+def _keep(
+    facts: Facts,
+    chart: Chart,
+    point: Point,
+    stand_in: int | None,
+    kept: list[dict[str, Any]],
+    wider: dict[str, int],
+) -> None:
+    extent = chart.extents.get(point.series)
     step = point.step if point.step is not None else stand_in
     if extent is None:
         step = step or 0
-        extents[point.series] = _Extent(first=step, last=step)
     else:
         if step is None or (point.step is None and step <= extent.last):
             step = extent.last + 1  # a trainer that prints no steps counts as one a line
@@ -107,18 +103,10 @@ def _keep(facts: Facts, extents: dict[str, _Extent], point: Point, stand_in: int
             return
         width = rules.stride(extent.first, step)
         if width > rules.stride(extent.first, extent.last):
-            _thin(facts, point.series, width)
-        extent.last = step
-    row = MetricPoint(
-        job_id=facts.job.id,
-        attempt=facts.attempt,
-        series=point.series,
-        step=step,
-        value=point.value,
-        odd=point.odd,
-        at=point.at,
-    )
-    facts.tx.add(row)
+            wider[point.series] = width
+    chart.has(point.series, step, point.value)
+    place = {"job_id": facts.job.id, "attempt": facts.attempt, "series": point.series, "step": step}
+    kept.append({**place, "value": point.value, "odd": point.odd, "at": point.at})
 
 
 def _thin(facts: Facts, series: str, width: int) -> None:
@@ -133,42 +121,32 @@ def _thin(facts: Facts, series: str, width: int) -> None:
         facts.tx.exec(delete(MetricPoint).where(*mine, col(MetricPoint.step).in_(drop[start : start + 500])))
 
 
-def _watch_loss(facts: Facts, series: str, told: Sequence[Point], step: int | None) -> None:
+def _watch_loss(facts: Facts, series: str, told: Sequence[Point], step: int | None, first: float | None) -> None:
     odd = next((point for point in told if point.odd), None)
     if odd is not None:
         at = odd.step if odd.step is not None else step
         where = "" if at is None else f" at step {at}"
         name = {"nan": "NaN"}.get(odd.odd, "infinite")
         troubles(facts, [Trouble(code="nan", text=f"{series} is {name}{where}.")])
-    first = facts.tx.exec(
-        select(MetricPoint.value)
-        .where(
-            MetricPoint.job_id == facts.job.id,
-            MetricPoint.attempt == facts.attempt,
-            MetricPoint.series == series,
-            col(MetricPoint.value).is_not(None),
-        )
-        .order_by(col(MetricPoint.step))
-        .limit(1)
-    ).first()
     value = told[-1].value
     if rules.diverged(first, value):
         troubles(facts, [Trouble(code="diverged", text=f"{series} is {value:.4g}; it began with {first:.4g}.")])
 
 
-def plots(facts: Facts) -> None:
+def plots(facts: Facts, chart: Chart) -> None:
     """Ask for the first plot as soon as there is a curve, and for another half-way."""
-    drawn = facts.last(NoteKind.FIRST_PLOT)
-    if drawn is None:
-        series, count = _loss_points(facts)
-        if series is not None and count >= rules.ENOUGH_POINTS:
+    series = rules.loss_series(chart.points)
+    if chart.plotted_at is None:
+        if series is not None and chart.points[series] >= rules.ENOUGH_POINTS:
             facts.write("first_plot", NoteKind.FIRST_PLOT, {"series": series})
+            chart.plotted_at = facts.now
         return
     step, total = facts.job.step, facts.job.total
-    if step is None or not total or step * 2 < total or facts.now - drawn < PLOTS_APART:
+    if step is None or not total or step * 2 < total or facts.now - chart.plotted_at < PLOTS_APART:
         return
-    series, _ = _loss_points(facts)
-    facts.write("plot:50", NoteKind.PLOT, {"percent": 50, "series": series})
+    if not chart.halved:
+        facts.write("plot:50", NoteKind.PLOT, {"percent": 50, "series": series})
+        chart.halved = True
 
 
 def _loss_points(facts: Facts) -> tuple[str | None, int]:

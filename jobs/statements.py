@@ -14,6 +14,7 @@ from sqlalchemy import Table, UpdateBase, bindparam, insert, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, SQLModel, col, select
 
+from jobs.errors import TooLate
 from jobs.model import Attempt, Job
 
 JOB = select(Job).where(col(Job.id) == bindparam("id")).execution_options(populate_existing=True)
@@ -37,6 +38,16 @@ def changed(tx: Session, model: type[SQLModel], was: Mapping[str, Any], values: 
     tx.flush()  # what was added comes first, as it would with a statement of the session's
     guard = {f"was_{name}": value for name, value in was.items()}
     return tx.connection().execute(_guarded(model, tuple(was)), {**values, **guard}).rowcount
+
+
+def move_cursors(tx: Session, cursors: Mapping[int, int]) -> None:
+    """Set attempts' cursors by their ids, each from the number before; raises `TooLate`, and none may be kept then."""
+    if not cursors:
+        return
+    rows = [{"was_id": each, "was_cursor": cursor - 1, "cursor": cursor} for each, cursor in cursors.items()]
+    moved = tx.connection().execute(_guarded(Attempt, ("id", "cursor")), rows).rowcount
+    if moved != len(rows):
+        raise TooLate("Another hand has read a machine's words in this moment.")
 
 
 def inserted_once(tx: Session, model: type[SQLModel], values: Mapping[str, Any]) -> bool:

@@ -1,0 +1,65 @@
+"""How far a job's curves reach: what has to be known before another point is kept.
+
+It is read from the points once and then kept beside the cursor that it belongs to: reading a job's thousands of points
+again for each chunk is most of what a chunk would cost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlmodel import Session, col, func, select
+
+from jobs.model import MetricPoint, Note, NoteKind
+
+
+@dataclass(kw_only=True)
+class Extent:
+    """How far one curve of one attempt reaches, in steps."""
+
+    first: int
+    last: int
+
+
+@dataclass(kw_only=True)
+class Chart:
+    """The curves of a job while one of its attempts draws them, by series."""
+
+    extents: dict[str, Extent] = field(default_factory=dict)  # of this attempt
+    opened: dict[str, float] = field(default_factory=dict)  # this attempt's first value that is a number
+    points: dict[str, int] = field(default_factory=dict)  # kept, of all attempts
+    plotted_at: datetime | None = None  # when the first plot was asked for
+    halved: bool = False  # the plot half-way was asked for; False: not known
+
+    def has(self, series: str, step: int, value: float | None) -> None:
+        """Take note of a point that is kept; its step lies beyond the last."""
+        extent = self.extents.setdefault(series, Extent(first=step, last=step))
+        extent.last = step
+        self.points[series] = self.points.get(series, 0) + 1
+        if value is not None:
+            self.opened.setdefault(series, value)
+
+
+def read(tx: Session, job_id: str, attempt: int) -> Chart:
+    """Return the chart as the rows have it."""
+    mine = (col(MetricPoint.job_id) == job_id, col(MetricPoint.attempt) == attempt)
+    extents = select(MetricPoint.series, func.min(MetricPoint.step), func.max(MetricPoint.step)).where(*mine)
+    counts = select(MetricPoint.series, func.count()).where(MetricPoint.job_id == job_id).group_by(MetricPoint.series)
+    chart = Chart(
+        extents={
+            series: Extent(first=first, last=last)
+            for series, first, last in tx.exec(extents.group_by(MetricPoint.series))
+        },
+        points=dict(tx.exec(counts).all()),
+        plotted_at=tx.exec(
+            select(func.max(Note.at)).where(Note.job_id == job_id, Note.kind == NoteKind.FIRST_PLOT.value)
+        ).one(),
+    )
+    for series in chart.extents:
+        number = col(MetricPoint.value).is_not(None)
+        first = select(MetricPoint.value).where(*mine, MetricPoint.series == series, number)
+        value = tx.exec(first.order_by(col(MetricPoint.step)).limit(1)).first()
+        if value is not None:
+            chart.opened[series] = value
+    return chart
