@@ -8,6 +8,7 @@ job's rows move into its receipt.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import sqlalchemy
@@ -25,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 # After a start every open job is written once; a pass with a deadline to enforce does not wait for all of them.
 A_ROUND = 200
+TOGETHER = 20  # of them read at once; a launch that has its record to write waits for so many puts at most
 
 Print: TypeAlias = tuple[object, ...]  # what of a job is worth another put, when it changes
 
@@ -41,11 +43,8 @@ class Journal:
 
     def write(self, job_id: str) -> None:
         """Put a job's record as its rows are now; raises `StoreFault`."""
-        with self._turn:
-            with self._ports.db.read() as tx:
-                rows = snapshots.of_job(tx, job_id)
-            self._ports.store.put(snapshots.job_key(job_id), snapshots.to_json(self._ports.home, rows))
-            self._jobs.setdefault(job_id, ())  # so that its end is seen, however soon it comes
+        self._write([job_id])
+        self._jobs.setdefault(job_id, ())  # so that its end is seen, however soon it comes
 
     def round(self) -> None:
         """Write what changed since it was last written; what the store does not take is tried in the next round."""
@@ -53,14 +52,22 @@ class Journal:
             self._write_teams()
             found = self._prints()
             changed = [job_id for job_id, seen in found.items() if self._jobs.get(job_id) != seen]
-            for job_id in changed[:A_ROUND]:
-                self.write(job_id)
-                self._jobs[job_id] = found[job_id]
+            for begin in range(0, min(len(changed), A_ROUND), TOGETHER):
+                some = changed[begin : min(begin + TOGETHER, A_ROUND)]
+                self._write(some)
+                self._jobs.update((job_id, found[job_id]) for job_id in some)
             for job_id in set(self._jobs) - set(found):
                 self._settlements.receipt(job_id)
                 del self._jobs[job_id]
         except StoreFault as fault:
             log.warning("journal.failed", error=str(fault))
+
+    def _write(self, job_ids: Sequence[str]) -> None:
+        with self._turn:
+            with self._ports.db.read() as tx:
+                found = snapshots.of_jobs(tx, job_ids)
+            for job_id, rows in found.items():
+                self._ports.store.put(snapshots.job_key(job_id), snapshots.to_json(self._ports.home, rows))
 
     def _write_teams(self) -> None:
         with self._ports.db.read() as tx:

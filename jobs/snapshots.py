@@ -26,6 +26,7 @@ RECEIPTS = "receipts"  # of those that are; they carry their rows too
 _OWN = frozenset({"id", "period_id", "note_id"})
 
 Table = TypeVar("Table", bound=SQLModel)
+OfJob = TypeVar("OfJob", Attempt, Entry, Note, Checkpoint, Card)
 
 
 def job_key(job_id: str) -> str:
@@ -78,21 +79,36 @@ class TeamRows:
 
 def of_job(tx: Session, job_id: str) -> dict[str, Any]:
     """Return a job's rows as plain JSON values; raises `NotFound`."""
-    job = db.get_job(tx, job_id)
-    months = {period.id: period.month for period in tx.exec(select(Period).where(Period.team_id == job.team_id))}
-    entries = tx.exec(select(Entry).where(Entry.job_id == job_id).order_by(col(Entry.id)))
-    cards = tx.exec(select(Card).where(Card.job_id == job_id).order_by(col(Card.id)))
+    return of_jobs(tx, [db.get_job(tx, job_id).id])[job_id]
+
+
+def of_jobs(tx: Session, job_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the rows of several jobs by their ids, with one statement a table; a job that is not there is left out."""
+    jobs = list(tx.exec(select(Job).where(col(Job.id).in_(job_ids)).execution_options(populate_existing=True)))
+    teams = {job.team_id for job in jobs}
+    months = {period.id: period.month for period in tx.exec(select(Period).where(col(Period.team_id).in_(teams)))}
+    attempts = _of(tx, Attempt, job_ids, col(Attempt.number), col(Attempt.rank))
+    entries, notes = _of(tx, Entry, job_ids, col(Entry.id)), _of(tx, Note, job_ids, col(Note.id))
+    checkpoints = _of(tx, Checkpoint, job_ids, col(Checkpoint.id))
+    cards, told = _of(tx, Card, job_ids, col(Card.id)), _told(tx, col(Outbox.job_id).in_(job_ids))
     return {
-        "version": VERSION,
-        "job": {**_plain(job), "id": job.id},
-        "month": months.get(job.period_id),
-        "attempts": [_plain(row) for row in db.attempts(tx, job_id)],
-        "entries": [{**_plain(row), "month": months[row.period_id]} for row in entries],
-        "notes": [_plain(row) for row in db.notes(tx, job_id)],
-        "checkpoints": [_plain(row) for row in db.checkpoints(tx, job_id)],
-        "cards": [_plain(row) for row in cards],
-        "told": _told(tx, Outbox.job_id == job_id),
+        job.id: {
+            "version": VERSION,
+            "job": {**_plain(job), "id": job.id},
+            "month": months.get(job.period_id),
+            "attempts": [_plain(row) for row in attempts if row.job_id == job.id],
+            "entries": [{**_plain(row), "month": months[row.period_id]} for row in entries if row.job_id == job.id],
+            "notes": [_plain(row) for row in notes if row.job_id == job.id],
+            "checkpoints": [_plain(row) for row in checkpoints if row.job_id == job.id],
+            "cards": [_plain(row) for row in cards if row.job_id == job.id],
+            "told": [row for row in told if row["job_id"] == job.id],
+        }
+        for job in jobs
     }
+
+
+def _of(tx: Session, table: type[OfJob], job_ids: Sequence[str], *order: Any) -> list[OfJob]:
+    return list(tx.exec(select(table).where(col(table.job_id).in_(job_ids)).order_by(*order)))
 
 
 def of_team(tx: Session, team_id: str) -> dict[str, Any]:
