@@ -6,11 +6,13 @@ Nothing in it is faked but Slack: `hourglass serve` is a process of its own, whi
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import subprocess
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -266,7 +268,14 @@ class Deployment:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that the bot can have each time it starts.
+
+    The kernel hands none of these out by itself, so nobody gets it between two starts; and the tests' seeded chance
+    would give every worker the same.
+    """
+    for _ in range(100):
+        port = 20_000 + secrets.randbelow(10_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("No port between 20000 and 30000 is free.")

@@ -16,8 +16,9 @@ from tests.e2e.deployment import Deployment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("killed")]
 
-# The bot goes on while the test looks, so a moment may be missed; it is then tried with another job.
-TRIES = 5
+# The bot goes on while the test looks, so a moment may be missed, above all where the machine is busy; it is then
+# tried with another job.
+TRIES = 15
 Moment = Callable[[Deployment, Job], bool]
 
 

@@ -37,7 +37,7 @@ from jobs.settings import load
 from tests.support.builders import some_traits
 from tests.support.clock import START
 from tests.support.house import House
-from tests.support.socket_mode import hang_up
+from tests.support.socket_mode import connect, hang_up
 from trainer import wire
 from trainer.storage import FolderStore
 
@@ -138,6 +138,7 @@ class Stage(House):
             say=self.say,
             traits=traits,
             desk=Desk(self.providers),
+            commits=self.commits,
             store=self.store,
             wake=self.notifier.wake,
         )
@@ -145,10 +146,7 @@ class Stage(House):
     def open(self) -> App:
         """Connect the listeners to the workspace by Socket Mode; return the app."""
         app = build_app(self.parts, self.client)
-        self._socket = SocketModeHandler(
-            app, self.sandbox.app_token, web_client=WebClient(base_url=self.sandbox.api_url)
-        )
-        self._socket.connect()  # type: ignore[no-untyped-call]  # Bolt leaves it untyped
+        self._socket = connect(app, self.sandbox)
         self.people.wait_for(lambda: self.sandbox.connections() > 0)
         return app
 

@@ -124,7 +124,7 @@ def test_a_daemon_without_session_environment_or_manners_ends_with_its_machine(g
 
 
 def test_a_daemon_ends_at_the_deadline_though_everything_else_is_frozen(ground: Ground) -> None:
-    instance = ground.run(hostile.DAEMON, pids=2, lasts=timedelta(seconds=3))
+    instance = ground.run(hostile.DAEMON, pids=2, lasts=timedelta(seconds=5))
     for pid in ground.told():
         os.kill(pid, signal.SIGSTOP)
     assert until(lambda: ground.alive() == [])
@@ -178,7 +178,7 @@ def test_a_polite_signal_does_not_part_the_timer_from_its_machine(ground: Ground
 
 def test_the_machine_outlives_a_killed_bot_and_still_ends_at_its_deadline(ground: Ground) -> None:
     ground.program.write_text(hostile.STAYS)
-    order = ground.order(lasts=timedelta(seconds=4))
+    order = ground.order(lasts=timedelta(seconds=7))
     bot = subprocess.Popen([sys.executable, "-c", _BOT, str(ground.folder), ground.home, order.launch_key])
     try:
         assert until(lambda: len(ground.alive()) == 1)
@@ -192,7 +192,7 @@ def test_the_machine_outlives_a_killed_bot_and_still_ends_at_its_deadline(ground
     assert until(lambda: ground.state(found) is InstanceState.GONE)
 
 
-# A bot of its own, so that it can be killed; what it launches lasts four seconds.
+# A bot of its own, so that it can be killed; what it launches lasts seven seconds.
 _BOT = """
 import dataclasses, sys, time
 from datetime import timedelta
@@ -201,7 +201,7 @@ from tests.practice.test_practice import Ground
 from tests.support.builders import an_offer
 ground = Ground(Path(sys.argv[1]))
 ground.home = sys.argv[2]
-order = ground.order(lasts=timedelta(seconds=4))
+order = ground.order(lasts=timedelta(seconds=7))
 tags = dict(order.tags, home=sys.argv[2])
 ground.provider().launch(an_offer(), dataclasses.replace(order, launch_key=sys.argv[3], tags=tags))
 time.sleep(3600)

@@ -9,19 +9,16 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from slack_bolt import App
-from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_bolt.adapter.wsgi import SlackRequestHandler
-from slack_sdk import WebClient
 
 from bot.sandbox import Sandbox
-from tests.support.socket_mode import hang_up
+from tests.support.socket_mode import connect, hang_up
 
 
 @contextmanager
 def over_sockets(sandbox: Sandbox, app: App) -> Iterator[None]:
     """The app, connected with slack_sdk's built-in Socket Mode client."""
-    handler = SocketModeHandler(app, sandbox.app_token, web_client=WebClient(base_url=sandbox.api_url))
-    handler.connect()  # type: ignore[no-untyped-call]  # Bolt's handler ships without annotations here
+    handler = connect(app, sandbox)
     try:
         yield
     finally:

@@ -1,10 +1,25 @@
-"""Ending a connection over Socket Mode without the waits that slack_sdk's client makes while it closes."""
+"""Connecting an app to a workspace over Socket Mode, and ending that without the waits of slack_sdk's client."""
 
 from __future__ import annotations
 
+import ssl
+
+from slack_bolt import App
 from slack_bolt.adapter.socket_mode import SocketModeHandler
+from slack_sdk import WebClient
 
 from bot.sandbox import Sandbox
+
+# The client loads every authority that the system trusts for each connection, encrypted or not; these are not.
+_NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def connect(app: App, sandbox: Sandbox) -> SocketModeHandler:
+    """Connect the app's listeners with slack_sdk's built-in client; end it with `hang_up`."""
+    client = WebClient(base_url=sandbox.api_url, ssl=_NO_AUTHORITIES)
+    handler = SocketModeHandler(app, sandbox.app_token, web_client=client)
+    handler.connect()  # type: ignore[no-untyped-call]  # Bolt's handler ships without annotations here
+    return handler
 
 
 def hang_up(handler: SocketModeHandler, sandbox: Sandbox) -> None:
@@ -17,4 +32,4 @@ def hang_up(handler: SocketModeHandler, sandbox: Sandbox) -> None:
     handler.client.auto_reconnect_enabled = False
     sandbox.close()
     handler.client.message_queue.put(None)
-    handler.close()  # type: ignore[no-untyped-call]  # Bolt's handler ships without annotations here
+    handler.close()  # type: ignore[no-untyped-call]  # as above

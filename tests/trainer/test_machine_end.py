@@ -84,7 +84,7 @@ def test_a_script_that_ignores_sigterm_is_killed_after_the_grace(rented: Rented)
 
 
 def test_the_deadline_is_met_with_the_last_checkpoint_and_the_outcome(rented: Rented) -> None:
-    rented.order({"train.py": POLITE}, argv=["python", "train.py"], seconds=7.0, grace=5.0)
+    rented.order({"train.py": POLITE}, argv=["python", "train.py"], seconds=9.0, grace=5.0)
     assert rented.run() == 1
     assert time.time() < rented.deadline + 0.5
     assert rented.outcome()["reason"] == "deadline"
@@ -95,7 +95,7 @@ def test_the_deadline_is_met_with_the_last_checkpoint_and_the_outcome(rented: Re
 
 
 def test_a_stubborn_script_does_not_outlive_the_deadline_and_the_outcome_is_told_before_it(rented: Rented) -> None:
-    rented.order({"train.py": STUBBORN}, argv=["python", "train.py"], seconds=7.0, grace=5.0)
+    rented.order({"train.py": STUBBORN}, argv=["python", "train.py"], seconds=9.0, grace=5.0)
     assert rented.run() == 1
     assert time.time() < rented.deadline + 0.5
     assert rented.outcome()["reason"] == "deadline"
@@ -118,7 +118,7 @@ def test_a_deadline_moved_earlier_ends_it_earlier(rented: Rented) -> None:
     rented.start()
     until(lambda: rented.series("loss"))
     rented.tell(deadline=time.time() + 2.0)
-    assert rented.wait(limit=10.0) in (1, 124)
+    assert rented.wait(limit=30.0) in (1, 124)
 
 
 @pytest.mark.parametrize("garbage", [b"", b"{", b"[]", b'{"seq":9,"deadline":1e999,"stop":null}', b'{"seq":"9"}'])
@@ -157,13 +157,13 @@ def test_sigterm_after_somebody_pressed_stop_is_a_stop(rented: Rented) -> None:
 
 
 def test_a_frozen_agent_does_not_hold_up_the_deadline(rented: Rented) -> None:
-    rented.order({"train.py": DAEMON + STUBBORN}, argv=["python", "train.py"], seconds=4.0, grace=0.5)
+    rented.order({"train.py": DAEMON + STUBBORN}, argv=["python", "train.py"], seconds=6.0, grace=0.5)
     rented.start()
     assert rented.process is not None
     until(lambda: rented.series("loss"))
     os.kill(agent_of(rented.process.pid), signal.SIGSTOP)
-    assert rented.wait(limit=10.0) == 124
-    assert rented.deadline <= time.time() < rented.deadline + 1.0
+    assert rented.wait() == 124
+    assert rented.deadline <= time.time() < rented.deadline + 3.0
     assert rented.children() == []
 
 
@@ -173,7 +173,7 @@ def test_an_agent_that_dies_takes_everything_with_it(rented: Rented) -> None:
     assert rented.process is not None
     until(lambda: rented.series("loss"))
     os.kill(agent_of(rented.process.pid), signal.SIGKILL)
-    assert rented.wait(limit=10.0) == 70
+    assert rented.wait() == 70
     assert rented.children() == []
 
 
@@ -188,13 +188,13 @@ def test_what_stays_in_the_commands_group_is_ended_with_it(rented: Rented) -> No
     rented.order({}, commands=["sleep 60 & echo $! > background"])
     began = time.monotonic()
     assert rented.run() == 0
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 25  # it did not wait for the minute that the other sleeps
     assert not running(int((rented.scratch / "source" / "background").read_text()))
 
 
 def test_a_deadline_that_has_passed_starts_nothing_that_lasts(rented: Rented) -> None:
     rented.order({"train.py": STUBBORN}, argv=["python", "train.py"], seconds=-5.0)
-    assert rented.run(limit=10.0) in (1, 124)
+    assert rented.run() in (1, 124)
     assert rented.children() == []
 
 
