@@ -153,7 +153,7 @@ def test_a_file_that_says_nothing_decides_nothing(text: str) -> None:
         ("image: *x\n", "line 1: anchors and aliases", None),
         ("image: !!python/object/apply:os.system [id]\n", "line 1: tags", None),
         ("image: a\n---\nimage: b\n", "line 2: a second document begins", None),
-        ("[" * 5000, "nested more than 8 deep", None),
+        pytest.param("[" * 5000, "nested more than 8 deep", None, id="deep"),  # a report need not print all of it
         ("commands: '" + "x" * LARGEST + "'", "larger than 64 KB", None),
         ("image: \x07\n", "cannot be read", None),
         ("image: Acme/Vit\n", "line 1: `Acme/Vit` is not the name of an image", None),
