@@ -32,7 +32,7 @@ from jobs.lifecycle import (
     next_attempt_state,
     next_job_state,
 )
-from jobs.model import Attempt, Channel, Checkpoint, Job, Mark, MetricPoint, Note, NoteKind, Period, Seen, Team
+from jobs.model import Attempt, Checkpoint, Job, Mark, MetricPoint, Note, NoteKind, Period, Seen, Team
 from jobs.turns import Turns
 from trainer.masking import Mask
 
@@ -336,7 +336,7 @@ def set_mark(tx: Session, name: str, value: str, at: datetime) -> None:
 
 def get_team(tx: Session, team_id: str) -> Team:
     """Return the team as the database has it now; raises `NotFound`."""
-    team = tx.exec(select(Team).where(Team.id == team_id).execution_options(populate_existing=True)).first()
+    team = tx.exec(statements.TEAM, params={"id": team_id}).first()
     if team is None:
         raise NotFound(f"There is no team `{team_id}`. `hourglass team list` shows them.")
     return team
@@ -344,8 +344,8 @@ def get_team(tx: Session, team_id: str) -> Team:
 
 def team_of_channel(tx: Session, channel: str, default: str) -> Team:
     """Return the team that a channel spends for, `default` where it is not mapped; raises `NotFound`."""
-    mapped = tx.exec(select(Channel.team_id).where(Channel.id == channel)).first()
-    return get_team(tx, mapped or default)
+    team = tx.exec(statements.TEAM_OF_CHANNEL, params={"channel": channel, "default": default}).first()
+    return team or get_team(tx, default)  # which says that there is none
 
 
 def ensure_team(tx: Session, team_id: str, *, name: str, zone: str, at: datetime) -> Team:

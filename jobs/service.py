@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, select
 
-from jobs import approvals, budgets, extensions, ledger, records, withdrawal
+from jobs import approvals, budgets, extensions, ledger, records, statements, withdrawal
 from jobs import db as rows
 from jobs.clock import Clock, Ids
 from jobs.db import Database
@@ -255,8 +255,7 @@ class Service:
                 created_at=at,
                 rerun_of=r.rerun_of,
             )
-            tx.add(job)
-            tx.flush()
+            statements.insert_row(tx, job)
             rows.note_on(tx, job, NoteKind.REQUESTED, at, by=r.person, data={"text": r.text})
             return job, True
 

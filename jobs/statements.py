@@ -12,15 +12,22 @@ from typing import Any
 
 from sqlalchemy import Table, UpdateBase, bindparam, insert, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import Session, SQLModel, col, select
+from sqlmodel import Session, SQLModel, col, func, select
 
 from jobs.errors import TooLate
-from jobs.model import Attempt, Job
+from jobs.model import Attempt, Channel, Job, Team
 
 JOB = select(Job).where(col(Job.id) == bindparam("id")).execution_options(populate_existing=True)
 ATTEMPT = select(Attempt).where(col(Attempt.id) == bindparam("id"))
 ATTEMPTS = (
     select(Attempt).where(col(Attempt.job_id) == bindparam("job_id")).order_by(col(Attempt.number), col(Attempt.rank))
+)
+_MAPPED = select(Channel.team_id).where(col(Channel.id) == bindparam("channel")).scalar_subquery()
+TEAM = select(Team).where(col(Team.id) == bindparam("id")).execution_options(populate_existing=True)
+TEAM_OF_CHANNEL = (
+    select(Team)
+    .where(col(Team.id) == func.coalesce(_MAPPED, bindparam("default")))
+    .execution_options(populate_existing=True)
 )
 
 
@@ -62,6 +69,11 @@ def insert_all(tx: Session, model: type[SQLModel], values: Sequence[Mapping[str,
     if values:
         tx.flush()
         tx.connection().execute(_insert(model), [dict(each) for each in values])
+
+
+def insert_row(tx: Session, row: SQLModel) -> None:
+    """Insert a row as it is; it stays outside of the session, which takes long to file what is read no more."""
+    insert_all(tx, type(row), [{column.key: getattr(row, column.key) for column in table_of(type(row)).columns}])
 
 
 @cache
