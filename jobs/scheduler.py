@@ -17,7 +17,7 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from jobs import db as rows
-from jobs import policy
+from jobs import glances, policy
 from jobs.crew import Crew
 from jobs.db import Database
 from jobs.lifecycle import WITH_MACHINE, JobState
@@ -190,7 +190,7 @@ class Scheduler:
     def _enforce(self) -> None:
         self._rentals.enforce()
         with self._db.read() as tx:
-            jobs = rows.jobs_in(tx, *WITH_MACHINE)
+            jobs = glances.jobs_with_machine(tx)
         self._plan(jobs)
 
     def _give_due(self) -> None:
@@ -240,7 +240,7 @@ class Scheduler:
 
     def _plan_one(self, job: Job) -> None:
         """Have the job attended to when its grace begins and at its deadline, wherever that is by now."""
-        if job.deadline is None or job.state not in WITH_MACHINE:
+        if job.deadline is None or job.state not in WITH_MACHINE or self._planned.get(job.id) == job.deadline:
             return
         grace = policy.grace(parse(JobSpec, job.spec or {}).minutes)
         with self._planning:
