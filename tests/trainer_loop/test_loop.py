@@ -1,0 +1,186 @@
+"""The reference loop: the same step however it is cut, room found where there is none, nothing lost on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="install it with: pip install torch==2.13.0")
+
+from tests.trainer_loop.runs import Run, curve, first_gradients, make, mutant  # torch may be missing
+from tests.trainer_loop.worlds import BY_MICRO_BATCH, apart, relative
+from trainer.detect import Detector
+from trainer.loop import Settings, lr_at
+from trainer.world import World
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # the sums' order, and so their last bits, depend on it
+    yield
+    torch.set_num_threads(before)
+
+
+def module(name: str, *arguments: str) -> list[dict[str, float]]:
+    """Run one of this folder's programs in a process of its own, which may fork; return the JSON lines it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"tests.trainer_loop.{name}", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=500,
+    )
+    assert done.stdout, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("micro", [1, 2, 4])
+def test_accumulation_takes_the_same_step(tmp_path: Path, micro: int) -> None:
+    whole = Run(out=tmp_path / "whole", micro_batch=8)
+    parts = replace(whole, out=tmp_path / "parts", micro_batch=micro)
+    pairs = zip(first_gradients(make(parts)), first_gradients(make(whole)), strict=True)
+    assert max(relative(one, other) for one, other in pairs) <= 1e-5
+    assert apart(curve(make(replace(parts, double=True))), curve(make(replace(whole, double=True)))) <= 1e-12
+
+
+def test_normalising_by_the_micro_batch_would_be_noticed(tmp_path: Path) -> None:
+    run = Run(out=tmp_path / "run", micro_batch=2, double=True)
+    wrong = replace(run, out=tmp_path / "wrong", loop=mutant(*BY_MICRO_BATCH))
+    assert apart(curve(make(wrong)), curve(make(run))) > 1e-6
+
+
+def test_a_micro_batch_that_does_not_fit_is_halved_within_the_global_batch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run(out=tmp_path / "run", micro_batch=8, double=True)
+    expected = curve(make(run))
+    short = curve(make(replace(run, out=tmp_path / "short", room=2)))
+    assert apart(short, expected) <= 1e-12
+    assert re.findall(r"micro-batch is (\d)", capsys.readouterr().out) == ["4", "2"]
+
+
+def test_keeping_the_gradients_of_a_failed_attempt_would_be_noticed(tmp_path: Path) -> None:
+    class Late:
+        """Memory that runs out at the second micro-batch of a step, with the first one's gradients in place."""
+
+        def __init__(self) -> None:
+            self.calls = 0
+
+        def __call__(self, model: object, inputs: Any) -> None:
+            self.calls += 1
+            if len(inputs[0]) > 2 and self.calls % 2 == 0:
+                raise torch.OutOfMemoryError("no room, a test says")
+
+    def late(run: Run) -> list[float]:
+        loop = make(run)
+        loop.plain.register_forward_pre_hook(Late())
+        return curve(loop)
+
+    run = Run(out=tmp_path / "run", micro_batch=4, double=True)
+    expected = curve(make(run))
+    assert apart(late(replace(run, out=tmp_path / "late")), expected) <= 1e-12
+    zero = "self.optimizer.zero_grad()\n        pieces"
+    once = "if getattr(self, 'zeroed', None) != self.step:\n            self.zeroed = self.step\n            "
+    kept = mutant("loop", zero, once + zero)
+    assert apart(late(replace(run, out=tmp_path / "kept", loop=kept)), expected) > 1e-6
+
+
+def test_a_failed_attempt_leaves_no_trace_in_the_buffers(tmp_path: Path) -> None:
+    loop = make(Run(out=tmp_path, micro_batch=8, room=4))
+    loop.plain.register_buffer("passes", torch.zeros(()))
+
+    def passed(model: Any, inputs: Any) -> None:
+        model.passes.add_(1)
+
+    loop.plain.register_forward_pre_hook(passed)
+    loop.run()
+    assert loop.plain.passes.item() == 12 * 2
+
+
+def test_one_sample_that_does_not_fit_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(torch.OutOfMemoryError):
+        make(Run(out=tmp_path, room=0)).run()
+
+
+def test_a_global_batch_that_ranks_cannot_share_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"3 GPUs cannot share a global batch of 8 evenly"):
+        make(Run(out=tmp_path), World(size=3, device=torch.device("cpu")))
+
+
+def test_fp16_scales_and_its_scale_is_saved(tmp_path: Path) -> None:
+    loop = make(Run(out=tmp_path, precision="fp16", steps=4))
+    losses = curve(loop)
+    again = make(Run(out=tmp_path, precision="fp16", steps=4))
+    assert (loop.scaler.is_enabled(), again.scaler.state_dict()) == (True, loop.scaler.state_dict())
+    assert losses[-1] < losses[0] * 1.1
+    assert not make(Run(out=tmp_path / "bf16", precision="bf16")).scaler.is_enabled()
+
+
+def test_the_optimizers_memory_is_taken_without_a_step(tmp_path: Path) -> None:
+    loop = make(Run(out=tmp_path))
+    states = loop.optimizer.state.values()
+    assert len(states) == len(loop.parameters)
+    assert [float(state["step"]) for state in states] == [0.0] * len(states)
+    torch.manual_seed(7)
+    fresh = type(loop.plain)(room=None, dropout=0.0)
+    assert all(torch.equal(a, b) for a, b in zip(loop.plain.parameters(), fresh.parameters(), strict=True))
+
+
+def test_any_iterator_plugs_in(tmp_path: Path) -> None:
+    def by_hand(batches):  # type: ignore[no-untyped-def]  # what `Run` asks for
+        ready = list(islice(batches(0), 40))
+        return lambda position: iter(ready[2 * position // 8 :])
+
+    run = Run(out=tmp_path / "run")
+    assert curve(make(replace(run, out=tmp_path / "hand", batches=by_hand))) == curve(make(run))
+
+
+def test_what_is_printed_is_read_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(Run(out=tmp_path, steps=3)).run()
+    detector = Detector()
+    read = [found for line in capsys.readouterr().out.splitlines() if (found := detector.feed(line))]
+    assert [(found.step, found.total) for found in read] == [(1, 3), (2, 3), (3, 3)]
+    assert {name for found in read for name in found.values} == {"loss", "lr", "grad_norm"}
+
+
+def test_the_rate_rises_in_a_line_and_falls_in_half_a_cosine() -> None:
+    settings = Settings(steps=110, global_batch=1, micro_batch=1, lr=1.0, warmup=10, final_lr=0.1)
+    rates = [lr_at(step, settings) for step in (1, 5, 10, 60, 110, 200)]
+    assert rates == pytest.approx([0.1, 0.5, 1.0, 0.55, 0.1, 0.1])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(500)  # real processes on a machine that others may be using too
+def test_a_resumed_run_is_bitwise_the_one_that_never_stopped() -> None:
+    (count,) = module("resume", "--count", "4", "--seed", "5")
+    assert (count["equal"], count["killed"], count["half_written"]) == (4, 2, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(500)  # as above
+def test_a_loop_that_forgets_its_chance_would_be_noticed() -> None:
+    (count,) = module("resume", "--count", "2", "--seed", "5", "--mutant")
+    assert count["equal"] < 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(500)  # as above
+def test_two_processes_train_as_one_does() -> None:
+    (distance,) = module("worlds", "--steps", "20", "--accumulation", "2")
+    assert distance["gradients"] <= 1e-5
+    assert (distance["losses"] <= 1e-12, distance["short"] <= 1e-12) == (True, True)
