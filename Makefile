@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Many tests wait for deadlines and child processes: three workers keep two cores busy.
 WORKERS ?= 3
 # Bytecode is kept even where the environment asks for none: the tests start hundreds of interpreters.
-PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n $(WORKERS) --dist loadgroup
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help demo demo-docker test prove check bench promises mutants docs clean
 

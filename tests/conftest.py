@@ -12,19 +12,27 @@ from collections.abc import Generator
 import pytest
 
 REQUIRED = bool(os.environ.get("HOURGLASS_REQUIRE_ENGINES"))
+LONGEST = ("demo", "engine", "engine aws")  # groups that keep a worker busy for minutes: each begins at once
 
 
 @pytest.hookimpl(wrapper=True)  # around the hooks that read the groups and that shuffle
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
-    """Give the tests of the engine to one worker: two would share its disk, and find each other's load.
+    """Give the engine's tests to one worker, where their file names no group of its own: they share its disk.
 
     What takes long comes first, so that no worker begins it when the others are done.
     """
     for item in items:
-        if item.get_closest_marker("engine"):
+        if item.get_closest_marker("engine") and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group("engine"))
     yield
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    group = item.get_closest_marker("xdist_group")
+    if group and group.args[0] in LONGEST:
+        return 0
+    return 1 if item.get_closest_marker("slow") else 2
 
 
 @pytest.hookimpl(wrapper=True)

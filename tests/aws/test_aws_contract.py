@@ -20,7 +20,7 @@ from tests.support.builders import a_need
 from tests.support.workload import ask, put_work
 from trainer import archive
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(180), pytest.mark.xdist_group("engine aws")]
 
 _names = itertools.count(1)
 

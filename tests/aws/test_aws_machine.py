@@ -23,7 +23,7 @@ from tests.support.workload import ask, events, outcome, put_work
 from trainer import archive, wire
 from trainer.storage import S3Store
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(180), pytest.mark.xdist_group("engine aws")]
 
 DEAF = ("trap '' TERM", "sleep 3600")  # deaf to polite requests: nothing but the end of the machine ends it
 

@@ -7,27 +7,37 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
 LIMIT = 300.0  # seconds; the demo promises five minutes
+LEAVES = 180.0  # seconds in which an interrupted one has cleaned up on a busy machine
 PNG = b"\x89PNG\r\n"
 
 
-def demo(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start the demo with its temporary files under `folder`, which marks every process that comes of it."""
+@contextmanager
+def demo(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Start the demo with its temporary files under `folder`, which marks every process that comes of it.
+
+    One that a failed test leaves is killed: it would train on beside the tests that follow.
+    """
     marked = folder / "tmp"
     marked.mkdir()
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "bot.cli", "demo", "--once", "--out", str(folder / "out"), *arguments],
         env={**os.environ, "TMPDIR": str(marked), "COLUMNS": "200"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )
+    ) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
 
 
 def left(folder: Path) -> Sequence[str]:

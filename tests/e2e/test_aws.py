@@ -32,7 +32,7 @@ from tests.support.registry import Registry
 from trainer.storage import S3Store
 
 # The first push to an empty registry compresses PyTorch, which takes minutes where the tests have company.
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("engine aws")]
 
 LIMIT = 300.0
 TRAIN = (Path(__file__).parents[1] / "engine" / "train.py").read_text()

@@ -7,26 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.demos import LIMIT, demo, left, nothing_left, shows_a_whole_job, until
+from tests.e2e.demos import LEAVES, LIMIT, demo, left, nothing_left, shows_a_whole_job, until
 
 # Two demos at a time would share the cores that its promise of five minutes is about.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(500), pytest.mark.xdist_group("demo")]
 
 
 def test_the_demo_trains_for_real_and_leaves_thread_plots_and_checkpoint(tmp_path: Path) -> None:
-    running = demo(tmp_path)
-    told, _ = running.communicate(timeout=LIMIT)
+    with demo(tmp_path) as running:
+        told, _ = running.communicate(timeout=LIMIT)
     assert running.returncode == 0, told
     shows_a_whole_job(tmp_path, told)
     assert nothing_left(tmp_path)
 
 
 def test_ctrl_c_in_the_middle_leaves_nothing_running(tmp_path: Path) -> None:
-    running = demo(tmp_path)
-    told = until(running, "Loss ")  # the first plot: it trains
-    assert left(tmp_path), told
-    running.send_signal(signal.SIGINT)
-    rest, _ = running.communicate(timeout=60)
+    with demo(tmp_path) as running:
+        told = until(running, "Loss ")  # the first plot: it trains
+        assert left(tmp_path), told
+        running.send_signal(signal.SIGINT)
+        rest, _ = running.communicate(timeout=LEAVES)
     assert running.returncode == 130, told + rest
     assert "Interrupted" in rest
     assert nothing_left(tmp_path)

@@ -7,18 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.demos import LIMIT, containers, demo, nothing_left, shows_a_whole_job, until
+from tests.e2e.demos import LEAVES, LIMIT, containers, demo, nothing_left, shows_a_whole_job, until
 from tests.support import engine
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(400)]
+# Two demos at a time would share the cores that its promise of five minutes is about.
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(500), pytest.mark.xdist_group("demo")]
 
 
 def test_the_demo_in_a_container_takes_the_image_that_is_there_and_leaves_nothing(tmp_path: Path) -> None:
     engine.require(engine.TORCH)
-    running = demo(tmp_path, "--provider", "docker")
-    told = until(running, "Loss ")  # the first plot: it trains
-    assert containers(tmp_path), told
-    rest, _ = running.communicate(timeout=LIMIT)
+    with demo(tmp_path, "--provider", "docker") as running:
+        told = until(running, "Loss ")  # the first plot: it trains
+        assert containers(tmp_path), told
+        rest, _ = running.communicate(timeout=LIMIT)
     assert running.returncode == 0, told + rest
     assert f"image={engine.TORCH}" in told
     shows_a_whole_job(tmp_path, told + rest)
@@ -28,11 +29,11 @@ def test_the_demo_in_a_container_takes_the_image_that_is_there_and_leaves_nothin
 
 def test_ctrl_c_ends_the_container(tmp_path: Path) -> None:
     engine.require(engine.TORCH)
-    running = demo(tmp_path, "--provider", "docker")
-    told = until(running, "Loss ")  # the first plot: it trains
-    assert containers(tmp_path), told
-    running.send_signal(signal.SIGINT)
-    rest, _ = running.communicate(timeout=60)
+    with demo(tmp_path, "--provider", "docker") as running:
+        told = until(running, "Loss ")  # the first plot: it trains
+        assert containers(tmp_path), told
+        running.send_signal(signal.SIGINT)
+        rest, _ = running.communicate(timeout=LEAVES)
     assert running.returncode == 130, told + rest
     assert containers(tmp_path) == []
     assert nothing_left(tmp_path)
