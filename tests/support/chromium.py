@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Playwright, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Playwright, ViewportSize, expect, sync_playwright
 
 HOW = "install one with `apt-get install chromium` or `.venv/bin/playwright install chromium`, or name it in CHROMIUM"
 PHONE: ViewportSize = {"width": 390, "height": 844}
+PATIENCE = 20_000  # milliseconds in which a page shows what it should; the five of Playwright's are for a quiet machine
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
     "--no-sandbox",  # root in a container has no namespace to give it; it opens nothing but our own pages
@@ -29,6 +30,7 @@ FLAGS = [
 @contextmanager
 def launched() -> Iterator[Browser]:
     """Start Chromium and end it with the context; skips the test by name where there is none."""
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         path = find(playwright)
         if path is None:
