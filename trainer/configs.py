@@ -8,6 +8,7 @@ the library would put there.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -40,7 +41,7 @@ def from_config(text: str, name: str = "config.json") -> Described:
     nested = config.get("text_config")
     if isinstance(nested, dict) and "hidden_size" not in config:
         config = nested
-    family = str(config.get("model_type", ""))[:40]
+    family = re.sub(r"[^\w.-]", "", str(config.get("model_type", "")))[:40]  # it is shown to people
     numbers = _Numbers(config, name)
     if any(key in config for key in ("num_local_experts", "num_experts", "n_routed_experts")):
         raise UnknownShape(f"`{name}` is a mixture of experts (`{family}`), which is not estimated.")
@@ -67,8 +68,7 @@ class _Numbers:
         if value is None and otherwise is not None:
             return otherwise
         if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < _MOST:
-            said = "missing" if value is None else f"`{str(value)[:40]}`"
-            raise UnknownShape(f"`{key}` in `{self.name}` is {said}, and not a number of a model's shape.")
+            raise UnknownShape(f"`{self.name}` has no usable `{key}`. Name the model on the line, like `7b`.")
         return value
 
     def yes(self, key: str, otherwise: bool) -> bool:

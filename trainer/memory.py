@@ -189,7 +189,9 @@ class _Model:
         head = 0 if self.adapted else self._sharded(self._head_parameters() * self.kept)
         casts, head_cast = self._casts(), self._head_parameters() * 2 if self.autocast else 0
         layer, work = self.saved(), self.work()
-        remade = layer + self._layer_casts() if recipe.checkpointing else 0
+        # The first norm reads the very tensor that the checkpoint kept, where it need not be made wider.
+        shared = self.tokens * shape.width * self.stream if self.stream == 4 or shape.norm is Norm.LAYER else 0
+        remade = layer - shared + self._layer_casts() if recipe.checkpointing else 0
         embedding = 0 if self.adapted else self._sharded(shape.embedding * self.kept)
         left = (0 if recipe.checkpointing else self._layer_casts()) + layer
         at = {
@@ -226,7 +228,7 @@ class _Model:
         """What the forward pass leaves for the backward pass: of all layers, and around them."""
         shape, recipe = self.shape, self.recipe
         each = self.tokens * shape.width * self.stream if recipe.checkpointing else self.saved()
-        last = self.tokens * shape.width * self.stream + self.scored * shape.width * self.computed
+        last = round(self.tokens * shape.width * self._norm_kept()) + self.scored * shape.width * self.computed
         return shape.layers * each + last + self.tokens * 8  # ids and targets
 
     def saved(self) -> int:
@@ -234,28 +236,35 @@ class _Model:
         return round(self.tokens * (self._normed() + self._attended() + self._fed_forward()))
 
     def work(self) -> int:
-        """What the backward pass of one layer has in its hands at once: the stream's gradient, the widest half's."""
-        shape = self.shape
-        fed = (3 if shape.gated else 2) * shape.ffn * self.inner
-        attended = (2 * shape.queries + 4 * shape.keys + shape.width) * self.computed
+        """What one layer's backward pass holds at most beyond what was saved.
+
+        The feed-forward half comes first; what it had saved is gone before attention begins.
+        """
+        shape, width = self.shape, self.computed
+        fed = (2 if shape.gated else 1) * shape.ffn * self.inner
+        attended: float = (2 * shape.queries + 4 * shape.keys + shape.width) * width
         if not self.recipe.flash:
-            attended += shape.heads * self.places * (4 + self.computed)
+            scores = shape.heads * self.places * (4 + width)
+            attended = max(attended, (shape.queries + shape.keys) * width + scores)
+        attended -= self._fed_forward() + self._normed() / 2
         unpacked = 0
         if self.recipe.method is Method.QLORA:
             unpacked = max(inputs * outputs for inputs, outputs in shape.matrices) * 2
-        return self.tokens * (shape.width * self.stream * 2 + max(fed, attended)) + unpacked
+        return round(self.tokens * (shape.width * self.stream + max(fed, attended))) + unpacked
+
+    def _norm_kept(self) -> float:
+        """What a norm keeps for its own backward pass, a feature."""
+        if self.shape.norm is Norm.LAYER:
+            return self.stream + 8 / self.shape.width
+        # As Hugging Face writes it: the stream in fp32, and what the norm's own weight is multiplied with.
+        return 4 + 4 / self.shape.width + (0 if self.adapted else self.stream)
 
     def _normed(self) -> float:
         """Both norms' inputs and what the matrices read of their outputs, a token."""
-        shape, stream = self.shape, self.stream
-        kept = stream + 8 / shape.width
-        if shape.norm is Norm.RMS:
-            # As Hugging Face writes it: the stream in fp32, and what the norm's own weight is multiplied with.
-            kept = 4 + 4 / shape.width + (0 if self.adapted else stream)
-        readers = (1 if shape.fused_qkv else 3, 2 if shape.gated else 1)
-        # Autocast makes each reader its own copy; without it they share one.
+        readers = (1 if self.shape.fused_qkv else 3, 2 if self.shape.gated else 1)
+        # Where the stream is wider than a product, each reader makes its own narrow copy; else they share one.
         copies = sum(readers) if self.stream > self.computed else 2
-        return shape.width * (2 * kept + copies * self.computed)
+        return self.shape.width * (2 * self._norm_kept() + copies * self.computed)
 
     def _attended(self) -> float:
         """Queries, keys, values, what attention made of them, a token."""

@@ -61,10 +61,11 @@ def ladder(shape: Architecture, recipe: Recipe, room: int) -> Sequence[Remedy]:
 
 def sharded(shape: Architecture, recipe: Recipe, room: int) -> Remedy | None:
     """Return the fewest GPUs over which FSDP makes it fit, each of `room` bytes; None where none of them does."""
+    fewest = recipe.gpus + 1 if recipe.sharded else recipe.gpus
     for gpus in SHARDS:
         changed = replace(recipe, gpus=gpus, sharded=True)
         found = estimate(shape, changed)
-        if gpus > recipe.gpus and found.total <= room:
+        if gpus >= fewest and found.total <= room:
             return Remedy(change=Change.SHARDS, recipe=changed, estimate=found)
     return None
 
