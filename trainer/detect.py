@@ -12,8 +12,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from trainer import formats
+from trainer import blocks, formats
 from trainer.formats import Reading
+from trainer.numbers import may_measure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,8 @@ class Format:
     """One row of the table: who prints it, how it is read, and lines as they are printed."""
 
     name: str
-    hint: str  # every line of the format holds it, lower case; others are not given to `read`
+    # Every line of the format holds it, lower case; others are not given to `read`. None: a name of a measurement.
+    hint: str | None
     read: Callable[[str], Reading | None]
     samples: Sequence[str]
 
@@ -44,15 +46,19 @@ FORMATS = (
         samples=(
             "{'loss': 1.2659, 'grad_norm': 1.22, 'learning_rate': 8.2e-05, 'epoch': 0.34}",
             "{'loss': '1.266', 'grad_norm': '1.22', 'learning_rate': '8.237e-05', 'epoch': '0.34'}",
+            "epoch 2: {'accuracy': 0.8385416865348816}",  # Accelerate's examples
             "{'eval_loss': 0.51, 'eval_runtime': 2.1, 'eval_samples_per_second': 12.2, 'epoch': 1.0}",
         ),
     ),
     Format(
         name="YOLO",
-        hint="%|",
+        hint=" ",
         read=formats.yolo_line,
         samples=(
             "      3/100      2.48G      1.155      2.895      1.242         34        640: 100%|█| 4/4 [00:01<00:00]",
+            "        2/4         0G      5.592      3.218      3.413          4         64: 50% ━━━━━━────── 1/2"
+            " 1.7it/s 0.2s",
+            "                   all          8          8      0.981      0.875      0.912      0.641",
         ),
     ),
     Format(
@@ -94,8 +100,14 @@ FORMATS = (
         samples=("[2,  2000] loss: 2.173",),
     ),
     Format(
+        name="boosting round",
+        hint="]",
+        read=formats.round_line,
+        samples=("[0]\ttrain-logloss:0.54933\ttrain-auc:0.93615\tval-logloss:0.62086\tval-auc:0.73717",),
+    ),
+    Format(
         name="a line that names its step",
-        hint="",
+        hint=None,
         read=formats.stepped_line,
         samples=(
             "iter 100: loss 3.2173, time 135.20ms, mfu 41.23%",  # nanoGPT
@@ -114,7 +126,7 @@ FORMATS = (
     ),
     Format(
         name="anything that names a measurement",
-        hint="",
+        hint=None,
         read=formats.plain_line,
         samples=(
             "Epoch 3/10 train_loss=0.531 val_loss=0.612 acc: 0.81",
@@ -123,11 +135,19 @@ FORMATS = (
         ),
     ),
 )
-_API = -1  # what a script tells through `import hourglass` is believed before any row
+# Belief: the lower, the earlier. A row's is its place in the table; the others stand between and before them.
+_API = -1.0  # what a script tells through `import hourglass`
+FILE, EVENT_FILE = 0.3, 0.6  # after the lines that are meant for programs, before those that are meant for people
+_BLOCK = float(next(row for row, kind in enumerate(FORMATS) if kind.read is formats.stepped_line))
+_DICT = float(next(row for row, kind in enumerate(FORMATS) if kind.read is formats.python_dict_line))
+_FAST = 5.0  # steps a second from which a bar, redrawn ten times a second, may stand behind
+_SNAP = 1.1  # how far the steps an epoch may lie above what was seen, to be taken as a whole number of epochs
 
 _RANK = re.compile(r"^\[(?:default|rank|trainer)?(?P<rank>\d+)\]:\s?")
 _EPOCH_HEADER = re.compile(r"^Epoch:? (\d+)/(\d+)$")
-_TRACE = re.compile(r'^\s*File ".*", line \d+')
+_TRACE = re.compile(r'^\s*File ".*", line \d+|^\S+:\d+: \w*Warning: ')
+_REPORT = re.compile(r"^=+ (?P<title>.*\w.*) =+$")  # of a test run, which shows what failed in its own words
+_REPORT_ENDS = re.compile(r" in [\d.]+s")
 _EXCEPTION = re.compile(r"^[\w.]*(?:Error|Exception|Warning|Interrupt)\b")
 # Bars of what surrounds a training. Their counts are not the run's.
 _OTHER_BARS = re.compile(
@@ -157,15 +177,24 @@ class Detector:
     """Reads a run's lines one after another."""
 
     def __init__(self) -> None:
-        self._sources: dict[str, int] = {}  # series -> row
-        self._counter: int | None = None  # row that the step comes from
+        self._sources: dict[str, float] = {}  # series -> belief
+        self._reached: dict[str, int] = {}  # series -> the furthest step that was told
+        self._counter: float | None = None  # belief of what the step comes from
         self._step: int | None = None
         self._in_trace = False
         self._in_frame = False
+        self._in_report = False
+        self._in_block = False
+        self._columns: blocks.Columns | None = None
         self._header: tuple[int, int] | None = None  # "Epoch 3/10" on a line of its own
         self._from_zero = False  # epochs are counted from 0
         self._bar: tuple[int, int] | None = None  # count and total of the run's own bar
-        self._outer: tuple[int, int] | None = None  # of a bar over epochs
+        self._fast = False  # it moves faster than it is drawn
+        self._epoch_steps = 0.0  # steps an epoch has at least
+        self._within: set[int] = set()  # totals of bars within the run's own: evaluations
+        self._outer: tuple[int, int] | None = None  # of a bar over epochs, which may be drawn late
+        self._inner = (0, 0)  # count and total of the bar within that one
+        self._rounds = 0  # how often that began anew
         self._last = 0  # of a count that may start anew
         self._base = 0
 
@@ -182,28 +211,68 @@ class Detector:
         if header := _EPOCH_HEADER.match(text):
             self._header = int(header[1]), int(header[2])
             return None
+        if self._in_block or text.startswith("["):
+            self._in_block = blocks.begins(text) or (self._in_block and blocks.within(text))
+            if self._in_block:
+                return self._block(text)
         lower = text.lower()
+        named: bool | None = None
         for row, kind in enumerate(FORMATS):
-            if kind.hint in lower and (reading := kind.read(text)):
+            if kind.hint is None:
+                named = may_measure(lower) if named is None else named
+            if (named if kind.hint is None else kind.hint in lower) and (reading := kind.read(text)):
                 return self._resolve(row, reading)
-        return None
+        return self._table(text)
 
     def report(self, step: int, total: int | None, values: Mapping[str, float]) -> Detection:
         """Take what the script says by itself; its series and its steps win over whatever is read."""
         detection = self._resolve(_API, Reading(step=step, total=total, values=values))
         return detection or Detection(step=step, total=total)
 
+    def filed(self, belief: float, step: int | None, values: Mapping[str, float]) -> dict[str, float]:
+        """Return what is news out of a row of a file that the script wrote; `belief` is `FILE` or `EVENT_FILE`.
+
+        A file lags behind the lines: it takes a series over only where it is ahead of them.
+        """
+        news = {}
+        for name, value in values.items():
+            if step is not None and step <= self._reached.get(name, -1):
+                continue
+            if self._is_source(belief, name):
+                news[name] = value
+                if step is not None:
+                    self._reached[name] = step
+        return news
+
+    def _block(self, text: str) -> Detection | None:
+        if reading := blocks.block(text):
+            return self._resolve(_BLOCK, reading)
+        values = blocks.item(text)
+        return self._resolve(_BLOCK, Reading(values=values)) if values else None
+
+    def _table(self, text: str) -> Detection | None:
+        if columns := blocks.header(text):
+            self._columns = columns
+        elif self._columns and (reading := blocks.row(self._columns, text)):
+            return self._resolve(_BLOCK, reading)
+        return None
+
     def _is_trace(self, line: str) -> bool:
         if line.startswith("Traceback (most recent call last)"):
             self._in_trace = True
             return True
+        if line.startswith("=") and (report := _REPORT.match(line)):
+            self._in_report = not _REPORT_ENDS.search(report["title"]) and (
+                self._in_report or "test session starts" in report["title"]
+            )
         if self._in_trace and line[:1] not in (" ", "\t"):
             self._in_trace = False
             return True  # the exception itself, the trace's last line
-        code, self._in_frame = self._in_frame, bool(_TRACE.match(line))  # a frame's next line is its source
-        return self._in_trace or self._in_frame or code or bool(_EXCEPTION.match(line))
+        code = self._in_frame  # a frame's next line is its source
+        self._in_frame = ("line" in line or "Warning" in line) and bool(_TRACE.match(line))
+        return self._in_trace or self._in_frame or self._in_report or code or bool(_EXCEPTION.match(line))
 
-    def _resolve(self, row: int, reading: Reading) -> Detection | None:
+    def _resolve(self, row: float, reading: Reading) -> Detection | None:
         step, total = self._place(reading)
         moved = counts = step is not None and (self._counter is None or row <= self._counter)
         if counts:
@@ -212,9 +281,13 @@ class Detector:
             step, total = self._step, None
             if step is None and reading.epoch_counts and reading.epoch is not None and reading.epoch % 1 == 0:
                 step, total, moved = int(reading.epoch), reading.epochs, True
+            elif row == _DICT and reading.epoch is not None:
+                step = self._by_epoch(reading.epoch)
         values = {name: value for name, value in reading.values.items() if self._is_source(row, name)}
         if not values and not counts:
             return None
+        if step is not None:
+            self._reached.update({name: max(step, self._reached.get(name, -1)) for name in values})
         percent = 100.0 * step / total if total and step is not None else None
         rate, eta = (reading.rate, reading.eta) if counts else (None, None)
         if eta is None and rate and total and step is not None:
@@ -223,7 +296,18 @@ class Detector:
             step=step, moved=moved, total=total, epoch=reading.epoch, values=values, percent=percent, eta=eta, rate=rate
         )
 
-    def _is_source(self, row: int, name: str) -> bool:
+    def _by_epoch(self, epoch: float) -> int | None:
+        """Return the step of a record that tells its epoch alone; a bar that is slower than the steps stands behind."""
+        if self._bar is None or self._base or not self._fast or not self._bar[0]:
+            return self._step
+        count, total = self._bar
+        self._epoch_steps = max(self._epoch_steps, count / (epoch + 0.005))  # epochs are told with two decimals
+        steps = total / max(1, int(total / self._epoch_steps))
+        if steps > _SNAP * self._epoch_steps:
+            steps = self._epoch_steps
+        return min(total, max(count, round(epoch * steps)))
+
+    def _is_source(self, row: float, name: str) -> bool:
         if self._sources.get(name, row) < row:
             return False
         self._sources[name] = row
@@ -261,11 +345,14 @@ class Detector:
             return None, None
         if self._outer is not None:
             done, epochs = self._outer
-            return min(done, epochs - 1) * total + count, epochs * total
-        if self._bar is not None and total != self._bar[1] and self._bar[0] < self._bar[1]:
-            return None, None  # a bar within the run's own
+            self._rounds += total == self._inner[1] and count < self._inner[0]
+            self._inner = count, total
+            return min(max(done, self._rounds), epochs - 1) * total + count, epochs * total
+        if self._bar is not None and total != self._bar[1] and (self._bar[0] < self._bar[1] or total in self._within):
+            self._within.add(total)
+            return None, None
         if self._bar is not None and total != self._bar[1]:
             self._last = self._base = 0  # the one before was finished; this is the next part
-        self._bar = count, total
+        self._bar, self._fast = (count, total), (reading.rate or 0.0) > _FAST or self._fast
         placed = self._unwound(count)
         return placed, total if self._base == 0 else None

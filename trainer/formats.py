@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from trainer.numbers import NUMBER, is_outcome, measurements, number, series_name
 
@@ -25,6 +25,7 @@ _EPOCH = re.compile(r"(?<![\w.])epoch\s*[:=#]?\s*\[?\s*(?P<epoch>\d+)(?:\s*(?:/|
 _MILLISECONDS = re.compile(rf"(?<!_time)(?:^|[\s:=,|])(?P<ms>{NUMBER})\s*ms\b(?!/)")
 _STEP_KEYS = ("step", "global_step", "trainer_global_step", "_step", "num_updates", "iter", "iteration", "update")
 _TOTAL_KEYS = ("total_steps", "max_steps", "num_steps", "total_iters", "max_iters")
+_ITEMS = re.compile(rf"'([\w./@ -]+)': '?({NUMBER})'?(?=[,}}])")
 _EVALUATION = re.compile(r"^\W*(?P<word>val|valid|validation|eval|evaluation|test)\b[^=]{0,12}?[:\s]", re.IGNORECASE)
 _NOT_SERIES = re.compile(r"(?:^|_)(?:epoch|time|timestamp|ts|runtime|elapsed|per_second|total_flos|pid|rank|seed)$")
 
@@ -69,9 +70,15 @@ def json_line(text: str) -> Reading | None:
 
 
 def python_dict_line(text: str) -> Reading | None:
-    pairs = re.findall(rf"'([\w./@ -]+)': '?({NUMBER})'?(?=[,}}])", text)
-    # Its epochs are fractions of the run's steps, which the progress bar beside it counts.
-    return _keyed({series_name(name): number(value) for name, value in pairs}, epoch_counts=False)
+    before, _, record = text.partition("{")
+    # Without words before it: HF's, whose epochs are fractions of the run's steps, which the bar beside it counts.
+    reading = _keyed({series_name(k): number(v) for k, v in _ITEMS.findall(record)}, epoch_counts=False)
+    if reading is None or not before:
+        return reading
+    step, epoch = _STEP.search(before), _EPOCH.search(before)
+    if step:
+        return replace(reading, step=_integer(step["step"]), total=_integer(step["total"]))
+    return replace(reading, epoch=float(epoch["epoch"]), epoch_counts=True) if epoch else reading
 
 
 def _keyed(flat: Mapping[str, float], *, epoch_counts: bool) -> Reading | None:
@@ -93,24 +100,28 @@ def _keyed(flat: Mapping[str, float], *, epoch_counts: bool) -> Reading | None:
 
 _BAR = re.compile(
     r"^(?P<name>.*?):?\s*\d+%\|[^|]*\|\s*(?P<n>\d+)/(?P<total>\d+)\s*"
-    r"\[(?P<spent>[\d:]+)<(?P<eta>[\d:?]+)(?:,\s*(?P<rate>[\d.]+|\?)\s*(?P<unit>it/s|s/it))?(?P<post>[^\]]*)\]"
+    r"\[(?P<spent>[\d:]+)<(?P<eta>[\d:?]+)(?:,\s*(?P<rate>[\d.]+|\?)\s*(?P<unit>[A-Za-z]+/s|s/[A-Za-z]+)(?![\w/]))?(?P<post>[^\]]*)\]"
 )
+_OTHER_UNITS = re.compile(r"^(?:[kKMGT]?i?B|examples?|files?|rows?)/s$|^s/(?:file|example)s?$")  # of what is loaded
+_BAR_EPOCH = re.compile(r"\bepoch:?\s*\[?(\d+)(?:\s*/\s*(\d+))?\]?(?=$|[\s:,|])", re.IGNORECASE)
 _YOLO = re.compile(
     rf"^\s*(?P<epoch>\d+)/(?P<epochs>\d+)\s+[\d.]+[GM]?\s+(?P<box>{NUMBER})\s+(?P<cls>{NUMBER})\s+(?P<dfl>{NUMBER})\s+\d+"
     r"\s+\d+:\s"
 )
+_YOLO_JUDGED = re.compile(rf"^\s*all\s+\d+\s+\d+\s+({NUMBER})\s+({NUMBER})\s+({NUMBER})\s+({NUMBER})$")
+_YOLO_JUDGES = ("precision", "recall", "map50", "map50_95")
 
 
 def bar_line(text: str) -> Reading | None:
     found = _BAR.match(text)
-    if found is None:
+    if found is None or (found["unit"] and _OTHER_UNITS.match(found["unit"])):
         return None
     name, rate, eta = found["name"].strip(), None, None
     if found["rate"] and found["rate"] != "?" and float(found["rate"]) > 0:
-        rate = float(found["rate"]) if found["unit"] == "it/s" else 1 / float(found["rate"])
+        rate = float(found["rate"]) if found["unit"].endswith("/s") else 1 / float(found["rate"])
     if "?" not in found["eta"]:
         eta = sum(60**power * int(part) for power, part in enumerate(reversed(found["eta"].split(":"))))
-    epoch = re.search(r"\bepoch:?\s*\[?(\d+)(?:\s*/\s*(\d+))?\]?$", name, re.IGNORECASE)
+    epoch = _BAR_EPOCH.search(name)
     epochs = int(epoch[2]) if epoch and epoch[2] else None
     # Lightning counts epochs from 0 and does not say how many; who says "3/10" counts from 1.
     number_of = None if epoch is None else int(epoch[1]) - (1 if epochs else 0)
@@ -119,7 +130,7 @@ def bar_line(text: str) -> Reading | None:
         total=int(found["total"]),
         epoch=number_of,
         epochs=epochs,
-        values=measurements(found["post"], stepped=True),
+        values={**measurements(name, stepped=False), **measurements(found["post"], stepped=True)},
         rate=rate,
         eta=None if epoch else eta,
         bar=name,
@@ -128,6 +139,8 @@ def bar_line(text: str) -> Reading | None:
 
 
 def yolo_line(text: str) -> Reading | None:
+    if judged := _YOLO_JUDGED.match(text):
+        return Reading(values={name: number(judged[at]) for at, name in enumerate(_YOLO_JUDGES, 1)})
     found = _YOLO.match(text)
     if found is None:
         return None
@@ -142,10 +155,15 @@ _BATCHED = re.compile(
 )
 
 
+_EVALUATED = re.compile(r"\bEpoch\((?P<part>val|test)\)\s*\[\s*\d+\s*\](?:\[[^\]]*\])?")
+
+
 def batched_line(text: str) -> Reading | None:
     found = _BATCHED.search(text)
     if found is None:
-        return None
+        part = _EVALUATED.search(text)
+        judged = measurements(text[part.end() :], stepped=False) if part else {}
+        return Reading(values={f"{part['part']}_{k}": v for k, v in judged.items()}) if part and judged else None
     values = measurements(text[found.end() :], stepped=True)
     epoch = int(found["timm"] or found["epoch"] or found["mm"])
     one_based = found["mm"] is not None or "Train Epoch" in text
@@ -178,6 +196,15 @@ def corner_line(text: str) -> Reading | None:
     if found is None or not values:
         return None
     return Reading(step=int(found["n"]), epoch=int(found["epoch"]) - 1, values=values, within_epoch=True)
+
+
+_ROUND = re.compile(r"^\[(?P<n>\d+)\]\s")
+
+
+def round_line(text: str) -> Reading | None:
+    found = _ROUND.match(text)
+    values = measurements(text[found.end() :], stepped=False) if found else {}
+    return Reading(step=int(found["n"]), values=values) if found and values else None
 
 
 def stepped_line(text: str) -> Reading | None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.detect import FORMATS, Detection, Detector
+from trainer.detect import EVENT_FILE, FILE, FORMATS, Detection, Detector
 
 # What each sample of the table says: step, total, epoch, values. Every sample is here, and nothing else.
 SAID: dict[str, tuple[int | None, int | None, float | None, dict[str, float]]] = {
@@ -42,6 +42,26 @@ SAID: dict[str, tuple[int | None, int | None, float | None, dict[str, float]]] =
         100,
         3,
         {"box_loss": 1.155, "cls_loss": 2.895, "dfl_loss": 1.242},
+    ),
+    "        2/4         0G      5.592      3.218      3.413          4         64: 50% ━━━━━━────── 1/2"
+    " 1.7it/s 0.2s": (
+        2,
+        4,
+        2,
+        {"box_loss": 5.592, "cls_loss": 3.218, "dfl_loss": 3.413},
+    ),
+    "                   all          8          8      0.981      0.875      0.912      0.641": (
+        None,
+        None,
+        None,
+        {"precision": 0.981, "recall": 0.875, "map50": 0.912, "map50_95": 0.641},
+    ),
+    "epoch 2: {'accuracy': 0.8385416865348816}": (2, None, 2, {"accuracy": 0.8385416865348816}),
+    "[0]\ttrain-logloss:0.54933\ttrain-auc:0.93615\tval-logloss:0.62086\tval-auc:0.73717": (
+        0,
+        None,
+        None,
+        {"train_logloss": 0.54933, "train_auc": 0.93615, "val_logloss": 0.62086, "val_auc": 0.73717},
     ),
     " 12%|█▏        | 60/500 [00:30<03:40,  2.00it/s, loss=2.31]": (60, 500, None, {"loss": 2.31}),
     "Epoch 3:  45%|████▌     | 90/200 [00:12<00:15,  7.31it/s, v_num=0, train_loss=0.412]": (
@@ -144,7 +164,7 @@ def test_every_sample_of_the_table_is_held_to_what_it_says() -> None:
 
 @pytest.mark.parametrize(("name", "sample"), SAMPLES)
 def test_a_sample_is_read_by_its_own_row_and_says_what_it_says(name: str, sample: str) -> None:
-    first = next(row.name for row in FORMATS if row.hint in sample.lower() and row.read(sample.strip()))
+    first = next(row.name for row in FORMATS if (row.hint or "") in sample.lower() and row.read(sample.strip()))
     assert first == name
     detection = Detector().feed(sample)
     assert detection is not None
@@ -291,6 +311,99 @@ def test_the_trace_of_an_error_is_no_progress_and_what_follows_is() -> None:
         "step 3: loss 0.25",
     )
     assert [one.values["loss"] for one in found] == [0.25]
+
+
+def test_a_block_of_lines_brings_the_values_of_its_first_lines_step() -> None:
+    found = fed(
+        "[epoch=2][batch=4/8]:",
+        "\t Train time/batch: 11",
+        "\t Train loss/train/total: 0.3499",
+        "\t Train metrics/train/MulticlassAccuracy: 0.8750",
+        "[Eval batch=4/4] Eval on eval data:",
+        "\t Eval metrics/eval/MulticlassAccuracy: 0.8281",
+        "step 3: loss 0.25",
+    )
+    assert [(one.step, dict(one.values)) for one in found] == [
+        (12, {}),
+        (12, {"train_loss": 0.3499}),
+        (12, {"train_multiclassaccuracy": 0.875}),
+        (12, {"eval_multiclassaccuracy": 0.8281}),
+        (3, {"loss": 0.25}),
+    ]
+
+
+def test_a_row_is_read_by_the_header_above_it_and_a_table_that_counts_nothing_is_left_alone() -> None:
+    found = fed(
+        "  model  accuracy   loss",
+        "      1      0.81   0.54",
+        "  epoch  train_loss  valid_acc  dur",
+        "  -----  ----------  ---------  ---",
+        "      1      0.6931     0.5123  0.1",
+        "      2      0.5931     nan     0.1",
+    )
+    assert [(one.step, one.epoch) for one in found] == [(1, 1.0), (2, 2.0)]
+    assert dict(found[0].values) == {"train_loss": 0.6931, "val_acc": 0.5123}
+    assert math.isnan(found[1].values["val_acc"])
+
+
+def test_a_record_that_tells_its_epoch_alone_is_placed_by_it_where_the_bar_stands_behind() -> None:
+    found = fed(
+        "  4%|▍         | 2/48 [00:00<00:02, 15.91it/s]",
+        "{'loss': 4.1636, 'epoch': 0.17}",
+        "{'loss': 4.1662, 'epoch': 0.33}",
+        "  8%|▊         | 4/48 [00:00<00:02, 15.91it/s]",
+    )
+    assert [one.step for one in found] == [2, 2, 4, 4]
+
+
+def test_a_slow_bar_is_believed_where_the_epochs_are_no_whole_number() -> None:
+    found = fed(
+        " 40%|████      | 400/1000 [10:00<15:00,  1.50s/it]",
+        "{'loss': 4.1636, 'epoch': 1.0}",
+    )
+    assert [one.step for one in found] == [400, 400]
+
+
+def test_the_last_evaluations_bar_does_not_take_the_runs_place_after_its_end() -> None:
+    found = fed(
+        " 50%|█████     | 24/48 [00:30<00:30,  2.00it/s]",
+        "  0%|          | 0/3 [00:00<?, ?it/s]",
+        "100%|██████████| 48/48 [01:00<00:00,  2.00it/s]",
+        "100%|██████████| 3/3 [00:00<00:00, 195.32it/s]",
+        "{'eval_loss': 4.07, 'epoch': 4.0}",
+    )
+    assert [one.step for one in found] == [24, 48, 48]
+
+
+def test_an_outer_bar_that_is_drawn_late_does_not_set_the_inner_one_back() -> None:
+    found = fed(
+        "Epoch:   0%|          | 0/2 [00:00<?, ?it/s]",
+        "Iteration: 100%|██████████| 6/6 [00:00<00:00, 892.19it/s]",
+        "Iteration:  17%|█▋        | 1/6 [00:00<00:00, 877.29it/s]",
+    )
+    assert [one.step for one in found] == [6, 7]
+
+
+def test_what_a_failed_test_shows_is_no_progress_and_what_follows_the_tests_is() -> None:
+    found = fed(
+        "============================= test session starts ==============================",
+        "loss = 2.5",
+        "=================================== FAILURES ===================================",
+        "loss = 1.5",
+        "========================= 2 failed, 1 passed in 0.12s ==========================",
+        "loss = 0.5",
+    )
+    assert [dict(one.values) for one in found] == [{"loss": 0.5}]
+
+
+def test_a_file_tells_only_what_the_lines_have_not_told() -> None:
+    detector = Detector()
+    detector.feed("step 20: train_loss 1.5")
+    assert detector.filed(FILE, 10, {"train_loss": 2.0, "val_loss": 2.5}) == {"val_loss": 2.5}
+    assert detector.filed(FILE, 20, {"train_loss": 1.5}) == {}
+    assert detector.filed(FILE, 30, {"train_loss": 1.0}) == {"train_loss": 1.0}
+    assert detector.feed("step 40: train_loss 0.5") == Detection(step=40, moved=True)
+    assert detector.filed(EVENT_FILE, 40, {"train_loss": 0.5}) == {}
 
 
 @given(st.text(max_size=300))
