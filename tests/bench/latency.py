@@ -24,7 +24,7 @@ SECONDS = 15
 LINE = "acme/chargpt@main gpu=a100 hours=4"
 
 
-def paced(work: Callable[[int], None]) -> list[float]:
+def paced(work: Callable[[int], None], seconds: int = SECONDS) -> list[float]:
     """Start `work(n)` twenty times a second whether or not the last has ended; return each one's milliseconds.
 
     An open loop: a slow answer does not slow the people who type.
@@ -39,7 +39,7 @@ def paced(work: Callable[[int], None]) -> list[float]:
 
     with ThreadPoolExecutor(max_workers=PER_SECOND * 3) as pool:
         running = []
-        for number in range(PER_SECOND * SECONDS):
+        for number in range(PER_SECOND * seconds):
             pause.wait(max(0.0, begun + number / PER_SECOND - time.perf_counter()))
             running.append(pool.submit(timed, number))
         return [future.result() for future in running]
