@@ -225,6 +225,13 @@ class Deployment:
             period = db.find_period(tx, team, SystemClock().now())
             return period.held if period else 0
 
+    def free(self) -> int:
+        """Return what the month has left; other stories may have spent of it."""
+        with self._database.read() as tx:
+            period = db.find_period(tx, db.get_team(tx, TEAM), SystemClock().now())
+            assert period is not None
+            return period.cap + period.granted - period.held - period.spent
+
     def machines(self) -> list[Instance]:
         """Return the machines that are not gone, as the providers list them."""
         return [
