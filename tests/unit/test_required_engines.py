@@ -41,6 +41,7 @@ def outcomes(folder: Path, source: str, *, required: bool) -> str:
     (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n    engine\n    browser\n")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     environment |= {"PYTHONPATH": str(ROOT), "HOURGLASS_REQUIRE_ENGINES": "1" if required else ""}
+    environment |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # no plugin has a part in this
     told = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", "-rsfE", "test_it.py"],
         cwd=folder,
