@@ -12,7 +12,8 @@ from collections.abc import Generator
 import pytest
 
 REQUIRED = bool(os.environ.get("HOURGLASS_REQUIRE_ENGINES"))
-LONGEST = ("demo", "practice stories", "engine", "engine aws")  # groups that keep a worker busy for minutes: each begins at once
+# Groups that keep a worker busy for minutes: each begins at once.
+LONGEST = ("demo", "practice stories", "engine", "engine aws")
 
 
 @pytest.hookimpl(wrapper=True)  # around the hooks that read the groups and that shuffle
