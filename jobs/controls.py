@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
-from sqlmodel import select
 
 from jobs import db, orders
 from jobs.endings import LIVE, deadline_of
@@ -100,7 +99,7 @@ class Controls:
             if state not in (JobState.PROVISIONING, JobState.RUNNING):
                 raise TooLate(f"Job {job.id} is {state.value} by now.")
             for machine in machines:
-                row = tx.exec(select(Attempt).where(Attempt.id == machine.id)).one()
+                row = db.attempt_as_is(tx, machine)
                 if row.state not in (AttemptState.LAUNCHED, AttemptState.UP):
                     raise TooLate(f"The machine of job {job.id} is ending by now.")
                 db.touch_attempt(tx, row, now, deadline=deadline)
@@ -128,7 +127,7 @@ class Controls:
         now = self._ports.clock.now()
         with self._ports.db.write() as tx:
             for machine in machines:
-                row = tx.exec(select(Attempt).where(Attempt.id == machine.id)).one()
+                row = db.attempt_as_is(tx, machine)
                 db.touch_attempt(tx, row, now, deadline=deadline)
 
     def _write(self, attempt: Attempt, deadline: datetime, stop: wire.Reason | None) -> None:

@@ -115,7 +115,7 @@ class Launches:
         since = min(now, max(instance.launched_at or now, node.intent_at))
         facts = {"instance_id": instance.id, "region": instance.region, "absent_at": None, "empty_listings": 0}
         with self._ports.db.write() as tx:
-            row = tx.exec(select(Attempt).where(Attempt.id == node.id)).one()
+            row = db.attempt_as_is(tx, node)
             if row.state is AttemptState.INTENT:
                 db.move_attempt(tx, row, AttemptEventName.LAUNCHED, now, launched_at=since, **facts)
             elif row.state in LIVE and row.instance_id is None:
@@ -161,7 +161,7 @@ class Launches:
                 return
             with self._ports.db.read() as tx:
                 job = db.get_job(tx, attempt.job_id)
-                row = tx.exec(select(Attempt).where(Attempt.id == attempt.id)).one()
+                row = db.attempt_as_is(tx, attempt)
             if not orders.is_of(self._ports.home, row.launch_key):
                 return  # asked for now, it would stand under another key than its row's
             laid = self._loader.order_of(row)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 import structlog
-from sqlmodel import select
 
 from jobs import db, ledger, milestones
 from jobs.endings import LIVE, OVERDUE_AFTER, deadline_of
@@ -48,7 +47,7 @@ class Overdue:
         """Grow the hold of a machine past its deadline, and page the leads once it is long past it."""
         now = self._ports.clock.now()
         with self._ports.db.write() as tx:
-            row = tx.exec(select(Attempt).where(Attempt.id == attempt.id)).one()
+            row = db.attempt_as_is(tx, attempt)
             job = db.get_job(tx, row.job_id)
             late = now - deadline_of(job, row)
             if row.state not in LIVE or row.called_at is None or late.total_seconds() <= 0:

@@ -55,7 +55,7 @@ class Settlements:
         now = self._ports.clock.now()
         traits = self._ports.providers[attempt.provider].traits
         with self._ports.db.write() as tx:
-            job, row = db.get_job(tx, attempt.job_id), _row(tx, attempt)
+            job, row = db.get_job(tx, attempt.job_id), db.attempt_as_is(tx, attempt)
             if row.state not in LIVE:
                 return False
             until = max(min(until, now), began(row))
@@ -94,7 +94,7 @@ class Settlements:
         """Write an attempt off of which no machine came; False when another hand did so before."""
         now = self._ports.clock.now()
         with self._ports.db.write() as tx:
-            row = _row(tx, attempt)
+            row = db.attempt_as_is(tx, attempt)
             if row.state not in (AttemptState.INTENT, AttemptState.ENDING):
                 return False
             db.move_attempt(tx, row, AttemptEventName.NEVER, now, billed=0, note=note)
@@ -175,10 +175,6 @@ class Settlements:
             except StoreFault as fault:
                 log.warning("receipt.failed", job=job_id, error=str(fault))
                 return
-
-
-def _row(tx: Session, attempt: Attempt) -> Attempt:
-    return tx.exec(select(Attempt).where(Attempt.id == attempt.id)).one()
 
 
 def _spec(job: Job) -> JobSpec:

@@ -8,10 +8,11 @@ named, the other rows are found by their own keys. Nothing here holds the value 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from sqlalchemy import BindParameter, bindparam
 from sqlmodel import Session, SQLModel, col, select
 
 from jobs import db
@@ -26,7 +27,6 @@ RECEIPTS = "receipts"  # of those that are; they carry their rows too
 _OWN = frozenset({"id", "period_id", "note_id"})
 
 Table = TypeVar("Table", bound=SQLModel)
-OfJob = TypeVar("OfJob", Attempt, Entry, Note, Checkpoint, Card)
 
 
 def job_key(job_id: str) -> str:
@@ -76,6 +76,18 @@ class TeamRows:
 
 # ---------------------------------------------------------------- rows to bytes
 
+# Built once: a record is written with each launch and each change.
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_SAID = col(Outbox.state).in_(("done", "dropped"))
+_JOBS = select(Job).where(col(Job.id).in_(_IDS)).execution_options(populate_existing=True)
+_PERIODS = select(Period).where(col(Period.team_id).in_(_IDS))
+_ATTEMPTS = select(Attempt).where(col(Attempt.job_id).in_(_IDS)).order_by(col(Attempt.number), col(Attempt.rank))
+_ENTRIES = select(Entry).where(col(Entry.job_id).in_(_IDS)).order_by(col(Entry.id))
+_NOTES = select(Note).where(col(Note.job_id).in_(_IDS)).order_by(col(Note.id))
+_CHECKPOINTS = select(Checkpoint).where(col(Checkpoint.job_id).in_(_IDS)).order_by(col(Checkpoint.id))
+_CARDS = select(Card).where(col(Card.job_id).in_(_IDS)).order_by(col(Card.id))
+_TOLD = select(Outbox).where(col(Outbox.job_id).in_(_IDS), _SAID).order_by(col(Outbox.id))
+
 
 def of_job(tx: Session, job_id: str) -> dict[str, Any]:
     """Return a job's rows as plain JSON values; raises `NotFound`."""
@@ -84,13 +96,13 @@ def of_job(tx: Session, job_id: str) -> dict[str, Any]:
 
 def of_jobs(tx: Session, job_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return the rows of several jobs by their ids, with one statement a table; a job that is not there is left out."""
-    jobs = list(tx.exec(select(Job).where(col(Job.id).in_(job_ids)).execution_options(populate_existing=True)))
-    teams = {job.team_id for job in jobs}
-    months = {period.id: period.month for period in tx.exec(select(Period).where(col(Period.team_id).in_(teams)))}
-    attempts = _of(tx, Attempt, job_ids, col(Attempt.number), col(Attempt.rank))
-    entries, notes = _of(tx, Entry, job_ids, col(Entry.id)), _of(tx, Note, job_ids, col(Note.id))
-    checkpoints = _of(tx, Checkpoint, job_ids, col(Checkpoint.id))
-    cards, told = _of(tx, Card, job_ids, col(Card.id)), _told(tx, col(Outbox.job_id).in_(job_ids))
+    ids = {"ids": list(job_ids)}
+    jobs = list(tx.exec(_JOBS, params=ids))
+    teams = {"ids": sorted({job.team_id for job in jobs})}
+    months = {period.id: period.month for period in tx.exec(_PERIODS, params=teams)}
+    attempts, entries = list(tx.exec(_ATTEMPTS, params=ids)), list(tx.exec(_ENTRIES, params=ids))
+    notes, checkpoints = list(tx.exec(_NOTES, params=ids)), list(tx.exec(_CHECKPOINTS, params=ids))
+    cards, told = list(tx.exec(_CARDS, params=ids)), _plain_told(tx.exec(_TOLD, params=ids))
     return {
         job.id: {
             "version": VERSION,
@@ -105,10 +117,6 @@ def of_jobs(tx: Session, job_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         }
         for job in jobs
     }
-
-
-def _of(tx: Session, table: type[OfJob], job_ids: Sequence[str], *order: Any) -> list[OfJob]:
-    return list(tx.exec(select(table).where(col(table.job_id).in_(job_ids)).order_by(*order)))
 
 
 def of_team(tx: Session, team_id: str) -> dict[str, Any]:
@@ -139,7 +147,10 @@ def _plain(row: SQLModel) -> dict[str, Any]:
 
 def _told(tx: Session, whose: Any) -> list[dict[str, Any]]:
     """Return which messages were said; of a plot also how far it went, since the next one goes on from there."""
-    said = tx.exec(select(Outbox).where(whose, col(Outbox.state).in_(("done", "dropped"))).order_by(col(Outbox.id)))
+    return _plain_told(tx.exec(select(Outbox).where(whose, _SAID).order_by(col(Outbox.id))))
+
+
+def _plain_told(said: Iterable[Outbox]) -> list[dict[str, Any]]:
     return [
         {**_plain(row), "payload": {key: row.payload[key] for key in ("at", "step") if key in row.payload}}
         for row in said

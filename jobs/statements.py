@@ -18,7 +18,7 @@ from jobs.errors import TooLate
 from jobs.model import Attempt, Channel, Job, Team
 
 JOB = select(Job).where(col(Job.id) == bindparam("id")).execution_options(populate_existing=True)
-ATTEMPT = select(Attempt).where(col(Attempt.id) == bindparam("id"))
+ATTEMPT = select(Attempt).where(col(Attempt.id) == bindparam("id")).execution_options(populate_existing=True)
 ATTEMPTS = (
     select(Attempt).where(col(Attempt.job_id) == bindparam("job_id")).order_by(col(Attempt.number), col(Attempt.rank))
 )
