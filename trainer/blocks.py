@@ -108,11 +108,21 @@ def item(text: str) -> Mapping[str, float]:
     found = _ITEM.match(text)
     if found is None:
         return {}
-    kind, *rest = found["name"].split("/")
-    if kind == "loss" and rest:
-        name = series_name("/".join([rest[0], *rest[1:-1], "loss"] if rest[-1] == "total" else [*rest, "loss"]))
-    elif kind == "metrics" and rest:
-        name = series_name("/".join(rest))
-    else:
-        name = series_name(found["name"])
+    name = series_name(found["name"])
     return {name: number(found["value"])} if is_outcome(name) or is_companion(name) else {}
+
+
+# stable-baselines3's table of one iteration: "|    value_loss           | 112          |".
+_PAIR = re.compile(rf"^\|\s+(?P<name>[\w./@-]+)\s*\|\s*(?P<value>{NUMBER})\s*\|$")
+_COUNTS = ("total_timesteps", "step", "global_step")
+
+
+def pair(text: str) -> tuple[int | None, Mapping[str, float]]:
+    """Return the step and the series that one row of a table of two columns brings: one of them, or neither."""
+    found = _PAIR.match(text)
+    if found is None:
+        return None, {}
+    name = series_name(found["name"])
+    if name in _COUNTS and found["value"].isdecimal():
+        return int(found["value"]), {}
+    return None, {name: number(found["value"])} if is_outcome(name) or is_companion(name) else {}

@@ -69,6 +69,9 @@ FORMATS = (
             " 12%|█▏        | 60/500 [00:30<03:40,  2.00it/s, loss=2.31]",
             "Epoch 3:  45%|████▌     | 90/200 [00:12<00:15,  7.31it/s, v_num=0, train_loss=0.412]",
             "Epoch 3/10:  45%|████▌     | 90/200 [00:12<00:15,  7.31it/s, loss=0.412]",
+            "Epoch [2/3]: [3/10]  30%|███       , loss=0.312 [00:00<00:01]",  # pytorch-ignite
+            "2|13|Loss: 10.594198226928711:  30%|███       | 3/10 [00:00<00:00, 114.08it/s]",  # torchtune
+            "train          Epoch   0:   12%|███▏      | 1/8 [00:00<00:00, 13.01ba/s, loss/train/total=0.7448]",
             "Steps:  10%|█         | 50/500 [01:15<11:15,  1.50s/it, lr=1e-5, step_loss=0.12]",
         ),
     ),
@@ -103,7 +106,22 @@ FORMATS = (
         name="boosting round",
         hint="]",
         read=formats.round_line,
-        samples=("[0]\ttrain-logloss:0.54933\ttrain-auc:0.93615\tval-logloss:0.62086\tval-auc:0.73717",),
+        samples=(
+            "[3]\ttrain's binary_logloss: 0.584316\ttrain's auc: 0.932434\tval's binary_logloss: 0.631876",
+            "[0]\ttrain-logloss:0.54933\ttrain-auc:0.93615\tval-logloss:0.62086\tval-auc:0.73717",
+        ),
+    ),
+    Format(
+        name="CatBoost",
+        hint="learn:",
+        read=formats.learnt_line,
+        samples=("1:\tlearn: 0.6512801\ttest: 0.6714957\tbest: 0.6714957 (1)\ttotal: 61.7ms\tremaining: 1m 2s",),
+    ),
+    Format(
+        name="fastai",
+        hint="']",
+        read=formats.listed_line,
+        samples=("[1, 0.6609145998954773, 0.5231431722640991, 0.762499988079071, '00:00']",),
     ),
     Format(
         name="a line that names its step",
@@ -185,6 +203,8 @@ class Detector:
         self._in_frame = False
         self._in_report = False
         self._in_block = False
+        self._in_pairs = False  # in a table of names and values, below its step
+        self._above: dict[str, float] = {}  # the values above it
         self._columns: blocks.Columns | None = None
         self._header: tuple[int, int] | None = None  # "Epoch 3/10" on a line of its own
         self._from_zero = False  # epochs are counted from 0
@@ -215,6 +235,8 @@ class Detector:
             self._in_block = blocks.begins(text) or (self._in_block and blocks.within(text))
             if self._in_block:
                 return self._block(text)
+        if text.startswith("---"):
+            self._in_pairs, self._above = False, {}
         lower = text.lower()
         named: bool | None = None
         for row, kind in enumerate(FORMATS):
@@ -251,11 +273,24 @@ class Detector:
         return self._resolve(_BLOCK, Reading(values=values)) if values else None
 
     def _table(self, text: str) -> Detection | None:
+        if text.startswith("|"):
+            return self._pair(text)
         if columns := blocks.header(text):
             self._columns = columns
         elif self._columns and (reading := blocks.row(self._columns, text)):
             return self._resolve(_BLOCK, reading)
         return None
+
+    def _pair(self, text: str) -> Detection | None:
+        step, values = blocks.pair(text)
+        if step is not None:  # what stands above it belongs to it, too
+            values, self._above = self._above, {}
+            self._in_pairs = True
+            return self._resolve(_BLOCK, Reading(step=step, values=values))
+        if values and not self._in_pairs:
+            self._above.update(values)
+            return None
+        return self._resolve(_BLOCK, Reading(values=values)) if values else None
 
     def _is_trace(self, line: str) -> bool:
         if line.startswith("Traceback (most recent call last)"):
@@ -317,12 +352,14 @@ class Detector:
         """Return the step and the total as counted from the start of the run."""
         if reading.bar is not None and not reading.within_epoch:
             return self._place_bar(reading.bar, reading)
+        if reading.bar is not None and _OTHER_BARS.search(reading.bar):
+            return None, None
         if reading.step is None or not reading.within_epoch:
             return reading.step, reading.total
         epoch, epochs = reading.epoch, reading.epochs
         if epoch is None and self._header:
             epoch, epochs = self._header[0] - 1, self._header[1]
-        elif reading.bar is None and epoch is not None and reading.epochs is not None:
+        elif reading.bar is None and epoch is not None and (reading.epochs or reading.from_either):
             self._from_zero = self._from_zero or epoch == 0
             epoch -= 0 if self._from_zero else 1
         if reading.total is None or epoch is None:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from trainer.numbers import NUMBER, is_outcome, measurements, number, series_name
+from trainer.numbers import NUMBER, is_outcome, may_measure, measurements, number, series_name
 
 _INTEGER = r"\d[\d,]*"
 _STEP = re.compile(
@@ -26,7 +26,10 @@ _MILLISECONDS = re.compile(rf"(?<!_time)(?:^|[\s:=,|])(?P<ms>{NUMBER})\s*ms\b(?!
 _STEP_KEYS = ("step", "global_step", "trainer_global_step", "_step", "num_updates", "iter", "iteration", "update")
 _TOTAL_KEYS = ("total_steps", "max_steps", "num_steps", "total_iters", "max_iters")
 _ITEMS = re.compile(rf"'([\w./@ -]+)': '?({NUMBER})'?(?=[,}}])")
-_EVALUATION = re.compile(r"^\W*(?P<word>val|valid|validation|eval|evaluation|test)\b[^=]{0,12}?[:\s]", re.IGNORECASE)
+_EVALUATION = re.compile(
+    r"^\W*(?P<word>val|valid|validation|eval|evaluation|test|train(?:ing)?(?= results?| metrics?))\b[^=]{0,12}?[:\s]",
+    re.IGNORECASE,
+)
 _NOT_SERIES = re.compile(r"(?:^|_)(?:epoch|time|timestamp|ts|runtime|elapsed|per_second|total_flos|pid|rank|seed)$")
 
 
@@ -44,6 +47,7 @@ class Reading:
     bar: str | None = None  # what a progress bar is called; None where the line is no bar
     epoch_counts: bool = False  # with no step to be had, the epoch is one
     within_epoch: bool = False  # `step` and `total` are of this epoch alone
+    from_either: bool = False  # whether epochs are counted from 0 or 1 shows in the first of them
 
 
 def _integer(text: str | None) -> int | None:
@@ -100,10 +104,16 @@ def _keyed(flat: Mapping[str, float], *, epoch_counts: bool) -> Reading | None:
 
 _BAR = re.compile(
     r"^(?P<name>.*?):?\s*\d+%\|[^|]*\|\s*(?P<n>\d+)/(?P<total>\d+)\s*"
-    r"\[(?P<spent>[\d:]+)<(?P<eta>[\d:?]+)(?:,\s*(?P<rate>[\d.]+|\?)\s*(?P<unit>[A-Za-z]+/s|s/[A-Za-z]+)(?![\w/]))?(?P<post>[^\]]*)\]"
+    r"\[(?P<spent>[\d:]+)<(?P<eta>[\d:?]+)(?:,\s*(?P<rate>[\d.]+|\?)\s*(?P<unit>[A-Za-z]+/s|s/[A-Za-z]+)(?![\w/]))?(?P<post>[^\]]*)(?:\]|$)"
+)
+# pytorch-ignite's: the count before the bar, the values behind it.
+_BAR_BEFORE = re.compile(
+    r"^(?P<name>.*?):?\s*\[(?P<n>\d+)/(?P<total>\d+)\]\s+\d+%\|[^\x00-\x7f ]*\s*(?P<post>[^\[|]*)"
+    r"\[(?P<spent>[\d:]+)<(?P<eta>[\d:?]+)(?P<rate>)(?P<unit>)\]"
 )
 _OTHER_UNITS = re.compile(r"^(?:[kKMGT]?i?B|examples?|files?|rows?)/s$|^s/(?:file|example)s?$")  # of what is loaded
 _BAR_EPOCH = re.compile(r"\bepoch:?\s*\[?(\d+)(?:\s*/\s*(\d+))?\]?(?=$|[\s:,|])", re.IGNORECASE)
+_BAR_COUNTS = re.compile(r"^(\d+)\|(\d+)?\|")  # torchtune's "1|20|Loss: 2.3": epoch, step, loss
 _YOLO = re.compile(
     rf"^\s*(?P<epoch>\d+)/(?P<epochs>\d+)\s+[\d.]+[GM]?\s+(?P<box>{NUMBER})\s+(?P<cls>{NUMBER})\s+(?P<dfl>{NUMBER})\s+\d+"
     r"\s+\d+:\s"
@@ -113,7 +123,7 @@ _YOLO_JUDGES = ("precision", "recall", "map50", "map50_95")
 
 
 def bar_line(text: str) -> Reading | None:
-    found = _BAR.match(text)
+    found = _BAR.match(text) or _BAR_BEFORE.match(text)
     if found is None or (found["unit"] and _OTHER_UNITS.match(found["unit"])):
         return None
     name, rate, eta = found["name"].strip(), None, None
@@ -121,16 +131,20 @@ def bar_line(text: str) -> Reading | None:
         rate = float(found["rate"]) if found["unit"].endswith("/s") else 1 / float(found["rate"])
     if "?" not in found["eta"]:
         eta = sum(60**power * int(part) for power, part in enumerate(reversed(found["eta"].split(":"))))
-    epoch = _BAR_EPOCH.search(name)
-    epochs = int(epoch[2]) if epoch and epoch[2] else None
+    epoch = _BAR_EPOCH.search(name) or _BAR_COUNTS.match(name)
+    epochs = int(epoch[2]) if epoch and epoch[2] and epoch.re is _BAR_EPOCH else None
     # Lightning counts epochs from 0 and does not say how many; who says "3/10" counts from 1.
-    number_of = None if epoch is None else int(epoch[1]) - (1 if epochs else 0)
+    one_based = epochs is not None or (epoch is not None and epoch.re is _BAR_COUNTS)
+    number_of = None if epoch is None else int(epoch[1]) - one_based
     return Reading(
         step=int(found["n"]),
         total=int(found["total"]),
         epoch=number_of,
         epochs=epochs,
-        values={**measurements(name, stepped=False), **measurements(found["post"], stepped=True)},
+        values={
+            **(measurements(name, stepped=False) if may_measure(name.lower()) else {}),
+            **(measurements(found["post"], stepped=True) if "=" in found["post"] else {}),
+        },
         rate=rate,
         eta=None if epoch else eta,
         bar=name,
@@ -203,8 +217,38 @@ _ROUND = re.compile(r"^\[(?P<n>\d+)\]\s")
 
 def round_line(text: str) -> Reading | None:
     found = _ROUND.match(text)
-    values = measurements(text[found.end() :], stepped=False) if found else {}
+    values = measurements(text[found.end() :].replace("'s ", "_"), stepped=False) if found else {}  # "val's auc: 0.7"
     return Reading(step=int(found["n"]), values=values) if found and values else None
+
+
+_LEARNT = re.compile(
+    rf"^(?P<n>\d+):\s+learn: (?P<learn>{NUMBER})(?:\s+test: (?P<test>{NUMBER}))?.*?"
+    r"(?:remaining: (?P<left>[\dhms. u]+))?$"
+)
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 0.000001}
+
+
+def learnt_line(text: str) -> Reading | None:
+    """Read a round of CatBoost's; how the loss is called, it does not say."""
+    found = _LEARNT.match(text)
+    if found is None:
+        return None
+    values = {name: number(found[name]) for name in ("learn", "test") if found[name]}
+    parts = re.findall(r"([\d.]+)(h|ms|us|m|s)", found["left"] or "")
+    eta = sum(float(count) * _UNITS[unit] for count, unit in parts) if parts else None
+    return Reading(step=int(found["n"]), values=values, eta=eta)
+
+
+_LISTED = re.compile(rf"^\[(?P<n>\d+), (?P<train>{NUMBER}), (?P<val>{NUMBER}), (?:.*, )?'\d+:\d\d(?::\d\d)?'\]$")
+
+
+def listed_line(text: str) -> Reading | None:
+    """Read an epoch of fastai's where it draws no bar: a list that begins with epoch, train and validation loss."""
+    found = _LISTED.match(text)
+    if found is None:
+        return None
+    values = {"train_loss": number(found["train"]), "val_loss": number(found["val"])}
+    return Reading(step=int(found["n"]), epoch=float(found["n"]), values=values)
 
 
 def stepped_line(text: str) -> Reading | None:
@@ -221,14 +265,18 @@ def stepped_line(text: str) -> Reading | None:
     milliseconds = number(took["ms"]) if took else 0.0
     # An epoch beside a counted total says that the count starts anew with each epoch, where the epoch comes first.
     within = epoch is not None and epoch.start() < found.start()
+    step, total = _integer(found["step"]), _integer(found["total"])
+    if step is not None and total is not None and step > total:  # it goes on, and the total is an epoch's
+        within, total = False, None
     return Reading(
-        step=_integer(found["step"]),
-        total=_integer(found["total"]),
+        step=step,
+        total=total,
         epoch=float(epoch["epoch"]) if epoch else None,
         epochs=int(epoch["epochs"]) if within and epoch and epoch["epochs"] else None,
         values=_judged(text, values),
         rate=1000 / milliseconds if milliseconds > 0 else None,
         within_epoch=within,
+        from_either=within,
     )
 
 

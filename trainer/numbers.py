@@ -10,7 +10,7 @@ NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\
 
 # What a run is judged by; one of these makes a line a measurement.
 _OUTCOME = re.compile(
-    r"(?:^|_)(?:\w*loss\d*|nll|cross_?entropy|ppl|perplexity|acc|\w*accuracy|(?:acc|top|acc@)[15]|rewards?|mse|mae|rmse|f1|bleu|rouge\w*"
+    r"(?:^|_)(?:\w*loss\d*|nll|cross_?entropy|ppl|perplexity|acc|\w*accuracy|(?:acc|top|acc@)[15]|rew(?:ards?)?|mse|mae|rmse|f1|bleu|rouge\w*"
     r"|m?iou|auc|auroc|psnr|ssim|fid|wer|cer|bpb|bpc)$"
 )
 # What is worth a series once the line is known to be a measurement.
@@ -20,7 +20,7 @@ _COMPANION = re.compile(
 )
 # A part of each name above, to tell cheaply that a line holds none of them.
 _STEMS = (
-    "loss", "nll", "entropy", "ppl", "perplexity", "acc", "top1", "top5", "reward", "mse", "mae", "f1", "bleu", "rouge",
+    "loss", "nll", "entropy", "ppl", "perplexity", "acc", "top1", "top5", "rew", "mse", "mae", "f1", "bleu", "rouge",
     "iou", "auc", "auroc", "psnr", "ssim", "fid", "wer", "cer", "bpb", "bpc", "lr", "learning", "norm", "mfu", "tps",
     "tokens", "score", "error", "precision", "recall", "kl", "map", "dice", "elbo", "margin",
 )  # fmt: skip
@@ -33,6 +33,7 @@ _PAIR = re.compile(
     r"(?!\.?\d|\s*[*/+]|[\w:]|-\w)",  # what goes on as a formula, a word, a time or a range is no measurement
     re.IGNORECASE,
 )
+_PARTED = re.compile(r"^(loss|metrics)/(train|eval|val)/([\w./-]+)$")
 _FIRST_WORDS = {"training": "train", "valid": "val", "validation": "val", "evaluation": "eval"}
 _MOST = 32  # series one line may bring
 
@@ -45,6 +46,9 @@ def number(text: str) -> float:
 @lru_cache(maxsize=1_024)  # the same few names come line after line
 def series_name(name: str) -> str:
     """Return `name` as a series is called: lower case, words joined by "_", "validation" short."""
+    if parted := _PARTED.match(name):  # Composer's "loss/train/total", "metrics/eval/Accuracy"
+        what, part, rest = parted.groups()
+        name = f"{part}/{rest if what == 'metrics' else 'loss' if rest == 'total' else f'{rest}_loss'}"
     words = re.sub(r"[\s/.\-]+", "_", name.strip().lower()).strip("_").split("_")
     words[0] = _FIRST_WORDS.get(words[0], words[0])
     return "_".join(word for word in words if word not in ("avg", "average", "mean", "running"))

@@ -56,6 +56,37 @@ SAID: dict[str, tuple[int | None, int | None, float | None, dict[str, float]]] =
         None,
         {"precision": 0.981, "recall": 0.875, "map50": 0.912, "map50_95": 0.641},
     ),
+    "Epoch [2/3]: [3/10]  30%|███       , loss=0.312 [00:00<00:01]": (13, 30, 1, {"loss": 0.312}),
+    "2|13|Loss: 10.594198226928711:  30%|███       | 3/10 [00:00<00:00, 114.08it/s]": (
+        13,
+        None,
+        1,
+        {"loss": 10.594198226928711},
+    ),
+    "train          Epoch   0:   12%|███▏      | 1/8 [00:00<00:00, 13.01ba/s, loss/train/total=0.7448]": (
+        1,
+        None,
+        0,
+        {"train_loss": 0.7448},
+    ),
+    "[3]\ttrain's binary_logloss: 0.584316\ttrain's auc: 0.932434\tval's binary_logloss: 0.631876": (
+        3,
+        None,
+        None,
+        {"train_binary_logloss": 0.584316, "train_auc": 0.932434, "val_binary_logloss": 0.631876},
+    ),
+    "1:\tlearn: 0.6512801\ttest: 0.6714957\tbest: 0.6714957 (1)\ttotal: 61.7ms\tremaining: 1m 2s": (
+        1,
+        None,
+        None,
+        {"learn": 0.6512801, "test": 0.6714957},
+    ),
+    "[1, 0.6609145998954773, 0.5231431722640991, 0.762499988079071, '00:00']": (
+        1,
+        None,
+        1,
+        {"train_loss": 0.6609145998954773, "val_loss": 0.5231431722640991},
+    ),
     "epoch 2: {'accuracy': 0.8385416865348816}": (2, None, 2, {"accuracy": 0.8385416865348816}),
     "[0]\ttrain-logloss:0.54933\ttrain-auc:0.93615\tval-logloss:0.62086\tval-auc:0.73717": (
         0,
@@ -329,6 +360,38 @@ def test_a_block_of_lines_brings_the_values_of_its_first_lines_step() -> None:
         (12, {"train_multiclassaccuracy": 0.875}),
         (12, {"eval_multiclassaccuracy": 0.8281}),
         (3, {"loss": 0.25}),
+    ]
+
+
+def test_a_table_of_names_and_values_is_placed_by_the_step_within_it() -> None:
+    found = fed(
+        "---------------------------------",
+        "| rollout/           |          |",
+        "|    ep_rew_mean     | 22.5     |",
+        "|    total_timesteps | 128      |",
+        "| train/             |          |",
+        "|    value_loss      | 112      |",
+        "---------------------------------",
+        "|    ep_rew_mean     | 30       |",
+        "|    total_timesteps | 192      |",
+    )
+    assert [(one.step, dict(one.values)) for one in found] == [
+        (128, {"ep_rew": 22.5}),
+        (128, {"value_loss": 112.0}),
+        (192, {"ep_rew": 30.0}),
+    ]
+
+
+def test_a_count_that_outgrows_its_epoch_goes_on_over_them() -> None:
+    found = fed(
+        "Epoch[1] Iteration[10/10] Loss: 0.82",
+        "Epoch[2] Iteration[15/10] Loss: 0.39",
+        "Validation Results - Epoch: 2  Avg accuracy: 0.91 Avg loss: 0.41",
+    )
+    assert [(one.step, dict(one.values)) for one in found] == [
+        (10, {"loss": 0.82}),
+        (15, {"loss": 0.39}),
+        (15, {"val_accuracy": 0.91, "val_loss": 0.41}),
     ]
 
 
