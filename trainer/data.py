@@ -8,6 +8,7 @@ where a window begins) from a seed of its own. So a run goes on bitwise from any
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import sys
 from collections.abc import Iterator
@@ -70,6 +71,11 @@ class _Seeded(Dataset[Any]):
             return self.dataset[key[1]]
 
 
+def _leave_group(worker: int) -> None:
+    """Let a SIGTERM to the whole group, which asks the training to save, not end the workers that it still needs."""
+    os.setpgid(0, 0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Batches:
     """The training's data: called with a position, it yields this rank's micro-batches from there on, for ever.
@@ -96,6 +102,7 @@ class Batches:
             pin_memory=torch.cuda.is_available(),
             # The loader draws a seed for its workers, and nobody else's chance may move by it.
             generator=torch.Generator().manual_seed(self.seed),
+            worker_init_fn=_leave_group,
         )
         return iter(loader)
 

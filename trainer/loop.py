@@ -54,7 +54,7 @@ class Settings:
     betas: tuple[float, float] = (0.9, 0.95)
     clip: float = 1.0  # norm of all gradients together
     precision: str = "bf16"  # bf16, fp16 or fp32: what products are computed in; the weights stay what they are
-    compile: bool = True  # on a GPU
+    compile: str = "default"  # torch.compile's mode, on a GPU; "" leaves it
     parallel: str = "ddp"  # or fsdp: weights, gradients and optimizer in pieces, for what is too large for one GPU
     seed: int = 1337
     log_every: int = 10  # steps
@@ -136,7 +136,7 @@ class Loop:
             for block in [*(block for blocks in lists for block in blocks), model]:
                 fully_shard(block, mp_policy=policy)
         if cuda and self.settings.compile:
-            model.compile(dynamic=False)  # a halved micro-batch is compiled anew, and as fast as the first
+            model.compile(dynamic=False, mode=self.settings.compile)  # a halved micro-batch is compiled anew, and as fast as the first
         if self.sharded or self.world.size == 1:
             return model
         spread = DistributedDataParallel(model, [self.world.device] if cuda else None, gradient_as_bucket_view=True)

@@ -22,11 +22,14 @@ class Figure:
     unit: str
     goal: float | None
     note: str = ""
+    at_least: bool = False  # the goal is the least, not the most
 
     @property
     def met(self) -> bool | None:
         """Whether the goal was met; None without a goal or a value."""
-        return None if self.value is None or self.goal is None else self.value <= self.goal
+        if self.value is None or self.goal is None:
+            return None
+        return self.value >= self.goal if self.at_least else self.value <= self.goal
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -42,14 +45,20 @@ def machine() -> str:
     return f"{platform.system()} {platform.machine()}, {psutil.cpu_count()} cores, {memory:.0f} GiB"
 
 
+def _said(value: float) -> str:
+    if value == 0 or abs(value) >= 10:
+        return f"{value:,.1f}"
+    return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.1e}"
+
+
 def show(figures: Sequence[Figure], out: Path | None) -> None:
     """Print the table, and write it as JSON where `out` names a file."""
     table = Table(title=f"Hourglass on {machine()}", box=None, title_justify="left")
     for column in ("figure", "measured", "goal", "", "note"):
         table.add_column(column, justify="right" if column in ("measured", "goal") else "left")
     for figure in figures:
-        value = "not measured" if figure.value is None else f"{figure.value:,.1f} {figure.unit}"
-        goal = "" if figure.goal is None else f"≤ {figure.goal:,g} {figure.unit}"
+        value = "not measured" if figure.value is None else f"{_said(figure.value)} {figure.unit}"
+        goal = "" if figure.goal is None else f"{'≥' if figure.at_least else '≤'} {figure.goal:,g} {figure.unit}"
         mark = {True: "ok", False: "MISSED", None: ""}[figure.met]
         table.add_row(figure.name, value, goal, mark, figure.note)
     Console().print(table)
