@@ -12,14 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from bot import estimate, logbook
 from bot import facts as known
-from bot import logbook
 from bot.facts import JobFacts
 from bot.parts import Caller, Parts
 from bot.telling import longer_costs
 from bot.verbs import (
     Checkpoints,
     Command,
+    Estimate,
     Extend,
     Gpus,
     Help,
@@ -30,7 +31,7 @@ from bot.verbs import (
     Status,
     Stop,
 )
-from bot.views import answers, card, manual
+from bot.views import answers, card, fits, manual
 from bot.views.blocks import Message
 from bot.views.replies import FileLink
 from jobs import db, policy
@@ -42,12 +43,17 @@ from trainer.storage import StoreFault
 
 log = logging.getLogger(__name__)
 
-SLOW = (Extend, Gpus, Logs)  # they ask a provider or the store
+SLOW = (Estimate, Extend, Gpus, Logs)  # they ask a provider, the store or a git host
 
 
 def quick(command: Command) -> bool:
     """Return whether the verb is done before its delivery is acknowledged."""
     return not isinstance(command, SLOW)
+
+
+def lasting(command: Command) -> bool:
+    """Return whether the verb may take minutes, so that not even a mention is kept waiting for it."""
+    return isinstance(command, Estimate) and bool(command.repo)
 
 
 def guarded(parts: Parts, typed: str, act: Callable[[], Message]) -> Message:
@@ -82,6 +88,8 @@ def perform(parts: Parts, command: Command, caller: Caller) -> Message:
         case Gpus():
             rows = parts.desk.compare(command.name, True if command.spot else None)
             return answers.prices(parts.say, rows, parts.clock.now())
+        case Estimate():
+            return fits.fits(parts.say, estimate.judged(parts, command, caller))
         case List():
             return _list(parts, command, caller)
         case Status():

@@ -16,6 +16,7 @@ import structlog
 from bot import web
 from bot.app import build_app, slack_client, socket_handler
 from bot.catalogue import Catalogue
+from bot.commits import FewAtOnce
 from bot.counted import CountedProvider
 from bot.delivery import Delivery
 from bot.door import Door
@@ -275,6 +276,7 @@ def start(settings: Settings, ports: Ports, stack: ExitStack) -> Bot:
         say=say,
         traits=traits,
         desk=plane.desk,
+        commits=FewAtOnce(plane.source),
         store=store,
         wake=notifier.wake,
         mask=mask,

@@ -9,8 +9,10 @@ from bot import answering, outbox
 from bot.fanout import WARNINGS
 from bot.parse import parse_mention
 from bot.parts import Caller, Parts
+from bot.verbs import Command
 from bot.views.blocks import Message
 from jobs import db
+from jobs.errors import HourglassError
 
 
 class Events:
@@ -30,30 +32,47 @@ class Events:
         A middleware, because Bolt acknowledges an event before its listener runs: what a bot that dies then has
         not written down would never come again.
         """
+        self._once(event, body, lasting=False)
+        next()
+
+    def acknowledged(self, event: dict[str, Any], body: dict[str, Any]) -> None:
+        """Do what may take minutes: all else was done before Slack was told so.
+
+        It only answers a question. A bot that dies meanwhile owes nothing but that answer, and is asked again.
+        """
+        self._once(event, body, lasting=True)
+
+    def _once(self, event: dict[str, Any], body: dict[str, Any], *, lasting: bool) -> None:
+        """Do what was asked and owe the answer, if it is of the kind whose turn it is and was not answered yet."""
         parts, key = self._parts, f"event:{body['event_id']}"
         with parts.db.read() as tx:
             again = outbox.was_told(tx, key)
-        if not again:
-            message = answering.guarded(parts, event.get("text", ""), lambda: self._perform(event, key))
-            self._owe(event, key, message)
-        next()
+        if again or self._lasts(event, key) is not lasting:
+            return
+        message = answering.guarded(parts, event.get("text", ""), lambda: self._perform(event, key))
+        self._owe(event, key, message)
 
-    @staticmethod
-    def acknowledged() -> None:
-        """Have nothing left to do: the mention was taken before Slack was told so."""
+    def _lasts(self, event: dict[str, Any], key: str) -> bool:
+        try:
+            return answering.lasting(self._asked(event, key))
+        except HourglassError:
+            return False  # the answer says what is wrong
 
-    def _perform(self, event: dict[str, Any], key: str) -> Message:
-        parts, channel, thread = self._parts, event["channel"], event.get("thread_ts")
-        with parts.db.read() as tx:
+    def _asked(self, event: dict[str, Any], key: str) -> Command:
+        channel, thread = event["channel"], event.get("thread_ts")
+        with self._parts.db.read() as tx:
             job = db.find_job_by_thread(tx, channel, thread) if thread else None
-        asked = parse_mention(
+        return parse_mention(
             event.get("text", ""),
             delivery=key,
             channel=channel,
             person=event["user"],
             job=job.id if job else None,
         )
-        return answering.perform(parts, asked, Caller(person=event["user"], channel=channel, delivery=key))
+
+    def _perform(self, event: dict[str, Any], key: str) -> Message:
+        caller = Caller(person=event["user"], channel=event["channel"], delivery=key)
+        return answering.perform(self._parts, self._asked(event, key), caller)
 
     def _owe(self, event: dict[str, Any], key: str, message: Message) -> None:
         with self._parts.db.write() as tx:

@@ -2,6 +2,7 @@
 
     /train owner/repo@ref gpu=a100[-80gb][:n] hours=4 [spot=…] [provider=…] [image=…] [max_cost=…] [max_price=…]
            [nodes=…] [notify=@teammate] [env.K=V] [reason="…"] [-- command…]
+    /train estimate MODEL|owner/repo@ref [lora …] [gpu=…] [batch=…] [key=value …]
     /train help [topic] | gpus [name] [spot] | list [mine|all] | status JOB | stop JOB | extend JOB 1h
            | logs JOB [text] | checkpoints JOB | rerun JOB [key=value…]
 
@@ -19,6 +20,7 @@ from typing import Final
 from bot.arguments import KEYS
 from bot.correction import corrected
 from bot.normalise import normalise
+from bot.parse_estimate import parse_estimate
 from bot.run_line import parse_overrides, parse_run
 from bot.verbs import Checkpoints, Command, Extend, Gpus, Help, List, Logs, Rerun, Run, Status, Stop
 from bot.words import Line, Word, joined, split
@@ -26,12 +28,13 @@ from jobs.errors import BadRequest, BadSpec
 from jobs.gpus import parse_gpu
 from jobs.quantities import parse_minutes
 
-VERBS: Final = ("help", "gpus", "list", "status", "stop", "extend", "logs", "checkpoints", "rerun")
+VERBS: Final = ("help", "gpus", "estimate", "list", "status", "stop", "extend", "logs", "checkpoints", "rerun")
 RESUME: Final = "resume"  # behind `rerun`: from the last checkpoint
 TOPICS: Final = (*VERBS, "train", "budget", *KEYS, "env")
 
 _MEANT: Final = {
     **dict.fromkeys(("prices", "price", "gpu", "offers"), "gpus"),
+    **dict.fromkeys(("fit", "fits", "memory", "vram", "oom", "calc"), "estimate"),
     **dict.fromkeys(("jobs", "ls", "ps", "queue"), "list"),
     **dict.fromkeys(("show", "info", "describe"), "status"),
     **dict.fromkeys(("cancel", "kill", "end", "abort", "terminate"), "stop"),
@@ -108,6 +111,8 @@ def _verb(verb: str, line: Line, context: _Context) -> Command:
         return Help(topic=_topic(words))
     if verb == "gpus":
         return _gpus(words)
+    if verb == "estimate":
+        return parse_estimate(line)
     if verb == "list":
         return _list(words)
     job, rest = _job(verb, words, context)

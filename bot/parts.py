@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bot.catalogue import Catalogue
+from bot.commits import Commits
 from bot.links import Links
 from bot.people import People
 from jobs.clock import Clock
@@ -31,6 +32,7 @@ class Parts:
     say: Catalogue
     traits: Mapping[str, Traits]  # of the configured providers, by name
     desk: Desk
+    commits: Commits
     store: Store
     wake: Callable[[], None]  # the notifier's: something is owed
     mask: Mask = field(default_factory=lambda: Mask({}))  # over every answer

@@ -20,8 +20,9 @@ from bot.retold import made
 ROOT = Path(__file__).parent
 LOCALE = ROOT / "locale"
 _MAKERS = (
-    "answering.py", "arguments.py", "correction.py", "logbook.py", "parse.py", "parse_budget.py", "people.py",
-    "run_line.py", "words.py",
+    "answering.py", "arguments.py", "clues.py", "commits.py", "correction.py", "estimate.py", "logbook.py", "parse.py",
+    "parse_budget.py", "parse_estimate.py", "people.py", "run_line.py", "words.py",
+    "../trainer/architectures.py", "../trainer/configs.py",
 )  # fmt: skip
 TEMPLATE = LOCALE / "hourglass.pot"
 _HEADER = '"Content-Type: text/plain; charset=UTF-8\\n"\n"Plural-Forms: nplurals=2; plural=(n != 1);\\n"\n'

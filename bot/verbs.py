@@ -33,6 +33,17 @@ class Gpus:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Say whether a training fits into a GPU's memory: a named model's, or that of a commit."""
+
+    model: str | None  # a name that `trainer.architectures` knows
+    repo: str  # as in `jobs.model.Request`; empty where no commit was named
+    ref: str
+    gpu: str | None  # as `jobs.gpus` writes it
+    settings: Mapping[str, str]  # by the keys of `bot.parse_estimate`
+
+
+@dataclass(frozen=True, kw_only=True)
 class List:
     """Show the team's jobs, or one's own."""
 
@@ -85,7 +96,7 @@ class Rerun:
     resume: bool = False  # from its last whole checkpoint
 
 
-Command: TypeAlias = Run | Help | Gpus | List | Status | Stop | Extend | Logs | Checkpoints | Rerun
+Command: TypeAlias = Run | Help | Gpus | Estimate | List | Status | Stop | Extend | Logs | Checkpoints | Rerun
 
 
 class BudgetField(StrEnum):

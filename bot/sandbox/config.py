@@ -49,7 +49,7 @@ SEED_COMMANDS = (
         command="/train",
         description="Rent a GPU and run a commit on it",
         usage_hint="owner/repo@ref gpu=a100 hours=4",
-        completions=("help", "gpus", "list", "status", "stop", "extend", "logs", "checkpoints", "rerun"),
+        completions=("help", "gpus", "estimate", "list", "status", "stop", "extend", "logs", "checkpoints", "rerun"),
     ),
     Command(command="/budget", description="What is left this month", usage_hint="[cap 300 | freeze | help]"),
 )

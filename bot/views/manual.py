@@ -10,6 +10,7 @@ EXAMPLE = "/train acme/vit@main gpu=a100 hours=4"
 
 VERBS = {
     "gpus": later("`/train gpus [name] [spot]`: what can be rented, and for how much."),
+    "estimate": later("`/train estimate 7b lora gpu=a10g`, `/train estimate owner/repo@ref`: will it fit, and where?"),
     "list": later("`/train list [all]`: your newest jobs, or the whole team's."),
     "status": later("`/train status JOB`: the card, for your eyes only."),
     "stop": later("`/train stop JOB`: saves a last checkpoint, then ends the machine."),
@@ -31,6 +32,15 @@ KEYS = {
     "env": later("`env.LR=3e-4`: a variable for the command."),
     "reason": later("`reason=\"…\"`: what a lead reads who has to decide."),
 }  # fmt: skip
+# What a verb takes that is not the rental's: said where that verb alone is asked about.
+_MORE = {
+    "estimate": later(
+        "Words: `full`, `lora`, `qlora`, `checkpointing`, `no-flash`, `fsdp`. Keys: `gpu=`, `batch=` (of one GPU), "
+        "`seq=`, `precision=fp32|amp|bf16|master`, `optim=adamw|adamw-fused|adamw-8bit|sgd|sgd-momentum`, `rank=`, and "
+        "for a model without a name `layers=`, `width=`, `heads=`, `vocab=`. Of a commit its task file, its "
+        "`config.json` and its script's options and defaults are read; the line counts more."
+    ),
+}
 _OTHERS = {
     "train": later("`/train owner/repo@ref gpu=… hours=… [-- command]`: rents a machine and runs that commit on it."),
     "budget": later("`/budget`: what is left this month. Leads change it: `/budget cap 300`, `/budget help`."),
@@ -43,7 +53,8 @@ def manual(say: Catalogue, topic: str | None) -> Message:
     about = {**VERBS, **KEYS, **_OTHERS}
     if topic in about:
         told = say(about[topic])
-        return Message(text=told, blocks=[section(told)])
+        words = [say(_MORE[topic])] if topic in _MORE else []
+        return Message(text=Markup("\n".join([told, *words])), blocks=[section(told), *(context(one) for one in words)])
     intro = say("*Rent a GPU by the hour and run a commit on it.* The machine ends at its deadline, whatever happens.")
     keys = say(
         "Keys: {keys}", keys=Markup("  ".join(code(f"{key}=") if key != "env" else code("env.NAME=") for key in KEYS))

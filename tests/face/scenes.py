@@ -8,14 +8,17 @@ from datetime import timedelta
 from typing import Any
 
 from bot.catalogue import Catalogue
+from bot.clues import Clue
+from bot.estimate import Place, Verdict
 from bot.facts import JobFacts
 from bot.markup import mention, room
 from bot.parse import TOPICS
 from bot.verbs import BudgetField
-from bot.views import answers, approval, budget, card, manual, modals, replies
+from bot.views import answers, approval, budget, card, fits, manual, modals, replies
 from bot.views.blocks import Block, Message
 from bot.views.replies import FileLink
 from jobs.errors import BadRequest, TooLate
+from jobs.gpus import Gpu
 from jobs.ledger import Budget
 from jobs.lifecycle import AttemptState, JobState
 from jobs.model import DOLLAR, Attempt, Checkpoint, Job
@@ -24,6 +27,8 @@ from jobs.providers import Guarantee
 from jobs.records import dump
 from tests.support.builders import a_request, a_source, a_spec, a_team, an_offer, some_traits
 from tests.support.clock import START
+from trainer import memory, remedies
+from trainer.architectures import named
 
 ADA, LEA = "U1ADA", "U9LEAD"
 STAND_IN = "Practice: this computer's CPU stands in for the {gpu}."
@@ -178,6 +183,30 @@ def _month(**changes: Any) -> Budget:
     return Budget(**(fields | changes))
 
 
+def verdict(model: str, room: int | None, *, places: Any = None, found: Any = None, **recipe: Any) -> Verdict:
+    """Return what is said of a model in `room` GiB, of no GPU in particular where that is None."""
+    shape, how = named(model), memory.Recipe(**recipe)
+    needs, size = memory.estimate(shape, how), (room or 0) * memory.GIB
+    row = PriceRow(offer=an_offer(), micros_per_gpu=DOLLAR, configured=True, source="")
+    there = [Place(row=row, needed=needs.total, room=size, sharded=sharded) for sharded in (False, True)]
+    read = Clue(value="<!channel>`8", spelling="--layers", place="train.py")
+    return Verdict(
+        shape=shape,
+        recipe=how,
+        estimate=needs,
+        gpu=None if room is None else Gpu(name="l4", memory_gb=24, count=how.gpus),
+        room=size,
+        largest_batch=64,
+        ladder=remedies.ladder(shape, how, size) if room else (),
+        sharded=remedies.sharded(shape, how, size) if room else None,
+        places=there if places is None else places,
+        source=a_source(),
+        found=[read] * 20 if found is None else found,
+        assumed=["The layers are taken to be like GPT-2's, the feed-forward half 4 times wide."],
+        unsaid=["batch", "seq"],
+    )
+
+
 def _scenes() -> Iterator[Scene]:
     for name, shown in _cards():
         yield Scene(f"card {name}", lambda say, shown=shown: card.head(say, shown, [LEA]))  # type: ignore[misc]
@@ -251,6 +280,10 @@ def _answers(run: JobFacts) -> Iterator[Scene]:
     ]
     yield Scene("prices", lambda say: answers.prices(say, rows, START))
     yield Scene("no prices", lambda say: answers.prices(say, [], START))
+    yield Scene("needs", lambda say: fits.fits(say, verdict("gpt2", None)))
+    yield Scene("fits", lambda say: fits.fits(say, verdict("vit-l", 22, optimizer=memory.Optimizer.ADAMW_8BIT)))
+    yield Scene("fits not", lambda say: fits.fits(say, verdict("7b", 22, flash=False, micro_batch=8)))
+    yield Scene("fits nowhere", lambda say: fits.fits(say, verdict("70b", 14, gpus=8, places=[], found=[])))
     yield Scene("logs", lambda say: answers.logs(say, run, ["<" * 300] * 100, None))
     yield Scene("no logs", lambda say: answers.logs(say, run, [], None))
     yield Scene("no such line", lambda say: answers.logs(say, run, [], "NaN"))

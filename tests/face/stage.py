@@ -21,6 +21,7 @@ from slack_sdk import WebClient
 
 from bot.app import build_app
 from bot.catalogue import Catalogue
+from bot.commits import Commits
 from bot.links import Links
 from bot.manifest import manifest
 from bot.notify import Notifier
@@ -34,6 +35,7 @@ from jobs.model import Checkpoint, Job, JobSpec, MetricPoint, NoteKind
 from jobs.offers import Desk
 from jobs.providers import Traits
 from jobs.settings import load
+from jobs.source import SourceResolver
 from tests.support.builders import some_traits
 from tests.support.clock import START
 from tests.support.house import House
@@ -86,6 +88,9 @@ class Stage(House):
         self.vision = self.people.channel_id("vision")
         self.ada, self.tam, self.lea, self.gus = (self.people.user_id(name) for name in ("ada", "tam", "lea", "gus"))
         self.store = FolderStore(folder / "store")
+        self.commits: Commits = options.pop("commits", None) or SourceResolver(
+            git_hosts=[f"{(folder / 'host').as_uri()}/"], git_tokens={}, cache_dir=folder / "git"
+        )
         self.sketches = Sketches()
         self.say = options.pop("say", None) or Catalogue.load()
         self.client = WebClient(token=self.sandbox.bot_token, base_url=self.sandbox.api_url)

@@ -15,9 +15,11 @@ ROOMS = ("bot", "jobs", "trainer")
 PACKS_THE_TRAINER = "bot.machines"
 # What the machine and the bot have in common: words, files, and what is not to be seen.
 BOTH_SIDES = ("trainer.wire", "trainer.storage", "trainer.masking")
+# What the bot counts with before anything is rented.
+WILL_IT_FIT = ("trainer.memory", "trainer.architectures", "trainer.configs", "trainer.remedies")
 # What a package may import of ours; a name covers what lies below it.
 MAY_IMPORT = {
-    "bot": ("bot", "jobs", *BOTH_SIDES),
+    "bot": ("bot", "jobs", *BOTH_SIDES, *WILL_IT_FIT),
     "jobs": ("jobs", *BOTH_SIDES),
     "trainer": ("trainer",),
 }
@@ -27,8 +29,8 @@ PURE = (
     "jobs.boot", "jobs.curves", "jobs.endings", "jobs.environment", "jobs.gpus", "jobs.image_names",
     "jobs.lifecycle", "jobs.orders", "jobs.policy", "jobs.quantities", "jobs.repository", "jobs.spec",
     "jobs.shortage", "jobs.strict_yaml", "jobs.taskfile", "jobs.telemetry",
-    "bot.arguments", "bot.correction", "bot.normalise", "bot.parse", "bot.parse_budget", "bot.run_line", "bot.verbs",
-    "bot.words",
+    "bot.arguments", "bot.clues", "bot.correction", "bot.normalise", "bot.parse", "bot.parse_budget",
+    "bot.parse_estimate", "bot.run_line", "bot.verbs", "bot.words", *WILL_IT_FIT,
 )  # fmt: skip
 SHARED_WORDS = ("jobs.errors", "jobs.model", "jobs.records", "trainer.wire")
 # Where an SDK may be imported: a module, or every file whose name begins so (a provider's files share its name).
