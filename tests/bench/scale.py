@@ -52,7 +52,7 @@ def rounds() -> list[Figure]:
         with world.db.write() as tx:
             tx.exec(update(Team).values(cap=10**9 * DOLLAR))
             tx.exec(update(Period).values(cap=10**9 * DOLLAR))
-        machines = Machines(world)
+        machines, stage = Machines(world), _face(world, Path(folder) / "slack")
         for size in SIZES:
             machines.grow(size)
             working = time.process_time()
@@ -70,8 +70,8 @@ def rounds() -> list[Figure]:
                 )
             )
             if size == BUSY:
-                figures.extend(_meanwhile(machines, Path(folder)))
-        world.db.close()
+                figures.extend(_meanwhile(machines, stage))
+        stage.close()
     return figures
 
 
@@ -113,10 +113,9 @@ class Machines:
         path.write_text(json.dumps({"t": self.world.now().timestamp(), **event}) + "\n")
 
 
-def _meanwhile(machines: Machines, folder: Path) -> list[Figure]:
-    """Type commands while round follows round; all of it, and the stand-in for Slack, in this one process."""
-    world = machines.world
-    stage = Stage(folder / "slack")
+def _face(world: World, folder: Path) -> Stage:
+    """Return the bot's listeners over the world's rows, connected to the sandbox."""
+    stage = Stage(folder)
     stage.db.close()
     stage.db = world.db
     stage.service = Service(
@@ -130,6 +129,11 @@ def _meanwhile(machines: Machines, folder: Path) -> list[Figure]:
     )
     stage.restart()
     stage.open()
+    return stage
+
+
+def _meanwhile(machines: Machines, stage: Stage) -> list[Figure]:
+    """Type commands while round follows round; all of it, and the stand-in for Slack, in this one process."""
     enough, spent = threading.Event(), list[float]()
 
     def look() -> None:
@@ -148,7 +152,6 @@ def _meanwhile(machines: Machines, folder: Path) -> list[Figure]:
     enough.set()
     looking.join()
     resident = psutil.Process().memory_info().rss / 2**20
-    stage.sandbox.close()
     note = f"{len(times)} commands at {PER_SECOND}/s beside {len(spent)} rounds, {statistics.median(spent):.1f} s each"
     beside = f"beside {BUSY:,} running jobs"
     return [
