@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.detect import EVENT_FILE, FILE, FORMATS, Detection, Detector
+from trainer.detect import EVENT_FILE, FILE, Detection, Detector
+from trainer.known import FORMATS
 
 # What each sample of the table says: step, total, epoch, values. Every sample is here, and nothing else.
 SAID: dict[str, tuple[int | None, int | None, float | None, dict[str, float]]] = {

@@ -1,0 +1,102 @@
+"""Where a run stands: counts of epochs, bars and batches put together as steps from its start.
+
+Single lines do not say which of several bars is the run's own, whether epochs are counted from 0 or 1, or that a
+count began anew; the lines before them do.
+"""
+
+from __future__ import annotations
+
+import re
+
+from trainer.formats import Reading
+
+_FAST = 5.0  # steps a second from which a bar, redrawn ten times a second, may stand behind
+_SNAP = 1.1  # how far the steps an epoch may lie above what was seen, to be taken as a whole number of epochs
+# Bars of what surrounds a training. Their counts are not the run's.
+_OTHER_BARS = re.compile(
+    r"\b(?:map|download\w*|loading|fetch\w*|generat\w*|filter\w*|tokeniz\w*|resolv\w*|extract\w*|eval\w*|valid\w*"
+    r"|sanity|test\w*|predict\w*|sampl\w*|cach\w*|convert\w*|saving|writing|prepar\w*|build\w*|running tokenizer)\b",
+    re.IGNORECASE,
+)
+_EPOCH_BAR = re.compile(r"^(?:train\w* )?epochs?$", re.IGNORECASE)
+
+
+class Place:
+    """Puts the counts of one run's lines together."""
+
+    def __init__(self) -> None:
+        self._header: tuple[int, int] | None = None  # "Epoch 3/10" on a line of its own
+        self._from_zero = False  # epochs are counted from 0
+        self._bar: tuple[int, int] | None = None  # count and total of the run's own bar
+        self._fast = False  # it moves faster than it is drawn
+        self._epoch_steps = 0.0  # steps an epoch has at least
+        self._within: set[int] = set()  # totals of bars within the run's own: evaluations
+        self._outer: tuple[int, int] | None = None  # of a bar over epochs, which may be drawn late
+        self._inner = (0, 0)  # count and total of the bar within that one
+        self._rounds = 0  # how often that began anew
+        self._last = 0  # of a count that may start anew
+        self._base = 0
+
+    def epoch_begins(self, epoch: int, epochs: int) -> None:
+        """Take a line that names an epoch, counted from 1, and says nothing else."""
+        self._header = epoch, epochs
+
+    def of(self, reading: Reading) -> tuple[int | None, int | None]:
+        """Return the step and the total as counted from the start of the run, None where `reading` tells neither."""
+        if reading.bar is not None and not reading.within_epoch:
+            return self._place_bar(reading.bar, reading)
+        if reading.bar is not None and _OTHER_BARS.search(reading.bar):
+            return None, None
+        if reading.step is None or not reading.within_epoch:
+            return reading.step, reading.total
+        epoch, epochs = reading.epoch, reading.epochs
+        if epoch is None and self._header:
+            epoch, epochs = self._header[0] - 1, self._header[1]
+        elif reading.bar is None and epoch is not None and (reading.epochs or reading.from_either):
+            self._from_zero = self._from_zero or epoch == 0
+            epoch -= 0 if self._from_zero else 1
+        if reading.total is None or epoch is None:
+            return self._unwound(reading.step), None
+        return int(epoch) * reading.total + reading.step, epochs * reading.total if epochs else None
+
+    def by_epoch(self, epoch: float) -> int | None:
+        """Return the step of a record that tells its epoch alone, or None where the last step is as good an answer.
+
+        A bar is drawn ten times a second at most: where steps are faster, it stands behind.
+        """
+        if self._bar is None or self._base or not self._fast or not self._bar[0]:
+            return None
+        count, total = self._bar
+        self._epoch_steps = max(self._epoch_steps, count / (epoch + 0.005))  # epochs are told with two decimals
+        steps = total / max(1, int(total / self._epoch_steps))
+        if steps > _SNAP * self._epoch_steps:
+            steps = self._epoch_steps
+        return min(total, max(count, round(epoch * steps)))
+
+    def _unwound(self, count: int) -> int:
+        """Return a count that starts anew with each epoch as one that goes on."""
+        if count < self._last:
+            self._base += self._last
+        self._last = count
+        return self._base + count
+
+    def _place_bar(self, name: str, reading: Reading) -> tuple[int | None, int | None]:
+        count, total = reading.step, reading.total
+        if count is None or total is None or _OTHER_BARS.search(name):
+            return None, None
+        if _EPOCH_BAR.match(name):
+            self._outer = count, total
+            return None, None
+        if self._outer is not None:
+            done, epochs = self._outer
+            self._rounds += total == self._inner[1] and count < self._inner[0]
+            self._inner = count, total
+            return min(max(done, self._rounds), epochs - 1) * total + count, epochs * total
+        if self._bar is not None and total != self._bar[1] and (self._bar[0] < self._bar[1] or total in self._within):
+            self._within.add(total)
+            return None, None
+        if self._bar is not None and total != self._bar[1]:
+            self._last = self._base = 0  # the one before was finished; this is the next part
+        self._bar, self._fast = (count, total), (reading.rate or 0.0) > _FAST or self._fast
+        placed = self._unwound(count)
+        return placed, total if self._base == 0 else None
