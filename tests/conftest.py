@@ -6,6 +6,7 @@ skip is a failure, of one test as of a whole file: a gate must not pass because 
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Generator
 
@@ -34,6 +35,12 @@ def _turn(item: pytest.Item) -> int:
     if group and group.args[0] in LONGEST:
         return 0
     return 1 if item.get_closest_marker("slow") else 2
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave alone what collecting made: it is much, and stays to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
