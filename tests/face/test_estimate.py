@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from bot.commits import FewAtOnce
+from bot.manifest import COMPLETIONS
+from bot.parse import VERBS
 from jobs.errors import BadSource
 from jobs.model import Source
 from tests.face.stage import Stage, shown
@@ -31,6 +33,12 @@ def answered(stage: Stage, line: str, person: str = "ada") -> str:
     stage.people.type(person, "#vision", line)
     told = stage.people.wait_for(lambda: stage.people.ephemerals(person, stage.vision)[before:])[-1]
     return f"{told['text']}\n{shown(told)}"
+
+
+def test_it_is_offered_while_one_types_and_explained(open_stage: Stage) -> None:
+    assert set(VERBS) <= set(COMPLETIONS["/train"])
+    assert "`/train estimate 7b lora gpu=a10g`" in answered(open_stage, "/train help")
+    assert "`seq=`" in answered(open_stage, "/train help estimate")
 
 
 def test_a_name_is_answered_with_what_helps_and_where_it_fits(open_stage: Stage) -> None:
