@@ -35,6 +35,7 @@ from trainer.outcome import Outcome, decide, oom_kills
 from trainer.output import Output, Redactor
 from trainer.preempt import Preemption, Step
 from trainer.progress import Progress
+from trainer.sources import FileWatch
 from trainer.storage import FolderStore, Store, StoreFault, open_store
 from trainer.uploads import Uploads
 from trainer.wire import AgentOrder, Control, EventKind, Reason, Stage
@@ -135,9 +136,11 @@ class Agent:
             if order.idle and order.gpu.required
             else None
         )
+        files = FileWatch(folder, take=self._progress.filed)
         try:
             return self._supervise(argv, folder, env)
         finally:
+            files.close()
             if watch is not None:
                 watch.close()
 

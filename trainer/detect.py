@@ -96,6 +96,11 @@ class Detector:
         detection = self._resolve(_API, Reading(step=step, total=total, values=values))
         return detection or Detection(step=step, total=total)
 
+    @property
+    def counts(self) -> bool:
+        """Whether some line or report told a step."""
+        return self._counter is not None
+
     def filed(self, belief: float, step: int | None, values: Mapping[str, float]) -> dict[str, float]:
         """Return what is news out of a row of a file that the script wrote; `belief` is `FILE` or `EVENT_FILE`.
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from trainer.numbers import NUMBER, is_outcome, may_measure, measurements, number, series_name
+from trainer.numbers import NUMBER, is_outcome, is_series, may_measure, measurements, number, series_name
 
 _INTEGER = r"\d[\d,]*"
 _STEP = re.compile(
@@ -30,7 +30,6 @@ _EVALUATION = re.compile(
     r"^\W*(?P<word>val|valid|validation|eval|evaluation|test|train(?:ing)?(?= results?| metrics?))\b[^=]{0,12}?[:\s]",
     re.IGNORECASE,
 )
-_NOT_SERIES = re.compile(r"(?:^|_)(?:epoch|time|timestamp|ts|runtime|elapsed|per_second|total_flos|pid|rank|seed)$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +47,15 @@ class Reading:
     epoch_counts: bool = False  # with no step to be had, the epoch is one
     within_epoch: bool = False  # `step` and `total` are of this epoch alone
     from_either: bool = False  # whether epochs are counted from 0 or 1 shows in the first of them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What one row of a file that a trainer wrote says."""
+
+    step: int
+    total: int | None
+    values: Mapping[str, float]
 
 
 def _integer(text: str | None) -> int | None:
@@ -90,7 +98,7 @@ def _keyed(flat: Mapping[str, float], *, epoch_counts: bool) -> Reading | None:
     step = next((flat[key] for key in _STEP_KEYS if math.isfinite(flat.get(key, math.nan))), None)
     total = next((flat[key] for key in _TOTAL_KEYS if math.isfinite(flat.get(key, math.nan))), None)
     known = {*_STEP_KEYS, *_TOTAL_KEYS}
-    values = {k: v for k, v in flat.items() if k not in known and not _NOT_SERIES.search(k)}
+    values = {k: v for k, v in flat.items() if k not in known and is_series(k)}
     if not any(is_outcome(name) for name in values):
         return None
     return Reading(

@@ -24,6 +24,9 @@ _STEMS = (
     "iou", "auc", "auroc", "psnr", "ssim", "fid", "wer", "cer", "bpb", "bpc", "lr", "learning", "norm", "mfu", "tps",
     "tokens", "score", "error", "precision", "recall", "kl", "map", "dice", "elbo", "margin",
 )  # fmt: skip
+_NOT_SERIES = re.compile(
+    r"(?:^|_)(?:epoch|time|timestamp|ts|runtime|elapsed|per_second|total_flos|pid|rank|seed|hp_metric)$"
+)
 _WORDS = r"(?:(?:train|training|val|valid|validation|eval|evaluation|test|dev|avg|average|mean|running|lm)[ _/]+){0,2}"
 _OTHERS = r"(?:best|min|max|final|target|previous|prev|initial)"  # a record of a measurement is none itself
 _PAIR = re.compile(
@@ -62,6 +65,11 @@ def is_outcome(name: str) -> bool:
 def is_companion(name: str) -> bool:
     """Return whether a series of this name is worth keeping beside an outcome or a step."""
     return bool(_COMPANION.search(name))
+
+
+def is_series(name: str) -> bool:
+    """Return whether a number of this name, in a record, is a series: not a time, a count or an identity."""
+    return not _NOT_SERIES.search(name)
 
 
 def may_measure(lower: str) -> bool:

@@ -11,10 +11,11 @@ import threading
 import time
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from trainer.detect import Detection, Detector
+from trainer.formats import Row
 from trainer.numbers import series_name
 from trainer.wire import EventKind, wire_float
 
@@ -25,6 +26,7 @@ _WINDOW = 120.0  # seconds over which the pace is measured
 _HISTORY = 4_096  # (time, step) pairs, at most one each second
 _SKEW = 0.1  # seconds by which a line may be read after a file that was written after it
 _MOST_SERIES = 200
+_MOST_ROWS = 100  # points of one file that are kept of what it holds at once
 
 
 class Pace:
@@ -98,6 +100,22 @@ class Progress:
         }
         with self._lock:
             self._take(self._detector.report(step, total if isinstance(total, int) else None, numbers))
+
+    def filed(self, belief: float, rows: Sequence[Row]) -> None:
+        """Take rows of a file that the script wrote, in their order; many at once are thinned out."""
+        with self._lock:
+            news = [(row.step, self._detector.filed(belief, row.step, row.values)) for row in rows]
+            news = [(step, values) for step, values in news if values]
+            every = max(1, -(-len(news) // _MOST_ROWS))
+            for at, (step, values) in enumerate(news):
+                if at % every == 0 or at == len(news) - 1 or not all(map(math.isfinite, values.values())):
+                    self._tell_metric(step, values)
+            if rows and not self._detector.counts:  # no line says where it stands
+                last = max(rows, key=lambda row: row.step)
+                total = last.total
+                percent = 100.0 * last.step / total if total else None
+                self._remember(last.step)
+                self._progress(self._clock(), Detection(step=last.step, moved=True, total=total, percent=percent))
 
     def step_at(self, when: float) -> int | None:
         """Return the last step seen by the unix time `when`, or None when there was none yet."""
