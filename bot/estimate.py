@@ -112,16 +112,18 @@ def room_of(name: str, memory_gb: int) -> int:
 
 
 def places(shape: Architecture, recipe: Recipe, rows: Sequence[PriceRow]) -> Sequence[Place]:
-    """Return where it fits, cheapest first, each kind of GPU once; `rows` come cheapest first.
+    """Return where it fits, cheapest first; `rows` come cheapest first.
 
-    On as many GPUs as it was asked for; with FSDP over all of a machine's where that alone makes it fit.
+    Of each kind of GPU the cheapest machine, and the cheapest that can be rented here where that is another. On as
+    many GPUs as it was asked for; with FSDP over all of a machine's where that alone makes it fit.
     """
-    found: dict[tuple[str, int], Place] = {}
+    found: dict[tuple[str, int, bool], Place] = {}
     needed = memory.estimate(shape, recipe).total
     for row in rows:
         offer = row.offer
-        kind = (offer.gpu, offer.memory_gb)
-        if offer.gpus < recipe.gpus or kind in found:
+        here, anywhere = ((offer.gpu, offer.memory_gb, configured) for configured in (True, False))
+        kind = here if row.configured else anywhere
+        if offer.gpus < recipe.gpus or here in found or kind in found:
             continue
         room = room_of(offer.gpu, offer.memory_gb)
         if needed <= room:

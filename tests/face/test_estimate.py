@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 
 from bot.commits import FewAtOnce
+from bot.estimate import places
 from bot.manifest import COMPLETIONS
 from bot.parse import VERBS
 from jobs.errors import BadSource
-from jobs.model import Source
+from jobs.model import DOLLAR, Source
+from jobs.offers import PriceRow
 from tests.face.stage import Stage, shown
 from tests.spec.repositories import Host
-from tests.support.builders import a_source
+from tests.support.builders import a_source, an_offer
+from trainer.architectures import named
+from trainer.memory import Method, Precision, Recipe
 
 SCRIPT = "n_layer = 24\nn_head = 16\nn_embd = 1024\nbatch_size = 8\nvocab_size = 50257\n"
 
@@ -92,6 +96,24 @@ def test_a_mixture_of_experts_is_refused_by_its_reason(open_stage: Stage, host: 
 def test_a_guest_is_not_told_what_a_repository_holds(open_stage: Stage, host: Host) -> None:
     host.repository("acme/gpt").commit({"train.py": SCRIPT, ".hourglass.yml": "commands: [python train.py]\n"})
     assert "Guests" in answered(open_stage, "/train estimate acme/gpt@main", "gus")
+
+
+def test_of_each_gpu_the_cheapest_is_shown_and_the_cheapest_that_can_be_rented_here() -> None:
+    def row(gpu: str, memory_gb: int, gpus: int, dollars: int, *, here: bool) -> PriceRow:
+        offer = an_offer(gpu=gpu, memory_gb=memory_gb, gpus=gpus, micros_per_hour=dollars * DOLLAR)
+        return PriceRow(offer=offer, micros_per_gpu=0, configured=here, source="")
+
+    rows = [
+        row("l4", 24, 1, 1, here=True),
+        row("a100", 80, 1, 2, here=False),
+        row("a100", 80, 1, 3, here=False),
+        row("a100", 80, 2, 4, here=True),
+        row("a100", 80, 8, 5, here=True),
+        row("l4", 24, 8, 6, here=False),
+    ]
+    found = places(named("7b"), Recipe(method=Method.LORA, precision=Precision.BF16, sequence=2048), rows)
+    shown_rows = [(one.row.offer.micros_per_hour // DOLLAR, one.sharded) for one in found]
+    assert shown_rows == [(2, False), (4, False), (6, True)]
 
 
 def spoken(stage: Stage) -> bool:
