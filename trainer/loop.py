@@ -112,6 +112,7 @@ class Loop:
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=settings.precision == "fp16")
         self.checkpoints = Checkpoints(settings.out, written=hourglass.save if hourglass else lambda path: None)
         self.saved_at, self.step_seconds = time.monotonic(), 0.0
+        self._resume()
 
         parameters = sum(parameter.numel() for parameter in self.plain.parameters()) / 1e6
         self.say(
@@ -121,7 +122,6 @@ class Loop:
         self.peak = world.peak_flops() if self.flops else 0.0
         if self.peak:
             self.say(f"mfu is of {self.peak / 1e12:.0f} TFLOP/s a GPU, dense bf16")
-        self._resume()
 
     # -- set up ----------------------------------------------------------------------------------------------
 
@@ -136,7 +136,9 @@ class Loop:
             for block in [*(block for blocks in lists for block in blocks), model]:
                 fully_shard(block, mp_policy=policy)
         if cuda and self.settings.compile:
-            model.compile(dynamic=False, mode=self.settings.compile)  # a halved micro-batch is compiled anew, and as fast as the first
+            model.compile(
+                dynamic=False, mode=self.settings.compile
+            )  # a halved micro-batch is compiled anew, and as fast as the first
         if self.sharded or self.world.size == 1:
             return model
         spread = DistributedDataParallel(model, [self.world.device] if cuda else None, gradient_as_bucket_view=True)

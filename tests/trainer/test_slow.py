@@ -79,7 +79,7 @@ def test_the_demos_training_learns_saves_and_goes_on(rented: Rented, tmp_path: P
     assert rented.events(EventKind.PROGRESS)[-1].data["total"] == 8
 
     (manifest,) = [one for one in rented.manifests().values() if one.step == 8]
-    data = rented.store.get(f"jobs/{JOB}/a1/ckpt/{manifest.name}/ckpt.pt") or b""
+    data = rented.store.get(f"jobs/{JOB}/a1/ckpt/{manifest.name}/ckpt-000008.pt") or b""
     assert hashlib.sha256(data).hexdigest() == manifest.files[0].sha256
     (tmp_path / "ckpt.pt").write_bytes(data)
     state = torch.load(tmp_path / "ckpt.pt", weights_only=True)
@@ -96,7 +96,7 @@ def test_the_demos_training_learns_saves_and_goes_on(rented: Rented, tmp_path: P
         again.tell(stop=Reason.STOPPED)
         assert again.wait(limit=200.0) == 1
         assert again.outcome()["reason"] == "stopped"
-        assert again.log().splitlines()[0] == f"resuming from {again.scratch}/source/out/ckpt.pt at step 8"
+        assert again.log().splitlines()[0] == f"resuming from {again.scratch}/source/out/ckpt-000008.pt at step 8"
         steps = [step for step, _ in again.series("loss")]
         assert steps[0] == 9
         assert list(again.manifests().values())[-1].step == steps[-1]

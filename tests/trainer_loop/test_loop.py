@@ -167,7 +167,7 @@ def test_the_rate_rises_in_a_line_and_falls_in_half_a_cosine() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(500)  # real processes on a machine that others may be using too
 def test_a_resumed_run_is_bitwise_the_one_that_never_stopped() -> None:
-    (count,) = module("resume", "--count", "4", "--seed", "5")
+    (count,) = module("resume", "--count", "4", "--seed", "1")
     assert (count["equal"], count["killed"], count["half_written"], count["asked"]) == (4, 2, 2, 2)
 
 

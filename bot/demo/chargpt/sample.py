@@ -3,7 +3,9 @@
 import argparse
 
 import torch
-from train import CKPT, GPT
+
+from checkpoint import load_newest
+from train import GPT, OUT
 
 
 @torch.no_grad()
@@ -24,7 +26,10 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
-    state = torch.load(CKPT, map_location="cpu", weights_only=True)
+    found = load_newest(OUT)
+    if not found:
+        raise SystemExit(f"{OUT}/ holds no checkpoint yet: python train.py writes one")
+    state = found[1]
     model = GPT(**state["shape"]).eval()
     model.load_state_dict(state["model"])
     print(write(model, state["chars"], args.prompt, args.length, args.temperature))

@@ -2,17 +2,16 @@
 
     python train.py                         200 steps, about half a minute on two CPU cores
     python train.py --steps 2000 --lr 1e-3
+    torchrun --nproc-per-node 8 train.py    the same run on eight GPUs
 
-The text is Python's own library, which every machine with Python has. The script knows nothing of where it runs: it
-prints its loss, saves to out/ckpt.pt, stops cleanly when it is sent SIGTERM, and goes on from where it was.
+The text is Python's own library, which every machine with Python has. Here are the model, the text and the numbers;
+`loop.py` trains, `data.py` says in which order, `checkpoint.py` saves to out/, and `world.py` knows the GPUs.
 """
 
 import argparse
-import math
 import os
-import signal
 import sysconfig
-import time
+from itertools import islice
 from pathlib import Path
 
 # Threads that wait for each other sleep. Spinning is faster on an idle machine and three times slower on a busy one.
@@ -22,8 +21,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from data import Batches, Windows
+from loop import Loop, Settings
+from world import World
+
 CHARS = "\n" + "".join(map(chr, range(32, 127)))
-CKPT = Path("out/ckpt.pt")
+OUT = Path("out")
 
 
 class Block(nn.Module):
@@ -51,13 +54,13 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    """Characters in, the logits of each next character out."""
+    """Characters in, the logits of each next character out; with the targets, the sum of their cross-entropy."""
 
     def __init__(self, vocab, context, width, heads, layers):
         super().__init__()
         self.context = context
         self.token, self.place = nn.Embedding(vocab, width), nn.Embedding(context, width)
-        self.blocks = nn.Sequential(*(Block(width, heads) for _ in range(layers)))
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
         self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, vocab, bias=False)
         self.apply(self.start)
 
@@ -68,14 +71,14 @@ class GPT(nn.Module):
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
 
-    def forward(self, ids):  # ids: (batch, time)
+    def forward(self, ids, targets=None):  # both: (batch, time)
         x = self.token(ids) + self.place(torch.arange(ids.shape[1], device=ids.device))
-        return self.head(self.norm(self.blocks(x)))
-
-    def loss(self, ids):
-        """The mean cross-entropy of each character given those before it; ids: (batch, context + 1)."""
-        logits = self(ids[:, :-1])
-        return F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
+        for block in self.blocks:
+            x = block(x)
+        logits = self.head(self.norm(x))
+        if targets is None:
+            return logits
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
 
 
 def load_text(most=4_000_000):
@@ -93,33 +96,11 @@ def load_text(most=4_000_000):
     return ids[ids >= 0]
 
 
-def batch_of(text, size, context, seed):
-    """Return `size` windows of the text; the same seed gives the same windows, so a resumed run sees what is next."""
-    starts = torch.randint(len(text) - context - 1, (size, 1), generator=torch.Generator().manual_seed(seed))
-    return text[starts + torch.arange(context + 1)]
-
-
-def save(state, path=CKPT):
-    """Write beside the old checkpoint, then take its place: whatever happens, one whole file is there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def find_checkpoint():
-    """Return what to go on from: what the rental brought, else our own, else None."""
-    places = [Path(os.environ[name]) / CKPT.name for name in ["HOURGLASS_RESUME"] if os.environ.get(name)]
-    return next((path for path in [*places, CKPT] if path.is_file()), None)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--batch-size", type=int, default=32, help="of a step, over all GPUs")
+    parser.add_argument("--micro-batch", type=int, default=32, help="at once on one GPU; halved when memory runs out")
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--context", type=int, default=64)
     parser.add_argument("--width", type=int, default=128)
@@ -130,59 +111,40 @@ def main():
     parser.add_argument("--save-every", type=int, default=40)
     args = parser.parse_args()
 
-    stop = []
-    signal.signal(signal.SIGTERM, lambda *_: stop.append(True))  # looked at after each step
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    torch.manual_seed(args.seed)
+    world = World.join()
+    cuda = world.device.type == "cuda"
+    torch.manual_seed(args.seed)  # each rank begins with the same weights
     shape = dict(vocab=len(CHARS), context=args.context, width=args.width, heads=args.heads, layers=args.layers)
-    first, checkpoint = 0, find_checkpoint()
-    if checkpoint:
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        first, shape = state["step"], state["shape"]
-    model = GPT(**shape).to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, betas=(0.9, 0.95), weight_decay=0.1)
-    if checkpoint:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        print(f"resuming from {checkpoint} at step {first}", flush=True)
-
     text = load_text()
     cut = len(text) * 9 // 10
-    training, validation = text[:cut], text[cut:]
-    size = sum(parameter.numel() for parameter in model.parameters())
-    print(f"{size / 1e6:.1f} M parameters, {len(text) / 1e6:.1f} M characters, on {device}", flush=True)
 
-    def save_at(step):
-        save(dict(step=step, shape=shape, chars=CHARS, model=model.state_dict(), optimizer=optimizer.state_dict()))
+    def batches(part):
+        return Batches(
+            dataset=Windows(part, args.context),
+            seed=args.seed,
+            global_batch=args.batch_size,
+            micro_batch=args.micro_batch,
+            rank=world.rank,
+            world=world.size,
+            workers=2 if cuda else 0,  # two cores are better spent on the training
+        )
 
-    began, timed = time.perf_counter(), first
-    for step in range(first + 1, args.steps + 1):
-        warm, through = min(1.0, step / 20), min(1.0, step / args.steps)
-        for group in optimizer.param_groups:
-            group["lr"] = args.lr * warm * (0.1 + 0.45 * (1 + math.cos(math.pi * through)))
-        ids = batch_of(training, args.batch_size, shape["context"], args.seed + step).to(device)
-        loss = model.loss(ids)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-
-        ended = bool(stop) or step == args.steps
-        if step % 5 == 0 or step == first + 1 or ended:
-            took = (time.perf_counter() - began) / (step - timed)
-            print(f"step {step}/{args.steps}: loss {loss.item():.4f}, {1000 * took:.1f} ms", flush=True)
-            began, timed = time.perf_counter(), step
-        if step % args.eval_every == 0 and not stop:
-            with torch.no_grad():
-                batches = (batch_of(validation, args.batch_size, shape["context"], n).to(device) for n in range(4))
-                val_loss = sum(model.loss(ids).item() for ids in batches) / 4
-            print(f"step {step}/{args.steps}: val loss {val_loss:.4f}", flush=True)
-        if step % args.save_every == 0 or ended:
-            save_at(step)
-        if stop:
-            print(f"asked to stop; saved {CKPT} at step {step}", flush=True)
-            return
+    settings = Settings(
+        steps=args.steps,
+        global_batch=args.batch_size,
+        micro_batch=args.micro_batch,
+        lr=args.lr,
+        warmup=20,
+        precision="bf16" if cuda else "fp32",
+        seed=args.seed,
+        log_every=5,
+        eval_every=args.eval_every,
+        save_every=args.save_every,
+        out=OUT,
+    )
+    validation = list(islice(batches(text[cut:])(0), 4))
+    extra = {"shape": shape, "chars": CHARS}
+    Loop(GPT(**shape), batches(text[:cut]), settings, world, validation=validation, extra=extra).run()
 
 
 if __name__ == "__main__":
