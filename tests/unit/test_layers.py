@@ -42,7 +42,8 @@ SDKS = {
     "slack_sdk": ("bot.",),
     "matplotlib": ("bot.draw",),
     "prometheus_client": ("bot.metrics",),
-    "torch": (),
+    # The reference training loop, which a team copies; the agent imports none of it.
+    "torch": ("trainer.loop", "trainer.data", "trainer.checkpoint", "trainer.model", "trainer.world"),
 }
 
 
