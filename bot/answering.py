@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from bot import estimate, logbook
+from bot import estimate, logbook, outbox
 from bot import facts as known
 from bot.facts import JobFacts
 from bot.parts import Caller, Parts
@@ -101,6 +101,8 @@ def perform(parts: Parts, command: Command, caller: Caller) -> Message:
             return extend(parts, command.job, command.minutes, caller)
         case Logs():
             facts = look(parts, command.job, caller)
+            if command.follow and not facts.ended:
+                return follow(parts, facts)
             return answers.logs(parts.say, facts, logbook.read(parts.store, facts, command.grep), command.grep)
         case Checkpoints():
             facts = look(parts, command.job, caller)
@@ -142,6 +144,14 @@ def extend(parts: Parts, job_id: str, minutes: float, caller: Caller) -> Message
     by = person(parts, facts.job, caller.person)
     parts.service.extend(job_id, by, minutes, delivery=caller.delivery)
     return answers.extended(parts.say, look(parts, job_id, caller))
+
+
+def follow(parts: Parts, facts: JobFacts) -> Message:
+    """Let the newest lines stand in the job's thread, brought up to date until it ends."""
+    with parts.db.write() as tx:
+        outbox.show(tx, job_id=facts.job.id, role=outbox.TAIL, recipient=facts.job.channel)
+    parts.wake()
+    return answers.following(parts.say, facts)
 
 
 def rerun(parts: Parts, job_id: str, overrides: Mapping[str, Any], caller: Caller, *, resume: bool = False) -> Message:

@@ -62,7 +62,8 @@ class Cards:
             asked = state.state is JobState.AWAITING_APPROVAL
             return 0.0 if asked else min(_CARDS, _CARDS if behind is None else behind)
         fresh = self._faces.get(self._id(card)) != state.face
-        due = card.shown < state.version or self._age(card) >= outbox.REFRESHED.total_seconds()
+        rest = outbox.TAILED if card.role == outbox.TAIL else outbox.REFRESHED
+        due = card.shown < state.version or self._age(card) >= rest.total_seconds()
         if not due or not self._pace.open(*gate):
             return None
         if fresh and card.shown < state.version:
@@ -90,9 +91,12 @@ class Cards:
         version = facts.job.version
         if card.role == outbox.APPROVAL and facts.job.state is not JobState.AWAITING_APPROVAL:
             version = outbox.FINAL  # the decision is the copy's last word
+        if card.role == outbox.TAIL and facts.ended:
+            version = outbox.FINAL
         try:
             if card.ts is None:
-                self._post(card, message, version, requester=facts.job.person)
+                if not self._post(card, message, version, requester=facts.job.person):
+                    return 0
             elif self._shown.get(self._id(card)) == message:
                 self._remember(card, message, state.face)
                 self._settle(card, shown=version, tried_at=self._clock.now())
@@ -108,27 +112,37 @@ class Cards:
             self._forget(card)
         return 1
 
-    def _post(self, card: Card, message: Message, version: int, *, requester: str) -> None:
+    def _post(self, card: Card, message: Message, version: int, *, requester: str) -> bool:
+        """Post a card where it belongs; False where the thread that it belongs to does not stand yet."""
         key = f"card:{card.job_id}:{card.role}:{card.recipient}"
         channel = card.channel or card.recipient
         if card.role == outbox.APPROVAL and not card.channel:
             channel = self._delivery.direct(card.recipient)
+        thread: str | None = None
+        if card.role == outbox.TAIL:
+            with self._db.read() as tx:
+                head = outbox.head(tx, card.job_id)
+            if head is None or head.ts is None:
+                self._pace.shut(f"card {card.id}", UNCERTAIN_SECONDS)
+                return False
+            channel, thread = head.channel, head.ts
         # A post was begun before and never heard of again. Until it is looked up, nothing takes that mark away.
-        ts = self._delivery.find(channel, key, thread_ts=None, since=card.tried_at) if card.tried_at else None
+        ts = self._delivery.find(channel, key, thread_ts=thread, since=card.tried_at) if card.tried_at else None
         card.tried_at = None
         if ts is None:
             self._settle(card, channel=channel, tried_at=self._clock.now())
             try:
-                ts = self._delivery.post(channel, message, key=key)
+                ts = self._delivery.post(channel, message, key=key, thread_ts=thread)
             except BlocksRefused:
                 log.warning("Slack refuses the blocks of the card of %s; it is shown as text.", card.job_id)
-                ts = self._delivery.post(channel, Message(text=message.text), key=key)
+                ts = self._delivery.post(channel, Message(text=message.text), key=key, thread_ts=thread)
             self._pace.shut(f"post {channel}", BETWEEN_POSTS)
         card.ts, card.channel = ts, channel
         with self._db.write() as tx:
             outbox.settle_card(tx, card, ts=ts, channel=channel, shown=version, error="")
             if card.role == outbox.HEAD:
                 outbox.thread(tx, card.job_id, ts)
+        return True
 
     def _edit(self, card: Card, message: Message, version: int, *, urgent: bool) -> None:
         try:

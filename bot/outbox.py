@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import case
 from sqlmodel import Session, col, func, select, update
 
 from jobs import db
@@ -20,7 +21,7 @@ from jobs.model import Card, Job, Note, NoteKind, Outbox
 MARK = "notified"  # the last fact that was fanned out
 GONE = "gone"  # a card's error: it cannot be shown, and nobody tries any more
 FINAL = 2**31 - 1  # a card that shows its last word: no version of the job is newer
-HEAD, APPROVAL = "head", "approval"
+HEAD, APPROVAL, TAIL = "head", "approval", "tail"
 _OPEN = ("owed", "uncertain")
 _CARDED = (NoteKind.PRICED, NoteKind.ASKED)  # facts that owe a card
 # The state in which a job spends its time: its card changes by numbers, those of all others by what people wait for.
@@ -28,6 +29,7 @@ _BUSY = (JobState.RUNNING,)
 REFRESHED = timedelta(
     seconds=60
 )  # after which costs and times on a card are brought up to date though nothing happened
+TAILED = timedelta(seconds=10)  # the same for the newest lines of a log
 BURNING = ("nan", "diverged")  # troubles after which each further minute is money for nothing
 _AT_ONCE = 500  # rows looked at in one pass
 
@@ -90,7 +92,8 @@ def cards(tx: Session, now: datetime) -> list[CardState]:
     """
     stale = col(Card.shown) < col(Job.version)
     costly = col(Job.state).in_(WITH_MACHINE) & (col(Card.shown) < FINAL)
-    rested = col(Card.tried_at).is_(None) | (col(Card.tried_at) <= now - REFRESHED)
+    rest = case((col(Card.role) == TAIL, now - TAILED), else_=now - REFRESHED)
+    rested = col(Card.tried_at).is_(None) | (col(Card.tried_at) <= rest)
     wanted = (
         select(Card, Job)
         .join(Job, col(Job.id) == col(Card.job_id))

@@ -30,6 +30,7 @@ from jobs.quantities import parse_minutes
 
 VERBS: Final = ("help", "gpus", "estimate", "list", "status", "stop", "extend", "logs", "checkpoints", "rerun")
 RESUME: Final = "resume"  # behind `rerun`: from the last checkpoint
+FOLLOW: Final = "follow"  # behind `logs`: in the thread, until it ends
 TOPICS: Final = (*VERBS, "train", "budget", *KEYS, "env")
 
 _MEANT: Final = {
@@ -119,7 +120,8 @@ def _verb(verb: str, line: Line, context: _Context) -> Command:
     if verb == "extend":
         return Extend(job=job, minutes=_minutes(job, rest, context))
     if verb == "logs":
-        return Logs(job=job, grep=" ".join(word.text for word in rest) or None)
+        follow = [word.text.lower() for word in rest] == [FOLLOW]
+        return Logs(job=job, grep=None if follow else " ".join(word.text for word in rest) or None, follow=follow)
     if verb == "rerun":
         resume = bool(rest) and rest[0].text.lower() == RESUME
         overrides = _rerun_overrides(words, rest[resume:], line)

@@ -12,7 +12,7 @@ from typing import Any
 from sqlmodel import Session
 
 from bot import facts as known
-from bot import outbox, plots
+from bot import logbook, outbox, plots
 from bot.catalogue import Catalogue
 from bot.facts import JobFacts
 from bot.links import Links
@@ -23,6 +23,7 @@ from bot.views import shortage as advising
 from bot.views.blocks import Block, Message
 from jobs import db, shortage
 from jobs.clock import Clock
+from jobs.errors import StoreError
 from jobs.lifecycle import AttemptState, JobState
 from jobs.model import Card, Checkpoint, Outbox, Team
 from jobs.providers import Traits
@@ -72,8 +73,16 @@ class Teller:
         """Return a card as it is to be shown now."""
         if row.role == outbox.APPROVAL:
             return approval.copy(self._say, facts)
+        if row.role == outbox.TAIL:
+            return answers.tail(self._say, facts, self._newest(facts))
         leads = self._people.leads(facts.team) if facts.job.state is JobState.AWAITING_APPROVAL else ()
         return card.head(self._say, facts, leads, moved=bool(row.channel) and row.channel != facts.job.channel)
+
+    def _newest(self, facts: JobFacts) -> list[str]:
+        try:
+            return logbook.read(self._links.store, facts, None)
+        except StoreError as error:
+            return [str(error)]
 
     def message(self, facts: JobFacts, row: Outbox) -> Message | None:
         """Return the message that is owed about a job, None where time has overtaken it."""

@@ -78,6 +78,7 @@ class Logs:
 
     job: str
     grep: str | None  # plain text, not a pattern
+    follow: bool = False  # in the thread, brought up to date until the job ends
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -175,6 +175,19 @@ def logs(say: Catalogue, facts: JobFacts, lines: Sequence[str], grep: str | None
     return Message(text=Markup(f"{head}\n{body}"), blocks=[section(head), section(body)])
 
 
+def following(say: Catalogue, facts: JobFacts) -> Message:
+    """Return that the newest lines stand in the job's thread from now on."""
+    told = say("The newest lines of {job} stand in its thread until it ends.", job=words.name(facts))
+    return Message(text=told, blocks=[section(told)])
+
+
+def tail(say: Catalogue, facts: JobFacts, lines: Sequence[str]) -> Message:
+    """Return the newest lines as they stand in the thread, with when they were read."""
+    told = logs(say, facts, lines, None)
+    note = say("These were its last.") if facts.ended else say("As of {when}; it follows.", when=when(facts.now))
+    return Message(text=told.text, blocks=[*told.blocks, context(note)])
+
+
 def checkpoints(say: Catalogue, facts: JobFacts, files: Mapping[str, Sequence[FileLink]]) -> Message:
     """Return a job's whole checkpoints, newest first, each with its files or the button that makes their links."""
     if not facts.checkpoints:

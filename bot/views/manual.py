@@ -15,7 +15,9 @@ VERBS = {
     "status": later("`/train status JOB`: the card, for your eyes only."),
     "stop": later("`/train stop JOB`: saves a last checkpoint, then ends the machine."),
     "extend": later("`/train extend JOB 1h`: moves the deadline, if the budget allows."),
-    "logs": later("`/train logs JOB [word]`: the newest output, or the lines with that word in it."),
+    "logs": later(
+        "`/train logs JOB [word]`: the newest output, or the lines with that word; `logs JOB follow` in the thread."
+    ),
     "checkpoints": later("`/train checkpoints JOB`: links to the files."),
     "rerun": later("`/train rerun JOB [resume] [key=value …]`: the same again, changed; or from its last checkpoint."),
 }

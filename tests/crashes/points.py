@@ -66,6 +66,7 @@ SLACK = "a message's own row, beside a call of Slack's and no call of a provider
 LIMITS = "a lead's settings: one row that no machine hangs on"
 UNKILLED = {
     "bot.actions.Actions._whisper": SLACK,
+    "bot.answering.follow": SLACK,
     "bot.cards.Cards._post": SLACK,
     "bot.cards.Cards._settle": SLACK,
     "bot.events.Events._owe": SLACK,

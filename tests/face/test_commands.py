@@ -13,6 +13,7 @@ from bot.events import Events
 from jobs.lifecycle import JobState
 from jobs.model import DOLLAR, Job, NoteKind
 from tests.face.stage import Stage, shown
+from trainer.wire import log_key
 
 RUN = "/train acme/vit@main gpu=a100 hours=1"
 
@@ -162,6 +163,35 @@ def test_extend_and_rerun_by_command(open_stage: Stage) -> None:
     again = stage.people.wait_for(lambda: stage.job("job0003") if newest(stage).startswith("On it") else None)
     assert again is not None
     assert (again.request["rerun_of"], again.request["resume"]) == (job.id, True)
+
+
+def test_a_log_that_is_followed_stands_in_the_thread_until_the_job_has_ended(open_stage: Stage) -> None:
+    stage = open_stage
+    job = stage.running()
+    stage.tell()
+    stage.store.put(log_key(job.id, 1, 1), b"step 1: loss 3.2\n")
+    stage.people.type("ada", "#vision", f"/train logs {job.id} follow")
+    stage.people.wait_for(lambda: stage.people.ephemerals("ada", stage.vision))
+    assert newest(stage).startswith(f"The newest lines of `{job.id}` stand in its thread")
+    stage.tell()
+    (tail,) = stage.replies()
+    assert "step 1: loss 3.2" in shown(tail)
+
+    stage.store.put(log_key(job.id, 1, 2), b"step 2: loss 2.9\n")
+    stage.tell()
+    assert "step 2" not in shown(stage.replies()[0])  # Slack takes so many edits and no more
+    stage.pass_time(11)
+    stage.tell()
+    assert "step 2: loss 2.9" in shown(stage.replies()[0])
+
+    stage.store.put(log_key(job.id, 1, 3), b"done\n")
+    stage.ended(job)
+    stage.tell()
+    assert "\ndone" in shown(stage.replies()[0])
+    assert "These were its last." in shown(stage.replies()[0])
+    stage.people.type("ada", "#vision", f"/train logs {job.id} follow")
+    stage.people.wait_for(lambda: stage.people.ephemerals("ada", stage.vision)[1:])
+    assert newest(stage).startswith("*Newest output")
 
 
 def test_a_mention_in_the_thread_means_its_job_and_is_answered_there_once(open_stage: Stage) -> None:

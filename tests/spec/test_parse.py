@@ -291,6 +291,8 @@ def test_one_answer_names_every_mistake_and_its_line_mends_them_all() -> None:
         ("extend k3v9x2m 90m", Extend(job="k3v9x2m", minutes=90.0)),
         ("extend k3v9x2m +1h", Extend(job="k3v9x2m", minutes=60.0)),
         ("logs k3v9x2m", Logs(job="k3v9x2m", grep=None)),
+        ("logs k3v9x2m Follow", Logs(job="k3v9x2m", grep=None, follow=True)),
+        ("logs k3v9x2m follow up", Logs(job="k3v9x2m", grep="follow up")),
         ("logs k3v9x2m val loss", Logs(job="k3v9x2m", grep="val loss")),
         ("checkpoints k3v9x2m", Checkpoints(job="k3v9x2m")),
         ("rerun k3v9x2m", Rerun(job="k3v9x2m", overrides={})),
