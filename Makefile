@@ -6,7 +6,7 @@ WORKERS ?= 3
 # Bytecode is kept even where the environment asks for none: the tests start hundreds of interpreters.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help demo demo-docker test prove check bench bench-trainer promises mutants docs clean
+.PHONY: help demo demo-docker test prove check bench bench-agent bench-trainer promises mutants docs clean
 
 help:            ## say what there is
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/  —/'
@@ -34,6 +34,9 @@ bench: venv-dev          ## latency, start-up and memory, printed as a table
 
 bench-trainer: venv-dev          ## the training loop: exact resume, one step on any number of GPUs, speed beside nanoGPT
 	@$(BIN)/python -m tests.bench.trainer $(ARGS)
+
+bench-agent: venv-dev          ## what runs beside a training, in figures: how progress is read, what it costs
+	@$(BIN)/python -m tests.bench.agent $(ARGS)
 
 promises: venv-dev          ## the two promises as figures, with counts and seeds (ARGS='--small' for a short run)
 	@$(BIN)/python -m tests.promises $(ARGS)

@@ -12,8 +12,16 @@ from dataclasses import dataclass
 from trainer.formats import Reading
 from trainer.numbers import NUMBER, is_companion, is_outcome, number, series_name
 
-_COUNTERS = {"epoch": True, "epochs": True, "step": False, "steps": False, "iter": False, "iteration": False}
-_WORD = re.compile(r"[A-Za-z][\w./@%\-]*$")
+_COUNTERS = {
+    "epoch": True,
+    "epochs": True,
+    "step": False,
+    "steps": False,
+    "iter": False,
+    "iteration": False,
+    "#": False,
+}
+_WORD = re.compile(r"(?:[A-Za-z][\w ./@%\-]*|#)$")
 _CELL = re.compile(NUMBER + r"%?$")
 _OF = re.compile(r"(\d+)/(\d+)$")
 _MOST_COLUMNS = 24
@@ -28,17 +36,22 @@ class Columns:
     epochs: bool  # it counts epochs
 
 
+def _judges(name: str) -> bool:
+    return is_outcome(name) or name.startswith("loss_")  # spaCy's "LOSS TEXTCAT"
+
+
 def header(text: str) -> Columns | None:
     """Return the columns if `text` is the header of a table of progress: one column counts, one is an outcome."""
     lower = text.lower()
-    if not any(name in lower for name in ("epoch", "step", "iter")):
+    if not any(name in lower for name in ("epoch", "step", "iter", "#")):
         return None
-    words = text.replace("|", " ").split()
+    words = re.split(r"\s{2,}|\t", text.replace("|", "  ").strip())  # "Train Loss" is one column
+    words = words if len(words) > 1 else text.split()
     if not 2 <= len(words) <= _MOST_COLUMNS or not all(_WORD.match(word) for word in words):
         return None
     names = [series_name(word) for word in words]
     counter = next((at for at, name in enumerate(names) if name in _COUNTERS), None)
-    if counter is None or not any(is_outcome(name) for name in names):
+    if counter is None or not any(_judges(name) for name in names):
         return None
     return Columns(names=names, counter=counter, epochs=_COUNTERS[names[counter]])
 
@@ -56,9 +69,9 @@ def row(columns: Columns, text: str) -> Reading | None:
     values = {
         name: number(cell.rstrip("%"))
         for name, cell in zip(columns.names, cells, strict=False)  # a bar may stand behind the last column
-        if (is_outcome(name) or is_companion(name)) and _CELL.match(cell)
+        if (_judges(name) or is_companion(name)) and _CELL.match(cell)
     }
-    if not any(is_outcome(name) for name in values):
+    if not any(map(_judges, values)):
         return None
     return Reading(
         step=int(count),

@@ -21,10 +21,11 @@ from trainer.place import Place
 _API = -1.0  # what a script tells through `import hourglass`
 FILE, EVENT_FILE = 0.3, 0.6  # after the lines that are meant for programs, before those that are meant for people
 _BLOCK = float(next(row for row, kind in enumerate(FORMATS) if kind.read is formats.stepped_line))
+_BAR = float(next(row for row, kind in enumerate(FORMATS) if kind.read is formats.bar_line))
 _DICT = float(next(row for row, kind in enumerate(FORMATS) if kind.read is formats.python_dict_line))
 
 _RANK = re.compile(r"^\[(?:default|rank|trainer)?(?P<rank>\d+)\]:\s?")
-_EPOCH_HEADER = re.compile(r"^Epoch:? (\d+)/(\d+)$")
+_EPOCH_HEADER = re.compile(r"^(?:-+ )?Epoch:? (\d+)(?:/(\d+))?$")
 _TRACE = re.compile(r'^\s*File ".*", line \d+|^\S+:\d+: \w*Warning: ')
 _REPORT = re.compile(r"^=+ (?P<title>.*\w.*) =+$")  # of a test run, which shows what failed in its own words
 _REPORT_ENDS = re.compile(r" in [\d.]+s")
@@ -54,6 +55,8 @@ class Detector:
         self._reached: dict[str, int] = {}  # series -> the furthest step that was told
         self._counter: float | None = None  # belief of what the step comes from
         self._step: int | None = None
+        self._bare = True  # the bar that counts brought no values so far
+        self._epoch: int | None = None  # named on a line of its own
         self._in_trace = False
         self._in_frame = False
         self._in_report = False
@@ -74,7 +77,9 @@ class Detector:
                 return None
             text = text[rank.end() :]
         if header := _EPOCH_HEADER.match(text):
-            self._place.epoch_begins(int(header[1]), int(header[2]))
+            self._epoch = int(header[1])
+            if header[2]:
+                self._place.epoch_begins(self._epoch, int(header[2]))
             return None
         if self._in_block or text.startswith("["):
             self._in_block = blocks.begins(text) or (self._in_block and blocks.within(text))
@@ -159,13 +164,16 @@ class Detector:
 
     def _resolve(self, row: float, reading: Reading) -> Detection | None:
         step, total = self._place.of(reading)
-        moved = counts = step is not None and (self._counter is None or row <= self._counter)
+        moved = counts = step is not None and self._may_count(row, reading)
         if counts:
+            self._bare = not reading.values and (self._bare or self._counter != row)
             self._counter, self._step = row, step
         else:
             step, total = self._step, None
             if step is None and reading.epoch_counts and reading.epoch is not None and reading.epoch % 1 == 0:
                 step, total, moved = int(reading.epoch), reading.epochs, True
+            elif step is None and self._counter is None and self._epoch is not None:
+                step, moved = self._epoch, True
             elif row == _DICT and reading.epoch is not None:
                 placed = self._place.by_epoch(reading.epoch)
                 step = self._step if placed is None else placed
@@ -181,6 +189,15 @@ class Detector:
         return Detection(
             step=step, moved=moved, total=total, epoch=reading.epoch, values=values, percent=percent, eta=eta, rate=rate
         )
+
+    def _may_count(self, row: float, reading: Reading) -> bool:
+        if self._counter is None or row == self._counter:
+            return True
+        if row == _BAR and not reading.values:
+            return False  # of an evaluation, between lines that name their step
+        if self._counter == _BAR and reading.values and self._bare and self._place.bar_ended:
+            return True  # that bar was of something before the training
+        return row < self._counter
 
     def _is_source(self, row: float, name: str) -> bool:
         if self._sources.get(name, row) < row:

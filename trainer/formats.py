@@ -27,7 +27,8 @@ _STEP_KEYS = ("step", "global_step", "trainer_global_step", "_step", "num_update
 _TOTAL_KEYS = ("total_steps", "max_steps", "num_steps", "total_iters", "max_iters")
 _ITEMS = re.compile(rf"'([\w./@ -]+)': '?({NUMBER})'?(?=[,}}])")
 _EVALUATION = re.compile(
-    r"^\W*(?P<word>val|valid|validation|eval|evaluation|test|train(?:ing)?(?= results?| metrics?))\b[^=]{0,12}?[:\s]",
+    r"^\W*(?:\d[\d:,. -]*\s)?"  # a log's time
+    r"(?P<word>dev|val|valid|validation|eval|evaluation|test|train(?:ing)?(?= results?| metrics?))\b[^=]{0,12}?[:\s]",
     re.IGNORECASE,
 )
 

@@ -37,6 +37,11 @@ class Place:
         self._last = 0  # of a count that may start anew
         self._base = 0
 
+    @property
+    def bar_ended(self) -> bool:
+        """Whether the run's own bar has come to its end."""
+        return self._bar is not None and self._bar[0] >= self._bar[1]
+
     def epoch_begins(self, epoch: int, epochs: int) -> None:
         """Take a line that names an epoch, counted from 1, and says nothing else."""
         self._header = epoch, epochs

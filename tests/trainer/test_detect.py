@@ -410,6 +410,40 @@ def test_a_row_is_read_by_the_header_above_it_and_a_table_that_counts_nothing_is
     assert math.isnan(found[1].values["val_acc"])
 
 
+def test_columns_of_two_words_and_a_number_sign_are_columns() -> None:
+    found = fed(
+        "      Iter       Train Loss   Remaining Time ",
+        "         1           1.2987            0.17s",
+        "E    #       LOSS TEXTCAT  CATS_SCORE  SCORE ",
+        "---  ------  ------------  ----------  ------",
+        " 12      50          0.68      100.00    1.00",
+    )
+    assert [(one.step, dict(one.values)) for one in found] == [
+        (1, {"train_loss": 1.2987}),
+        (50, {"loss_textcat": 0.68, "cats_score": 100.0, "score": 1.0}),
+    ]
+
+
+def test_an_epoch_on_a_line_of_its_own_counts_where_nothing_else_does() -> None:
+    found = fed("-- Epoch 3", "Norm: 90.71, NNZs: 6, Bias: 0.096465, T: 900, Avg. loss: 0.427908")
+    assert [(one.step, dict(one.values)) for one in found] == [(3, {"loss": 0.427908})]
+
+
+def test_the_bar_of_an_evaluation_does_not_count_between_lines_that_name_their_step() -> None:
+    found = fed(
+        "epoch 1 - iter 20/20 - loss 0.39040188 - lr: 0.100000",
+        "100%|██████████| 1/1 [00:00<00:00, 210.45it/s]",
+        "2026-11-24 01:42:59,228 DEV : loss 0.0911 - f1-score (micro avg)  1.0",
+        "epoch 2 - iter 10/20 - loss 0.06456061 - lr: 0.100000",
+    )
+    assert [(one.step, dict(one.values).get("dev_loss")) for one in found] == [(20, None), (20, 0.0911), (30, None)]
+
+
+def test_a_bar_from_before_the_training_gives_way_to_lines_that_name_their_step() -> None:
+    found = fed("100%|██████████| 80/80 [00:00<00:00, 210.45it/s]", "step 3: loss 0.25")
+    assert [one.step for one in found] == [80, 3]
+
+
 def test_a_record_that_tells_its_epoch_alone_is_placed_by_it_where_the_bar_stands_behind() -> None:
     found = fed(
         "  4%|▍         | 2/48 [00:00<00:02, 15.91it/s]",
