@@ -68,7 +68,7 @@ def test_what_an_earlier_attempt_logged_is_not_told_again_out_of_a_new_checkpoin
 def test_lightnings_table_is_read_though_its_header_is_rewritten(tmp_path: Path) -> None:
     path = put("lightning-2.5.5/metrics.csv", tmp_path / "logs" / "version_0" / "metrics.csv")
     whole = path.read_text()
-    path.write_text("train_loss,epoch,step\n7.50632381439209,0,1\n14.00909519")  # the last row is not finished
+    path.write_text("train_loss,epoch,step\n7.50632381439209,0,1\n14.009,0,3")  # the last row has no end
     files = Files(tmp_path)
     assert looked(files) == [Row(step=1, total=None, values={"train_loss": 7.50632381439209})]
     path.write_text(whole)
