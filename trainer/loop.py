@@ -181,15 +181,15 @@ class Loop:
         while self.step < settings.steps and not stop:
             loss = self._gradients(list(islice(batches, self.chunks)))
             norm, rate = self._update()
-            if self.step in (first, settings.steps) or self.step % settings.log_every == 0:
+            stop, save = self.world.any(self._should_stop(), self.world.rank == 0 and self._is_save_due())
+            if stop or self.step in (first, settings.steps) or self.step % settings.log_every == 0:
                 value = self.world.sum(loss).item()  # waits for the GPU; no other step does
                 self.step_seconds = (time.perf_counter() - began) / (self.step - timed)
                 self._log(value, norm, rate)
                 began, timed = time.perf_counter(), self.step
-            if self.validation and self.step % settings.eval_every == 0:
+            if self.validation and self.step % settings.eval_every == 0 and not stop:
                 self._evaluate()
                 began, timed = time.perf_counter(), self.step
-            stop, save = self.world.any(self._should_stop(), self.world.rank == 0 and self._is_save_due())
             if save or stop or self.step == settings.steps:
                 self._save()
         return stop
