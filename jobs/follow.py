@@ -122,11 +122,11 @@ class Follow:
     def _next(self, speaker: _Speaker) -> _Chunk | None:
         attempt, number = speaker.attempt, speaker.heard + 1
         key = wire.event_key(attempt.job_id, attempt.number, number, attempt.rank)
-        data = self._store.get(key)
+        data = self._store.get(key, CHUNK_LIMIT + 1)
         if data is None:
             return None
         if len(data) > CHUNK_LIMIT:
-            log.warning("follow.too_long", key=key, bytes=len(data))
+            log.warning("follow.too_long", key=key, most=CHUNK_LIMIT)
             data = b""
         try:
             return self._chunk(speaker, number, data)

@@ -38,8 +38,8 @@ class Store(Protocol):
     def put_file(self, key: str, path: Path) -> None:
         """Store the file at `path`, atomically, in parts where the store has them."""
 
-    def get(self, key: str) -> bytes | None:
-        """Return the object, or None when there is none."""
+    def get(self, key: str, most: int = -1) -> bytes | None:
+        """Return the object, its first `most` bytes where that is not negative, or None when there is none."""
 
     def get_file(self, key: str, path: Path) -> bool:
         """Write the object to `path` (atomically); return False when there is none."""
@@ -104,10 +104,11 @@ class FolderStore:
                 temporary.unlink()
             raise StoreFault(f"Could not write {key} under {self.root}: {error.strerror}.") from error
 
-    def get(self, key: str) -> bytes | None:
-        """Return the file's bytes, or None."""
+    def get(self, key: str, most: int = -1) -> bytes | None:
+        """Return the file's (first) bytes, or None."""
         try:
-            return self._path(key).read_bytes()
+            with self._path(key).open("rb") as file:
+                return file.read(most)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
         except OSError as error:
@@ -218,12 +219,14 @@ class S3Store:
         with self._asking("write", key):
             self._client.upload_file(str(path), self.bucket, name, Config=self._transfer)
 
-    def get(self, key: str) -> bytes | None:
-        """Return the object's bytes, or None."""
+    def get(self, key: str, most: int = -1) -> bytes | None:
+        """Return the object's (first) bytes, or None."""
         name = self._name(key)
         with self._asking("read", key):
             try:
-                body: bytes = self._client.get_object(Bucket=self.bucket, Key=name)["Body"].read()
+                body: bytes = self._client.get_object(Bucket=self.bucket, Key=name)["Body"].read(
+                    None if most < 0 else most
+                )
             except self._refusals as error:
                 if self._absent(error):
                     return None

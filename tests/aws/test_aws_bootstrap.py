@@ -185,7 +185,7 @@ def test_a_deadline_that_has_passed_or_a_missing_image_is_refused(
 class BrokenStore(FolderStore):
     """A store that fails at every turn."""
 
-    def get(self, key: str) -> bytes | None:
+    def get(self, key: str, most: int = -1) -> bytes | None:
         raise StoreFault("Could not read: disk on fire.")
 
     def delete(self, key: str) -> None:

@@ -97,10 +97,10 @@ def test_garbage_stops_nothing_behind_it(tmp_path: Path) -> None:
 
 def test_one_machines_poison_does_not_silence_another(tmp_path: Path) -> None:
     class Torn(FolderStore):
-        def get(self, key: str) -> bytes | None:
+        def get(self, key: str, most: int = -1) -> bytes | None:
             if f"/{torn}/" in key:
                 raise StoreFault("the disk is torn")
-            return super().get(key)
+            return super().get(key, most)
 
     world = World(tmp_path)
     torn, sound = world.launch(), world.launch()

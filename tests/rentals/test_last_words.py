@@ -22,8 +22,8 @@ class MeddledStore(FolderStore):
         self.other = other
         self.meddle = True
 
-    def get(self, key: str) -> bytes | None:
-        data = super().get(key)
+    def get(self, key: str, most: int = -1) -> bytes | None:
+        data = super().get(key, most)
         if self.meddle and data is not None and "/events/" in key:
             self.meddle = False
             self.other.round()
@@ -67,10 +67,10 @@ def test_words_that_cannot_be_written_down_keep_no_job_from_its_end(tmp_path: Pa
 
 def test_a_chunk_that_breaks_its_reader_hides_nothing_behind_it(tmp_path: Path) -> None:
     class Breaking(FolderStore):
-        def get(self, key: str) -> bytes | None:
+        def get(self, key: str, most: int = -1) -> bytes | None:
             if key.endswith("/manifest.json"):
                 raise RuntimeError("a defect of an SDK")
-            return super().get(key)
+            return super().get(key, most)
 
     world = World(tmp_path)
     job_id, agent = world.running()

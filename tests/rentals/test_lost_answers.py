@@ -53,7 +53,7 @@ def test_a_machine_that_spoke_and_was_forgotten_is_not_launched_once_more(tmp_pa
 
 def test_a_launch_that_nobody_answered_ends_though_the_store_is_gone_for_ever(tmp_path: Path) -> None:
     class Gone(FolderStore):
-        def get(self, key: str) -> bytes | None:
+        def get(self, key: str, most: int = -1) -> bytes | None:
             raise StoreFault("there is no such bucket")
 
         def size(self, key: str) -> int | None:

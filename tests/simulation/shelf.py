@@ -30,9 +30,10 @@ class Shelf:
         """Store a file."""
         self.put(key, path.read_bytes())
 
-    def get(self, key: str) -> bytes | None:
+    def get(self, key: str, most: int = -1) -> bytes | None:
         """Return an object."""
-        return self.objects.get(self._reach(key))
+        data = self.objects.get(self._reach(key))
+        return data if data is None or most < 0 else data[:most]
 
     def get_file(self, key: str, path: Path) -> bool:
         """Write an object to a file."""

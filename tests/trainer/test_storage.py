@@ -32,6 +32,7 @@ def test_what_is_put_is_got_and_replaced_and_removed(store: Store, tmp_path: Pat
     store.put("a/b", b"one")
     store.put("a/b", b"three")
     assert (store.get("a/b"), store.size("a/b")) == (b"three", 5)
+    assert [store.get("a/b", most) for most in (0, 2, 5, 6)] == [b"", b"th", b"three", b"three"]
     assert store.get_file("a/b", tmp_path / "deep" / "got")
     assert (tmp_path / "deep" / "got").read_bytes() == b"three"
     store.delete("a/b")
