@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -15,6 +16,12 @@ import pytest
 REQUIRED = bool(os.environ.get("HOURGLASS_REQUIRE_ENGINES"))
 # Groups that keep a worker busy for minutes: each begins at once.
 LONGEST = ("demo", "practice stories", "engine", "engine aws")
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C as a terminal's programs do: what is started in the background inherits that it is ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)  # around the hooks that read the groups and that shuffle
