@@ -180,7 +180,7 @@ class Notifier:
         """Return the most urgent thing that no gate holds up."""
         with self._db.read() as tx:
             waiting, cards = outbox.waiting(tx), outbox.cards(tx, self._clock.now())
-            heads = {job_id: outbox.head(tx, job_id) for job_id in {one.row.job_id for one in waiting} if job_id}
+            heads = outbox.heads(tx, {one.row.job_id for one in waiting if one.row.job_id})
         ready: list[_Next] = []
         urgency: dict[str, int] = {}
         for one in waiting:

@@ -6,15 +6,16 @@ the process died or the answer was lost, and it is looked up before it is posted
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import case
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, func, select, update
 
 from jobs import db
+from jobs.glances import only
 from jobs.lifecycle import WITH_MACHINE, JobState
 from jobs.model import Card, Job, Note, NoteKind, Outbox
 
@@ -26,12 +27,38 @@ _OPEN = ("owed", "uncertain")
 _CARDED = (NoteKind.PRICED, NoteKind.ASKED)  # facts that owe a card
 # The state in which a job spends its time: its card changes by numbers, those of all others by what people wait for.
 _BUSY = (JobState.RUNNING,)
-REFRESHED = timedelta(
-    seconds=60
-)  # after which costs and times on a card are brought up to date though nothing happened
+REFRESHED = timedelta(seconds=60)  # after which costs and times on a card are brought up to date
 TAILED = timedelta(seconds=10)  # the same for the newest lines of a log
 BURNING = ("nan", "diverged")  # troubles after which each further minute is money for nothing
 _AT_ONCE = 500  # rows looked at in one pass
+
+
+# Asked after every message and at every wake, so built once, and of jobs only what a card's turn hangs on is read.
+_QUEUES = (
+    select(func.min(col(Outbox.id)), func.min(col(Outbox.priority)))
+    .where(col(Outbox.state).in_(_OPEN))
+    .group_by(func.coalesce(col(Outbox.job_id), col(Outbox.key)), col(Outbox.channel))
+    .order_by(func.min(col(Outbox.priority)), func.min(col(Outbox.id)))
+    .limit(_AT_ONCE)
+)
+_ROWS = select(Outbox).where(col(Outbox.id).in_(bindparam("ids", expanding=True))).order_by(col(Outbox.id))
+_RESTED = (
+    col(Card.tried_at).is_(None)
+    | (col(Card.tried_at) <= bindparam("refreshed"))
+    | ((col(Card.role) == TAIL) & (col(Card.tried_at) <= bindparam("tailed")))
+)
+_STALE = (
+    select(Card, Job)
+    .join(Job, col(Job.id) == col(Card.job_id))
+    .where(
+        (col(Card.shown) < col(Job.version)) | (col(Job.state).in_(WITH_MACHINE) & (col(Card.shown) < FINAL) & _RESTED),
+        col(Card.error) != GONE,
+    )
+    .order_by(col(Card.ts).is_not(None), col(Job.state).in_(_BUSY), col(Card.tried_at), col(Card.id))
+    .limit(_AT_ONCE)
+    .options(only(Job.version, Job.state, Job.stage, Job.stop_reason, Job.outcome, Job.charged))
+)
+_HEADS = select(Card).where(Card.role == HEAD, col(Card.job_id).in_(bindparam("jobs", expanding=True)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +104,10 @@ class Waiting:
 
 def waiting(tx: Session) -> list[Waiting]:
     """Return the first message of each queue, the most urgent queues first, then the oldest."""
-    queue = (func.coalesce(col(Outbox.job_id), col(Outbox.key)), col(Outbox.channel))
-    first, urgency = func.min(col(Outbox.id)), func.min(col(Outbox.priority))
-    queues = select(first, urgency).where(col(Outbox.state).in_(_OPEN)).group_by(*queue)
-    found = dict(tx.exec(queues.order_by(urgency, first).limit(_AT_ONCE)).all())
-    rows = tx.exec(select(Outbox).where(col(Outbox.id).in_(found)).order_by(col(Outbox.id)))
+    found = dict(tx.exec(_QUEUES).all())
+    if not found:
+        return []
+    rows = tx.exec(_ROWS, params={"ids": list(found)})
     return [Waiting(row=row, urgency=found[row.id]) for row in rows]
 
 
@@ -90,20 +116,8 @@ def cards(tx: Session, now: datetime) -> list[CardState]:
 
     Those that were never posted come first, then those whose job changed its state lately, then whose turn it is.
     """
-    stale = col(Card.shown) < col(Job.version)
-    costly = col(Job.state).in_(WITH_MACHINE) & (col(Card.shown) < FINAL)
-    rest = case((col(Card.role) == TAIL, now - TAILED), else_=now - REFRESHED)
-    rested = col(Card.tried_at).is_(None) | (col(Card.tried_at) <= rest)
-    wanted = (
-        select(Card, Job)
-        .join(Job, col(Job.id) == col(Card.job_id))
-        .where(stale | (costly & rested), col(Card.error) != GONE)
-        .order_by(col(Card.ts).is_not(None), col(Job.state).in_(_BUSY), col(Card.tried_at), col(Card.id))
-        .limit(_AT_ONCE)
-    )
-    return [
-        CardState(card=card, version=job.version, state=job.state, face=_face(job)) for card, job in tx.exec(wanted)
-    ]
+    wanted = tx.exec(_STALE, params={"tailed": now - TAILED, "refreshed": now - REFRESHED})
+    return [CardState(card=card, version=job.version, state=job.state, face=_face(job)) for card, job in wanted]
 
 
 def at_rest(tx: Session) -> bool:
@@ -121,6 +135,11 @@ def _face(job: Job) -> str:
 def head(tx: Session, job_id: str) -> Card | None:
     """Return the card that heads the job's thread."""
     return tx.exec(select(Card).where(Card.job_id == job_id, Card.role == HEAD)).first()
+
+
+def heads(tx: Session, job_ids: Collection[str]) -> dict[str, Card]:
+    """Return the cards that head these jobs' threads, by job; a job without one is left out."""
+    return {card.job_id: card for card in tx.exec(_HEADS, params={"jobs": list(job_ids)})} if job_ids else {}
 
 
 def settle(tx: Session, row: Outbox, **columns: Any) -> None:

@@ -27,7 +27,8 @@ _ATTEMPT = (
 )  # fmt: skip
 
 
-def _only(*columns: object) -> ExecutableOption:
+def only(*columns: object) -> ExecutableOption:
+    """Return the option that reads these columns of a row alone; another one raises when it is asked for."""
     return load_only(*map(_column, columns), raiseload=True)
 
 
@@ -36,14 +37,14 @@ def _column(column: object) -> QueryableAttribute[Any]:
 
 
 _JOBS = (
-    select(Job).where(col(Job.state).in_(WITH_MACHINE)).order_by(col(Job.created_at), col(Job.id)).options(_only(*_JOB))
+    select(Job).where(col(Job.state).in_(WITH_MACHINE)).order_by(col(Job.created_at), col(Job.id)).options(only(*_JOB))
 )
 _MACHINES = (
     select(Attempt, Job)
     .join(Job, col(Job.id) == col(Attempt.job_id))
     .where(col(Attempt.state).in_(LIVE))
     .order_by(col(Attempt.id))
-    .options(_only(*_ATTEMPT), _only(*_JOB))
+    .options(only(*_ATTEMPT), only(*_JOB))
 )
 _BARE = (
     select(Job.id)
@@ -63,7 +64,7 @@ _SPEAKERS = (
     select(Attempt)
     .where(col(Attempt.state).in_((AttemptState.LAUNCHED, AttemptState.UP, AttemptState.ENDING)))
     .order_by(col(Attempt.id))
-    .options(_only(Attempt.job_id, Attempt.number, Attempt.rank, Attempt.cursor))
+    .options(only(Attempt.job_id, Attempt.number, Attempt.rank, Attempt.cursor))
 )
 # Whole rows but for what is large and seldom asked for, which is read when it is.
 _WITH_JOBS = (
