@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -333,6 +334,10 @@ def serve() -> None:
     with ExitStack() as stack:
         stack.enter_context(writing(settings))
         bot = start(settings, Ports(clock=SystemClock(), ids=RandomIds()), stack)
+        # What starting made stays to the end. To look through all of it for garbage takes a tenth of a second, in which
+        # nobody is acknowledged.
+        gc.collect()
+        gc.freeze()
         log.info("up", providers=",".join(bot.plane.providers), links=bot.site.url)
         leaving.wait()
         log.info("leaving")
