@@ -15,7 +15,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,8 +63,11 @@ def lives(known: Mark | None) -> bool:
     return known is not None and mark(known.pid) == known
 
 
-def members(instance: str, *, main: Mark | None, timer: Mark | None) -> set[Mark]:
-    """Return every living process of the machine `instance`, without its timer."""
+def members(
+    instance: str, *, main: Mark | None, timer: Mark | None, met: Callable[[Mark], None] = lambda known: None
+) -> set[Mark]:
+    """Return every living process of the machine `instance`, without its timer; `met` hears of each at first sight."""
+    spared = timer.pid if timer is not None else None
     main_pid = main.pid if main is not None and lives(main) else None
     ancestors = {known.pid for known in (main, timer) if known is not None and lives(known)}
     parents: dict[int, int] = {}
@@ -76,8 +79,10 @@ def members(instance: str, *, main: Mark | None, timer: Mark | None) -> set[Mark
             in_session = main_pid is not None and os.getsid(pid) == main_pid
             if in_session or process.environ().get(ENV_INSTANCE) == instance:
                 found.add(pid)
+                if pid != spared and (known := mark(pid)) is not None:
+                    met(known)
     found |= _below(ancestors | found, parents)
-    found -= {timer.pid} if timer is not None else set()
+    found -= {spared}
     return {known for pid in found if (known := mark(pid)) is not None}
 
 
@@ -124,10 +129,18 @@ def end(instance: str, *, main: Mark | None, timer: Mark | None, patience: float
 
 def _freeze(instance: str, main: Mark | None, timer: Mark | None) -> set[Mark]:
     frozen: set[Mark] = set()
-    while new := members(instance, main=main, timer=timer) - frozen:
-        for known in new:
+
+    def stop(known: Mark) -> None:
+        # At first sight: who forks each millisecond is gone by the time that all others were looked at.
+        if known not in frozen:
+            frozen.add(known)
             send(known, signal.SIGSTOP)
-        frozen |= new
+
+    before: set[Mark] | None = None
+    while before != frozen:
+        before = set(frozen)
+        for known in members(instance, main=main, timer=timer, met=stop):
+            stop(known)
     return {known for known in frozen if lives(known)}
 
 
