@@ -8,6 +8,7 @@ without syncing it: they would do that elsewhere.
 
 from __future__ import annotations
 
+import gc
 import json
 import statistics
 import tempfile
@@ -70,6 +71,8 @@ def rounds() -> list[Figure]:
                 )
             )
             if size == BUSY:
+                gc.collect()
+                gc.freeze()  # the stand-ins' own memory; `serve` does so with its own once it is up
                 figures.extend(_meanwhile(machines, stage))
         stage.close()
     return figures
