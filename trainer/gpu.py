@@ -6,13 +6,14 @@ is told later and never decides.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,27 +111,16 @@ def utilization() -> Sequence[int] | None:
 
 
 def _nvml_utilization() -> list[int] | None:
-    try:
-        nvml = ctypes.CDLL("libnvidia-ml.so.1")
-    except OSError:
-        return None
-    if nvml.nvmlInit_v2() != 0:
-        return None
-    try:
-        count = ctypes.c_uint(0)
-        if nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)) != 0:
-            return None
+    with _driver() as (nvml, count):
         found = []
-        for index in range(count.value):
+        for index in range(count):
             handle, rates = ctypes.c_void_p(), _Utilization()
             if nvml.nvmlDeviceGetHandleByIndex_v2(ctypes.c_uint(index), ctypes.byref(handle)) != 0:
                 return None
             if nvml.nvmlDeviceGetUtilizationRates(handle, ctypes.byref(rates)) != 0:
                 return None
             found.append(int(rates.gpu))
-        return found
-    finally:
-        nvml.nvmlShutdown()
+        return found or None
 
 
 def _in_time(question: Callable[[], Inventory | None]) -> Inventory | None:
@@ -149,26 +139,32 @@ class _Memory(ctypes.Structure):
     _fields_ = (("total", ctypes.c_ulonglong), ("free", ctypes.c_ulonglong), ("used", ctypes.c_ulonglong))
 
 
-def _nvml() -> Inventory | None:
-    """Ask the driver's own library, by the names of its C interface."""
-    try:
+@contextlib.contextmanager
+def _driver() -> Iterator[tuple[Any, int]]:
+    """Open the driver's own library, spoken to by the names of its C interface; with how many GPUs it shows."""
+    nvml, count = None, ctypes.c_uint(0)
+    with contextlib.suppress(OSError):  # there is no driver here
         nvml = ctypes.CDLL("libnvidia-ml.so.1")
-    except OSError:
-        return None
-    if nvml.nvmlInit_v2() != 0:
-        return None
+    if nvml is None or nvml.nvmlInit_v2() != 0:
+        yield None, 0
+        return
     try:
-        count = ctypes.c_uint(0)
-        if nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)) != 0:
+        there = nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)) == 0
+        yield nvml, count.value if there else 0
+    finally:
+        nvml.nvmlShutdown()
+
+
+def _nvml() -> Inventory | None:
+    with _driver() as (nvml, count):
+        gpus = [gpu for index in range(count) if (gpu := _nvml_device(nvml, index))]
+        if nvml is None or not gpus:
             return None
-        gpus = [gpu for index in range(count.value) if (gpu := _nvml_device(nvml, index))]
         version = ctypes.c_int(0)
         cuda = ""
         if nvml.nvmlSystemGetCudaDriverVersion_v2(ctypes.byref(version)) == 0:
             cuda = f"{version.value // 1000}.{version.value % 1000 // 10}"
         return Inventory(gpus=gpus, driver=_nvml_text(nvml.nvmlSystemGetDriverVersion), cuda=cuda)
-    finally:
-        nvml.nvmlShutdown()
 
 
 def _nvml_device(nvml: ctypes.CDLL, index: int) -> Gpu | None:

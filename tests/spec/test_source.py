@@ -19,18 +19,6 @@ TASK = "commands: [python train.py]\n"
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Host:
-    home = tmp_path / "author"
-    home.mkdir()
-    return Host(root=tmp_path / "host", home=home)
-
-
-@pytest.fixture
-def resolver(host: Host, tmp_path: Path) -> SourceResolver:
-    return SourceResolver(git_hosts=[host.prefix], git_tokens={}, cache_dir=tmp_path / "cache")
-
-
-@pytest.fixture
 def vit(host: Host) -> Repository:
     repository = host.repository("acme/vit")
     repository.commit({"train.py": "print('hello')\n", ".hourglass.yml": TASK}, "Train a transformer")

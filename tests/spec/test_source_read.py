@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from jobs.source import SourceResolver
 from jobs.strict_yaml import LARGEST
 from tests.spec.repositories import Host, Repository
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Host:
-    home = tmp_path / "author"
-    home.mkdir()
-    return Host(root=tmp_path / "host", home=home)
-
-
-@pytest.fixture
-def resolver(host: Host, tmp_path: Path) -> SourceResolver:
-    return SourceResolver(git_hosts=[host.prefix], git_tokens={}, cache_dir=tmp_path / "cache")
 
 
 @pytest.fixture
