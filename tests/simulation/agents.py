@@ -91,7 +91,7 @@ class Agents:
 
     def _plan(self, at: datetime, cloud: Cloud, machine: Machine, what: str, act: Callable[[], None]) -> None:
         def play() -> None:
-            if machine.running(cloud.time.now()) and machine.id not in self._over and not self._shelf.away:
+            if machine.running(cloud.time.now()) and machine.id not in self._over and not self._shelf.shut:
                 act()
 
         self._at(at, f"agent {what} {machine.key}", play)

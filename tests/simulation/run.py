@@ -56,6 +56,7 @@ class History:
     tally: Tally
     told: int  # messages that stand in the workspace
     answers: dict[str, int]
+    befell: dict[str, int]  # the menu's faults, by how often they happened
 
 
 def grounds() -> Sequence[Ground]:
@@ -195,6 +196,7 @@ def _history(world: World, traffic: Traffic) -> History:
         tally=world.oracle.tally,
         told=world.office.posted,
         answers=traffic.answers,
+        befell=dict(world.befell),
     )
 
 

@@ -9,12 +9,18 @@ from trainer.storage import StoreFault, checked
 
 
 class Shelf:
-    """Bytes under keys. `away` makes every call fail; `written` is told of each object that is put."""
+    """Bytes under keys. `away` makes every call fail, `full` every put; `written` is told of each object that is put."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.away = False
+        self.full = False
         self.written: Callable[[str], None] = lambda key: None
+
+    @property
+    def shut(self) -> bool:
+        """Whether nothing can be put now."""
+        return self.away or self.full
 
     def _reach(self, key: str) -> str:
         if self.away:
@@ -23,6 +29,8 @@ class Shelf:
 
     def put(self, key: str, data: bytes) -> None:
         """Store an object."""
+        if self.full:
+            raise StoreFault("No space is left on the store's disk.")
         self.objects[self._reach(key)] = data
         self.written(key)
 

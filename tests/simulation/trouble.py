@@ -1,6 +1,7 @@
 """What befalls the bot itself, its files, its Slack and its market in a season: laid out before it begins.
 
-The clouds' own bad days are in their weather; these are everybody else's.
+The clouds' own bad days are in their weather; these are everybody else's. How often each of them happened is counted
+in `world.befell`.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ DAY = 24 * HOUR
 
 
 def befall(world: World, days: float) -> None:
-    """Plan a season's trouble: deaths, an absent store, a silent Slack, clocks that jump, prices that rise."""
+    """Plan a season's trouble: deaths, an absent store, a full disk, a silent Slack, clocks that jump, prices that rise."""
     chance = random.Random(f"{world.seed} trouble")
 
     def now_and_then(every_days: float, name: str, act: Callable[[], None]) -> None:
+        def happen() -> None:
+            world.befell[name] += 1
+            act()
+
         at = chance.expovariate(1 / every_days)
         while at < days:
-            world.after(at * DAY, name, act)
+            world.after(at * DAY, name, happen)
             at += chance.expovariate(1 / every_days)
 
     def killed_inside() -> None:
@@ -39,6 +44,7 @@ def befall(world: World, days: float) -> None:
     now_and_then(4.0, "the store is away", lambda: _store_away(world, chance.choice((60.0, 600.0, HOUR))))
     now_and_then(5.0, "slack is silent", lambda: _slack_down(world, chance.choice((60.0, HOUR, 6 * HOUR))))
     now_and_then(3.0, "slack loses answers", lambda: _slack_loses(world, 2 * HOUR))
+    now_and_then(4.0, "the disk is full", lambda: _disk_full(world, chance))
     now_and_then(6.0, "the clock jumps", lambda: _clock_jumps(world, chance))
     now_and_then(2.0, "prices move", lambda: _prices_move(world, chance))
 
@@ -46,6 +52,27 @@ def befall(world: World, days: float) -> None:
 def _store_away(world: World, seconds: float) -> None:
     world.shelf.away = True
     world.after(seconds, "the store is back", lambda: setattr(world.shelf, "away", False))
+
+
+def _disk_full(world: World, chance: random.Random) -> None:
+    """Let the database take nothing for a while, half of the time just as a machine is to end.
+
+    Half of the time the store is a folder on the same disk.
+    """
+    ends = [machine.deadline for cloud in world.clouds for machine in cloud.alive()]
+    wait = (min(ends) - world.time.now()).total_seconds() - 45 if ends and chance.random() < 0.5 else 0.0
+    world.after(max(0.0, wait), "nothing fits on the disk", lambda: fill_disk(world, same=chance.random() < 0.5))
+    world.after(max(0.0, wait) + chance.choice((20.0, 120.0, 600.0, 1800.0)), "there is room", lambda: free_disk(world))
+
+
+def fill_disk(world: World, *, same: bool) -> None:
+    """Leave no room on the database's disk, which the store lies on too where it is the `same`."""
+    world.db.full, world.shelf.full = True, same
+
+
+def free_disk(world: World) -> None:
+    """Make room again."""
+    world.db.full = world.shelf.full = False
 
 
 def _slack_down(world: World, seconds: float) -> None:

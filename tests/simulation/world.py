@@ -10,18 +10,12 @@ from __future__ import annotations
 import hashlib
 import heapq
 import random
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from sqlite3 import Connection
-
-from sqlalchemy import Engine
-from sqlmodel import Session
 
 from bot.catalogue import Catalogue
-from jobs.engine import DEFAULT_PATIENCE
-from jobs.errors import NotWritten
 from jobs.model import DOLLAR
 from jobs.policy import Person
 from jobs.providers import Offer
@@ -30,6 +24,7 @@ from jobs.settings import load
 from tests.simulation.agents import Agents, Temper
 from tests.simulation.bot import Bot, Outside
 from tests.simulation.cloud import Cloud, CloudProvider, TrueTime
+from tests.simulation.disk import Disk
 from tests.simulation.layers import Ground
 from tests.simulation.machine import Machine
 from tests.simulation.office import LEADERS, Office
@@ -39,27 +34,10 @@ from tests.simulation.shelf import Shelf
 from tests.simulation.weather import Menu, Spell, Weather, Window
 from tests.support.clock import FakeClock, SequentialIds
 from tests.support.databases import memory_database
-from tests.support.mortal import Fate, Killed, MortalDatabase, MortalProvider
+from tests.support.mortal import Fate, Killed, MortalProvider
 
 HOME = "5e0f3c1e-7a44-4f0e-9d1b-6b2a54a3c9d1"
 SAY = Catalogue.load()
-
-
-class Disk(MortalDatabase):
-    """A database that is locked now and then, and whose process may die around each commit."""
-
-    def __init__(self, engine: Engine, fate: Fate, chance: random.Random) -> None:
-        super().__init__(engine, fate)
-        self.locked = 0.0
-        self._chance = chance
-
-    @contextmanager
-    def write(self, patience: float = DEFAULT_PATIENCE) -> Iterator[Session]:
-        """Open a transaction, or find the database locked for longer than anybody waits."""
-        if self.locked and self._chance.random() < self.locked:
-            raise NotWritten("Nothing was written (database is locked). Try again in a moment.")
-        with super().write(patience) as tx:
-            yield tx
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +65,7 @@ class World:
         self.time = TrueTime(self.clock)
         self.fate = Fate()
         self.db = Disk(memory_database().engine, self.fate, random.Random(f"{seed} disk"))
-        self.rows = _connection(self.db.engine)
+        self.rows = self.db.rows
         self.db.locked = cast.locked
         self.shelf = Shelf()
         self.office = Office(self.time, f"{seed} office")
@@ -103,6 +81,7 @@ class World:
         self.oracle.excused = self.excused
         self.trace = hashlib.sha256()
         self.steps = 0
+        self.befell: Counter[str] = Counter()  # the menu's faults, by how often they happened
         self.woken: dict[str, None] = {}
         self.up = False
         self.wrong_clock = False
@@ -228,9 +207,3 @@ class World:
 
 def _priced(ground: Ground, prices: Sequence[Offer]) -> list[Offer]:
     return [offer for offer in prices if offer.provider == ground.traits.name]
-
-
-def _connection(engine: Engine) -> Connection:
-    connection = engine.raw_connection().driver_connection
-    assert isinstance(connection, Connection)
-    return connection
