@@ -15,7 +15,7 @@ from sqlmodel import Session
 
 from jobs import db, glances, milestones, orders
 from jobs.endings import LIVE
-from jobs.errors import ProviderError
+from jobs.errors import NotWritten, ProviderError
 from jobs.lifecycle import TERMINAL, WITH_MACHINE, AttemptEventName, AttemptState, JobEventName, JobState
 from jobs.model import Attempt, Job, NoteKind
 from jobs.ports import Ports
@@ -49,12 +49,23 @@ class Adoption:
             try:
                 if state is not None:
                     self._end(provider, instance, "written off")
-                elif not self._adopt(provider, instance) and trusted and self._past(instance):
-                    self._end(provider, instance, "unknown and past its deadline")
+                else:
+                    self._stray(provider, instance, trusted)
             except ProviderError as error:
                 log.warning("adopt.failed", provider=provider.traits.name, instance=instance.id, error=str(error))
             except Exception:  # a stray that cannot be dealt with must not keep the pass from the machines we know
                 log.exception("adopt.broke", provider=provider.traits.name, instance=instance.id)
+
+    def _stray(self, provider: Provider, instance: Instance, trusted: bool) -> None:
+        """Adopt the machine, or end it once it is past its deadline: also where its row cannot be written."""
+        try:
+            adopted = self._adopt(provider, instance)
+        except NotWritten:
+            if not (trusted and self._past(instance)):
+                raise
+            adopted = False
+        if not adopted and trusted and self._past(instance):
+            self._end(provider, instance, "unknown and past its deadline")
 
     def _past(self, instance: Instance) -> bool:
         deadline = orders.tagged_deadline(instance)

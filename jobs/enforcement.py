@@ -264,9 +264,15 @@ class Enforcement:
             except NotWritten as error:
                 if step is not Step.TERMINATE:
                     raise
-                # Ending is safe to do twice, and a full disk is no reason for a machine to outlive its deadline.
-                log.error("machine.ending_unwritten", job=row.job_id, key=row.launch_key, error=str(error))
-        self._take(provider, row, step, sight, now)
+                _unwritten(row, error)
+        try:
+            self._take(provider, row, step, sight, now)
+        except NotWritten as error:
+            if not end or step is not Step.ADOPT or sight.instance is None:
+                raise
+            # It was launched, and its name was never written down: what its key made ends all the same.
+            _unwritten(row, error)
+            provider.terminate(sight.instance)
         return step
 
     def _spoke(self, row: Attempt, sight: Sight, end: bool) -> bool:
@@ -324,6 +330,11 @@ class Enforcement:
     def _touch(self, row: Attempt, **columns: datetime | int | None) -> None:
         with self._ports.db.write() as tx:
             db.touch_attempt(tx, row, self._ports.clock.now(), **columns)
+
+
+def _unwritten(row: Attempt, error: NotWritten) -> None:
+    # Ending is safe to do twice, and a full disk is no reason for a machine to outlive its deadline.
+    log.error("machine.ending_unwritten", job=row.job_id, key=row.launch_key, error=str(error))
 
 
 def _spec(job: Job) -> JobSpec:

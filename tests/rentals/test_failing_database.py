@@ -6,14 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sqlmodel import Session
+import pytest
+from sqlmodel import Session, col, delete
 
 from jobs.db import Database
 from jobs.engine import DEFAULT_PATIENCE
 from jobs.errors import NotWritten
 from jobs.lifecycle import JobState
+from jobs.model import Attempt
 from jobs.providers import LaunchOrder
-from tests.support.builders import a_spec, an_offer
+from tests.support.builders import a_spec, an_offer, some_traits
+from tests.support.clock import FakeClock
+from tests.support.fake_provider import FakeProvider
+from tests.support.mortal import Killed
 from tests.support.world import World
 
 
@@ -76,3 +81,42 @@ def test_a_machine_that_cannot_be_adopted_does_not_keep_the_others(tmp_path: Pat
     with suppress(NotWritten):  # the mark of the pass
         world.rentals.enforce()
     assert [machine.order.launch_key for machine in world.cloud.alive()] == ["stray"]
+
+
+@pytest.mark.parametrize("idempotent", [True, False])
+def test_a_machine_whose_name_could_not_be_written_ends_at_its_deadline(tmp_path: Path, idempotent: bool) -> None:
+    clock = FakeClock()
+    world = World(tmp_path, FakeProvider(clock, traits=some_traits(idempotent=idempotent)), clock=clock)
+    world.fate.dies("after launch")
+    with pytest.raises(Killed):
+        world.launch(a_spec(minutes=60))
+    rows = world.db
+    on_a_full_disk(world)
+    for _ in range(4):
+        with suppress(NotWritten):  # the mark of the pass
+            world.rentals.enforce()
+        assert len(world.cloud.alive()) == 1
+        world.clock.advance(minutes=15)
+    world.clock.advance(minutes=11)
+    with suppress(NotWritten):
+        world.rentals.enforce()
+    assert world.cloud.alive() == []
+
+    world.db = rows
+    world.restart()
+    world.pass_time(minutes=2)
+    assert world.job("job0001").state is JobState.TIMED_OUT
+    assert world.balanced()
+
+
+def test_a_machine_without_a_row_ends_at_its_tags_deadline_though_no_row_can_be_written(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, _ = world.running(a_spec(minutes=60))
+    with world.db.write() as tx:
+        tx.exec(delete(Attempt).where(col(Attempt.job_id) == job_id))  # as in a backup from before its launch
+    on_a_full_disk(world)
+    for minutes, alive in ((30, 1), (60, 0)):
+        world.clock.advance(minutes=minutes)
+        with suppress(NotWritten):
+            world.rentals.enforce()
+        assert len(world.cloud.alive()) == alive

@@ -9,7 +9,7 @@ from trainer.storage import StoreFault, checked
 
 
 class Shelf:
-    """Bytes under keys. `away` makes every call fail, `full` every put; `written` is told of each object that is put."""
+    """Bytes under keys. `away` makes every call fail, `full` every put; `written` is told of each object put."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}

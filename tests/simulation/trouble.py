@@ -18,7 +18,7 @@ DAY = 24 * HOUR
 
 
 def befall(world: World, days: float) -> None:
-    """Plan a season's trouble: deaths, an absent store, a full disk, a silent Slack, clocks that jump, prices that rise."""
+    """Plan a season's trouble: deaths, a full disk, an absent store, a silent Slack, clocks that jump, prices."""
     chance = random.Random(f"{world.seed} trouble")
 
     def now_and_then(every_days: float, name: str, act: Callable[[], None]) -> None:
