@@ -12,7 +12,6 @@ from tests.simulation.layers import Ground
 from tests.simulation.lives import PLAIN, STUBBORN
 from tests.simulation.machine import Machine
 from tests.simulation.oracle import Violation
-from tests.simulation.oracle import Violation
 from tests.simulation.rhythm import Rhythm
 from tests.simulation.run import begin, grounds, loud, prices, step
 from tests.simulation.traffic import Traffic
