@@ -14,6 +14,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlsplit
@@ -23,10 +24,39 @@ from trainer.wire import ENV_STORE_PREFIX
 # A part small enough to be sent again on a bad line, large enough that 16 of them fill a good one.
 _PART = 64 * 1024 * 1024
 _PARALLEL = 16
+_BLOCK = 1024 * 1024  # bytes that are read of a stream at a time
+# What S3 answers where the same question gets the same answer.
+_FINAL = frozenset(
+    {
+        "403",
+        "404",
+        "412",
+        "AccessDenied",
+        "AllAccessDisabled",
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidBucketName",
+    }
+    | {"InvalidObjectState", "InvalidToken", "NoSuchBucket", "NoSuchKey", "NotFound", "PreconditionFailed"}
+    | {"SignatureDoesNotMatch"}
+)
 
 
 class StoreFault(Exception):
     """The store did not do what was asked; the message says what to check."""
+
+
+class StoreRefusal(StoreFault):
+    """The store answered, and its answer is no: asking again will not help."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object as a listing shows it."""
+
+    key: str
+    size: int  # bytes
+    etag: str  # S3's own mark of these bytes; another means that they were replaced
 
 
 class Store(Protocol):
@@ -43,6 +73,12 @@ class Store(Protocol):
 
     def get_file(self, key: str, path: Path) -> bool:
         """Write the object to `path` (atomically); return False when there is none."""
+
+    def blocks(self, key: str, *, start: int = 0, length: int | None = None, etag: str = "") -> Iterator[bytes]:
+        """Yield the object's bytes from `start`, `length` of them where that is said, in small pieces.
+
+        Raises `StoreRefusal` when there is none, or where it is another than the one that `etag` marks.
+        """
 
     def size(self, key: str) -> int | None:
         """Return the object's size in bytes, or None when there is none."""
@@ -130,6 +166,20 @@ class FolderStore:
             raise StoreFault(f"Could not copy {key} to {path}: {error.strerror}.") from error
         return True
 
+    def blocks(self, key: str, *, start: int = 0, length: int | None = None, etag: str = "") -> Iterator[bytes]:
+        """Yield the file's bytes; a folder marks none, so `etag` is not looked at."""
+        left = length
+        try:
+            with self._path(key).open("rb") as file:
+                file.seek(start)
+                while left != 0 and (block := file.read(_BLOCK if left is None else min(_BLOCK, left))):
+                    left = None if left is None else left - len(block)
+                    yield block
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            raise StoreRefusal(f"There is no {key} under {self.root}.") from error
+        except OSError as error:
+            raise StoreFault(f"Could not read {key} under {self.root}: {error.strerror}.") from error
+
     def size(self, key: str) -> int | None:
         """Return the file's size, or None."""
         path = self._path(key)
@@ -201,11 +251,15 @@ class S3Store:
         try:
             yield
         except self._faults as error:
-            raise StoreFault(f"Could not {what} s3://{self.bucket}/{self._prefix}{key}: {error}") from error
+            kind = StoreRefusal if self._code(error) in _FINAL else StoreFault
+            raise kind(f"Could not {what} s3://{self.bucket}/{self._prefix}{key}: {error}") from error
+
+    @staticmethod
+    def _code(error: Exception) -> str:
+        return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
 
     def _absent(self, error: Exception) -> bool:
-        response = getattr(error, "response", {})
-        return response.get("Error", {}).get("Code") in ("404", "NoSuchKey", "NotFound")
+        return self._code(error) in ("404", "NoSuchKey", "NotFound")
 
     def put(self, key: str, data: bytes) -> None:
         """Store `data` in one request."""
@@ -250,6 +304,23 @@ class S3Store:
         finally:
             temporary.unlink(missing_ok=True)
         return True
+
+    def blocks(self, key: str, *, start: int = 0, length: int | None = None, etag: str = "") -> Iterator[bytes]:
+        """Yield the object's bytes; a whole one is checked against the checksum that S3 keeps of it."""
+        which: dict[str, str] = {"IfMatch": etag} if etag else {}
+        if start or length is not None:
+            which["Range"] = f"bytes={start}-{'' if length is None else start + length - 1}"
+        name = self._name(key)
+        with self._asking("read", key):
+            yield from self._client.get_object(Bucket=self.bucket, Key=name, **which)["Body"].iter_chunks(_BLOCK)
+
+    def listed(self) -> Iterator[Listed]:
+        """Yield every object of the store with its size and mark, sorted by key."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self._prefix)
+        with self._asking("list", ""):
+            for page in pages:
+                for entry in page.get("Contents", ()):
+                    yield Listed(str(entry["Key"])[len(self._prefix) :], int(entry["Size"]), str(entry["ETag"]))
 
     def size(self, key: str) -> int | None:
         """Return the object's size, or None."""
