@@ -7,6 +7,7 @@ between leaves files that no machine was told of.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 # The number under which a checkpoint of another job is laid into a job's own prefix, before its first attempt.
 INHERITED = 0
+_TRAINER_STATE = "trainer_state.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +90,7 @@ class Loader:
         """Return the prefix of the newest whole checkpoint to go on from: the job's own, else one it inherits."""
         with self._ports.db.read() as tx:
             own = db.checkpoints(tx, job.id)
-        for row in reversed(own):
+        for row in to_go_on_from(own):
             if self._ports.store.size(row.manifest) is not None:
                 return _prefix(row.manifest)
         request = parse(Request, job.request)
@@ -103,7 +105,7 @@ class Loader:
                 rows = db.checkpoints(tx, db.get_job(tx, parent).id)
         except NotFound:
             return None
-        for row in reversed(rows):
+        for row in to_go_on_from(rows):
             manifest = wire.manifest_key(job.id, INHERITED, row.name)
             if self._ports.store.size(manifest) is not None or self._copied(row, _prefix(manifest)):
                 return _prefix(manifest)
@@ -122,6 +124,18 @@ class Loader:
                     return False
                 store.put_file(f"{target}/{path}", local)
         return True
+
+
+def to_go_on_from(rows: Sequence[Checkpoint]) -> list[Checkpoint]:
+    """Return checkpoints in the order in which they are tried, `rows` being the oldest first.
+
+    The newest goes first; but where some say how far the trainer was, bare weights that were written beside or after
+    them come last: a Trainer saves its model once more at the end, and cannot go on from that.
+    """
+    newest_first = list(reversed(rows))
+    knows = [any(file["path"].endswith(_TRAINER_STATE) for file in row.files) for row in newest_first]
+    ranked = sorted(zip(knows, newest_first, strict=True), key=lambda pair: not pair[0])  # stable
+    return [row for _, row in ranked]
 
 
 def _prefix(manifest: str) -> str:

@@ -91,6 +91,11 @@ class JobSpec:
     checkpoint_keep: int
     min_gpu_utilization: int | None  # percent
     utilization_window: float | None  # seconds
+    # What is run where it starts from a checkpoint; one of the two, or neither: the command as it is.
+    resume_commands: Sequence[str] = ()
+    resume_argv: Sequence[str] = ()
+    resume_known: bool = True  # with neither: add the flag of a trainer that is known
+    hang_timeout: float | None = None  # seconds without a sign of life after which people are told
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -97,6 +97,10 @@ def agent_order(launch: Launch, rank: int = 0) -> wire.AgentOrder:
         grace=launch.grace.total_seconds(),
         resume_key=launch.resume_key,
         idle=_idle_rule(spec),
+        again=wire.Again(
+            commands=tuple(spec.resume_commands), argv=tuple(spec.resume_argv), known=spec.resume_known
+        ),
+        hang_timeout=spec.hang_timeout,
         flush_every=FLUSH_FOLDER if launch.store_uri.startswith("file:") else FLUSH_BUCKET,
     )
 

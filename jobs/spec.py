@@ -15,6 +15,7 @@ from jobs.errors import BadSpec
 from jobs.gpus import Gpu, parse_gpu
 from jobs.model import JobSpec, Micros, Request, SpotPolicy
 from jobs.quantities import parse_count, parse_dollars, parse_minutes
+from jobs.resuming import again
 from jobs.strict_yaml import FILE_NAME
 from jobs.taskfile import MOST_NODES, TaskFile, parse_task_file
 
@@ -29,6 +30,7 @@ class Defaults:
     checkpoint_path: str = "out"
     checkpoint_every: float = 600.0  # seconds
     checkpoint_keep: int = 3
+    hang_timeout: float = 1800.0  # seconds
 
 
 DEFAULTS: Final = Defaults()
@@ -50,6 +52,8 @@ def merge(request: Request, task_file: str | None, *, defaults: Defaults = DEFAU
         raise _missing(request, "For how long? Add `hours=1`, or `max_duration: 1h` to the task file.", "hours=1")
     if not request.argv and not file.commands:
         raise _no_command(request, task_file)
+    commands = () if request.argv else tuple(file.commands)
+    resume_commands, resume_argv = again(file.resume, commands, tuple(request.argv))
     return JobSpec(
         gpu=gpu.name,
         gpu_memory_gb=gpu.memory_gb,
@@ -59,7 +63,7 @@ def merge(request: Request, task_file: str | None, *, defaults: Defaults = DEFAU
         image=said.get("image") or file.image or defaults.image,
         registry_auth=file.registry_auth,
         setup=tuple(file.setup),
-        commands=() if request.argv else tuple(file.commands),
+        commands=commands,
         argv=tuple(request.argv),
         env=_env(said, file),
         secrets=tuple(dict.fromkeys(file.secrets)),
@@ -73,6 +77,11 @@ def merge(request: Request, task_file: str | None, *, defaults: Defaults = DEFAU
         checkpoint_path=file.checkpoint_path or defaults.checkpoint_path,
         checkpoint_every=file.checkpoint_every or defaults.checkpoint_every,
         checkpoint_keep=file.checkpoint_keep or defaults.checkpoint_keep,
+        resume_commands=tuple(resume_commands),
+        resume_argv=tuple(resume_argv),
+        # What the file runs again belongs to the file's own commands; a typed one is looked at like any other.
+        resume_known=file.resume is None or bool(request.argv and file.resume.commands),
+        hang_timeout=(defaults.hang_timeout if file.hang_timeout is None else file.hang_timeout) or None,
         **_idle_rule(file, gpu),
     )
 

@@ -23,6 +23,7 @@ from jobs.gpus import Gpu, parse_gpu
 from jobs.image_names import parse_reference
 from jobs.model import Micros, SpotPolicy
 from jobs.quantities import parse_count, parse_dollars, parse_gigabytes, parse_minutes, parse_seconds
+from jobs.resuming import Resume, read_words
 from jobs.strict_yaml import FILE_NAME, at, composed, is_null, pairs, word, words
 
 MOST_NODES: Final = 16
@@ -56,6 +57,8 @@ class TaskFile:
     checkpoint_path: str | None = None
     checkpoint_every: float | None = None  # seconds
     checkpoint_keep: int | None = None
+    resume: Resume | None = None  # how it starts again from a checkpoint
+    hang_timeout: float | None = None  # seconds; 0: nobody is told
 
 
 # Fields of `TaskFile` by name; `Any`, because each reader's value is of its own field's type.
@@ -259,6 +262,22 @@ def _retry_event(text: str) -> str:
     return text
 
 
+def _resume(node: yaml.Node) -> Facts:
+    """Read words, `off`, or `{commands: […]}`."""
+    if isinstance(node, yaml.ScalarNode):
+        return _one("resume", read_words)(node)
+    for key, value in pairs(node, "`resume`"):
+        if key.value not in ("commands", "run"):
+            raise BadSpec(f"{at(key)}: `{key.value}` is not a key under `resume`. There is commands.")
+        if lines := words(value):
+            return {"resume": Resume(commands=lines)}
+    raise BadSpec(f"{at(node)}: `resume` names no command. Write `resume: {{commands: [python train.py --resume]}}`.")
+
+
+def _hang_timeout(text: str) -> float:
+    return 0.0 if text.lower() in _NO else parse_seconds(text)
+
+
 def _inputs(node: yaml.Node) -> Facts:
     raise BadSpec(f"{at(node)}: `inputs` is not carried out yet. Fetch the data in `setup:` or in the command.")
 
@@ -309,6 +328,8 @@ _TOP: Final[Mapping[str, Read]] = MappingProxyType(
         "max_price": _one("max_price", _money),
         "max_cost": _one("max_cost", _money),
         "retry": _retry,
+        "resume": _resume,
+        "hang_timeout": _one("hang_timeout", _hang_timeout),
         "inputs": _inputs,
         **_MACHINE,
     }

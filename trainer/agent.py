@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 
-from trainer import fetch, gpu, procs, wire
+from trainer import fetch, gpu, procs, resuming, wire
 from trainer.artifacts import Artifacts, Place
 from trainer.command import Command, shell
 from trainer.control import ControlWatch
@@ -110,11 +110,10 @@ class Agent:
         folder = self._insist(lambda: fetch.source(self._store, order, self._scratch))
         artifacts = self._artifacts(order, folder)
         env = self._command_env(order)
-        if order.resume_key:
-            place = artifacts.path if not artifacts.path.suffix else artifacts.path.parent
-            resume_key = order.resume_key
-            resumed = self._insist(lambda: fetch.checkpoint(self._store, resume_key, place))
-            env[wire.ENV_RESUME] = str(resumed)
+        restored = None
+        if resume_key := order.resume_key:
+            restored = self._insist(lambda: fetch.checkpoint(self._store, resume_key, artifacts.home))
+            env |= resuming.variables(restored)
         if stopped := self._stopped_early():
             return stopped
         if order.setup:
@@ -129,8 +128,7 @@ class Agent:
                 )
         artifacts.baseline()
         self._uploads = Uploads(artifacts, notice=self._reporter.notice)
-        self._stage(Stage.RUN)
-        argv = list(order.argv) or shell(order.commands, env.get("PATH"))
+        argv = self._argv(order, restored, folder, env)
         watch = (
             IdleWatch(order.idle, probe=gpu.utilization, clock=boot_clock, idle=self._idle)
             if order.idle and order.gpu.required
@@ -143,6 +141,18 @@ class Agent:
             files.close()
             if watch is not None:
                 watch.close()
+
+    def _argv(
+        self, order: AgentOrder, restored: fetch.Restored | None, folder: Path, env: Mapping[str, str]
+    ) -> list[str]:
+        """Say that it runs, and from where; return what to start."""
+        if restored is None:
+            self._stage(Stage.RUN)
+            return list(order.argv) or shell(order.commands, env.get("PATH"))
+        start = resuming.start(order, restored, folder)
+        self._stage(Stage.RUN, resuming.reached(restored))
+        self._output.say(f"hourglass: {start.said}")
+        return list(start.argv) or shell(start.commands, env.get("PATH"))
 
     @property
     def _identity(self) -> tuple[str, int, int]:

@@ -144,6 +144,12 @@ class Artifacts:
         path = self.path.resolve()
         return path if path.is_dir() else path.parent
 
+    @property
+    def home(self) -> Path:
+        """Return where a manifest's files belong, also before anything is there."""
+        one_file = self.path.is_file() or (self.path.suffix in units.WEIGHTS and not self.path.is_dir())
+        return self.path.parent if one_file else self.path
+
     def _is_ready(self, found: Unit, final: bool) -> bool:
         state = found.state()
         if state is not State.UNKNOWN or final:

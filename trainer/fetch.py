@@ -11,6 +11,7 @@ import posixpath
 import tarfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -118,8 +119,18 @@ def unsafe(member: tarfile.TarInfo, links: set[str]) -> str | None:
     return None
 
 
-def checkpoint(store: Store, prefix: str, folder: Path) -> Path:
-    """Put the checkpoint under `prefix` back where it was in `folder`; return the folder that holds its files.
+@dataclass(frozen=True, kw_only=True)
+class Restored:
+    """A checkpoint that lies where the script left it."""
+
+    name: str
+    step: int | None
+    folder: Path  # that holds its files, as deep as all of them lie
+    file: Path | None  # the checkpoint itself, where it is one file
+
+
+def checkpoint(store: Store, prefix: str, folder: Path) -> Restored:
+    """Put the checkpoint under `prefix` back where it was in `folder`.
 
     Raises `CannotStart` when it is not whole: going on from nothing would spend money on what was there already.
     """
@@ -139,7 +150,8 @@ def checkpoint(store: Store, prefix: str, folder: Path) -> Path:
             raise CannotStart(Reason.BAD_SOURCE, f"{entry.path} of {prefix} is not what its manifest says.")
     parents = [entry.path.rpartition("/")[0] for entry in manifest.files]
     shared = posixpath.commonpath(parents) if parents and all(parents) else ""
-    return folder / shared
+    only = places[0] if len(places) == 1 else None
+    return Restored(name=manifest.name, step=manifest.step, folder=folder / shared, file=only)
 
 
 def _inside(folder: Path, name: str) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from trainer.whole import State, file_state, folder_state, regular
 
-_WEIGHTS = frozenset(
+WEIGHTS = frozenset(
     {".pt", ".pth", ".ckpt", ".safetensors", ".bin", ".npz", ".npy", ".pkl", ".h5", ".keras", ".gguf", ".onnx"}
     | {".msgpack", ".distcp", ".tar"}
 )
@@ -88,11 +88,11 @@ def _within(folder: Path, depth: int, budget: Iterator[int]) -> Iterator[Unit | 
         yield unit(folder, tuple(_files(folder, depth, budget)))
         return
     if any(_MODEL_FILE.match(path.name) for path in files):  # a final model beside the checkpoint folders
-        model = tuple(path for path in files if path.suffix in _WEIGHTS | _BESIDE)
+        model = tuple(path for path in files if path.suffix in WEIGHTS | _BESIDE)
         yield unit(folder, model)
         files = []
     for path in files:
-        if path.suffix in _WEIGHTS:
+        if path.suffix in WEIGHTS:
             yield unit(path, (path,))
     for path in entries:
         if path.is_symlink() or not path.is_dir():
@@ -142,7 +142,7 @@ def step_in(name: str) -> int | None:
 
 def name_of(path: Path, step: int | None, taken: Mapping[str, object]) -> str:
     """Return a name for the checkpoint at `path` that is safe in a key and not in `taken`."""
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem if path.suffix in _WEIGHTS else path.name).strip(".-_")[:48]
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem if path.suffix in WEIGHTS else path.name).strip(".-_")[:48]
     stem = stem or "ckpt"
     if step is not None and (step_in(path.name) is not None or stem.lower() in _ORDINARY):
         base = f"step-{step:06d}"

@@ -12,6 +12,7 @@ reads the next object by its number.
     jobs/<job>/a<attempt>/ckpt/<name>/…         a checkpoint's files, then its manifest.json
     jobs/<job>/a<attempt>/boot/00000001.txt     what the warden of a VM saw before the agent spoke
     control/<job>/a<attempt>.json               `Control`: stop, new deadline; only read by the machine
+    data/…                                      what jobs take along (`trainer.datasets`); only read by the machine
 """
 
 from __future__ import annotations
@@ -45,13 +46,18 @@ ENV_RANK = "HOURGLASS_RANK"
 ENV_DEADLINE = "HOURGLASS_DEADLINE"  # unix seconds; `init` ends everything then, whatever the agent does
 ENV_INSTANCE = "HOURGLASS_INSTANCE"
 ENV_WORKDIR = "HOURGLASS_WORKDIR"  # scratch folder of the agent; a temporary one when it is not given
+ENV_CACHE = "HOURGLASS_CACHE"  # folder for inputs that outlives the machine; default: in the scratch folder
 ENV_SECRETS = "HOURGLASS_SECRETS"  # names, comma-separated, of the variables whose values never enter a log
 # Credentials of the store where they must not meet the team's own: `HOURGLASS_STORE_AWS_ACCESS_KEY_ID` and the
 # like. They are taken out of the environment of the team's command.
 ENV_STORE_PREFIX = "HOURGLASS_STORE_"
+ENV_KEYS = "HOURGLASS_STORE_DATA_KEY"  # the team's keys, one a line (`trainer.sealed`); the first seals
 # What the team's command finds in its environment.
 ENV_RESUME = "HOURGLASS_RESUME"  # folder with the last whole checkpoint, or unset
+ENV_RESUME_FILE = "HOURGLASS_RESUME_FILE"  # the checkpoint itself, where it is one file
+ENV_RESUME_STEP = "HOURGLASS_RESUME_STEP"  # the step it was saved at, where that is known
 ENV_SOCKET = "HOURGLASS_SOCKET"  # where `import hourglass` reports to
+ENV_INPUT_PREFIX = "HOURGLASS_INPUT_"  # and an input's name in capitals: where its files are
 
 
 class EventKind(StrEnum):
@@ -71,6 +77,7 @@ class Stage(StrEnum):
     """What the machine is doing now."""
 
     SOURCE = "source"
+    INPUTS = "inputs"  # what the job takes along is fetched; told again and again, the note says how far it is
     SETUP = "setup"
     CHECK = "check"
     RUN = "run"
@@ -120,6 +127,7 @@ class CheckpointRule:
     path: str  # relative to the working directory
     upload_every: float  # seconds between looks that may upload
     keep: int  # newest whole ones kept in the store, at least 2
+    encrypt: bool = False  # sealed with the team's key before they leave the machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +136,24 @@ class IdleRule:
 
     least: int  # percent of utilisation, as the driver tells it
     window: float  # seconds for which a GPU has to stay below that
+
+
+@dataclass(frozen=True, kw_only=True)
+class Again:
+    """What is run where there is a checkpoint to go on from; the order's own command where nothing is said."""
+
+    commands: Sequence[str] = ()  # in place of the order's
+    argv: Sequence[str] = ()
+    known: bool = True  # with neither: add the flag of a trainer that is known
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """Something that a job takes along: fetched before its command starts, and only read."""
+
+    name: str  # small letters, digits and `_`; its variable is named after it
+    source: str  # `s3://bucket/prefix`, or `name@version` of what `hourglass data push` sent
+    to: str | None = None  # where the command finds it, beside its variable: in the source, or absolute
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +179,9 @@ class AgentOrder:
     resume_key: str | None  # prefix of a whole checkpoint to put in place first
     flush_every: float  # seconds between event chunks
     idle: IdleRule | None = None
+    again: Again = field(default_factory=Again)
+    hang_timeout: float | None = None  # seconds without a sign of life after which people are told
+    inputs: Sequence[Input] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +230,7 @@ class Manifest:
     step: int | None
     at: float
     files: Sequence[FileEntry] = field(default_factory=tuple)
+    key: str | None = None  # id of the key that its files are sealed with; their names then end in `.sealed`
 
 
 def source_key(job: str) -> str:
@@ -282,6 +312,8 @@ def from_json(kind: type[Record], data: bytes) -> Record:
             fields["gpu"] = GpuNeed(**fields["gpu"])
             fields["checkpoints"] = CheckpointRule(**fields["checkpoints"])
             fields["idle"] = IdleRule(**fields["idle"]) if fields.get("idle") else None
+            fields["again"] = Again(**(fields.get("again") or {}))
+            fields["inputs"] = tuple(Input(**taken) for taken in fields.get("inputs") or ())
         elif kind is Control and fields.get("stop") is not None:
             fields["stop"] = Reason(fields["stop"])
         elif kind is Event:

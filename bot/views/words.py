@@ -116,7 +116,7 @@ def _stage(say: Catalogue, facts: JobFacts) -> Markup:
     name = facts.job.stage
     doing = say(_STAGES[name]) if name in _STAGES else escape(short(name, 40)) if name else say("the machine is up")
     note = short(facts.job.stage_note, 80)
-    return say("{doing} ({note})", doing=doing, note=note) if note and name in ("setup", "check") else doing
+    return say("{doing} ({note})", doing=doing, note=note) if note and name in ("setup", "check", "run") else doing
 
 
 def progress(say: Catalogue, facts: JobFacts) -> list[Markup]:

@@ -79,6 +79,7 @@ def test_every_key_of_the_file() -> None:
         checkpoint_keep=3,
         min_gpu_utilization=5,
         utilization_window=1800.0,
+        hang_timeout=1800.0,
     )
 
 
@@ -175,6 +176,14 @@ def test_a_file_that_says_nothing_decides_nothing(text: str) -> None:
         ("checkpoints: {path: /out}\n", "`/out` must be a folder inside the repository", None),
         ("checkpoints: {path: a/../..}\n", "must be a folder inside the repository", None),
         ("checkpoints: {upload_every: 10}\n", "`10` is not an interval", None),
+        ("resume: '--from \"last'\n", 'line 1: `resume: --from "last` cannot be read', None),
+        ("resume: true\n", "`resume: true` is what happens anyway", None),
+        ("resume: ''\n", "line 1: `resume` is empty", None),
+        ("resume: --last && echo\n", "`&` in `resume: --last && echo` would end the command", None),
+        ("resume: |\n  --a\n  --b\n", "`resume` has several lines", None),
+        ("resume: {argv: [a]}\n", "line 1: `argv` is not a key under `resume`", None),
+        ("resume: {commands: }\n", "`resume` names no command", None),
+        ("hang_timeout: 30\n", "line 1: `30` is not an interval", None),
         ("inputs: [{from: s3://x, to: /data}]\n", "`inputs` is not carried out yet", None),
     ],
 )
@@ -275,3 +284,52 @@ def test_a_machine_without_a_gpu_has_no_idle_rule() -> None:
     spec = merged("acme/vit@main gpu=cpu", FULL)
 
     assert (spec.gpu, spec.gpus, spec.min_gpu_utilization, spec.utilization_window) == ("cpu", 0, None, None)
+
+
+RESUMING = "resources: {gpu: A100}\nmax_duration: 1h\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "file", "commands", "argv", "known"),
+    [
+        ("", "commands: [a, b --x]", (), (), True),
+        ("", "commands: [a, b --x]\nresume: off", (), (), False),
+        ("", "commands: [a, b --x]\nresume: --from '$X Y'", ("a", "b --x --from '$X Y'"), (), False),
+        ("", "commands: [a]\nresume: {commands: [c, d | e]}", ("c", "d | e"), (), False),
+        ("", "run: |\n  cd x && y\n  z\nresume: -r", ("cd x && y\nz -r",), (), False),
+        ("", "commands: [\"a 'b;c' # d\"]\nresume: {run: e}", ("e",), (), False),
+        (
+            " -- python t.py",
+            "commands: [a | b]\nresume: --from '$X Y'",
+            (),
+            ("python", "t.py", "--from", "$X Y"),
+            False,
+        ),
+        (" -- python t.py", "commands: [a]\nresume: {commands: [c]}", (), (), True),
+        (" -- python t.py", "", (), (), True),
+    ],
+)
+def test_how_it_starts_again_from_a_checkpoint(
+    line: str, file: str, commands: tuple[str, ...], argv: tuple[str, ...], known: bool
+) -> None:
+    spec = merged(f"acme/vit@main{line}", f"{RESUMING}{file}\n")
+
+    assert (spec.resume_commands, spec.resume_argv, spec.resume_known) == (commands, argv, known)
+
+
+@pytest.mark.parametrize(
+    ("command", "mark"), [("a | tee log", "|"), ("a > log", ">"), ("a # b", "#"), ("a \\", "\\"), ("a 'b", "'")]
+)
+def test_words_that_would_not_reach_the_script_are_refused(command: str, mark: str) -> None:
+    quoted = command.replace("'", "''")
+    with pytest.raises(BadSpec) as caught:
+        merged("acme/vit@main", f"{RESUMING}commands: ['{quoted}']\nresume: --go-on\n")
+
+    assert f"`{mark}` stands in its way. Write `resume: {{commands: […]}}`" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("", 1800.0), ("hang_timeout: 5m\n", 300.0), ("hang_timeout: off\n", None)]
+)
+def test_after_how_long_a_silence_people_are_told(text: str, seconds: float | None) -> None:
+    assert merged("acme/vit@main -- a", RESUMING + text).hang_timeout == seconds

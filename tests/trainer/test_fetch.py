@@ -98,7 +98,7 @@ def kept(store: FolderStore, folder: Path, files: dict[str, bytes]) -> None:
 def test_a_checkpoint_comes_back_where_it_was(tmp_path: Path, names: list[str], folder: str) -> None:
     store = FolderStore(tmp_path / "store")
     kept(store, tmp_path, {name: name.encode() for name in names})
-    found = checkpoint(store, PREFIX, tmp_path / "out")
+    found = checkpoint(store, PREFIX, tmp_path / "out").folder
     assert found == tmp_path / "out" / folder
     assert [(tmp_path / "out" / name).read_text() for name in names] == names
 

@@ -227,7 +227,12 @@ def test_a_machine_goes_on_where_another_stopped(rented: Rented) -> None:
         again.store.put(key, rented.store.get(key) or b"")
     again.order({"train.py": script}, argv=["python", "train.py"], resume_key=resume_key)
     assert again.run() == 0
-    assert again.log().splitlines()[0] == "from ['a.pt'] True"
+    assert again.log().splitlines()[:2] == [
+        "hourglass: resumed from step 7; its files are in place.",
+        "from ['a.pt'] True",
+    ]
+    (running,) = [event.data for event in again.events(EventKind.STAGE) if event.data["stage"] == "run"]
+    assert running["note"] == "resumed from step 7"
 
 
 def test_a_checkpoint_to_go_on_from_that_is_not_whole_ends_it(rented: Rented) -> None:

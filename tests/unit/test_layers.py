@@ -14,7 +14,7 @@ ROOMS = ("bot", "jobs", "trainer")
 # The trainer's archive is packed where everything is built, and nowhere else.
 PACKS_THE_TRAINER = "bot.machines"
 # What the machine and the bot have in common: words, files, and what is not to be seen.
-BOTH_SIDES = ("trainer.wire", "trainer.storage", "trainer.masking")
+BOTH_SIDES = ("trainer.wire", "trainer.storage", "trainer.masking", "trainer.datasets", "trainer.sealed")
 # What the bot counts with before anything is rented.
 WILL_IT_FIT = ("trainer.memory", "trainer.architectures", "trainer.configs", "trainer.remedies")
 # What a package may import of ours; a name covers what lies below it.
@@ -27,7 +27,7 @@ PROVIDERS_MAY_IMPORT = ("jobs.providers", "jobs.model", "jobs.errors", "jobs.clo
 # Decides over values alone: may lean on what is as pure as itself, and on the words that everybody shares.
 PURE = (
     "jobs.boot", "jobs.curves", "jobs.endings", "jobs.environment", "jobs.gpus", "jobs.image_names",
-    "jobs.lifecycle", "jobs.orders", "jobs.policy", "jobs.quantities", "jobs.repository", "jobs.spec",
+    "jobs.lifecycle", "jobs.orders", "jobs.policy", "jobs.quantities", "jobs.repository", "jobs.resuming", "jobs.spec",
     "jobs.shortage", "jobs.strict_yaml", "jobs.taskfile", "jobs.telemetry",
     "bot.arguments", "bot.clues", "bot.correction", "bot.normalise", "bot.parse", "bot.parse_budget",
     "bot.parse_estimate", "bot.run_line", "bot.verbs", "bot.words", *WILL_IT_FIT,
@@ -36,6 +36,7 @@ SHARED_WORDS = ("jobs.errors", "jobs.model", "jobs.records", "trainer.wire")
 # Where an SDK may be imported: a module, or every file whose name begins so (a provider's files share its name).
 SDKS = {
     "boto3": ("jobs.providers.aws", "jobs.credentials", "trainer"),
+    "cryptography": ("trainer.aes",),
     "docker": ("jobs.providers.docker", "jobs.providers.registry"),
     "apscheduler": ("jobs.scheduler",),
     "slack_bolt": ("bot.",),
