@@ -13,10 +13,12 @@ from datetime import UTC, datetime, timedelta
 from sqlite3 import Connection
 
 from jobs.providers import Traits
+from tests.simulation import months
 from tests.simulation.cloud import Cloud
 from tests.simulation.machine import Machine
 from tests.simulation.reckoning import Ask, Terms, price, worst
 
+ALERTS = (50, 80, 100)  # percent of a month at which its team is told
 ALLOWED = timedelta(seconds=120)  # from a deadline, or the end of what excused it, to an accepted terminate
 
 
@@ -28,10 +30,18 @@ class Violation(AssertionError):
 class Book:
     """A team's month."""
 
+    team: str
+    month: str
     cap: int
     granted: int = 0
     held: int = 0
     spent: int = 0
+    alerted: int = 0  # the last of `ALERTS` that it reached
+
+    def reached(self) -> int:
+        """Return the highest of `ALERTS` that it has reached, zero for none."""
+        total, used = self.cap + self.granted, self.held + self.spent
+        return max((percent for percent in ALERTS if total > 0 and 100 * used >= percent * total), default=0)
 
 
 @dataclass(kw_only=True)
@@ -39,6 +49,7 @@ class Case:
     """What the oracle knows of one job."""
 
     ask: Ask
+    team: str
     terms: list[Terms] = field(default_factory=list)  # those that what was held so far agrees with
     minutes: float = 0.0  # allowed by now: asked for, shortened, extended
     extending: float = 0.0  # minutes that are being added in this step
@@ -63,6 +74,8 @@ class Tally:
     closed: int = 0
     machines: int = 0
     overdue: int = 0
+    crossed: int = 0  # jobs whose month had ended when they were settled
+    alerts: int = 0
     lags: list[float] = field(default_factory=list)
 
 
@@ -80,8 +93,13 @@ class Oracle:
         self.cases: dict[str, Case] = {}
         self.books: dict[int, Book] = {}
         self.caps: dict[str, int] = {}
+        self.zones: dict[str, str] = {}  # where the teams live
+        self.wall = now  # what the bot's own clock shows, by which it books
         self.tally = Tally()
         self._entry = 0
+        self._alerts: dict[str, None] = {}  # by their keys
+        self._alert_note = 0
+        self._told_alerts: list[str] = []
         self._active: set[str] = set()
         self._unsettled: dict[str, tuple[Cloud, Machine]] = {}  # machines whose end is not judged yet
         self._excused_until: dict[str, datetime] = {}
@@ -90,9 +108,9 @@ class Oracle:
 
     # ------------------------------------------------------------ what it is told
 
-    def asked(self, job: str, ask: Ask) -> None:
+    def asked(self, job: str, ask: Ask, team: str) -> None:
         """Take note of a request that was written down."""
-        self.cases.setdefault(job, Case(ask=ask, minutes=ask.minutes))
+        self.cases.setdefault(job, Case(ask=ask, team=team, minutes=ask.minutes))
 
     def priced(self, job: str, terms: Sequence[Terms]) -> None:
         """Take note of the market in the moment in which a request is priced."""
@@ -115,12 +133,15 @@ class Oracle:
         if case.deadline is not None:
             case.deadline += timedelta(minutes=minutes)
 
-    def capped(self, team: str, cap: int, month: str) -> None:
+    def capped(self, team: str, cap: int) -> None:
         """Take note of a lead's new cap; it counts for the month that has begun, and those that come."""
+        self._read_entries()
         self.caps[team] = cap
-        row = self._db.execute("SELECT id FROM period WHERE team_id = ? AND month = ?", (team, month)).fetchone()
-        if row is not None and row[0] in self.books:
-            self.books[row[0]].cap = cap
+        month = months.month(self.zones[team], self.wall())
+        for book in self.books.values():
+            if (book.team, book.month) == (team, month):
+                book.cap = cap
+                book.alerted = book.reached()  # from here on it is told anew
 
     def launched(self, cloud: Cloud, machine: Machine) -> None:
         """Judge a launch in the moment in which the cloud makes the machine; what is wrong is raised by `look`."""
@@ -182,7 +203,7 @@ class Oracle:
         rows = self._db.execute(
             "SELECT id, key, period_id, job_id, kind, micros FROM entry WHERE id > ? ORDER BY id", (self._entry,)
         ).fetchall()
-        closing: dict[str, None] = {}
+        closing = ""  # the job that is being closed: its last entries stand one after the other
         for row_id, key, period, job, kind, amount in rows:
             self._entry = row_id
             self.tally.entries += 1
@@ -191,10 +212,15 @@ class Oracle:
                 raise Violation(f"{key}: {job} was closed before")
             if case.period not in (None, period):
                 raise Violation(f"{key} is in another month than the job's hold")
+            if case.period is None:
+                self._judge_month(key, case, book)
             case.period = period
             if amount < 0:
                 raise Violation(f"{key} is negative")
             word = kind.lower()
+            if closing and (job != closing or word == "charge"):
+                self._judge_close(closing)
+                closing = ""
             if word == "hold":
                 self._judge_hold(job, case, book, key, amount)
             elif word == "grant":
@@ -206,14 +232,40 @@ class Oracle:
                 raise Violation(f"{key}: {amount} came to light after {job} was settled")
             else:
                 case.closing[word] = amount
-                closing[job] = None
-        for job in closing:
-            self._judge_close(job)
+                closing = job
+        if closing:
+            self._judge_close(closing)
+        if rows:
+            self._judge_alerts()
+
+    def _judge_month(self, key: str, case: Case, book: Book) -> None:
+        wanted = (case.team, months.month(self.zones[case.team], self.wall()))
+        if (book.team, book.month) != wanted:
+            raise Violation(
+                f"{key} is in the month {book.month} of {book.team}, expected was {wanted[1]} of {wanted[0]}"
+            )
+
+    def _alert(self, book: Book) -> None:
+        """Expect that people are told of what the month has newly reached."""
+        reached = book.reached()
+        if reached > book.alerted:
+            book.alerted = reached
+            self._alerts[f"{book.team}:{book.month}:alert:{reached}:{book.cap}"] = None
+
+    def _judge_alerts(self) -> None:
+        told = self._db.execute(
+            "SELECT id, key FROM note WHERE id > ? AND kind = 'alert' ORDER BY id", (self._alert_note,)
+        ).fetchall()
+        self._alert_note = max([self._alert_note, *(note for note, _ in told)])
+        self._told_alerts += [key for _, key in told]
+        if self._told_alerts != list(self._alerts):
+            raise Violation(f"people were told of {self._told_alerts[-3:]}, expected was {list(self._alerts)[-3:]}")
+        self.tally.alerts = len(self._told_alerts)
 
     def _book(self, period: int) -> Book:
         if period not in self.books:
-            row = self._db.execute("SELECT team_id FROM period WHERE id = ?", (period,)).fetchone()
-            self.books[period] = Book(cap=self.caps[row[0]])
+            team, month = self._db.execute("SELECT team_id, month FROM period WHERE id = ?", (period,)).fetchone()
+            self.books[period] = Book(team=team, month=month, cap=self.caps[team])
         return self.books[period]
 
     def _judge_hold(self, job: str, case: Case, book: Book, key: str, amount: int) -> None:
@@ -237,6 +289,7 @@ class Oracle:
         book.held += amount
         if ":overdue:" not in key and amount and book.held + book.spent > book.cap + book.granted:
             raise Violation(f"{key}: {book.held} held and {book.spent} spent of {book.cap} + {book.granted}")
+        self._alert(book)
 
     def _judge_overdue(self, job: str, case: Case, key: str, amount: int) -> None:
         now = self._now()
@@ -294,6 +347,8 @@ class Oracle:
         case.held, case.charged = 0, total
         case.closing = {}
         self.tally.closed += 1
+        self.tally.crossed += months.month(self.zones[case.team], self.wall()) != book.month
+        self._alert(book)
 
     def _due(self, case: Case) -> tuple[int, int]:
         """Return the least and the most that a job may be charged now: they differ where a cloud forgot a machine."""

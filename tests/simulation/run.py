@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -112,9 +112,20 @@ def prices() -> list[Offer]:
     ]
 
 
+# A season of 45 days from each of these crosses a month's end: a year's, a short month's, two with a change of clocks.
+SEASONS = (
+    START,
+    datetime(2026, 12, 3, 9, 0, tzinfo=UTC),
+    datetime(2027, 2, 11, 14, 0, tzinfo=UTC),
+    datetime(2027, 3, 4, 8, 0, tzinfo=UTC),
+    datetime(2027, 10, 7, 16, 0, tzinfo=UTC),
+)
+
+
 def cast(seed: str, days: float) -> Cast:
     """Return a rough season: every fault of the menu, and spells here and there."""
     chance = random.Random(f"{seed} cast")
+    first = chance.choice(SEASONS)
     windows = []
     for number in range(len(grounds())):
         for spell, hours in (
@@ -123,12 +134,19 @@ def cast(seed: str, days: float) -> Cast:
             (Spell.DEAF, (0.1, 1)),
             (Spell.FULL, (1, 6)),
         ):
-            begins = START + timedelta(days=chance.uniform(0, days))
+            begins = first + timedelta(days=chance.uniform(0, days))
             windows.append(
                 (number, Window(spell=spell, begins=begins, ends=begins + timedelta(hours=chance.choice(hours))))
             )
     return Cast(
-        grounds=grounds(), prices=prices(), menu=ROUGH, windows=windows, temper=Temper(), cap=400 * DOLLAR, locked=0.002
+        begins=first,
+        grounds=grounds(),
+        prices=prices(),
+        menu=ROUGH,
+        windows=windows,
+        temper=Temper(),
+        cap=400 * DOLLAR,
+        locked=0.002,
     )
 
 

@@ -10,12 +10,15 @@ import dataclasses
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from jobs.errors import HourglassError, NotWritten
 from jobs.model import DOLLAR, Request
 from jobs.policy import Person
+from tests.simulation import months
 from tests.simulation.reckoning import Ask
 from tests.simulation.world import World
+from tests.support.mortal import Killed
 
 TEAMS = ("vision", "nlp")
 GPUS = ("a100", "a100", "h100", "l4")
@@ -41,6 +44,7 @@ class Habits:
     stopped: float = 0.12
     extended: float = 0.15
     budget_every: float = 5 * 86_400.0  # seconds between two changes of a budget
+    eve: int = 6  # requests of each team in the last hours of a month, which then ends while they run
 
 
 class Traffic:
@@ -60,11 +64,13 @@ class Traffic:
         """Set the teams up, as operator and leads do on the first day."""
         world, lead = self._world, self._world.person("lea")
         service = world.bot.service
-        for team, zone in zip(TEAMS, ("Europe/Berlin", "UTC"), strict=True):
+        for team, zone in zip(TEAMS, months.ZONES, strict=True):
             service.add_team(team, zone=zone)
+            world.oracle.zones[team] = zone
             service.map_channel(world.office.channels[team], team)
             self._set_cap(team, world.cast.cap, lead)
             service.set_budget(team, lead, "auto_approve", 30 * DOLLAR)
+            self._eve(team, zone)
         self._later(self._habits.every, "command", self._ask)
         self._later(self._habits.budget_every, "budget", self._budget)
 
@@ -87,7 +93,25 @@ class Traffic:
         self._later(self._habits.every, "command", self._ask)
         self.ask()
 
-    def ask(self, **fixed: object) -> None:
+    def _eve(self, team: str, zone: str) -> None:
+        """Let a month end in mid-run: commands and a change of the cap in its last hours, and some just after it."""
+        chance, world = self._chance, self._world
+        end = months.next_end(zone, world.time.now())
+        for _ in range(self._habits.eve):
+            hours = f"{chance.choice((0.5, 1, 2, 4, 8)):g}"
+            at = end - timedelta(seconds=chance.uniform(-600, 6 * 3600))
+            world.at(at, "command", lambda hours=hours: self.ask(team=team, hours=hours))
+        if self._habits.eve:
+            cap = int(world.cast.cap * chance.choice((0.5, 1, 2)))
+            at = end - timedelta(seconds=chance.uniform(-600, 3600))
+            world.at(at, "budget", lambda: self._does(lambda: self._set_cap(team, cap, world.person("lea"))))
+        world.at(end + timedelta(hours=1), "a month has ended", lambda: self._ended(team, zone))
+
+    def _ended(self, team: str, zone: str) -> None:
+        self._world.befell["a month ends"] += 1
+        self._eve(team, zone)
+
+    def ask(self, *, team: str | None = None, **fixed: object) -> None:
         """Let somebody type a command; `fixed` are overrides that are not left to chance."""
         chance, habits, world = self._chance, self._habits, self._world
         self._deliveries += 1
@@ -102,9 +126,10 @@ class Traffic:
         if chance.random() < habits.bad:
             ref, overrides["gpu"] = chance.choice((("gone", "a100"), ("main", "b300")))
         overrides |= fixed
+        team = team or chance.choice(TEAMS)
         request = Request(
             delivery=f"delivery-{self._deliveries}",
-            channel=world.office.channels[chance.choice(TEAMS)],
+            channel=world.office.channels[team],
             person=world.office.users[chance.choice(("ada", "tam", "bo", "eve", "lea"))],
             repo="acme/vit",
             ref=ref,
@@ -115,17 +140,30 @@ class Traffic:
         copies = 2 if chance.random() < habits.twice else 1
         for copy in range(copies):
             delay = copy * chance.choice((0.0, 1.0, 60.0, 4000.0))
-            self._world.after(delay, "delivery", lambda: self._deliver(request, ask))
+            self._world.after(delay, "delivery", lambda: self._deliver(request, ask, team))
         self.requested += 1
 
-    def _deliver(self, request: Request, ask: Ask) -> None:
-        def do() -> None:
-            job, _ = self._world.bot.service.request(request)
-            self._world.oracle.asked(job.id, ask)
+    def _deliver(self, request: Request, ask: Ask, team: str) -> None:
+        world = self._world
 
-        if not self._does(do):
+        def do() -> None:
+            try:
+                world.bot.service.request(request)
+            finally:  # a bot that died in it may have written it down
+                row = world.rows.execute("SELECT id FROM job WHERE delivery = ?", (request.delivery,)).fetchone()
+                if row is not None:
+                    world.oracle.asked(row[0], ask, team)
+
+        def again() -> None:
             # Slack delivers again, and so does the person.
-            self._later(600, "delivery", lambda: self._deliver(request, ask))
+            self._later(600, "delivery", lambda: self._deliver(request, ask, team))
+
+        try:
+            if not self._does(do):
+                again()
+        except Killed:
+            again()
+            raise
 
     # ------------------------------------------------------------ presses
 
@@ -157,8 +195,9 @@ class Traffic:
                 world.oracle.shortened(job_id, minutes)  # told before: the row is judged with it
             try:
                 world.bot.service.approve(job_id, world.person(name), minutes=minutes, delivery=delivery)
-            except HourglassError:
-                world.oracle.shortened(job_id, old)
+            except (HourglassError, Killed):
+                if self._of(job_id, "state") == "AWAITING_APPROVAL":
+                    world.oracle.shortened(job_id, old)
                 raise
 
         self._does(do)
@@ -185,8 +224,12 @@ class Traffic:
 
         def do() -> None:
             oracle.extending(job_id, minutes)
-            self._world.bot.service.extend(job_id, self._world.person(name), minutes)
-            oracle.extended(job_id, minutes)
+            before = self._of(job_id, "deadline")
+            try:
+                self._world.bot.service.extend(job_id, self._world.person(name), minutes)
+            finally:  # a bot that died after its last commit has moved the deadline
+                if self._of(job_id, "deadline") != before:
+                    oracle.extended(job_id, minutes)
 
         self._does(do)
 
@@ -204,15 +247,29 @@ class Traffic:
             self._does(lambda: self._set_cap(team, cap, lead))
 
     def _set_cap(self, team: str, cap: int, lead: Person) -> None:
-        world = self._world
-        world.bot.service.set_budget(team, lead, "cap", cap)
-        world.oracle.capped(team, cap, world.bot.service.budget(team).month)
+        world, before = self._world, self._changes(team)
+        try:
+            world.bot.service.set_budget(team, lead, "cap", cap)
+        finally:  # as with a request
+            if self._changes(team) != before:
+                world.oracle.capped(team, cap)
+
+    def _changes(self, team: str) -> int:
+        (count,) = self._world.rows.execute(
+            "SELECT count(*) FROM note WHERE team_id = ? AND kind = 'budget'", (team,)
+        ).fetchone()
+        return int(count)
 
     # ------------------------------------------------------------ inside
 
     def _later(self, seconds: float, name: str, act: Callable[[], None]) -> None:
         mean = name in ("command", "budget")
         self._world.after(self._chance.expovariate(1 / seconds) if mean else seconds, name, act)
+
+    def _of(self, job_id: str, column: str) -> object:
+        """Return what a job's row says; None where there is none."""
+        row = self._world.rows.execute(f"SELECT {column} FROM job WHERE id = ?", (job_id,)).fetchone()  # noqa: S608  a column of ours
+        return None if row is None else row[0]
 
     def _does(self, act: Callable[[], object]) -> bool:
         """Let somebody act; False where nothing was written down and he may as well try again."""

@@ -32,7 +32,7 @@ from tests.simulation.oracle import Oracle
 from tests.simulation.reckoning import possible_terms
 from tests.simulation.shelf import Shelf
 from tests.simulation.weather import Menu, Spell, Weather, Window
-from tests.support.clock import FakeClock, SequentialIds
+from tests.support.clock import START, FakeClock, SequentialIds
 from tests.support.databases import memory_database
 from tests.support.mortal import Fate, Killed, MortalProvider
 
@@ -44,6 +44,7 @@ SAY = Catalogue.load()
 class Cast:
     """What a world is made of."""
 
+    begins: datetime = START
     grounds: Sequence[Ground]
     prices: Sequence[Offer]
     menu: Menu = field(default_factory=Menu)
@@ -61,7 +62,7 @@ class World:
     def __init__(self, seed: str, cast: Cast) -> None:
         self.seed, self.cast = seed, cast
         self.chance = random.Random(f"{seed} world")
-        self.clock = FakeClock()
+        self.clock = FakeClock(cast.begins)
         self.time = TrueTime(self.clock)
         self.fate = Fate()
         self.db = Disk(memory_database().engine, self.fate, random.Random(f"{seed} disk"))
@@ -78,7 +79,7 @@ class World:
         self.agents = Agents(f"{seed} agents", cast.temper, self.shelf, self.at, self._spoke)
         self.shelf.written = self.agents.told
         self.oracle = Oracle(self.rows, self.clouds, self.time.now)
-        self.oracle.excused = self.excused
+        self.oracle.excused, self.oracle.wall = self.excused, self.clock.now
         self.trace = hashlib.sha256()
         self.steps = 0
         self.befell: Counter[str] = Counter()  # the menu's faults, by how often they happened
