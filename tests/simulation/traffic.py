@@ -195,8 +195,8 @@ class Traffic:
                 world.oracle.shortened(job_id, minutes)  # told before: the row is judged with it
             try:
                 world.bot.service.approve(job_id, world.person(name), minutes=minutes, delivery=delivery)
-            except (HourglassError, Killed):
-                if self._of(job_id, "state") == "AWAITING_APPROVAL":
+            except (HourglassError, Killed) as error:
+                if not isinstance(error, Killed) or self._of(job_id, "state") == "AWAITING_APPROVAL":
                     world.oracle.shortened(job_id, old)
                 raise
 
