@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -185,6 +186,19 @@ def test_another_clock_decides_about_a_jump(hours: int) -> None:
     clock.jump(timedelta(hours=hours))
     other.jump(timedelta(hours=hours))
     assert watch.trusted()  # a suspended laptop: the other clock agrees
+
+
+@pytest.mark.parametrize("first", [ClockWatch.steady, ClockWatch.trusted])
+def test_a_clock_that_is_wrong_from_the_start_is_not_believed_where_another_can_be_asked(
+    first: Callable[[ClockWatch], bool],
+) -> None:
+    clock, other = FakeClock(), FakeClock()
+    clock.jump(timedelta(hours=2))
+    watch = ClockWatch(clock, other.now)
+    assert [first(watch), watch.steady(), watch.trusted(), watch.steady()] == [False] * 4
+    clock.jump(timedelta(hours=-2))
+    assert [watch.trusted(), watch.steady()] == [True, True]
+    assert ClockWatch(clock).trusted()  # with nobody to ask it is what it is
 
 
 def test_without_another_clock_a_jump_costs_one_pass() -> None:
