@@ -56,7 +56,11 @@ class Rhythm:
             return
         for job_id in list(world.woken):
             del world.woken[job_id]
-            world.at(now, f"work {job_id}", self._alive(lambda job_id=job_id: world.work(job_id) if job_id else None))
+            world.at(
+                now,
+                f"work {job_id}",
+                self._alive(lambda job_id=job_id: world.work(world.bot, job_id) if job_id else None),
+            )
         (newest,) = world.rows.execute("SELECT max(id) FROM note").fetchone()
         if newest != self._noted:  # the notifier looks each two seconds, woken or not
             self._noted = newest
@@ -134,7 +138,11 @@ class Rhythm:
                 end = _moment(deadline)
                 for at in (end - timedelta(minutes=min(2.0, float(minutes) / 10)), end):
                     if world.chance.random() >= world.cast.lost_triggers and self._true(at) > now:
-                        world.at(self._true(at), f"trigger {job_id}", self._alive(lambda one=job_id: world.work(one)))
+                        world.at(
+                            self._true(at),
+                            f"trigger {job_id}",
+                            self._alive(lambda one=job_id: world.work(world.bot, one)),
+                        )
 
     def _plan_reaper(self, now: datetime) -> None:
         ends = [one.deadline for cloud in self._world.clouds for one in cloud.alive()]

@@ -63,7 +63,7 @@ class Traffic:
     def begin(self) -> None:
         """Set the teams up, as operator and leads do on the first day."""
         world, lead = self._world, self._world.person("lea")
-        service = world.bot.service
+        service = world.service
         for team, zone in zip(TEAMS, months.ZONES, strict=True):
             service.add_team(team, zone=zone)
             world.oracle.zones[team] = zone
@@ -73,6 +73,10 @@ class Traffic:
             self._eve(team, zone)
         self._later(self._habits.every, "command", self._ask)
         self._later(self._habits.budget_every, "budget", self._budget)
+
+    def stops(self) -> None:
+        """Let nobody ask for anything more."""
+        self._habits = dataclasses.replace(self._habits, every=10**9, eve=0)
 
     def watch(self) -> None:
         """See which jobs wait for somebody to act, as people see it in their channel."""
@@ -148,7 +152,7 @@ class Traffic:
 
         def do() -> None:
             try:
-                world.bot.service.request(request)
+                world.service.request(request)
             finally:  # a bot that died in it may have written it down
                 row = world.rows.execute("SELECT id FROM job WHERE delivery = ?", (request.delivery,)).fetchone()
                 if row is not None:
@@ -194,7 +198,7 @@ class Traffic:
             if minutes is not None:
                 world.oracle.shortened(job_id, minutes)  # told before: the row is judged with it
             try:
-                world.bot.service.approve(job_id, world.person(name), minutes=minutes, delivery=delivery)
+                world.service.approve(job_id, world.person(name), minutes=minutes, delivery=delivery)
             except (HourglassError, Killed) as error:
                 if not isinstance(error, Killed) or self._of(job_id, "state") == "AWAITING_APPROVAL":
                     world.oracle.shortened(job_id, old)
@@ -203,7 +207,7 @@ class Traffic:
         self._does(do)
 
     def _deny(self, job_id: str, name: str) -> None:
-        self._does(lambda: self._world.bot.service.deny(job_id, self._world.person(name), "not this month"))
+        self._does(lambda: self._world.service.deny(job_id, self._world.person(name), "not this month"))
 
     def _care(self, job_id: str) -> None:
         """Think of what becomes of a job that starts."""
@@ -217,7 +221,7 @@ class Traffic:
             self._later(wait, "extend", lambda: self._extend(job_id, chance.choice(("ada", "lea")), more))
 
     def _stop(self, job_id: str, name: str) -> None:
-        self._does(lambda: self._world.bot.service.cancel(job_id, self._world.person(name)))
+        self._does(lambda: self._world.service.cancel(job_id, self._world.person(name)))
 
     def _extend(self, job_id: str, name: str, minutes: float) -> None:
         oracle = self._world.oracle
@@ -226,7 +230,7 @@ class Traffic:
             oracle.extending(job_id, minutes)
             before = self._of(job_id, "deadline")
             try:
-                self._world.bot.service.extend(job_id, self._world.person(name), minutes)
+                self._world.service.extend(job_id, self._world.person(name), minutes)
             finally:  # a bot that died after its last commit has moved the deadline
                 if self._of(job_id, "deadline") != before:
                     oracle.extended(job_id, minutes)
@@ -240,8 +244,8 @@ class Traffic:
         chance, world = self._chance, self._world
         team, lead = chance.choice(TEAMS), world.person("lea")
         if chance.random() < 0.3:
-            self._does(lambda: world.bot.service.freeze(team, lead, True))
-            self._later(7200, "unfreeze", lambda: self._does(lambda: world.bot.service.freeze(team, lead, False)))
+            self._does(lambda: world.service.freeze(team, lead, True))
+            self._later(7200, "unfreeze", lambda: self._does(lambda: world.service.freeze(team, lead, False)))
         else:
             cap = int(world.cast.cap * chance.choice((0.2, 0.5, 1, 1, 2)))
             self._does(lambda: self._set_cap(team, cap, lead))
@@ -249,7 +253,7 @@ class Traffic:
     def _set_cap(self, team: str, cap: int, lead: Person) -> None:
         world, before = self._world, self._changes(team)
         try:
-            world.bot.service.set_budget(team, lead, "cap", cap)
+            world.service.set_budget(team, lead, "cap", cap)
         finally:  # as with a request
             if self._changes(team) != before:
                 world.oracle.capped(team, cap)

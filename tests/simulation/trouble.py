@@ -18,7 +18,7 @@ DAY = 24 * HOUR
 
 
 def befall(world: World, days: float) -> None:
-    """Plan a season's trouble: deaths, a full disk, an absent store, a silent Slack, clocks that jump, prices."""
+    """Plan a season's trouble: deaths and doubles, a full disk, no store, a silent Slack, clocks that jump, prices."""
     chance = random.Random(f"{world.seed} trouble")
 
     def now_and_then(every_days: float, name: str, act: Callable[[], None]) -> None:
@@ -45,6 +45,7 @@ def befall(world: World, days: float) -> None:
     now_and_then(5.0, "slack is silent", lambda: _slack_down(world, chance.choice((60.0, HOUR, 6 * HOUR))))
     now_and_then(3.0, "slack loses answers", lambda: _slack_loses(world, 2 * HOUR))
     now_and_then(4.0, "the disk is full", lambda: _disk_full(world, chance))
+    now_and_then(3.0, "two bots at once", lambda: two_bots(world, chance.choice((120.0, 1200.0, 7200.0))))
     now_and_then(6.0, "the clock jumps", lambda: _clock_jumps(world, chance))
     now_and_then(2.0, "prices move", lambda: _prices_move(world, chance))
 
@@ -73,6 +74,26 @@ def fill_disk(world: World, *, same: bool) -> None:
 def free_disk(world: World) -> None:
     """Make room again."""
     world.db.full = world.shelf.full = False
+
+
+def two_bots(world: World, seconds: float) -> None:
+    """Let a second bot work beside the first, as in a deploy that overlaps; then one of them goes."""
+    chance = world.chance
+    if not world.joins():
+        return
+    mine = world.second
+
+    def beat() -> None:
+        if world.second is mine:
+            world.second_acts()
+            world.after(chance.choice((2.0, 30.0, 60.0)), "the second bot", beat)
+
+    def one_goes() -> None:
+        if world.second is mine:
+            chance.choice((world.leaves, world.takes_over))()
+
+    beat()
+    world.after(seconds, "one of two bots goes", one_goes)
 
 
 def _slack_down(world: World, seconds: float) -> None:

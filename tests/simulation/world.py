@@ -20,6 +20,7 @@ from jobs.model import DOLLAR
 from jobs.policy import Person
 from jobs.providers import Offer
 from jobs.reaper import Reaper
+from jobs.service import Service
 from jobs.settings import load
 from tests.simulation.agents import Agents, Temper
 from tests.simulation.bot import Bot, Outside
@@ -29,12 +30,13 @@ from tests.simulation.layers import Ground
 from tests.simulation.machine import Machine
 from tests.simulation.office import LEADERS, Office
 from tests.simulation.oracle import Oracle
+from tests.simulation.overlap import Second, SharedFate
 from tests.simulation.reckoning import possible_terms
 from tests.simulation.shelf import Shelf
 from tests.simulation.weather import Menu, Spell, Weather, Window
 from tests.support.clock import START, FakeClock, SequentialIds
 from tests.support.databases import memory_database
-from tests.support.mortal import Fate, Killed, MortalProvider
+from tests.support.mortal import Killed, MortalProvider
 
 HOME = "5e0f3c1e-7a44-4f0e-9d1b-6b2a54a3c9d1"
 SAY = Catalogue.load()
@@ -64,7 +66,7 @@ class World:
         self.chance = random.Random(f"{seed} world")
         self.clock = FakeClock(cast.begins)
         self.time = TrueTime(self.clock)
-        self.fate = Fate()
+        self.fate = SharedFate(random.Random(f"{seed} between"))
         self.db = Disk(memory_database().engine, self.fate, random.Random(f"{seed} disk"))
         self.rows = self.db.rows
         self.db.locked = cast.locked
@@ -87,6 +89,7 @@ class World:
         self.up = False
         self.wrong_clock = False
         self.bot: Bot
+        self.second: Second | None = None
         for cloud in self.clouds:
             cloud.launched = lambda machine, cloud=cloud: self._launched(cloud, machine)
         for number, window in cast.windows:
@@ -161,16 +164,63 @@ class World:
         """Start a bot over what the last one left."""
         self.fate.spares()
         self.up = True
-        self.bot = Bot(self._outside, self.wake)
+        self.bot = self._life(self._woken())
         for job_id in self.bot.begin():
             self.wake(job_id)
 
     def dies(self, seconds: float) -> None:
-        """End the bot as `kill -9` does; another one starts after a while."""
+        """End the bot as `kill -9` does; another one starts after a while, unless one is there."""
         self.fate.spares()
+        if self.second is not None:
+            self.takes_over()
+            return
         self.up = False
         self.woken.clear()
         self.after(seconds, "the bot starts", self.starts)
+
+    def _life(self, wake: Callable[[str], None]) -> Bot:
+        return Bot(self._outside, wake)
+
+    def _woken(self) -> Callable[[str], None]:
+        """Return what wakes the bot that begins now, and none that comes after it."""
+        woken = self.woken = dict[str, None]()
+        return lambda job_id: woken.setdefault(job_id)
+
+    # ------------------------------------------------------------ a second bot
+
+    def joins(self) -> bool:
+        """Start a second bot beside the one that lives; False where there is none, or two already."""
+        if not self.up or self.second is not None:
+            return False
+        self.second = Second(self._life, random.Random(f"{self.seed} second {self.steps}"))
+        self.fate.between = self.second_acts
+        return True
+
+    def second_acts(self) -> None:
+        """Let the second bot do one thing."""
+        if self.second is not None:
+            self.befell["the second bot acts"] += 1
+            with self.fate.another():
+                lives = self.second.act(self.work)
+            if not lives:
+                self.leaves()
+
+    def leaves(self) -> None:
+        """End the second bot."""
+        self.second = self.fate.between = None
+
+    def takes_over(self) -> None:
+        """End the first bot, and let the second one go on alone."""
+        if self.second is not None:
+            self.bot, self.woken = self.second.bot, self.second.woken
+            self.leaves()
+
+    @property
+    def service(self) -> Service:
+        """Whichever bot a command is delivered to."""
+        if self.second is not None and self.chance.random() < 0.5:
+            return self.second.bot.service
+        return self.bot.service
 
     def wake(self, job_id: str) -> None:
         """Remember that somebody should look at a job now."""
@@ -182,13 +232,13 @@ class World:
         blocked = any(cloud.weather.during(one, now) for one in (Spell.DOWN, Spell.THROTTLED, Spell.DEAF))
         return not self.up or blocked or self.wrong_clock
 
-    def work(self, job_id: str) -> None:
-        """Have the bot work on a job, after the market that it will meet was written down."""
+    def work(self, bot: Bot, job_id: str) -> None:
+        """Have a bot work on a job, after the market that it will meet was written down."""
         case = self.oracle.cases.get(job_id)
         if case is not None and case.first is None:
             market = [(cloud.traits, cloud.prices) for cloud in self.clouds]
             self.oracle.priced(job_id, possible_terms(case.ask, market))
-        self.bot.work(job_id)
+        bot.work(job_id)
 
     def _launched(self, cloud: Cloud, machine: Machine) -> None:
         self.oracle.launched(cloud, machine)
