@@ -322,16 +322,22 @@ class S3Store:
                 for entry in page.get("Contents", ()):
                     yield Listed(str(entry["Key"])[len(self._prefix) :], int(entry["Size"]), str(entry["ETag"]))
 
-    def size(self, key: str) -> int | None:
-        """Return the object's size, or None."""
+    def head(self, key: str) -> Listed | None:
+        """Return the object as a listing would show it, or None."""
         name = self._name(key)
         with self._asking("look at", key):
             try:
-                return int(self._client.head_object(Bucket=self.bucket, Key=name)["ContentLength"])
+                answer = self._client.head_object(Bucket=self.bucket, Key=name)
             except self._refusals as error:
                 if self._absent(error):
                     return None
                 raise
+        return Listed(key, int(answer["ContentLength"]), str(answer["ETag"]))
+
+    def size(self, key: str) -> int | None:
+        """Return the object's size, or None."""
+        found = self.head(key)
+        return None if found is None else found.size
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Yield the keys under `prefix`, in S3's own order, which is sorted."""
