@@ -13,32 +13,32 @@ import os
 import pkgutil
 import queue
 import signal
-import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 
-from trainer import fetch, gpu, procs, resuming, wire
+from trainer import fetch, procs, resuming, wire
 from trainer.artifacts import Artifacts, Place
 from trainer.command import Command, shell
 from trainer.control import ControlWatch
 from trainer.deadline import Deadline, boot_clock
 from trainer.events import Reporter
 from trainer.fetch import CannotStart
-from trainer.idle import IdleWatch
 from trainer.inbox import Inbox
 from trainer.init import ENV_INIT_FD, EXIT_BAD_MACHINE, say
-from trainer.inputs import Ground, Inputs
+from trainer.inspection import inspect
 from trainer.logs import LogShip
 from trainer.machine import BadMachine, Machine, machine_from
+from trainer.notice import Notice, NoticeWatch, Source, seconds_left
 from trainer.outcome import Outcome, decide, oom_kills
 from trainer.output import Output, Redactor
 from trainer.preempt import Preemption, Step
 from trainer.progress import Progress
-from trainer.sources import FileWatch
 from trainer.storage import FolderStore, Store, StoreFault, open_store
 from trainer.uploads import Uploads
+from trainer.watches import Watches
 from trainer.wire import AgentOrder, Control, EventKind, Reason, Stage
 
 EXIT_FINISHED = 0
@@ -66,13 +66,13 @@ class Agent:
         self._deadline = Deadline(machine.deadline)
         self._preemption = Preemption(grace=_FIRST_GRACE)
         # SimpleQueue is the one thing a signal handler may safely put into.
-        self._mail: queue.SimpleQueue[Control | Reason | int] = queue.SimpleQueue()
+        self._mail: queue.SimpleQueue[Control | Reason | Notice | int] = queue.SimpleQueue()
         key = (machine.job, machine.attempt)
         redactor = Redactor(env)
         self._reporter = Reporter(store, lambda n: wire.event_key(*key, n, machine.rank), mask=redactor.mask)
         self._log = LogShip(store, lambda n: wire.log_key(*key, n, machine.rank))
         self._progress = Progress(tell=self._reporter.tell)
-        self._output = Output(redactor=redactor, log=self._log.write, watch=self._progress.line)
+        self._output = Output(redactor=redactor, log=self._log.write, watch=self._line)
         self._inbox = Inbox(scratch / "run", take=self._heard)
         self._control = ControlWatch(
             store,
@@ -82,12 +82,16 @@ class Agent:
             notice=self._reporter.notice,
         )
         self._uploads: Uploads | None = None
+        self._watches: Watches | None = None
+        self._notices: NoticeWatch | None = None
 
     def run(self) -> int:
         """Do the whole of it; return the exit code."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, self._signalled)
         self._publish()
+        if self._machine.spot_notice:
+            self._notices = NoticeWatch(Source(self._machine.spot_notice), tell=self._mail.put)
         try:
             outcome = self._work()
         except CannotStart as error:
@@ -106,7 +110,7 @@ class Agent:
         self._reporter.pace(order.flush_every)
         self._log.pace(order.flush_every)
         self._stage(Stage.CHECK)
-        self._check_gpu(order)
+        inspect(order, self._reporter, lambda: self._command_env(order))
         self._stage(Stage.SOURCE, order.commit)
         folder = self._insist(lambda: fetch.source(self._store, order, self._scratch))
         artifacts = self._artifacts(order, folder)
@@ -115,7 +119,6 @@ class Agent:
         if resume_key := order.resume_key:
             restored = self._insist(lambda: fetch.checkpoint(self._store, resume_key, artifacts.home))
             env |= resuming.variables(restored)
-        env |= self._take_along(order, folder)
         if stopped := self._stopped_early():
             return stopped
         if order.setup:
@@ -131,40 +134,11 @@ class Agent:
         artifacts.baseline()
         self._uploads = Uploads(artifacts, notice=self._reporter.notice)
         argv = self._argv(order, restored, folder, env)
-        watch = (
-            IdleWatch(order.idle, probe=gpu.utilization, clock=boot_clock, idle=self._idle)
-            if order.idle and order.gpu.required
-            else None
-        )
-        files = FileWatch(folder, take=self._progress.filed)
+        self._watches = Watches(order, folder, filed=self._progress.filed, idle=self._idle, hung=self._hung)
         try:
             return self._supervise(argv, folder, env)
         finally:
-            files.close()
-            if watch is not None:
-                watch.close()
-
-    def _take_along(self, order: AgentOrder, folder: Path) -> Mapping[str, str]:
-        """Put the inputs in place; return their variables. Stop and the deadline are heard meanwhile, and end it."""
-        if not order.inputs:
-            return {}
-        self._stage(Stage.INPUTS)
-        cache = Path(self._env.get(wire.ENV_CACHE) or self._scratch / "cache")
-        inputs = Inputs(
-            order.inputs,
-            # The agent's parent is a container's first process, or an ordinary process of a computer with others on it.
-            Ground(source=folder, scratch=self._scratch, cache=cache, own_root=os.getppid() == 1),
-            self._store,
-            env=self._env,
-            patience=max(0.0, self._deadline.left()) / 2,
-            tell=lambda note: self._stage(Stage.INPUTS, note),
-            say=lambda line: self._output.say(f"hourglass: {line}"),
-        )
-        while self._preemption.reason is None and not inputs.finished(_TICK):
-            self._wait(0.0)
-            self._preemption.step(boot_clock(), self._deadline.ends)
-        inputs.cancel()
-        return inputs.variables
+            self._watches.close()
 
     def _argv(
         self, order: AgentOrder, restored: fetch.Restored | None, folder: Path, env: Mapping[str, str]
@@ -185,30 +159,6 @@ class Agent:
     def _insist(self, action: Callable[[], fetch.T]) -> fetch.T:
         return fetch.insisting(action, patience=max(0.0, self._deadline.left()) / 2)
 
-    def _check_gpu(self, order: AgentOrder) -> None:
-        inventory = gpu.look() if order.gpu.name != "cpu" else None
-        problem = gpu.missing(order.gpu, inventory)
-        if inventory is not None:
-            self._reporter.tell(EventKind.GPU, inventory.data())
-        if problem and order.gpu.required:
-            raise CannotStart(Reason.NO_GPU, problem)
-        if order.gpu.name != "cpu":
-            looker = threading.Thread(target=self._ask_torch, args=(inventory, order), name="torch", daemon=True)
-            looker.start()
-
-    def _ask_torch(self, inventory: gpu.Inventory | None, order: AgentOrder) -> None:
-        view = gpu.torch_view(self._command_env(order), full=order.gpu.required)
-        if not view:
-            return
-        seen = inventory or gpu.Inventory(gpus=(), driver="")
-        cuda = view.get("cuda")
-        self._reporter.tell(
-            EventKind.GPU, seen.data(torch=str(view.get("torch", "")), cuda=cuda if isinstance(cuda, str) else None)
-        )
-        if order.gpu.required and view.get("available") is False:
-            text = f"torch {view.get('torch')} does not see the GPU that the driver {seen.driver} shows."
-            self._reporter.notice("torch_no_cuda", text)
-
     def _artifacts(self, order: AgentOrder, folder: Path) -> Artifacts:
         try:
             return Artifacts(
@@ -217,7 +167,7 @@ class Agent:
                 order.checkpoints,
                 root=folder,
                 scratch=self._scratch / "snapshots",
-                tell=lambda data: self._reporter.tell(EventKind.CHECKPOINT, data),
+                tell=self._saved,
                 notice=self._reporter.notice,
                 step_at=self._progress.step_at,
             )
@@ -287,6 +237,8 @@ class Agent:
             self._obey(message)
         elif message is Reason.IDLE_GPU:
             self._preemption.ask(Reason.IDLE_GPU, boot_clock())
+        elif isinstance(message, Notice):
+            self._taken_back(message)
         elif message is not None and message != signal.SIGCHLD:
             self._preemption.ask(Reason.PREEMPTED, boot_clock())
             self._control.poke()  # perhaps somebody pressed Stop, and this is how the provider says it
@@ -295,9 +247,19 @@ class Agent:
             self._beat_at = now
             self._reporter.tell(EventKind.HEARTBEAT, {"uptime": round(now - self._born, 1)})
 
+    def _taken_back(self, notice: Notice) -> None:
+        """Save and stop in the time that the provider leaves; what its word was is told before anything else."""
+        at = time.strftime("%H:%M:%S", time.gmtime(notice.at))
+        text = f"{notice.by} takes this machine back at {at} UTC. The script is asked to save and stop."
+        self._reporter.notice("spot_notice", text)
+        self._preemption.ask(Reason.PREEMPTED, boot_clock(), within=seconds_left(notice, time.time()))
+
     def _idle(self, told: str) -> None:
         self._reporter.notice("idle_gpu", f"{told} The rental is ended, as the task file asks.")
         self._mail.put(Reason.IDLE_GPU)
+
+    def _hung(self, told: str) -> None:
+        self._reporter.notice("hung", told)
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         self._mail.put(number)
@@ -315,7 +277,16 @@ class Agent:
         if fd.isdecimal():
             os.write(int(fd), f"{deadline!r}\n".encode())
 
+    def _line(self, text: str) -> None:
+        self._sign()
+        self._progress.line(text)
+
+    def _saved(self, data: Mapping[str, object]) -> None:
+        self._sign()
+        self._reporter.tell(EventKind.CHECKPOINT, data)
+
     def _heard(self, message: Mapping[str, object]) -> None:
+        self._sign()
         path = message.get("save")
         if isinstance(path, str) and self._uploads is not None:
             self._uploads.named(Path(path))
@@ -326,12 +297,18 @@ class Agent:
         reason = self._preemption.reason
         self._inbox.publish(ends=self._deadline.ends, stop=reason.value if reason else None)
 
+    def _sign(self) -> None:
+        if self._watches is not None:
+            self._watches.sign()
+
     def _stage(self, stage: Stage, note: str = "") -> None:
         self._reporter.tell(EventKind.STAGE, {"stage": stage.value, "note": note})
 
     # -- the end ---------------------------------------------------------------------------------------------
 
     def _end(self, outcome: Outcome) -> int:
+        if self._notices is not None:
+            self._notices.close()
         self._inbox.close()
         self._progress.flush()
         if self._uploads is not None:

@@ -1,4 +1,7 @@
-"""What `python3 trainer.pyz` does: alone it is the first process, with `agent` it is the agent."""
+"""What `python3 trainer.pyz` does: alone it is the first process, with `agent` it is the agent.
+
+`notice aws` runs on the host, for the warden: it waits for the provider's word that it takes the machine back.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,10 @@ def main(argv: list[str]) -> int:
         from trainer.agent import main as run_agent  # after the unpacking: it may import what was unpacked
 
         return run_agent()
+    if words[0] == "notice" and len(words) == 2:
+        from trainer.notice import wait_and_print  # the warden's part alone
+
+        return wait_and_print(words[1])
     say(f"{' '.join(words)!r} is not something this archive does; start it without words.")
     return EXIT_BAD_MACHINE
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer import wire
+from trainer.notice import BadSource, Source
 
 _JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -27,6 +28,7 @@ class Machine:
     rank: int
     deadline: float  # unix seconds
     instance: str  # the provider's own id, "" where it is not known yet
+    spot_notice: str  # where it learns that it is taken back (`trainer.notice.Source`), "" where nothing tells
     workdir: Path | None  # None: a temporary folder is made, and removed at the end
 
 
@@ -43,6 +45,7 @@ def machine_from(env: Mapping[str, str]) -> Machine:
         rank=_number(env, wire.ENV_RANK) if wire.ENV_RANK in env else 0,
         deadline=_time(env, wire.ENV_DEADLINE),
         instance=env.get(wire.ENV_INSTANCE, ""),
+        spot_notice=_source(env),
         workdir=Path(workdir).absolute() if workdir else None,
     )
 
@@ -52,6 +55,14 @@ def _word(env: Mapping[str, str], name: str) -> str:
     if not value:
         raise BadMachine(f"{name} is not set; the provider that starts the machine sets it.")
     return value
+
+
+def _source(env: Mapping[str, str]) -> str:
+    said = env.get(wire.ENV_SPOT_NOTICE, "")
+    try:
+        return Source(said).said if said else ""
+    except BadSource as error:
+        raise BadMachine(f"{wire.ENV_SPOT_NOTICE}: {error}") from error
 
 
 def _number(env: Mapping[str, str], name: str) -> int:

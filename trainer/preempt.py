@@ -6,6 +6,7 @@ leave; the last quarter belongs to the uploads and the outcome.
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 
 from trainer.wire import Reason
@@ -31,13 +32,17 @@ class Preemption:
         self.grace = max(0.0, grace)
         self._asked_at = 0.0
         self._told = False  # the command had its SIGTERM
+        # When the provider takes the machine, and how long before that it said so.
+        self._taken_at, self._notice = math.inf, math.inf
 
-    def ask(self, reason: Reason, now: float) -> bool:
-        """Ask for a stop; return whether that changed anything.
+    def ask(self, reason: Reason, now: float, *, within: float | None = None) -> bool:
+        """Ask for a stop; return whether that changed anything. `within`: the machine stands no longer than that.
 
         The first reason stands, but a bare SIGTERM says nothing of who wanted it: a reason that comes with a name
         replaces `PREEMPTED`.
         """
+        if within is not None:
+            self._taken_at, self._notice = now + max(0.0, within), max(0.0, within)
         if self.reason is None:
             self.reason, self._asked_at = reason, now
             return True
@@ -61,12 +66,13 @@ class Preemption:
 
     def kill_at(self, ends: float) -> float:
         """Return when the patience with the command ends."""
-        reserve = self.grace * (1 - _SCRIPT_SHARE)
-        return min(self._asked_at + self.grace * _SCRIPT_SHARE, ends - reserve)
+        kept = 1 - _SCRIPT_SHARE
+        reserve, taken = self.grace * kept, self._taken_at - min(self.grace, self._notice) * kept
+        return min(self._asked_at + self.grace * _SCRIPT_SHARE, ends - reserve, taken)
 
     def last_call(self, ends: float) -> float:
         """Return until when uploads may hold up the outcome."""
-        words = self.grace * _LAST_WORDS
+        words = min(self.grace, self._notice) * _LAST_WORDS
         if self.reason is None:
             return ends - words
-        return min(self._asked_at + self.grace, ends) - words
+        return min(self._asked_at + self.grace, ends, self._taken_at) - words

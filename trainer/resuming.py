@@ -170,7 +170,7 @@ def _declared(script: Script, restored: Restored) -> Sequence[str]:
             return [option]
         helpful = re.search(r"checkpoint|ckpt|path", said.get("help", ""), re.IGNORECASE)
         named = name in ("resume_from_checkpoint", "resume_from", "resume_path", "resume_checkpoint", "resume_ckpt")
-        fits = re.search(r"\.fit\([^)]*\bckpt_path\s*=", script.source) if name == "ckpt_path" else None
+        fits = re.search(r"\.fit\((?s:.{0,300}?)\bckpt_path\s*=", script.source) if name == "ckpt_path" else None
         if "action" not in said and (named or fits or (name == "resume" and helpful)):
             return [f"{option}={place}"]
     return ()

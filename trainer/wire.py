@@ -48,6 +48,7 @@ ENV_INSTANCE = "HOURGLASS_INSTANCE"
 ENV_WORKDIR = "HOURGLASS_WORKDIR"  # scratch folder of the agent; a temporary one when it is not given
 ENV_CACHE = "HOURGLASS_CACHE"  # folder for inputs that outlives the machine; default: in the scratch folder
 ENV_SECRETS = "HOURGLASS_SECRETS"  # names, comma-separated, of the variables whose values never enter a log
+ENV_SPOT_NOTICE = "HOURGLASS_SPOT_NOTICE"  # where it learns that it is taken back: `trainer.notice.Source`
 # Credentials of the store where they must not meet the team's own: `HOURGLASS_STORE_AWS_ACCESS_KEY_ID` and the
 # like. They are taken out of the environment of the team's command.
 ENV_STORE_PREFIX = "HOURGLASS_STORE_"

@@ -22,7 +22,7 @@ ACCELERATE = (
     "    help='If the training should continue from a checkpoint folder.')\n"
 )
 LIGHTNING_CLI = "from lightning.pytorch.cli import LightningCLI\nLightningCLI(Net)\n"
-LIGHTNING = "parser.add_argument('--ckpt_path')\ntrainer.fit(model, data, ckpt_path=args.ckpt_path)\n"
+LIGHTNING = "parser.add_argument('--ckpt_path')\ntrainer.fit(Net(), data,\n    ckpt_path=args.ckpt_path)\n"
 TORCHVISION = 'parser.add_argument("--resume", default="", type=str, help="path of checkpoint")\n'
 NANOCHAT = 'parser.add_argument("--resume-from-step", type=int, default=-1, help="resume (-1 = disable)")\n'
 SWITCH = "parser.add_argument('--resume', action='store_true')\n"

@@ -1,0 +1,55 @@
+"""What is looked at beside a command while it runs: the files that it writes, its GPU, and whether it lives at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from trainer import gpu
+from trainer.deadline import boot_clock
+from trainer.formats import Row
+from trainer.idle import IdleWatch
+from trainer.silence import Silence
+from trainer.sources import FileWatch
+from trainer.wire import AgentOrder
+
+
+class Watches:
+    """Looks from threads of their own until it is closed; a look under way may outlive that, untold."""
+
+    def __init__(
+        self,
+        order: AgentOrder,
+        folder: Path,
+        *,
+        filed: Callable[[float, Sequence[Row]], None],
+        idle: Callable[[str], None],
+        hung: Callable[[str], None],
+    ) -> None:
+        """Watch the command in `folder`. `idle` and `hung` are told in words, each once at most."""
+        gpus = order.gpu.required and order.gpu.count > 0
+        self._files = FileWatch(folder, take=filed)
+        self._idle = (
+            IdleWatch(order.idle, probe=gpu.utilization, clock=boot_clock, idle=idle)
+            if order.idle and order.gpu.required
+            else None
+        )
+        self._silence: Silence | None = None
+        # Where a GPU that idles as long ends the rental anyway, nobody need be told before.
+        if order.hang_timeout and not (gpus and order.idle and order.idle.window <= order.hang_timeout):
+            probe = gpu.utilization if gpus else None
+            self._silence = Silence(order.hang_timeout, probe=probe, clock=boot_clock, told=hung)
+            self._silence.watch()
+
+    def sign(self) -> None:
+        """Take a sign of life: a line, a report, a checkpoint; from any thread."""
+        if self._silence is not None:
+            self._silence.heard()
+
+    def close(self) -> None:
+        """Stop looking."""
+        self._files.close()
+        if self._idle is not None:
+            self._idle.close()
+        if self._silence is not None:
+            self._silence.close()
