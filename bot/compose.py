@@ -29,7 +29,7 @@ from bot.metrics import Metrics, counting
 from bot.notify import Notifier
 from bot.parts import Parts
 from bot.people import People
-from bot.plots import Plotter
+from bot.plotter import Plotter
 from bot.recovery import refuse_to_forget
 from bot.scrapes import Scrapes
 from bot.timekeeper import Timekeeper

@@ -1,10 +1,10 @@
-"""Draws one plot and ends: JSON on standard input, a PNG on standard output.
+"""Draws plots, each a line of JSON on standard input, and answers `png LENGTH` and a PNG, or `error LENGTH` and words.
 
-    python -m bot.draw < plot.json > plot.png
+    python -m bot.draw < plot.json | tail -n +2 > plot.png   # the plot in one line
 
-It is a process of its own because matplotlib costs the bot 60 MB that it needs for a second at a time. What to
-draw is `bot.plots.Plot`; here it is only drawn: light ground, thin grid, colours that colour-blind readers can
-tell apart (Okabe and Ito), letters large enough for a phone.
+It is a process of its own because matplotlib costs the bot 60 MB that it needs for a second at a time, and ends when
+nobody has asked for a plot for a while. What to draw is `bot.plots.Plot`; here it is only drawn: light ground, thin
+grid, colours that colour-blind readers can tell apart (Okabe and Ito), letters large enough for a phone.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import select
 import sys
 from typing import Any
 
@@ -174,9 +175,16 @@ def _steps(value: float) -> str:
 
 
 def main() -> None:
-    """Read one plot, write one picture."""
-    plot = json.load(sys.stdin, parse_constant=lambda _: math.nan)
-    sys.stdout.buffer.write(draw(plot))
+    """Answer line by line, until nobody asks for so many seconds (the first argument; for ever without one)."""
+    rest = float(sys.argv[1]) if len(sys.argv) > 1 else None
+    answers, sys.stdout = sys.stdout.buffer, sys.stderr  # what a library prints is no answer
+    while select.select([sys.stdin], [], [], rest)[0] and (line := sys.stdin.buffer.readline()):
+        try:
+            kind, answer = b"png", draw(json.loads(line, parse_constant=lambda _: math.nan))
+        except Exception as error:  # noqa: BLE001  one plot's trouble, told to whoever asked for it
+            kind, answer = b"error", f"{type(error).__name__}: {error}".encode()
+        answers.write(b"%s %d\n%s" % (kind, len(answer), answer))
+        answers.flush()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""From a job's measurements to a picture: what to draw is decided here, drawn in a child process.
+"""From a job's measurements to a picture: what to draw is decided here, and drawn in `bot.plotter`'s child process.
 
 The bot never imports matplotlib. A plot that cannot be made is an error with words, which is told in the thread;
 it never touches the job.
@@ -6,15 +6,10 @@ it never touches the job.
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Protocol
 
 from bot.facts import JobFacts
@@ -22,7 +17,6 @@ from bot.markup import short
 from jobs.errors import HourglassError
 from jobs.model import MetricPoint
 
-CHILD_SECONDS = 60.0  # the first one on a machine builds matplotlib's font list, which takes some
 POINTS = 1500  # a curve; more than the picture has pixels to tell apart
 CURVES = 3
 _VALIDATION = ("val", "eval", "valid", "test", "dev")
@@ -139,43 +133,6 @@ def _reach(facts: JobFacts, points: Sequence[MetricPoint]) -> float | None:
         return None
     pace = (late[-1].step - late[0].step) / seconds
     return late[-1].step + pace * (facts.job.deadline - late[-1].at).total_seconds()
-
-
-class Plotter:
-    """Draws plots one at a time, each in a child process with a limit on its time."""
-
-    def __init__(self, *, cache: Path, seconds: float = CHILD_SECONDS) -> None:
-        self._cache = cache  # matplotlib keeps its font list here, so that only the first plot builds it
-        self._seconds = seconds
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="plots")
-
-    def draw(self, plot: Plot) -> Future[bytes]:
-        """Return the PNG to come; `PlotFailed` where the child failed or took too long."""
-        return self._pool.submit(self._run, plot)
-
-    def close(self) -> None:
-        """Wait for the plot in hand and take no more."""
-        self._pool.shutdown(cancel_futures=True)
-
-    def _run(self, plot: Plot) -> bytes:
-        self._cache.mkdir(parents=True, exist_ok=True)
-        # Only what a Python needs to start: no token of the bot's is in the child's environment.
-        kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG") if name in os.environ}
-        try:
-            done = subprocess.run(
-                [sys.executable, "-m", "bot.draw"],
-                input=json.dumps(asdict(plot)).encode(),
-                capture_output=True,
-                env=kept | {"MPLCONFIGDIR": str(self._cache), "HOME": str(self._cache)},
-                timeout=self._seconds,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise PlotFailed(f"The plot took longer than {self._seconds:g} s.") from error
-        if done.returncode != 0 or not done.stdout.startswith(b"\x89PNG"):
-            last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-            raise PlotFailed(f"The plot could not be drawn: {short(' '.join(last), 200)}")
-        return done.stdout
 
 
 def last(curve: Curve) -> tuple[int, float] | None:

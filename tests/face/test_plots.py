@@ -10,11 +10,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from bot import plots
 from bot.catalogue import Catalogue
-from bot.plots import Plot, PlotFailed, Plotter
+from bot.plots import Plot, PlotFailed
+from bot.plotter import Plotter
 from bot.views import alt
 from jobs.model import MetricPoint
 from tests.face import scenes
@@ -44,7 +46,7 @@ def falling(count: int, start: float = 4.0) -> list[float | None]:
 
 @pytest.fixture(scope="module")
 def plotter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plotter]:
-    """The real thing: a child process a plot."""
+    """The real thing, with its child process."""
     plotter = Plotter(cache=tmp_path_factory.mktemp("matplotlib"))
     yield plotter
     plotter.close()
@@ -152,11 +154,53 @@ def test_a_child_that_takes_too_long_is_ended_with_words(tmp_path: Path) -> None
     plotter.close()
 
 
-def test_a_child_that_fails_says_why(plotter: Plotter) -> None:
+def broken() -> Plot:
+    """Return a plot that cannot be drawn."""
     lopsided = plots.Curve(name="loss", steps=[1, 2], values=[1.0])
-    broken = Plot(title="x", subtitle="", axis="step", total=None, series=[lopsided], marks=())
-    with pytest.raises(PlotFailed, match="could not be drawn"):
-        plotter.draw(broken).result(timeout=60)
+    return Plot(title="x", subtitle="", axis="step", total=None, series=[lopsided], marks=())
+
+
+def children() -> set[int]:
+    """Return the processes that draw for this one."""
+    alive = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    return {child.pid for child in alive if "bot.draw" in child.cmdline()}
+
+
+def test_a_plot_that_fails_says_why_and_the_child_draws_the_next_one(plotter: Plotter) -> None:
+    plot = the_plot({"loss": curve("loss", falling(9))})
+    before = plotter.draw(plot).result(timeout=60), children()
+    with pytest.raises(PlotFailed, match=r"could not be drawn: ValueError: zip\(\)"):
+        plotter.draw(broken()).result(timeout=60)
+    assert (plotter.draw(plot).result(timeout=60), children()) == before
+
+
+def test_a_child_that_was_ended_is_replaced(plotter: Plotter) -> None:
+    plot = the_plot({"loss": curve("loss", falling(9))})
+    picture = plotter.draw(plot).result(timeout=60)
+    for pid in children():
+        psutil.Process(pid).kill()
+    assert plotter.draw(plot).result(timeout=60) == picture
+
+
+def test_a_child_that_cannot_begin_says_why(tmp_path: Path) -> None:
+    (tmp_path / "matplotlibrc").write_bytes(b"\xff\xfe")  # matplotlib reads its settings while it is loaded
+    plotter = Plotter(cache=tmp_path)
+    with pytest.raises(PlotFailed, match=r"could not be drawn: \w*Error"):
+        plotter.draw(broken()).result(timeout=60)
+    plotter.close()
+
+
+def test_a_child_ends_when_nobody_asks_and_when_the_plotter_is_closed(tmp_path: Path) -> None:
+    before, drawing = children(), list[set[int]]()
+    plotters = [Plotter(cache=tmp_path, rest=0.1), Plotter(cache=tmp_path)]
+    for plotter in plotters:
+        plotter.draw(the_plot({"loss": curve("loss", falling(9))})).result(timeout=60)
+        drawing.append(children() - before - set().union(*drawing))
+    (resting,), (kept,) = drawing
+    assert psutil.Process(resting).wait(30) == 0
+    plotters[1].close()
+    assert not psutil.pid_exists(kept)
+    plotters[0].close()
 
 
 def test_the_bot_itself_does_not_load_matplotlib() -> None:
