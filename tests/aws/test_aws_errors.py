@@ -14,7 +14,7 @@ from tests.aws.books import SMALL, Scripts, order, provider
 from tests.aws.cloud import REGION, Cloud
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
     with Cloud() as cloud:
         yield cloud

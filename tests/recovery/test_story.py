@@ -18,7 +18,7 @@ from jobs.lifecycle import JobState
 from jobs.model import EntryKind, Job
 from tests.e2e.deployment import Deployment
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("recovery story")]
+pytestmark = [pytest.mark.promises, pytest.mark.timeout(400), pytest.mark.xdist_group("recovery story")]
 
 SCRIPT = """
 import pathlib, time

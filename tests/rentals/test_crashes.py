@@ -150,7 +150,7 @@ def assert_a_good_end(world: World, job_id: str, number: int) -> None:
 
 @pytest.mark.parametrize("idempotent", [True, False])
 # A quarter of the points in the fast tests, all of them in the slow ones.
-@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.slow) for part in (1, 2, 3))])
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.promises) for part in (1, 2, 3))])
 def test_killed_at_any_point_of_a_rental(tmp_path: Path, part: int, idempotent: bool) -> None:
     points = passed_by(tmp_path / "rehearsal", idempotent=idempotent)
     assert points > 20

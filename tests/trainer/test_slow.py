@@ -29,7 +29,7 @@ def resident_kb(pid: int) -> int:
 def test_a_hundred_megabytes_of_output_do_not_fill_the_memory_or_the_store(rented: Rented) -> None:
     script = (
         "import sys\n"
-        "line = 'a line of output that says nothing of use, as many do, number %09d\\n'\n"
+        "line = 'a line of output that says nothing of use, as many do, ' * 9 + 'number %09d\\n'\n"
         "size = n = 0\n"
         "while size < 100_000_000:\n"
         "    n += 1\n"
