@@ -8,75 +8,17 @@ amount that it reckoned. It never calls the product's sums, and never believes a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from sqlite3 import Connection
 
 from jobs.providers import Traits
 from tests.simulation import months
+from tests.simulation.books import Book, Case, Tally, Violation, Written
 from tests.simulation.cloud import Cloud
 from tests.simulation.machine import Machine
 from tests.simulation.reckoning import Ask, Terms, price, worst
 
-ALERTS = (50, 80, 100)  # percent of a month at which its team is told
 ALLOWED = timedelta(seconds=120)  # from a deadline, or the end of what excused it, to an accepted terminate
-
-
-class Violation(AssertionError):
-    """A promise was broken; the message says which, where and by how much."""
-
-
-@dataclass(kw_only=True)
-class Book:
-    """A team's month."""
-
-    team: str
-    month: str
-    cap: int
-    granted: int = 0
-    held: int = 0
-    spent: int = 0
-    alerted: int = 0  # the last of `ALERTS` that it reached
-
-    def reached(self) -> int:
-        """Return the highest of `ALERTS` that it has reached, zero for none."""
-        total, used = self.cap + self.granted, self.held + self.spent
-        return max((percent for percent in ALERTS if total > 0 and 100 * used >= percent * total), default=0)
-
-
-@dataclass(kw_only=True)
-class Case:
-    """What the oracle knows of one job."""
-
-    ask: Ask
-    team: str
-    terms: list[Terms] = field(default_factory=list)  # those that what was held so far agrees with
-    minutes: float = 0.0  # allowed by now: asked for, shortened, extended
-    extending: float = 0.0  # minutes that are being added in this step
-    period: int | None = None
-    first: int | None = None
-    held: int = 0
-    granted: int = 0
-    charged: int | None = None
-    released: int = 0
-    late: int = 0
-    deadline: datetime | None = None  # the one that was agreed with people
-    keys: list[str] = field(default_factory=list)
-    closing: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(kw_only=True)
-class Tally:
-    """How much was looked at and found."""
-
-    steps: int = 0
-    entries: int = 0
-    closed: int = 0
-    machines: int = 0
-    overdue: int = 0
-    crossed: int = 0  # jobs whose month had ended when they were settled
-    alerts: int = 0
-    lags: list[float] = field(default_factory=list)
 
 
 class Oracle:
@@ -93,6 +35,9 @@ class Oracle:
         self.cases: dict[str, Case] = {}
         self.books: dict[int, Book] = {}
         self.caps: dict[str, int] = {}
+        self.fallen = False  # the database has fallen back, and is not rebuilt yet
+        self.known_caps: set[tuple[str, int]] = set()  # that a lead ever set
+        self.written: dict[str, Written] = {}  # every entry that was ever seen, by its key
         self.zones: dict[str, str] = {}  # where the teams live
         self.wall = now  # what the bot's own clock shows, by which it books
         self.tally = Tally()
@@ -110,7 +55,9 @@ class Oracle:
 
     def asked(self, job: str, ask: Ask, team: str) -> None:
         """Take note of a request that was written down."""
-        self.cases.setdefault(job, Case(ask=ask, team=team, minutes=ask.minutes))
+        if job not in self.cases:
+            self.cases[job] = Case(ask=ask, team=team)
+            self.cases[job].allows(ask.minutes)
 
     def priced(self, job: str, terms: Sequence[Terms]) -> None:
         """Take note of the market in the moment in which a request is priced."""
@@ -119,7 +66,7 @@ class Oracle:
 
     def shortened(self, job: str, minutes: float) -> None:
         """Take note that a lead allowed less time than was asked for."""
-        self.cases[job].minutes = minutes
+        self.cases[job].allows(minutes)
 
     def extending(self, job: str, minutes: float) -> None:
         """Take note that somebody is about to add minutes; 0.0 when that came to nothing."""
@@ -128,7 +75,7 @@ class Oracle:
     def extended(self, job: str, minutes: float) -> None:
         """Take note that minutes were added: the deadline that people were told moved."""
         case = self.cases[job]
-        case.minutes += minutes
+        case.allows(case.minutes + minutes)
         case.extending = 0.0
         if case.deadline is not None:
             case.deadline += timedelta(minutes=minutes)
@@ -137,6 +84,7 @@ class Oracle:
         """Take note of a lead's new cap; it counts for the month that has begun, and those that come."""
         self._read_entries()
         self.caps[team] = cap
+        self.known_caps.add((team, cap))
         month = months.month(self.zones[team], self.wall())
         for book in self.books.values():
             if (book.team, book.month) == (team, month):
@@ -194,10 +142,23 @@ class Oracle:
         self.tally.steps += 1
         if self._pending:
             raise self._pending[0]
-        self._read_entries()
-        self._judge_periods()
-        self._judge_jobs()
+        if not self.fallen:
+            self._read_entries()
+            self._judge_periods()
+            self._judge_jobs()
         self._judge_machines()
+
+    def resumes(self, books: dict[int, Book]) -> None:
+        """Go on from rows that were rebuilt and judged: `books` are the months as their entries have them."""
+        self.fallen, self.books = False, books
+        (self._entry,) = self._db.execute("SELECT coalesce(max(id), 0) FROM entry").fetchone()
+        rows = self._db.execute("SELECT id, key FROM note WHERE kind = 'alert' ORDER BY id").fetchall()
+        self._alert_note = rows[-1][0] if rows else 0
+        self._told_alerts = [key for _, key in rows]
+        self._alerts = dict.fromkeys(self._told_alerts)
+        for job, period in self._db.execute("SELECT DISTINCT job_id, period_id FROM entry"):
+            self.cases[job].period = period
+        self._active = self._open_jobs()
 
     def _read_entries(self) -> None:
         rows = self._db.execute(
@@ -208,6 +169,7 @@ class Oracle:
             self._entry = row_id
             self.tally.entries += 1
             case, book = self.cases[job], self._book(period)
+            self.written[key] = Written(job=job, team=book.team, month=book.month, kind=kind, micros=amount)
             if case.charged is not None and ":late:" not in key:
                 raise Violation(f"{key}: {job} was closed before")
             if case.period not in (None, period):
@@ -379,11 +341,7 @@ class Oracle:
                 raise Violation(f"month {row[0]} says {row[1:]}, the books say {book}")
 
     def _judge_jobs(self) -> None:
-        rows = self._db.execute(
-            "SELECT id, state FROM job WHERE state NOT IN "
-            "('SUCCEEDED', 'FAILED', 'CANCELLED', 'TIMED_OUT', 'DENIED', 'EXPIRED')"
-        ).fetchall()
-        active = {job for job, _ in rows}
+        active = self._open_jobs()
         for job in self._active - active:
             case = self.cases[job]
             if case.first is not None and case.charged is None:
@@ -391,6 +349,13 @@ class Oracle:
             if any(machine.alive(self._now()) for _, machine in self._of(case)):
                 raise Violation(f"{job} has ended and its machine runs")
         self._active = active
+
+    def _open_jobs(self) -> set[str]:
+        rows = self._db.execute(
+            "SELECT id FROM job WHERE state NOT IN "
+            "('SUCCEEDED', 'FAILED', 'CANCELLED', 'TIMED_OUT', 'DENIED', 'EXPIRED')"
+        )
+        return {job for (job,) in rows}
 
     def _of(self, case: Case) -> list[tuple[Cloud, Machine]]:
         return [(cloud, one) for key in case.keys for cloud in self._clouds.values() for one in cloud.of_key(key)]

@@ -36,6 +36,7 @@ class Rhythm:
         self._asked: set[str] = set()
         self._life = 0
         self._noted: int | None = None
+        self._versions: int | None = None
 
     def begin(self) -> None:
         """Start the beat anew: the bot has just started."""
@@ -79,9 +80,17 @@ class Rhythm:
 
     def _plan_passes(self, live: list[tuple[str, ...]], jobs: list[tuple[str, ...]], now: datetime) -> None:
         moments = self._moments(live, jobs, now)
+        if self._world.watched and self._changed():
+            moments.append(now)
         if moments:
             first = min(moments)
             self._next("enforce", first if first > now else now + timedelta(milliseconds=1), self._enforce, PASS)
+
+    def _changed(self) -> bool:
+        """Return whether any job changed since this was asked last: the next pass writes a record of it."""
+        before = self._versions
+        (self._versions,) = self._world.rows.execute("SELECT total(version) + count(*) FROM job").fetchone()
+        return self._versions != before
 
     def _moments(self, live: list[tuple[str, ...]], jobs: list[tuple[str, ...]], now: datetime) -> list[datetime]:
         world, moments = self._world, []

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable
 from datetime import timedelta
 
+from tests.simulation.setback import Setback
 from tests.simulation.world import World
 
 HOUR = 3600.0
@@ -18,7 +19,7 @@ DAY = 24 * HOUR
 
 
 def befall(world: World, days: float) -> None:
-    """Plan a season's trouble: deaths and doubles, a full disk, no store, a silent Slack, clocks that jump, prices."""
+    """Plan a season's trouble."""
     chance = random.Random(f"{world.seed} trouble")
 
     def now_and_then(every_days: float, name: str, act: Callable[[], None]) -> None:
@@ -45,6 +46,9 @@ def befall(world: World, days: float) -> None:
     now_and_then(5.0, "slack is silent", lambda: _slack_down(world, chance.choice((60.0, HOUR, 6 * HOUR))))
     now_and_then(3.0, "slack loses answers", lambda: _slack_loses(world, 2 * HOUR))
     now_and_then(4.0, "the disk is full", lambda: _disk_full(world, chance))
+    now_and_then(
+        8.0, "a backup is made", lambda: Setback(world, HOUR * chance.choice((0.5, 3, 12)), late=chance.uniform(0, 30))
+    )
     now_and_then(3.0, "two bots at once", lambda: two_bots(world, chance.choice((120.0, 1200.0, 7200.0))))
     now_and_then(6.0, "the clock jumps", lambda: _clock_jumps(world, chance))
     now_and_then(2.0, "prices move", lambda: _prices_move(world, chance))

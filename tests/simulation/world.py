@@ -90,6 +90,7 @@ class World:
         self.wrong_clock = False
         self.bot: Bot
         self.second: Second | None = None
+        self.watched = 0  # how many backups are to be put back: a pass follows each change until then
         for cloud in self.clouds:
             cloud.launched = lambda machine, cloud=cloud: self._launched(cloud, machine)
         for number, window in cast.windows:
@@ -174,9 +175,15 @@ class World:
         if self.second is not None:
             self.takes_over()
             return
+        self.stops()
+        self.after(seconds, "the bot starts", self.starts)
+
+    def stops(self) -> None:
+        """End every bot; none starts by itself."""
+        self.fate.spares()
+        self.leaves()
         self.up = False
         self.woken.clear()
-        self.after(seconds, "the bot starts", self.starts)
 
     def _life(self, wake: Callable[[str], None]) -> Bot:
         return Bot(self._outside, wake)

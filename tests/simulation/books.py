@@ -1,0 +1,85 @@
+"""The oracle's books: a team's months, its jobs, and how much was looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tests.simulation.reckoning import Ask, Terms
+
+ALERTS = (50, 80, 100)  # percent of a month at which its team is told
+
+
+class Violation(AssertionError):
+    """A promise was broken; the message says which, where and by how much."""
+
+
+@dataclass(kw_only=True)
+class Book:
+    """A team's month."""
+
+    team: str
+    month: str
+    cap: int
+    granted: int = 0
+    held: int = 0
+    spent: int = 0
+    alerted: int = 0  # the last of `ALERTS` that it reached
+
+    def reached(self) -> int:
+        """Return the highest of `ALERTS` that it has reached, zero for none."""
+        total, used = self.cap + self.granted, self.held + self.spent
+        return max((percent for percent in ALERTS if total > 0 and 100 * used >= percent * total), default=0)
+
+
+@dataclass(kw_only=True)
+class Case:
+    """What the oracle knows of one job."""
+
+    ask: Ask
+    team: str
+    terms: list[Terms] = field(default_factory=list)  # those that what was held so far agrees with
+    minutes: float = 0.0  # allowed by now: asked for, shortened, extended
+    extending: float = 0.0  # minutes that are being added in this step
+    period: int | None = None
+    first: int | None = None
+    held: int = 0
+    granted: int = 0
+    charged: int | None = None
+    released: int = 0
+    late: int = 0
+    deadline: datetime | None = None  # the one that was agreed with people
+    agreed: dict[float, None] = field(default_factory=dict)  # every number of minutes that was ever allowed
+    keys: list[str] = field(default_factory=list)
+    closing: dict[str, int] = field(default_factory=dict)
+
+    def allows(self, minutes: float) -> None:
+        """Let the job have so many minutes from now on."""
+        self.minutes = minutes
+        self.agreed[minutes] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """One entry of the ledger, without what a database numbers by itself."""
+
+    job: str
+    team: str
+    month: str
+    kind: str
+    micros: int
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """How much was looked at and found."""
+
+    steps: int = 0
+    entries: int = 0
+    closed: int = 0
+    machines: int = 0
+    overdue: int = 0
+    crossed: int = 0  # jobs whose month had ended when they were settled
+    alerts: int = 0
+    forgotten: int = 0  # entries that a database which fell back did not get back
+    lags: list[float] = field(default_factory=list)
