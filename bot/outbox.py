@@ -29,7 +29,7 @@ _CARDED = (NoteKind.PRICED, NoteKind.ASKED)  # facts that owe a card
 _BUSY = (JobState.RUNNING,)
 REFRESHED = timedelta(seconds=60)  # after which costs and times on a card are brought up to date
 TAILED = timedelta(seconds=10)  # the same for the newest lines of a log
-BURNING = ("nan", "diverged")  # troubles after which each further minute is money for nothing
+BURNING = ("nan", "diverged", "hung")  # troubles after which each further minute is money for nothing
 _AT_ONCE = 500  # rows looked at in one pass
 
 

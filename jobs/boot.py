@@ -32,6 +32,7 @@ class Boot:
     image: str
     gpus: int  # 0: none are handed to the container, else all of the machine's
     shm_gb: int  # 0: the engine's default
+    notice: str  # where the provider says that it takes the machine back (`trainer.notice.Source`)
     trainer_sha256: str
     bundle_url: str = field(repr=False)
     bundle_sha256: str
@@ -61,6 +62,7 @@ def script(boot: Boot) -> str:
         _line("IMAGE", boot.image),
         _line("GPUS", str(boot.gpus)),
         _line("SHM_GB", str(boot.shm_gb)),
+        _line("NOTICE", boot.notice),
         _line("TRAINER_SHA256", boot.trainer_sha256),
         _line("BUNDLE_URL", boot.bundle_url),
         _line("BUNDLE_SHA256", boot.bundle_sha256),

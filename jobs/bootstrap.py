@@ -30,6 +30,7 @@ from trainer.storage import Store, StoreFault
 BOOT_CHUNKS = 24
 LINK_MARGIN = timedelta(minutes=15)  # a machine may still be telling its end
 LONGEST_LINK = timedelta(days=7)  # S3 signs for no longer
+NOTICE_FILE = "/hourglass/notice"  # in the container; the warden puts it there
 WORKDIR = "/tmp/hourglass"  # noqa: S108  in the container, which one job has to itself; any user may write there
 
 # Variables in which a machine finds its store's credentials: (job, attempt, deadline) -> names and values.
@@ -48,12 +49,16 @@ class SigningStore(Store, Protocol):
 class Bootstrap:
     """Makes boot scripts for machines that read their files from `store`."""
 
-    def __init__(self, *, store: SigningStore, clock: Clock, archive: Path, credentials: Lender) -> None:
-        """Take the trainer's archive, built with S3 in it, and who lends a machine its credentials."""
+    def __init__(self, *, store: SigningStore, clock: Clock, archive: Path, credentials: Lender, notice: str) -> None:
+        """Take the trainer's archive, built with S3 in it, and who lends a machine its credentials.
+
+        `notice` is where its provider says that it takes the machine back.
+        """
         self._store = store
         self._clock = clock
         self._archive = archive
         self._credentials = credentials
+        self._notice = notice
         self._agent: tuple[str, str] | None = None  # key and sha256, once it is known to lie in the store
 
     def script(self, order: LaunchOrder) -> str:
@@ -92,6 +97,7 @@ class Bootstrap:
                 image=order.image,
                 gpus=order.gpus,
                 shm_gb=order.shm_gb,
+                notice=self._notice,
                 trainer_sha256=trainer_sha256,
                 bundle_url=self._store.sign("GET", bundle_key, seconds),
                 bundle_sha256=hashlib.sha256(bundle).hexdigest(),
@@ -109,8 +115,9 @@ class Bootstrap:
         lent = self._credentials(order.job, order.attempt, order.deadline)
         prefix = wire.attempt_prefix(order.job, order.attempt, order.rank)
         first_chunk = wire.event_key(order.job, order.attempt, 1, order.rank)
+        told = {wire.ENV_SPOT_NOTICE: f"file={NOTICE_FILE}"}
         return boot.Bundle(
-            env={**machine_env(order, instance=order.launch_key, workdir=WORKDIR), **lent},
+            env={**machine_env(order, instance=order.launch_key, workdir=WORKDIR), **lent, **told},
             trainer_url=sign("GET", trainer_key),
             outcome_url=sign("PUT", first_chunk),
             spoken_url=sign("HEAD", first_chunk),

@@ -20,7 +20,7 @@ from jobs import policy
 from jobs.lifecycle import WITH_MACHINE, AttemptState, JobEventName, JobState
 from jobs.model import Attempt, Job, JobSpec
 from jobs.providers import Instance, InstanceState, Traits
-from trainer.wire import Reason
+from trainer.wire import Reason, Stage
 
 # A listing may lag behind what was made a moment ago: one absence proves nothing.
 ABSENCES_APART = timedelta(seconds=60)
@@ -178,7 +178,11 @@ def conclude(job: Job, spec: JobSpec, attempts: list[Attempt], now: datetime) ->
 
 
 def why_gone(job: Job, mine: list[Attempt], now: datetime) -> Reason:
-    """Return why the machines of the job's last attempt are gone, as far as anybody told."""
+    """Return why the machines of the job's last attempt are gone, as far as anybody told.
+
+    An exit code or a mere absence never says "preempted": the agent's word that it was asked to go does, or the
+    market that the machine was rented on.
+    """
     if job.outcome is not None and job.outcome.get("attempt") == job.attempt:
         return Reason(job.outcome["reason"])
     if job.stop_reason is not None:
@@ -186,7 +190,14 @@ def why_gone(job: Job, mine: list[Attempt], now: datetime) -> Reason:
     last = max(attempt.billed_until or now for attempt in mine)
     if job.deadline is not None and last >= job.deadline:
         return Reason.DEADLINE
-    return Reason.PREEMPTED if any(attempt.offer.get("spot") for attempt in mine) else Reason.LOST
+    spot = any(attempt.offer.get("spot") for attempt in mine)
+    return Reason.PREEMPTED if spot or _was_asked_to_go(job, mine) else Reason.LOST
+
+
+def _was_asked_to_go(job: Job, mine: list[Attempt]) -> bool:
+    """Return whether the last that an agent of these machines told was that it saves because they are taken back."""
+    told = (job.stage, job.stage_note) == (Stage.SAVE, Reason.PREEMPTED)
+    return told and job.stage_at is not None and any(attempt.intent_at <= job.stage_at for attempt in mine)
 
 
 def may_go_on(job: Job, spec: JobSpec, now: datetime) -> bool:

@@ -83,6 +83,10 @@ class Settings(BaseSettings):
     docker_image: str = Field("", description="image for jobs that name none")
     docker_store: str | None = Field(None, description="the store's folder as the engine's host sees it")
 
+    spot_notice: str = Field(
+        "", description="where a machine learns that it is taken back: aws, gcp, alibaba, or aws=http://address"
+    )
+
     aws_regions: Names = Field(("us-east-1",), description="where instances may be rented, in order")
     aws_subnets: Names = Field((), description="subnets to launch into; empty: the default VPC's")
     aws_security_group: str | None = Field(None, description="no inbound port is needed")
@@ -114,6 +118,13 @@ class Settings(BaseSettings):
             parts = urlsplit(address)
             if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise ValueError(f"{registry!r} is to be asked at {address!r}, which is no address: write https://host")
+        return value
+
+    @field_validator("spot_notice")
+    @classmethod
+    def _notice(cls, value: str) -> str:
+        if value and not re.fullmatch(r"(?:aws|gcp|alibaba)(?:=http://\S+)?", value):
+            raise ValueError(f"{value!r} names no notice: write aws, gcp or alibaba, or aws=http://address")
         return value
 
     @classmethod

@@ -158,6 +158,18 @@ pull() {
     fail launch_failed "The image $IMAGE could not be fetched."
 }
 
+# The provider's word that it takes the machine back reaches the agent as a file: nothing in there may ask for it.
+hand_on_notice() {
+    local try
+    python3 "$DIR/hourglass/trainer.pyz" notice "$NOTICE" >"$DIR/notice" || return
+    say "The provider takes this machine back: $(<"$DIR/notice")"
+    chmod a+r "$DIR/notice"
+    for try in 1 2 3; do
+        docker cp "$DIR/notice" "$NAME:/hourglass/notice" && return
+        say "The agent could not be told (try $try)."
+    done
+}
+
 # The files are copied, not mounted, so that the engine need not share a file system with this script.
 run() {
     local code flags=(--name "$NAME" --security-opt no-new-privileges --stop-timeout 30
@@ -170,6 +182,7 @@ run() {
         fail launch_failed "The container did not start."
     fi
     say "The container runs."
+    hand_on_notice &
     code=$(docker wait "$NAME")
     say "The container ended with ${code:-no code}. Its own last words:"
     docker logs --tail 20 "$NAME"

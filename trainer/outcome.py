@@ -17,8 +17,15 @@ from trainer.wire import Reason
 _GPU_MEMORY = re.compile(
     r"CUDA out of memory|OutOfMemoryError: (CUDA|HIP)|HIP out of memory|CUBLAS_STATUS_ALLOC_FAILED"
     r"|cudaErrorMemoryAllocation|CUDA error: out of memory|CUDNN_STATUS_ALLOC_FAILED"
+    r"|RESOURCE_EXHAUSTED: Out of memory (?:while trying to allocate|allocating)"  # JAX
+)
+# The host's memory, where a request was refused and nobody was killed for it: as the last word of a program.
+_HOST_MEMORY = re.compile(
+    r"^(?:\[rank\d+\]:\s*)?MemoryError\b|DefaultCPUAllocator: (?:can't allocate|not enough) memory|std::bad_alloc"
+    r"|\[Errno 12\] Cannot allocate memory|numpy\._core\._exceptions\._ArrayMemoryError"
 )
 _SIGKILL = 9
+_LAST = 5  # lines; what was caught and survived lies further back
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +61,7 @@ def decide(*, asked: Reason | None, returncode: int, oom_kills: int, tail: Seque
         reason = Reason.FINISHED
     elif any(_GPU_MEMORY.search(line) for line in tail):
         reason = Reason.GPU_OOM
-    elif oom_kills > 0:
+    elif oom_kills > 0 or any(_HOST_MEMORY.search(line) for line in tail[-_LAST:]):
         reason = Reason.OOM
     else:
         reason = Reason.ERROR

@@ -82,6 +82,7 @@ class Docker:
         micros_per_hour: int = 0,  # of one GPU, or of a machine without
         limits: Limits | None = None,
         store_folder: PurePosixPath | None = None,  # a folder store as the engine's machine sees it; None: as we do
+        spot_notice: str = "",  # where the engine's machine, itself a spot one, says that it is taken back
     ) -> None:
         self._home = home
         self._clock = clock
@@ -91,6 +92,7 @@ class Docker:
         self._rate = micros_per_hour
         self._limits = limits or Limits(user=unprivileged())
         self._store_folder = store_folder
+        self._spot_notice = spot_notice
         self._placing = threading.Lock()  # from counting the free GPUs to having them
         self._removed: dict[str, Instance] = {}  # by launch key
 
@@ -181,6 +183,7 @@ class Docker:
                 image_env=(image.attrs.get("Config") or {}).get("Env") or (),
                 folder=folder,
                 devices=self._free_devices(offer, order),
+                spot_notice=self._spot_notice,
             )
             made = self._engine.create(image, asked) or self._ours(order.launch_key)
         if made is None:

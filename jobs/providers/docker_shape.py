@@ -73,8 +73,9 @@ def mounts(order: LaunchOrder, folder: PurePosixPath) -> list[Mount]:
     ]
 
 
-def environment(order: LaunchOrder, image_env: Sequence[str]) -> dict[str, str]:
+def environment(order: LaunchOrder, image_env: Sequence[str], spot_notice: str = "") -> dict[str, str]:
     """Return the first process's variables; `image_env` is the image's own, as `NAME=value`."""
+    told = {wire.ENV_SPOT_NOTICE: spot_notice} if spot_notice else {}
     inside = replace(order, store=f"file://{STORE}") if store_folder(order) is not None else order
     path = dict(pair.partition("=")[::2] for pair in image_env).get("PATH", "/usr/local/bin:/usr/bin:/bin")
     return {
@@ -85,6 +86,7 @@ def environment(order: LaunchOrder, image_env: Sequence[str]) -> dict[str, str]:
         # Where pip puts what it cannot install for everybody.
         "PATH": f"{path}:{HOME}/.local/bin",
         **machine_env(inside, instance=order.launch_key, workdir=WORK),
+        **told,
     }
 
 
@@ -95,6 +97,7 @@ def options(
     image_env: Sequence[str],
     folder: PurePosixPath | None,  # the store's, on the engine's machine; None where it is no folder
     devices: Sequence[int],
+    spot_notice: str = "",  # where the machine under it says that it is taken back
 ) -> dict[str, Any]:
     """Return the keyword arguments of the SDK's `containers.create`, without the image."""
     memory = int(limits.memory_gb * _GIB) or None
@@ -103,7 +106,7 @@ def options(
         # -I: nothing that lies about in the image or the team's variables takes a module's place. -B: no litter.
         "entrypoint": ["python3", "-IB", ARCHIVE],
         "command": [],
-        "environment": environment(order, image_env),
+        "environment": environment(order, image_env, spot_notice),
         "labels": labels(order, devices),
         "user": f"{limits.user[0]}:{limits.user[1]}",
         "working_dir": WORK,

@@ -141,6 +141,7 @@ def _docker(parts: Parts) -> Provider:
         micros_per_hour=parse_dollars(settings.docker_rate),
         limits=Limits(cpus=settings.docker_cpus, memory_gb=settings.docker_memory_gb, user=unprivileged()),
         store_folder=PurePosixPath(settings.docker_store) if settings.docker_store else None,
+        spot_notice=settings.spot_notice,
     )
 
 
@@ -169,7 +170,8 @@ def _boot_scripts(parts: Parts) -> BootScripts:
     store = open_store(uri)
     if not isinstance(store, S3Store):
         raise Misconfigured("A rented machine needs a bucket. Set HOURGLASS_STORE to s3://bucket/prefix.")
-    return Bootstrap(store=store, clock=parts.clock, archive=parts.archive, credentials=credentials)
+    notice = settings.spot_notice or "aws"
+    return Bootstrap(store=store, clock=parts.clock, archive=parts.archive, credentials=credentials, notice=notice)
 
 
 class _NoScripts:

@@ -72,10 +72,15 @@ def open_bucket(cloud: Cloud, uri: str) -> S3Store:
     return store
 
 
-def bootstrap(cloud: Cloud, uri: str, archive: Path, clock: Clock | None = None) -> Bootstrap:
+def bootstrap(
+    cloud: Cloud, uri: str, archive: Path, clock: Clock | None = None, *, notice: str = "aws=http://127.0.0.1:1"
+) -> Bootstrap:
     """Return what makes boot scripts over that store, with credentials that STS lends."""
     clock = clock or SystemClock()
-    return Bootstrap(store=open_bucket(cloud, uri), clock=clock, archive=archive, credentials=lender(cloud, uri, clock))
+    credentials = lender(cloud, uri, clock)
+    return Bootstrap(
+        store=open_bucket(cloud, uri), clock=clock, archive=archive, credentials=credentials, notice=notice
+    )
 
 
 def lender(cloud: Cloud, uri: str, clock: Clock) -> JobCredentials:

@@ -13,7 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs import boot
+from jobs.bootstrap import NOTICE_FILE
 from jobs.errors import Rejected
+from tests.support.metadata import Metadata
+from trainer import archive
+from trainer.notice import Source
 
 LONG_URL = (
     "https://team-files.s3.eu-central-1.amazonaws.com/hg/launch/job/a1-r0/bundle?X-Amz-Security-Token=" + "t" * 1800
@@ -29,6 +33,7 @@ def a_boot(**changes: object) -> boot.Boot:
         image="pytorch/pytorch@sha256:" + "ab" * 32,
         gpus=1,
         shm_gb=16,
+        notice="aws",
         trainer_sha256="cd" * 32,
         bundle_url=LONG_URL,
         bundle_sha256="ef" * 32,
@@ -124,6 +129,25 @@ def test_a_machine_lives_to_its_deadline_and_never_longer_than_was_rented(
     path.write_text(boot.script(a_boot(deadline=int(time.time()) + ends_in, lifetime=lifetime)))
     # A word that it does not know starts nothing, so that one function can be asked.
     assert int(bash('. "$1" nothing; seconds_left', str(path))) in left
+
+
+def test_the_providers_word_is_laid_where_the_agent_looks_for_it(tmp_path: Path) -> None:
+    """With the real archive and a metadata service in miniature; the engine's client is a copy here."""
+    archive.build(tmp_path / "hourglass" / "trainer.pyz", with_s3=False)
+    (tmp_path / "docker").write_text(f'#!/bin/sh\ncp -p "$2" {tmp_path}/handed && echo "$3" >{tmp_path}/where\n')
+    (tmp_path / "docker").chmod(0o755)
+    with Metadata() as metadata:
+        metadata.notices["/computeMetadata/v1/instance/preempted"] = "TRUE"
+        text = boot.script(a_boot(notice=f"gcp={metadata.address}"))
+        path = tmp_path / "script"
+        path.write_text(text.replace("DIR=/var/lib/hourglass", f"DIR={tmp_path}"))
+        told = bash(f'. "$1" nothing; PATH={tmp_path}:$PATH; hand_on_notice', str(path))
+    assert "The provider takes this machine back: {" in told
+    assert (tmp_path / "where").read_text() == f"{a_boot().name}:{NOTICE_FILE}\n"
+    assert (tmp_path / "handed").stat().st_mode & 0o444 == 0o444  # the image's user is not root everywhere
+    notice = Source(f"file={tmp_path}/handed").look()
+    assert notice is not None
+    assert notice.by == "Google Cloud"
 
 
 values = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)

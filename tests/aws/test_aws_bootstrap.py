@@ -76,7 +76,9 @@ def scripts(
     store: SigningStore, agent: Path, clock: FakeClock | None = None, lender: Lender | None = None
 ) -> Bootstrap:
     """Return what makes boot scripts at START."""
-    return Bootstrap(store=store, clock=clock or FakeClock(), archive=agent, credentials=lender or Lender())
+    return Bootstrap(
+        store=store, clock=clock or FakeClock(), archive=agent, credentials=lender or Lender(), notice="aws"
+    )
 
 
 def test_the_same_order_gives_the_same_script_hours_later_and_after_a_restart(

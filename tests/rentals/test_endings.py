@@ -20,6 +20,7 @@ from tests.support.clock import START
 from trainer.wire import Reason
 
 HOUR = timedelta(hours=1)
+ASKED_TO_GO: dict[str, Any] = {"stage": "save", "stage_note": "preempted", "stage_at": START + HOUR}
 
 
 def seen(state: InstanceState) -> Sight:
@@ -169,6 +170,12 @@ def test_what_the_clock_makes_of_a_job() -> None:
         (a_job(), ("interruption",), True, (JobEventName.RECLAIM, Reason.PREEMPTED)),
         (a_job(), ("interruption",), False, (JobEventName.RECLAIM, Reason.LOST)),
         (a_job(deadline=START + HOUR), ("interruption",), True, (JobEventName.STOP, Reason.DEADLINE)),
+        # Its agent said that it saves because the machine is taken back, and never got to its outcome.
+        (a_job(**ASKED_TO_GO), ("interruption",), False, (JobEventName.RECLAIM, Reason.PREEMPTED)),
+        (a_job(**ASKED_TO_GO), (), False, (JobEventName.STOP, Reason.PREEMPTED)),
+        (a_job(**{**ASKED_TO_GO, "stage_note": "deadline"}), (), False, (JobEventName.STOP, Reason.LOST)),
+        # ... or an earlier one of its agents did, on a machine that is long gone.
+        (a_job(**{**ASKED_TO_GO, "stage_at": START - HOUR}), (), False, (JobEventName.STOP, Reason.LOST)),
         (
             a_job(outcome={"attempt": 1, "reason": "preempted"}),
             ("interruption",),

@@ -15,6 +15,7 @@ from trainer.outcome import decide, oom_kills
 from trainer.preempt import Preemption, Step
 from trainer.wire import Control, Reason
 
+OOM = (Reason.OOM, 1, None)
 ENV = {
     wire.ENV_STORE: "file:///store",
     wire.ENV_JOB: "J1",
@@ -101,6 +102,13 @@ def test_the_first_reason_stands_but_a_bare_signal_gives_way(first: Reason, seco
         (None, 137, 1, [], (Reason.OOM, 137, 9)),
         (None, 1, 1, ["DataLoader worker (pid 41) is killed by signal: Killed."], (Reason.OOM, 1, None)),
         (None, 1, 0, ["torch.OutOfMemoryError: CUDA out of memory. Tried"], (Reason.GPU_OOM, 1, None)),
+        (None, 1, 0, ["jaxlib: RESOURCE_EXHAUSTED: Out of memory while trying to allocate"], (Reason.GPU_OOM, 1, None)),
+        (None, 1, 0, ["Traceback", "MemoryError"], (Reason.OOM, 1, None)),
+        (None, 1, 0, ["RuntimeError: [enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"], OOM),
+        (None, -6, 0, ["terminate called after throwing an instance of 'std::bad_alloc'"], (Reason.OOM, None, 6)),
+        (None, 1, 0, ["MemoryError", *"abcde"], (Reason.ERROR, 1, None)),  # caught, and something else came after it
+        (None, 1, 0, ["no MemoryError here"], (Reason.ERROR, 1, None)),
+        (None, 0, 0, ["MemoryError"], (Reason.FINISHED, 0, None)),
         (Reason.STOPPED, 1, 0, ["CUDA out of memory"], (Reason.STOPPED, 1, None)),
         (Reason.DEADLINE, 0, 0, [], (Reason.DEADLINE, 0, None)),
         (Reason.DEADLINE, -9, 1, [], (Reason.DEADLINE, None, 9)),

@@ -40,3 +40,11 @@ def test_the_doctor_shows_whose_tokens_and_passwords_there_are_and_none_of_them(
     shown = {variable: value for variable, value, _ in described(load(environment))}
     assert (shown["HOURGLASS_REGISTRIES"], shown["HOURGLASS_GIT_TOKENS"]) == ("docker.io", "https://github.com/")
     assert "hush" not in "".join(shown.values())
+
+
+def test_where_a_spot_notice_is_looked_for_is_checked_at_the_start() -> None:
+    assert load({"HOURGLASS_SPOT_NOTICE": "gcp"}).spot_notice == "gcp"
+    assert load({"HOURGLASS_SPOT_NOTICE": "aws=http://127.0.0.1:9"}).spot_notice == "aws=http://127.0.0.1:9"
+    for wrong in ("azure", "aws=https://x", "file=/x"):
+        with pytest.raises(Misconfigured, match=f"HOURGLASS_SPOT_NOTICE cannot be used: .*{wrong}' names no notice"):
+            load({"HOURGLASS_SPOT_NOTICE": wrong})
