@@ -1,8 +1,8 @@
 # `make demo` and `make test` are all a newcomer needs; `make help` lists the rest.
 PYTHON ?= python3
 BIN := .venv/bin
-# Many tests wait for deadlines and child processes: three workers keep two cores busy.
-WORKERS ?= 3
+# More workers than cores: many tests wait, for deadlines and for child processes.
+WORKERS ?= 5
 # Bytecode is kept even where the environment asks for none: the tests start hundreds of interpreters.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 

@@ -17,6 +17,8 @@ from jobs.model import Request
 from jobs.spec import merge
 from tests.face.scenes import SCENES, Scene, texts
 
+pytestmark = pytest.mark.xdist_group("catalogue")  # the language that hides every letter is made once
+
 GERMAN = """# A language is a file.
 msgid ""
 msgstr ""

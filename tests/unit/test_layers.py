@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("layers")  # every file is read once
+
 ROOT = Path(__file__).parents[2]
 ROOMS = ("bot", "jobs", "trainer")
 
@@ -27,6 +29,7 @@ PROVIDERS_MAY_IMPORT = ("jobs.providers", "jobs.model", "jobs.errors", "jobs.clo
 # Decides over values alone: may lean on what is as pure as itself, and on the words that everybody shares.
 PURE = (
     "jobs.boot", "jobs.curves", "jobs.endings", "jobs.environment", "jobs.gpus", "jobs.image_names",
+    "jobs.inputs",
     "jobs.lifecycle", "jobs.orders", "jobs.policy", "jobs.quantities", "jobs.repository", "jobs.resuming", "jobs.spec",
     "jobs.shortage", "jobs.strict_yaml", "jobs.taskfile", "jobs.telemetry",
     "bot.arguments", "bot.clues", "bot.correction", "bot.normalise", "bot.parse", "bot.parse_budget",

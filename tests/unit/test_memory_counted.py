@@ -19,12 +19,10 @@ IMAGES = vit("images", layers=2, width=384, heads=6)
 @pytest.mark.parametrize(
     ("shape", "recipe"),
     [
-        (GPT, Recipe(micro_batch=4, optimizer=Optimizer.FUSED)),
         (GPT, Recipe(micro_batch=4, precision=Precision.FP32, flash=False)),
-        (GPT, Recipe(micro_batch=4, checkpointing=True, accumulation=True)),
+        (GPT, Recipe(micro_batch=4, optimizer=Optimizer.FUSED, checkpointing=True, accumulation=True)),
         (LLAMA, Recipe(micro_batch=4)),
         (LLAMA, Recipe(micro_batch=4, precision=Precision.BF16, optimizer=Optimizer.SGD)),
-        (LLAMA, Recipe(micro_batch=4, method=Method.LORA, precision=Precision.BF16)),
         (LLAMA, Recipe(micro_batch=4, method=Method.QLORA, precision=Precision.BF16, checkpointing=True)),
         (IMAGES, Recipe(micro_batch=32, optimizer=Optimizer.MOMENTUM)),
     ],
