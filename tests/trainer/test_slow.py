@@ -96,7 +96,7 @@ def test_the_demos_training_learns_saves_and_goes_on(rented: Rented, tmp_path: P
         again.tell(stop=Reason.STOPPED)
         assert again.wait(limit=200.0) == 1
         assert again.outcome()["reason"] == "stopped"
-        assert again.log().splitlines()[0] == "resuming from out/ckpt-000008.pt at step 8"
+        assert again.log().splitlines()[1] == "resuming from out/ckpt-000008.pt at step 8"
         steps = [step for step, _ in again.series("loss")]
         assert steps[0] == 9
         assert list(again.manifests().values())[-1].step == steps[-1]
