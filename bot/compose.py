@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -56,7 +56,8 @@ from trainer.storage import open_store
 log = structlog.get_logger(__name__)
 
 # A registry that has not answered by then makes the request wait for the next try, not for ever.
-Lender = Callable[[str, int, datetime], Mapping[str, str]]  # (job, attempt, deadline) -> variables
+# (job, attempt, deadline, what else it may read) -> variables
+Lender = Callable[[str, int, datetime, Sequence[str]], Mapping[str, str]]
 
 REGISTRY_TIMEOUT = httpx.Timeout(10.0)
 
@@ -150,6 +151,7 @@ def control_plane(settings: Settings, ports: Ports, wakes: Wakes, stack: ExitSta
             home=str(settings.home),
             secrets=secrets,
             credentials=_credentials(settings, ports.clock),
+            data_keys=settings.data_keys(),
             drain=follow.drain,
             wake=wakes,
         ),

@@ -13,7 +13,7 @@ credentials can read.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -33,8 +33,9 @@ LONGEST_LINK = timedelta(days=7)  # S3 signs for no longer
 NOTICE_FILE = "/hourglass/notice"  # in the container; the warden puts it there
 WORKDIR = "/tmp/hourglass"  # noqa: S108  in the container, which one job has to itself; any user may write there
 
-# Variables in which a machine finds its store's credentials: (job, attempt, deadline) -> names and values.
-Lender = Callable[[str, int, datetime], Mapping[str, str]]
+# Variables in which a machine finds its store's credentials: (job, attempt, deadline, what else it may read) -> names
+# and values.
+Lender = Callable[[str, int, datetime, Sequence[str]], Mapping[str, str]]
 
 _log = structlog.get_logger(__name__)
 
@@ -112,7 +113,7 @@ class Bootstrap:
         def sign(verb: str, key: str) -> str:
             return self._store.sign(verb, key, seconds)
 
-        lent = self._credentials(order.job, order.attempt, order.deadline)
+        lent = self._credentials(order.job, order.attempt, order.deadline, order.reads)
         prefix = wire.attempt_prefix(order.job, order.attempt, order.rank)
         first_chunk = wire.event_key(order.job, order.attempt, 1, order.rank)
         told = {wire.ENV_SPOT_NOTICE: f"file={NOTICE_FILE}"}

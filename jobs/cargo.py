@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from jobs import db, orders
+from jobs import db, orders, provisions
 from jobs.errors import NotFound
 from jobs.model import Attempt, Checkpoint, Job, JobSpec, Request, Source
 from jobs.ports import Ports
@@ -44,10 +44,15 @@ class Loader:
         self._ports = ports
 
     def load(self, job: Job) -> Cargo:
-        """Pack the commit unless it lies there, choose where to go on from; raises `BadSource` and `StoreFault`."""
-        source = parse(Source, job.source or {})
+        """Pack the commit unless it lies there, look at the inputs, choose where to go on from.
+
+        Raises `BadSource`, `BadSpec` and `StoreFault`.
+        """
+        source, spec = parse(Source, job.source or {}), parse(JobSpec, job.spec or {})
+        ports = self._ports
+        provisions.check(spec, job.team_id, store=ports.store, store_uri=ports.store_uri, keys=ports.data_keys)
         return Cargo(
-            spec=parse(JobSpec, job.spec or {}),
+            spec=spec,
             source=source,
             source_sha256=self._packed(job, source),
             resume_key=self._resume_key(job),

@@ -1,7 +1,7 @@
 """Credentials for a rented machine: a session of the job role, narrowed to one job's files, that outlives the rental.
 
 No key of the team's and none that can rent ever lies on a machine. What it gets writes the attempt's own prefix,
-reads the job's, and only reads the control file; STS takes it back by itself.
+reads the job's and its inputs', and only reads the control file; STS takes it back by itself.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -19,19 +19,22 @@ from botocore.config import Config
 
 from jobs.clock import Clock
 from jobs.errors import Misconfigured, Rejected
+from jobs.inputs import bucket_and_prefix
 from jobs.providers.aws_errors import translated
 from trainer import wire
 
 MARGIN = timedelta(minutes=15)  # after the deadline: the last upload, the last words
 LONGEST = timedelta(hours=12)  # STS lends no longer
 SHORTEST = timedelta(minutes=15)  # nor shorter
+POLICY_LIMIT = 2048  # characters of a session policy
 _ROLE = re.compile(r"arn:(?P<partition>aws[a-z-]*):iam::\d{12}:role/.+")
 
 
-def job_policy(role: str, bucket: str, prefix: str, job: str, attempt: int) -> str:
+def job_policy(role: str, bucket: str, prefix: str, job: str, attempt: int, inputs: Sequence[str] = ()) -> str:
     """Return the session policy of one attempt, all its ranks included, as JSON without spaces.
 
-    `prefix` is the store's own within the bucket, "" or "a/b". STS counts every character of it.
+    `prefix` is the store's own within the bucket, "" or "a/b"; `inputs` are what else may be read (`inputs.reads`).
+    STS counts every character of it: raises `Rejected` where the inputs have too many.
     """
     partition = _partition(role)
     root = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
@@ -39,6 +42,8 @@ def job_policy(role: str, bucket: str, prefix: str, job: str, attempt: int) -> s
     machine = wire.attempt_prefix(job, attempt)
     writes = [f"{objects}{machine}/*", f"{objects}{machine}-r*"]
     reads = [f"{objects}jobs/{job}/*", f"{objects}control/{job}/*"]
+    # An index and parts are asked for by their names alone, so that nothing of them need be listed.
+    reads += [f"{objects}{kept}/*" for kept in inputs if not kept.startswith("s3://")]
     seen = [f"{root}jobs/{job}/*", f"{root}control/{job}/*"]
     statements = [
         _allow(["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], writes),
@@ -48,12 +53,36 @@ def job_policy(role: str, bucket: str, prefix: str, job: str, attempt: int) -> s
             "Condition": {"StringLike": {"s3:prefix": seen}},
         },
     ]
+    foreign = [bucket_and_prefix(other) for other in inputs if other.startswith("s3://")]
+    if foreign:
+        statements.append(_allow(["s3:GetObject"], [name for other in foreign for name in _objects(partition, *other)]))
+    statements += [_listing(partition, *other) for other in foreign]
     # Some stores refuse a policy with spaces in it.
-    return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
+    if len(policy) > POLICY_LIMIT:
+        raise Rejected(
+            f"The permission to read the inputs takes {len(policy)} characters, and STS takes {POLICY_LIMIT}. Name "
+            "fewer inputs, or shorter prefixes; `hourglass data push` makes one of several folders."
+        )
+    return policy
+
+
+def _objects(partition: str, bucket: str, prefix: str) -> list[str]:
+    """Return what a prefix may mean: everything below it, or the one object of that name."""
+    root = f"arn:{partition}:s3:::{bucket}"
+    return [f"{root}/{prefix}", f"{root}/{prefix}/*"] if prefix else [f"{root}/*"]
+
+
+def _listing(partition: str, bucket: str, prefix: str) -> dict[str, Any]:
+    statement = _allow(["s3:ListBucket"], [f"arn:{partition}:s3:::{bucket}"])
+    if prefix:
+        # The slash is part of it: `s3:prefix` like `a/coco*` would show `a/coco-secret`, too.
+        statement["Condition"] = {"StringLike": {"s3:prefix": [f"{prefix}/*"]}}
+    return statement
 
 
 def job_credentials(
-    sts: Any, role: str, bucket: str, prefix: str, job: str, attempt: int, seconds: int
+    sts: Any, role: str, bucket: str, prefix: str, job: str, attempt: int, seconds: int, inputs: Sequence[str] = ()
 ) -> dict[str, str]:
     """Return the variables in which a machine finds its store's credentials, good for `seconds`.
 
@@ -63,7 +92,7 @@ def job_credentials(
         answer = sts.assume_role(
             RoleArn=role,
             RoleSessionName=f"hourglass-{job}-a{attempt}"[:64],
-            Policy=job_policy(role, bucket, prefix, job, attempt),
+            Policy=job_policy(role, bucket, prefix, job, attempt, inputs),
             DurationSeconds=seconds,
         )
     lent = answer["Credentials"]
@@ -75,7 +104,7 @@ def job_credentials(
 
 
 class JobCredentials:
-    """Lends each attempt a session of the job role; called as `(job, attempt, deadline) -> variables`."""
+    """Lends each attempt a session of the job role; called as `(job, attempt, deadline, inputs) -> variables`."""
 
     def __init__(
         self,
@@ -110,7 +139,7 @@ class JobCredentials:
             config=Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3}),
         )
 
-    def __call__(self, job: str, attempt: int, deadline: datetime) -> dict[str, str]:
+    def __call__(self, job: str, attempt: int, deadline: datetime, inputs: Sequence[str] = ()) -> dict[str, str]:
         """Return the variables for one attempt; raises `jobs.errors.ProviderError`."""
         span = deadline + MARGIN - self._clock.now()
         if span > LONGEST:
@@ -119,7 +148,7 @@ class JobCredentials:
                 f"them for {span.total_seconds() / 3600:.1f}. Ask for fewer hours and continue from the checkpoint."
             )
         seconds = int(max(span, SHORTEST).total_seconds())
-        lent = job_credentials(self._sts, self._role, self._bucket, self._prefix, job, attempt, seconds)
+        lent = job_credentials(self._sts, self._role, self._bucket, self._prefix, job, attempt, seconds, inputs)
         return {**lent, **self._reach}
 
 

@@ -25,6 +25,7 @@ from jobs.errors import (
     TooLate,
     Unknown,
 )
+from jobs.inputs import reads
 from jobs.journal import Journal
 from jobs.lifecycle import AttemptEventName, AttemptState, JobEventName, JobState
 from jobs.model import Attempt, JobSpec, NoteKind, Source
@@ -80,7 +81,11 @@ class Launches:
 
     def _order(self, launch: orders.Launch, node: Attempt) -> LaunchOrder:
         self._journal.write(node.job_id)  # a machine whose rows are lost is known by what lies in the store
-        credentials = self._ports.credentials(node.job_id, node.number, node.deadline)
+        inputs = reads(launch.spec.inputs)
+        credentials = {
+            **self._ports.credentials(node.job_id, node.number, node.deadline, inputs),
+            **self._ports.data_keys.variables(launch.job.team_id, launch.spec, resumes=launch.resume_key is not None),
+        }
         return orders.launch_order(launch, node.rank, secrets=self._ports.secrets, credentials=credentials)
 
     def _calling(self, node: Attempt) -> bool:

@@ -17,6 +17,7 @@ from sqlalchemy import JSON, BigInteger, Column, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from jobs.lifecycle import AttemptState, JobState
+from trainer.wire import Input
 
 Micros: TypeAlias = int
 DOLLAR: Micros = 1_000_000
@@ -96,6 +97,8 @@ class JobSpec:
     resume_argv: Sequence[str] = ()
     resume_known: bool = True  # with neither: add the flag of a trainer that is known
     hang_timeout: float | None = None  # seconds without a sign of life after which people are told
+    inputs: Sequence[Input] = ()  # what it takes along
+    checkpoint_encrypt: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

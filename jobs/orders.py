@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from jobs.errors import BadSpec
+from jobs.inputs import reads
 from jobs.model import Job, JobSpec, Source
 from jobs.providers import Instance, LaunchOrder, Traits
 from trainer import wire
@@ -91,16 +92,18 @@ def agent_order(launch: Launch, rank: int = 0) -> wire.AgentOrder:
             required=not launch.traits.stand_in,
         ),
         checkpoints=wire.CheckpointRule(
-            path=spec.checkpoint_path, upload_every=spec.checkpoint_every, keep=spec.checkpoint_keep
+            path=spec.checkpoint_path,
+            upload_every=spec.checkpoint_every,
+            keep=spec.checkpoint_keep,
+            encrypt=spec.checkpoint_encrypt,
         ),
         deadline=launch.deadline.timestamp(),
         grace=launch.grace.total_seconds(),
         resume_key=launch.resume_key,
         idle=_idle_rule(spec),
-        again=wire.Again(
-            commands=tuple(spec.resume_commands), argv=tuple(spec.resume_argv), known=spec.resume_known
-        ),
+        again=wire.Again(commands=tuple(spec.resume_commands), argv=tuple(spec.resume_argv), known=spec.resume_known),
         hang_timeout=spec.hang_timeout,
+        inputs=tuple(spec.inputs),
         flush_every=FLUSH_FOLDER if launch.store_uri.startswith("file:") else FLUSH_BUCKET,
     )
 
@@ -132,6 +135,7 @@ def launch_order(
         gpus=0 if launch.spec.gpu == "cpu" else launch.spec.gpus,
         disk_gb=launch.spec.disk_gb,
         shm_gb=launch.spec.shm_gb,
+        reads=reads(launch.spec.inputs),
     )
 
 

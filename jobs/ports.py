@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from jobs.clock import Clock
+from jobs.datakeys import TeamKeys
 from jobs.db import Database
 from jobs.errors import ProviderError
 from jobs.model import Attempt, Source
@@ -47,7 +48,7 @@ class Packer(Protocol):
         """Write the commit's archive to `out` and return its sha256; raises `BadSource`."""
 
 
-def no_credentials(job: str, attempt: int, deadline: datetime) -> Mapping[str, str]:
+def no_credentials(job: str, attempt: int, deadline: datetime, reads: Sequence[str]) -> Mapping[str, str]:
     """Return nothing: a folder is reached without credentials."""
     return {}
 
@@ -65,8 +66,10 @@ class Ports:
     store_uri: str  # as machines see it
     home: str
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)  # teams' secrets by name
-    # Variables with which a machine reaches the store, asked for after the intent is committed.
-    credentials: Callable[[str, int, datetime], Mapping[str, str]] = no_credentials
+    # Variables with which a machine reaches the store and what else it may read, asked for after the intent is
+    # committed.
+    credentials: Callable[[str, int, datetime, Sequence[str]], Mapping[str, str]] = no_credentials
+    data_keys: TeamKeys = field(default_factory=TeamKeys)
     # Applies what a machine left behind (`Follow.drain`); raises `StoreFault`.
     drain: Callable[[Attempt], int]
     # Called after a commit that changed a job, so that workers look at once.

@@ -18,6 +18,8 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from jobs import datakeys
+from jobs.datakeys import TeamKeys
 from jobs.errors import Misconfigured
 from trainer.masking import MASK, Mask
 
@@ -58,6 +60,9 @@ class Settings(BaseSettings):
     registries: Annotated[Mapping[str, str], NoDecode] = Field(
         default_factory=dict,
         description='JSON {"docker.io": "https://mirror.example"}: whom to ask about a registry\'s images instead',
+    )
+    data_key: SecretStr | None = Field(
+        None, description="what `hourglass data key` prints; several with commas: the newest seals, all open"
     )
     prices: Path | None = Field(None, description="a file with your own prices, in the form of jobs/catalogue.json")
     leads: Names = Field((), description="Slack user ids who lead every team that names no others")
@@ -142,6 +147,10 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """Return the database's URL."""
         return self.database_url or f"sqlite:///{self.state.absolute() / 'hourglass.db'}"
+
+    def data_keys(self) -> TeamKeys:
+        """Return the teams' keys; raises `Misconfigured`."""
+        return datakeys.read(self.data_key.get_secret_value() if self.data_key else "")
 
     def store_uri(self) -> str:
         """Return the file store's URI."""

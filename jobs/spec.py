@@ -81,6 +81,8 @@ def merge(request: Request, task_file: str | None, *, defaults: Defaults = DEFAU
         resume_argv=tuple(resume_argv),
         # What the file runs again belongs to the file's own commands; a typed one is looked at like any other.
         resume_known=file.resume is None or bool(request.argv and file.resume.commands),
+        inputs=tuple(file.inputs),
+        checkpoint_encrypt=bool(file.checkpoint_encrypt),
         hang_timeout=(defaults.hang_timeout if file.hang_timeout is None else file.hang_timeout) or None,
         **_idle_rule(file, gpu),
     )

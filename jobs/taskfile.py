@@ -17,6 +17,7 @@ from typing import Any, Final, TypeAlias
 
 import yaml
 
+from jobs import inputs
 from jobs.environment import MOST_NAMES, check_name, check_value
 from jobs.errors import BadRequest, BadSpec
 from jobs.gpus import Gpu, parse_gpu
@@ -25,6 +26,7 @@ from jobs.model import Micros, SpotPolicy
 from jobs.quantities import parse_count, parse_dollars, parse_gigabytes, parse_minutes, parse_seconds
 from jobs.resuming import Resume, read_words
 from jobs.strict_yaml import FILE_NAME, at, composed, is_null, pairs, word, words
+from trainer.wire import Input
 
 MOST_NODES: Final = 16
 RETRY_EVENTS: Final = ("no-capacity", "interruption")
@@ -59,6 +61,8 @@ class TaskFile:
     checkpoint_keep: int | None = None
     resume: Resume | None = None  # how it starts again from a checkpoint
     hang_timeout: float | None = None  # seconds; 0: nobody is told
+    inputs: Sequence[Input] = ()
+    checkpoint_encrypt: bool | None = None
 
 
 # Fields of `TaskFile` by name; `Any`, because each reader's value is of its own field's type.
@@ -278,10 +282,6 @@ def _hang_timeout(text: str) -> float:
     return 0.0 if text.lower() in _NO else parse_seconds(text)
 
 
-def _inputs(node: yaml.Node) -> Facts:
-    raise BadSpec(f"{at(node)}: `inputs` is not carried out yet. Fetch the data in `setup:` or in the command.")
-
-
 _MACHINE: Final[Mapping[str, Read]] = MappingProxyType(
     {
         "backends": _many("providers", _provider),
@@ -308,6 +308,7 @@ _TABLES: Final[Mapping[str, Mapping[str, Read]]] = MappingProxyType(
             "path": _one("checkpoint_path", _folder),
             "upload_every": _one("checkpoint_every", parse_seconds),
             "keep": _one("checkpoint_keep", _keep),
+            "encrypt": _one("checkpoint_encrypt", _flag),
         },
     }
 )
@@ -330,7 +331,7 @@ _TOP: Final[Mapping[str, Read]] = MappingProxyType(
         "retry": _retry,
         "resume": _resume,
         "hang_timeout": _one("hang_timeout", _hang_timeout),
-        "inputs": _inputs,
+        "inputs": lambda node: {"inputs": inputs.read(node)},
         **_MACHINE,
     }
 )

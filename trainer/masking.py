@@ -38,6 +38,7 @@ _TOKENS = re.compile(
       | \bnpm_[A-Za-z0-9]{30,}
       | \bpypi-[A-Za-z0-9_-]{40,}
       | \bdckr_pat_[A-Za-z0-9_-]{20,}
+      | \bhgk_[A-Za-z0-9_-]{43}
       | \beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}
       | -----BEGIN[A-Z\ ]*\ PRIVATE\ KEY-----(?:.*?-----END[A-Z\ ]*\ PRIVATE\ KEY-----|.*)
       )
@@ -55,7 +56,7 @@ _HINTS = (
     *("xox", "xapp-", "hooks.slack.com/", "github_pat_", "hf_", "AKIA", "ASIA", "sk-", "AIza", "npm_", "pypi-"),
     *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "glpat-", "gldt-", "glrt-", "glcbt-", "glptt-", "glft-", "glsoat-"),
     *("glimt-", "glagent-", "dckr_pat_", "eyJ", "PRIVATE KEY", "uthorization", "UTHORIZATION", "://"),
-    *("aws_secret", "AWS_SECRET"),
+    *("aws_secret", "AWS_SECRET", "hgk_"),
 )
 # A link to a file is a key for an hour; whoever may press its button is meant to have it.
 _SIGNED_LINK = re.compile(r"https?://[^\s<>|\"]*[?&]X-Amz-Signature=[^\s<>|\"]*")

@@ -10,12 +10,14 @@ from jobs.providers import Guarantee
 
 _STAGES = {
     "source": later("unpacking the commit"),
+    "inputs": later("fetching its inputs"),
     "setup": later("running the setup"),
     "check": later("looking at the GPU"),
     "run": later("training"),
     "save": later("saving the last checkpoint"),
     "done": later("finishing"),
 }
+_NOTED = ("setup", "check", "run", "inputs")  # stages whose note people read
 
 # How a job ended, as the end of "… ended:"; {code} is the exit code, {by} whoever pressed Stop.
 _ENDS = {
@@ -116,7 +118,7 @@ def _stage(say: Catalogue, facts: JobFacts) -> Markup:
     name = facts.job.stage
     doing = say(_STAGES[name]) if name in _STAGES else escape(short(name, 40)) if name else say("the machine is up")
     note = short(facts.job.stage_note, 80)
-    return say("{doing} ({note})", doing=doing, note=note) if note and name in ("setup", "check", "run") else doing
+    return say("{doing} ({note})", doing=doing, note=note) if note and name in _NOTED else doing
 
 
 def progress(say: Catalogue, facts: JobFacts) -> list[Markup]:

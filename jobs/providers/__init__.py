@@ -70,6 +70,8 @@ class LaunchOrder:
     disk_gb: int
     shm_gb: int
     boot: str | None = None  # the boot script, where the provider starts a VM
+    # Beside its job's files: prefixes of the store, and `s3://bucket/prefix` of other buckets.
+    reads: Sequence[str] = ()
 
 
 def machine_env(order: LaunchOrder, *, instance: str, workdir: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ folders. From a store in a folder it sees its job's files and control file, and 
     /hourglass/work             working directory, the container's own disk
     /hourglass/home             HOME
     /hourglass/store/…          the parts of a folder store that are its business
+    /hourglass/inputs           what its team's jobs took along, a volume of the engine's that outlives the container
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ ARCHIVE = f"{ROOT}/trainer.pyz"
 WORK = f"{ROOT}/work"
 HOME = f"{ROOT}/home"
 STORE = f"{ROOT}/store"
+INPUTS = f"{ROOT}/inputs"
 LABEL = "hourglass."  # before each tag's name: an image brings labels of its own
 DEVICES_LABEL = "hourglass-devices"  # the indices of the GPUs that this container has
 
@@ -67,10 +69,16 @@ def mounts(order: LaunchOrder, folder: PurePosixPath) -> list[Mount]:
     """Return what the container sees of the folder store that lies at `folder` on the engine's machine."""
     own = wire.attempt_prefix(order.job, order.attempt, order.rank)
     parts = {f"jobs/{order.job}": True, own: False, f"control/{order.job}": True}
+    parts |= {kept: True for kept in order.reads if "://" not in kept}
     return [
         Mount(target=f"{STORE}/{part}", source=str(folder / part), type="bind", read_only=read_only)
         for part, read_only in parts.items()
     ]
+
+
+def volume(order: LaunchOrder) -> str:
+    """Return the name of the volume in which this engine keeps what the team's jobs took along."""
+    return f"hourglass-inputs-{order.tags.get('home', '')[:8]}-{order.tags.get('team', 'none')}"
 
 
 def environment(order: LaunchOrder, image_env: Sequence[str], spot_notice: str = "") -> dict[str, str]:
@@ -86,6 +94,7 @@ def environment(order: LaunchOrder, image_env: Sequence[str], spot_notice: str =
         # Where pip puts what it cannot install for everybody.
         "PATH": f"{path}:{HOME}/.local/bin",
         **machine_env(inside, instance=order.launch_key, workdir=WORK),
+        wire.ENV_CACHE: INPUTS,
         **told,
     }
 
@@ -110,7 +119,10 @@ def options(
         "labels": labels(order, devices),
         "user": f"{limits.user[0]}:{limits.user[1]}",
         "working_dir": WORK,
-        "mounts": mounts(order, folder) if folder is not None else [],
+        "mounts": [
+            *(mounts(order, folder) if folder is not None else []),
+            *([Mount(target=INPUTS, source=volume(order), type="volume")] if order.reads else []),
+        ],
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
         "pids_limit": _PIDS,
@@ -128,10 +140,14 @@ def options(
 
 
 def payload(archive: bytes, user: tuple[int, int]) -> bytes:
-    """Return a tar to be unpacked at `/`: the archive, and the folders that the user may write."""
+    """Return a tar to be unpacked at `/`: the archive, and the folders that the user may write.
+
+    A folder that a volume is mounted on is the volume's root, which the engine makes for root alone.
+    """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as packed:
-        for name, owner, mode in ((ROOT, (0, 0), 0o755), (WORK, user, 0o700), (HOME, user, 0o700)):
+        own = ((WORK, user, 0o700), (HOME, user, 0o700), (INPUTS, user, 0o700))
+        for name, owner, mode in ((ROOT, (0, 0), 0o755), *own):
             entry = tarfile.TarInfo(name.lstrip("/"))
             entry.type, entry.mode, (entry.uid, entry.gid) = tarfile.DIRTYPE, mode, owner
             packed.addfile(entry)

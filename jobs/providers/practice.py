@@ -39,6 +39,7 @@ from jobs.providers.practice_timer import (
     write,
 )
 from jobs.providers.processes import Mark, end, lives, members, send
+from trainer import wire
 
 NAME = "practice"
 STAND_IN = (
@@ -80,6 +81,7 @@ class Practice:
         price: Callable[[Need], Offer | None],  # what such a machine would cost, from the catalogue
         archive: Path,  # the trainer's archive, which every machine runs
         python: str | None = None,  # the Python that jobs run with; None: the bot's own
+        inputs: Path | None = None,  # what jobs took along, kept for the next; None: for the one machine
         machines: int = 2,  # how many may run at a time
         environment: Mapping[str, str] | None = None,  # the bot's own, of which a few names are passed on
     ) -> None:
@@ -89,6 +91,7 @@ class Practice:
         self._price = price
         self._archive = archive.absolute()
         self._python = python or sys.executable
+        self._inputs = inputs.absolute() if inputs is not None else None
         self._machines = machines
         self._environment = os.environ if environment is None else environment
 
@@ -194,7 +197,12 @@ class Practice:
             "HOME": scratch,
             "TMPDIR": scratch,
             **machine_env(order, instance=order.launch_key, workdir=scratch),
+            **self._kept(order),
         }
+
+    def _kept(self, order: LaunchOrder) -> dict[str, str]:
+        # Each team its own folder: what one may read, another may not.
+        return {wire.ENV_CACHE: str(self._inputs / order.tags.get("team", "none"))} if self._inputs else {}
 
     def _passed_on(self) -> dict[str, str]:
         passed = {name: self._environment[name] for name in _PASSED_ON if name in self._environment}

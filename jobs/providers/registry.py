@@ -112,6 +112,7 @@ def _practice(parts: Parts) -> Provider:
         price=parts.practice_price,
         archive=parts.archive,
         python=parts.settings.trainer_python,
+        inputs=parts.settings.state / "inputs",
         machines=parts.settings.practice_machines,
     )
 

@@ -8,7 +8,7 @@ import hashlib
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -66,9 +66,11 @@ class Lender:
 
     def __init__(self) -> None:
         self.lent = 0
+        self.inputs: Sequence[str] = ()
 
-    def __call__(self, job: str, attempt: int, deadline: datetime) -> dict[str, str]:
+    def __call__(self, job: str, attempt: int, deadline: datetime, inputs: Sequence[str]) -> dict[str, str]:
         self.lent += 1
+        self.inputs = inputs
         return {"HOURGLASS_STORE_AWS_SECRET_ACCESS_KEY": f"hush-lent-{self.lent}"}
 
 

@@ -85,6 +85,38 @@ def test_the_policy_is_short_has_no_spaces_and_speaks_of_the_roles_own_partition
     assert "arn:aws:" not in policy
 
 
+@pytest.mark.parametrize(
+    ("action", "resource", "listed", "allowed"),
+    [
+        ("s3:GetObject", f"{BUCKET}/hg/data/parts/coco/0a", "", True),
+        ("s3:GetObject", f"{BUCKET}/hg/data/index/coco/0a.json", "", True),
+        ("s3:PutObject", f"{BUCKET}/hg/data/parts/coco/0a", "", False),
+        ("s3:DeleteObject", f"{BUCKET}/hg/data/parts/coco/0a", "", False),
+        ("s3:GetObject", f"{BUCKET}/hg/data/parts/coco-secret/0a", "", False),
+        ("s3:GetObject", "arn:aws:s3:::acme-data/imagenet/train/1.tar", "", True),
+        ("s3:GetObject", "arn:aws:s3:::acme-data/imagenet", "", True),  # the prefix may be one object
+        ("s3:PutObject", "arn:aws:s3:::acme-data/imagenet/train/1.tar", "", False),
+        ("s3:GetObject", "arn:aws:s3:::acme-data/imagenet-secret/1.tar", "", False),
+        ("s3:ListBucket", "arn:aws:s3:::acme-data", "imagenet/", True),
+        ("s3:ListBucket", "arn:aws:s3:::acme-data", "", False),
+        ("s3:ListBucket", "arn:aws:s3:::acme-data", "imagenet-secret/", False),
+        ("s3:ListBucket", BUCKET, "hg/data/parts/coco/", False),
+        ("s3:GetObject", "arn:aws:s3:::whole-bucket/anything", "", True),
+        ("s3:ListBucket", "arn:aws:s3:::whole-bucket", "", True),
+    ],
+)
+def test_a_machine_reads_its_inputs_and_nothing_beside_them(
+    action: str, resource: str, listed: str, allowed: bool
+) -> None:
+    inputs = ("data/index/coco", "data/parts/coco", "s3://acme-data/imagenet", "s3://whole-bucket")
+    assert allows(job_policy(ROLE, "team-files", "hg", "k3", 2, inputs), action, resource, listed) is allowed
+
+
+def test_inputs_that_no_policy_can_hold_are_refused_and_not_cut_off() -> None:
+    with pytest.raises(Rejected, match=r"STS takes 2048\. Name fewer inputs, or shorter prefixes"):
+        job_policy(ROLE, "team-files", "hg", "k3", 2, [f"s3://acme-data-{n}/{'p' * 200}" for n in range(8)])
+
+
 def test_without_a_prefix_keys_begin_at_the_bucket() -> None:
     assert allows(job_policy(ROLE, "team-files", "", "k3", 1), "s3:PutObject", f"{BUCKET}/jobs/k3/a1/x")
 

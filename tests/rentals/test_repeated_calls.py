@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def test_two_bots_that_find_the_same_uncalled_intent_make_one_machine(tmp_path: 
     world.restart()
     others = [Rentals(world.ports)]
 
-    def another_bot_is_faster(job: str, attempt: int, deadline: datetime) -> Mapping[str, str]:
+    def another_bot_is_faster(job: str, attempt: int, deadline: datetime, inputs: Sequence[str]) -> Mapping[str, str]:
         while others:
             others.pop().enforce()
         return {}

@@ -184,7 +184,7 @@ def test_a_file_that_says_nothing_decides_nothing(text: str) -> None:
         ("resume: {argv: [a]}\n", "line 1: `argv` is not a key under `resume`", None),
         ("resume: {commands: }\n", "`resume` names no command", None),
         ("hang_timeout: 30\n", "line 1: `30` is not an interval", None),
-        ("inputs: [{from: s3://x, to: /data}]\n", "`inputs` is not carried out yet", None),
+        ("checkpoints: {encrypt: perhaps}\n", "`perhaps` is neither `true` nor `false`", None),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(text: str, quoted: str, fix: str | None) -> None:
