@@ -1,9 +1,10 @@
-"""The oracle's books: a team's months, its jobs, and how much was looked at."""
+"""The oracle's books: a team's months and their alerts, its jobs, and how much was looked at."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from sqlite3 import Connection
 
 from tests.simulation.reckoning import Ask, Terms
 
@@ -30,6 +31,41 @@ class Book:
         """Return the highest of `ALERTS` that it has reached, zero for none."""
         total, used = self.cap + self.granted, self.held + self.spent
         return max((percent for percent in ALERTS if total > 0 and 100 * used >= percent * total), default=0)
+
+
+class Alerts:
+    """What people should be told of their months, and what they were told."""
+
+    def __init__(self, db: Connection, *, all_told: bool = False) -> None:
+        """Begin with no alert, or with those that the rows have."""
+        self._db = db
+        self._note = 0
+        self._told: list[str] = []
+        self._read()
+        if not all_told and self._told:
+            raise Violation(f"people were told of {self._told} before anything was held")
+        self._expected = dict.fromkeys(self._told)
+
+    def expect(self, book: Book) -> None:
+        """Expect that people are told of what a month has newly reached."""
+        reached = book.reached()
+        if reached > book.alerted:
+            book.alerted = reached
+            self._expected[f"{book.team}:{book.month}:alert:{reached}:{book.cap}"] = None
+
+    def judge(self) -> int:
+        """Hold what people were told against that, in its order; return how many alerts there were."""
+        self._read()
+        if self._told != list(self._expected):
+            raise Violation(f"people were told of {self._told[-3:]}, expected was {list(self._expected)[-3:]}")
+        return len(self._told)
+
+    def _read(self) -> None:
+        rows = self._db.execute(
+            "SELECT id, key FROM note WHERE id > ? AND kind = 'alert' ORDER BY id", (self._note,)
+        ).fetchall()
+        self._told += [key for _, key in rows]
+        self._note = rows[-1][0] if rows else self._note
 
 
 @dataclass(kw_only=True)
@@ -68,6 +104,7 @@ class Written:
     month: str
     kind: str
     micros: int
+    seen: datetime | None = field(default=None, compare=False)  # in the step in which it was written
 
 
 @dataclass(kw_only=True)
@@ -82,4 +119,5 @@ class Tally:
     crossed: int = 0  # jobs whose month had ended when they were settled
     alerts: int = 0
     forgotten: int = 0  # entries that a database which fell back did not get back
+    forgotten_age: float = 0.0  # seconds that the oldest of them had stood
     lags: list[float] = field(default_factory=list)

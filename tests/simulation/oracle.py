@@ -13,7 +13,7 @@ from sqlite3 import Connection
 
 from jobs.providers import Traits
 from tests.simulation import months
-from tests.simulation.books import Book, Case, Tally, Violation, Written
+from tests.simulation.books import Alerts, Book, Case, Tally, Violation, Written
 from tests.simulation.cloud import Cloud
 from tests.simulation.machine import Machine
 from tests.simulation.reckoning import Ask, Terms, price, worst
@@ -42,9 +42,7 @@ class Oracle:
         self.wall = now  # what the bot's own clock shows, by which it books
         self.tally = Tally()
         self._entry = 0
-        self._alerts: dict[str, None] = {}  # by their keys
-        self._alert_note = 0
-        self._told_alerts: list[str] = []
+        self._alerts = Alerts(db)
         self._active: set[str] = set()
         self._unsettled: dict[str, tuple[Cloud, Machine]] = {}  # machines whose end is not judged yet
         self._excused_until: dict[str, datetime] = {}
@@ -152,10 +150,7 @@ class Oracle:
         """Go on from rows that were rebuilt and judged: `books` are the months as their entries have them."""
         self.fallen, self.books = False, books
         (self._entry,) = self._db.execute("SELECT coalesce(max(id), 0) FROM entry").fetchone()
-        rows = self._db.execute("SELECT id, key FROM note WHERE kind = 'alert' ORDER BY id").fetchall()
-        self._alert_note = rows[-1][0] if rows else 0
-        self._told_alerts = [key for _, key in rows]
-        self._alerts = dict.fromkeys(self._told_alerts)
+        self._alerts = Alerts(self._db, all_told=True)
         for job, period in self._db.execute("SELECT DISTINCT job_id, period_id FROM entry"):
             self.cases[job].period = period
         self._active = self._open_jobs()
@@ -169,7 +164,9 @@ class Oracle:
             self._entry = row_id
             self.tally.entries += 1
             case, book = self.cases[job], self._book(period)
-            self.written[key] = Written(job=job, team=book.team, month=book.month, kind=kind, micros=amount)
+            self.written[key] = Written(
+                job=job, team=book.team, month=book.month, kind=kind, micros=amount, seen=self._now()
+            )
             if case.charged is not None and ":late:" not in key:
                 raise Violation(f"{key}: {job} was closed before")
             if case.period not in (None, period):
@@ -198,7 +195,7 @@ class Oracle:
         if closing:
             self._judge_close(closing)
         if rows:
-            self._judge_alerts()
+            self.tally.alerts = self._alerts.judge()
 
     def _judge_month(self, key: str, case: Case, book: Book) -> None:
         wanted = (case.team, months.month(self.zones[case.team], self.wall()))
@@ -206,23 +203,6 @@ class Oracle:
             raise Violation(
                 f"{key} is in the month {book.month} of {book.team}, expected was {wanted[1]} of {wanted[0]}"
             )
-
-    def _alert(self, book: Book) -> None:
-        """Expect that people are told of what the month has newly reached."""
-        reached = book.reached()
-        if reached > book.alerted:
-            book.alerted = reached
-            self._alerts[f"{book.team}:{book.month}:alert:{reached}:{book.cap}"] = None
-
-    def _judge_alerts(self) -> None:
-        told = self._db.execute(
-            "SELECT id, key FROM note WHERE id > ? AND kind = 'alert' ORDER BY id", (self._alert_note,)
-        ).fetchall()
-        self._alert_note = max([self._alert_note, *(note for note, _ in told)])
-        self._told_alerts += [key for _, key in told]
-        if self._told_alerts != list(self._alerts):
-            raise Violation(f"people were told of {self._told_alerts[-3:]}, expected was {list(self._alerts)[-3:]}")
-        self.tally.alerts = len(self._told_alerts)
 
     def _book(self, period: int) -> Book:
         if period not in self.books:
@@ -251,7 +231,7 @@ class Oracle:
         book.held += amount
         if ":overdue:" not in key and amount and book.held + book.spent > book.cap + book.granted:
             raise Violation(f"{key}: {book.held} held and {book.spent} spent of {book.cap} + {book.granted}")
-        self._alert(book)
+        self._alerts.expect(book)
 
     def _judge_overdue(self, job: str, case: Case, key: str, amount: int) -> None:
         now = self._now()
@@ -310,7 +290,7 @@ class Oracle:
         case.closing = {}
         self.tally.closed += 1
         self.tally.crossed += months.month(self.zones[case.team], self.wall()) != book.month
-        self._alert(book)
+        self._alerts.expect(book)
 
     def _due(self, case: Case) -> tuple[int, int]:
         """Return the least and the most that a job may be charged now: they differ where a cloud forgot a machine."""

@@ -118,9 +118,12 @@ class Audit:
             elif written.get(key) != one:
                 raise Violation(f"{key} was rebuilt as {one}, and it was {written.get(key)}")
         lost = [key for key in written if key not in self._found]
+        tally, now = self._oracle.tally, self._world.time.now()
         for key in lost:
-            del written[key]  # it may be written once more
-        self._oracle.tally.forgotten += len(lost)
+            seen = written.pop(key).seen  # it may be written once more
+            if seen is not None:
+                tally.forgotten_age = max(tally.forgotten_age, (now - seen).total_seconds())
+        tally.forgotten += len(lost)
 
     def _judge_caps(self) -> None:
         for team, cap in self._world.rows.execute("SELECT id, cap FROM team"):

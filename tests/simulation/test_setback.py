@@ -36,7 +36,8 @@ def a_setback(*, late: float = 0.0) -> World:
     with loud():
         begin(world, rhythm, traffic)
         world.after(1800.0, "a backup is made", lambda: Setback(world, 1800.0, late=late))
-        until = world.time.now() + timedelta(hours=2)
+        world.after(3610.0, "command", lambda: traffic.ask(gpu="h100", hours="8", spot="on-demand"))
+        until = world.time.now() + timedelta(hours=1.7)
         while (at := world.next_at()) is not None and at < until:
             step(world, rhythm, traffic)
     return world
@@ -47,14 +48,15 @@ def test_a_bot_that_was_stopped_loses_nothing_with_its_database() -> None:
     world = a_setback()
     assert world.befell["the database falls back"] == 1
     assert world.oracle.tally.forgotten == 0
-    assert world.oracle.tally.closed > 5
+    assert world.oracle.tally.closed > 3
 
 
 @pytest.mark.promises
 def test_what_a_bot_that_was_killed_loses_is_younger_than_its_last_pass() -> None:
     world = a_setback(late=29.0)
     assert world.befell["the database falls back"] == 1
-    assert world.oracle.tally.closed > 5
+    assert 0 < world.oracle.tally.forgotten_age <= 29.0 + 30.0
+    assert world.oracle.tally.closed > 3
 
 
 @pytest.mark.promises
@@ -69,7 +71,5 @@ def test_a_recovery_that_forgets_what_was_spent_is_caught(monkeypatch: pytest.Mo
 def test_a_bot_that_keeps_no_records_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Journal, "write", lambda self, job_id: None)  # the mutant
     monkeypatch.setattr(Journal, "round", lambda self: None)
-    with pytest.raises(
-        Violation, match=r"was rebuilt as|no lead ever set|is not there any more|was rebuilt of its hold"
-    ):
+    with pytest.raises(Violation, match=r"rebuilt as|no lead ever set|not there any more|of its hold|may last"):
         a_setback()
