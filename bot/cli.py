@@ -27,6 +27,10 @@ cli = typer.Typer(
 )
 team_cli = typer.Typer(help="Which channels spend for which team, and who leads it.", no_args_is_help=True)
 cli.add_typer(team_cli, name="team")
+data_cli = typer.Typer(help="Data that jobs take along, and the keys that it is encrypted with.", no_args_is_help=True)
+cli.add_typer(data_cli, name="data")
+
+Team = Annotated[str, typer.Option(help="Whose keys are used; default: HOURGLASS_TEAM.")]
 
 
 @cli.command()
@@ -136,6 +140,47 @@ def team_list() -> None:
     from bot.operator import team_list as run
 
     run()
+
+
+@data_cli.command("push")
+def data_push(
+    folder: Annotated[Path, typer.Argument(help="The folder to send; what is there already is not sent again.")],
+    name: Annotated[str, typer.Option(help="What it is called; default: the folder's name.")] = "",
+    encrypt: Annotated[bool, typer.Option("--encrypt", help="Seal it with the team's key before it leaves.")] = False,
+    team: Team = "",
+) -> None:
+    """Send a folder into the store, and print the line of the task file with which a job takes it along."""
+    from bot.data import push as run
+
+    sys.exit(run(folder, name, encrypt=encrypt, team=team))
+
+
+@data_cli.command("list")
+def data_list(team: Team = "") -> None:
+    """Print what was pushed: name and version, size, files, when, and whether it is encrypted."""
+    from bot.data import show as run
+
+    run(team=team)
+
+
+@data_cli.command("key")
+def data_key() -> None:
+    """Print a new key for HOURGLASS_DATA_KEY."""
+    from bot.data import new_key as run
+
+    run()
+
+
+@cli.command()
+def decrypt(
+    file: Annotated[Path, typer.Argument(help="A downloaded file whose name ends in .sealed.")],
+    to: Annotated[Path | None, typer.Option(help="Where it goes; default: beside it, without .sealed.")] = None,
+    team: Annotated[str, typer.Option(help="Try this team's keys alone; default: every key that is set.")] = "",
+) -> None:
+    """Decrypt a file with the keys in HOURGLASS_DATA_KEY."""
+    from bot.data import decrypt as run
+
+    run(file, to, team=team)
 
 
 def main() -> None:

@@ -148,17 +148,18 @@ class Push:
 
     def _send_all(self) -> None:
         todo = self._pieces()
-        threads = [threading.Thread(target=self._work, args=(todo,), name="push") for _ in range(self._parallel)]
+        # Daemons: Ctrl-C comes to the thread that waits here, and nobody then waits for a slow line. A part that is
+        # cut off is none, since a put shows all of an object or nothing.
+        threads = [
+            threading.Thread(target=self._work, args=(todo,), name="push", daemon=True) for _ in range(self._parallel)
+        ]
         try:
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
-        finally:  # Ctrl-C comes to the thread that waits
+        finally:
             self._stop.set()
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join()
         if self._failed is not None:
             raise self._failed
 
