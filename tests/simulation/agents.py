@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ from tests.simulation.cloud import NOTICE, Cloud
 from tests.simulation.machine import Cause, Machine
 from tests.simulation.shelf import Shelf
 from trainer import wire
+
+ODD = (
+    "<!channel> *now* \u202egnp.exe\u202c \x1b[31m</script> ```"  # a last line, as a script or a stranger may write it
+)
 
 At = Callable[[datetime, str, Callable[[], None]], None]
 
@@ -32,6 +37,8 @@ class Temper:
     dying: float = 0.06  # stops in the middle and says nothing more
     deaf: float = 0.05  # does not stop when it is asked to
     off: float = 0.5  # powers its machine off after its last word
+    half: float = 0.15  # of an upload: it is cut off before its manifest, and told of all the same
+    odd: float = 0.1  # of a word: numbers that are none, a flood of them, letters that Slack or a reader falls for
 
 
 class Agents:
@@ -104,6 +111,10 @@ class Agents:
 
     def _progress(self, machine: Machine, share: float) -> None:
         step = int(share * 1000)
+        if self._happens(self._temper.odd):
+            odd = [{"step": step, "values": {"loss": loss}} for loss in (math.nan, math.inf, -math.inf, 1e308)]
+            flood = [{"step": step, "values": {f"series {number}": 1.0}} for number in range(300)]
+            self._says(machine, *({"kind": "metric", "data": data} for data in self._chance.choice((odd, flood))))
         metric = {"kind": "metric", "data": {"step": step, "values": {"loss": round(4.0 - 2 * share, 4)}}}
         progress = {"kind": "progress", "data": {"step": step, "total": 1000, "percent": 100 * share}}
         self._says(machine, metric, progress)
@@ -114,16 +125,21 @@ class Agents:
         entry = wire.FileEntry(path="ckpt.pt", size=len(name), sha256=hashlib.sha256(name.encode()).hexdigest())
         self._shelf.put(f"{prefix}/ckpt.pt", name.encode())
         whole = wire.Manifest(name=name, step=1, at=0.0, files=(entry,))
-        self._shelf.put(f"{prefix}/manifest.json", wire.to_json(whole))
+        if not self._happens(self._temper.half):
+            self._shelf.put(f"{prefix}/manifest.json", wire.to_json(whole))
         told = {"name": name, "step": 1, "manifest": f"{prefix}/manifest.json", "bytes": len(name), "files": 1}
         self._says(machine, {"kind": "checkpoint", "data": {**told, "removed": []}})
 
     def _ends(self, cloud: Cloud, machine: Machine, reason: str) -> None:
-        told = {"reason": reason, "code": 0, "signal": None, "tail": [], "steps": 1}
+        tail = [ODD] if self._happens(self._temper.odd) else []
+        told = {"reason": reason, "code": 0, "signal": None, "tail": tail, "steps": 1}
         self._says(machine, {"kind": "outcome", "data": told})
         self._over.add(machine.id)
         if self._chance.random() < self._temper.off:
             cloud.power_off(machine, timedelta(seconds=round(self._chance.uniform(1, 20), 3)))
+
+    def _happens(self, chance: float) -> bool:
+        return self._chance.random() < chance
 
     def _says(self, machine: Machine, *events: dict[str, Any]) -> None:
         number = self._chunks[machine.id] = self._chunks.get(machine.id, 0) + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 import sys
@@ -172,7 +173,20 @@ def play(
         until = world.time.now() + timedelta(days=days)
         while (at := world.next_at()) is not None and at < until and world.steps != most:
             step(world, rhythm, traffic)
+    judge_words(world)
     return _history(world, traffic)
+
+
+def judge_words(world: World) -> None:
+    """Look through what people can read; raises `Violation` for half a checkpoint, or a word that calls everybody."""
+    for (manifest,) in world.rows.execute("SELECT manifest FROM checkpoint"):
+        if manifest not in world.shelf.objects:
+            raise Violation(f"{manifest} is offered as a checkpoint, and is not whole")
+    for room in world.office.channels.values():
+        for one in world.office.said(room):
+            shown = one.text + json.dumps(one.blocks, ensure_ascii=False)
+            if any(odd in shown for odd in ("<!channel>", "\u202e", "\x1b", "\\u001b")):
+                raise Violation(f"a machine's words were passed on as they came: {shown[:200]}")
 
 
 def begin(world: World, rhythm: Rhythm, traffic: Traffic) -> None:
