@@ -137,7 +137,8 @@ class Audit:
             if case.first is not None or self._standing(job):
                 raise Violation(f"{job} is not there any more, and its money or its machine is")
             return
-        minutes = next(iter(case.agreed)) if row[0] is None else float(json.loads(row[0])["minutes"])
+        spec = json.loads(row[0] or "null")
+        minutes = next(iter(case.agreed)) if spec is None else float(spec["minutes"])
         tags = [machine.deadline for machine in self._standing(job)]
         if row[1] is not None:
             deadline = datetime.fromisoformat(row[1]).replace(tzinfo=UTC)
