@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from jobs import db, policy
 from jobs.lifecycle import TERMINAL, AttemptState
-from jobs.model import Attempt, Checkpoint, Job, JobSpec, Micros, Period, Request, Source, Team
+from jobs.model import Attempt, Checkpoint, Job, JobSpec, Micros, Request, Source, Team
 from jobs.providers import Guarantee, Offer, Traits
 from jobs.records import parse
 
@@ -112,10 +112,9 @@ def read(tx: Session, job_id: str, traits: Mapping[str, Traits], now: datetime) 
     attempts = db.attempts(tx, job_id)
     offer = None if job.offer is None else parse(Offer, job.offer)
     provider = attempts[-1].provider if attempts else offer.provider if offer else ""
-    team = tx.get(Team, job.team_id)
-    assert team is not None  # the foreign key holds it  # noqa: S101
+    team = db.get_team(tx, job.team_id)
     # What does not fit into the month has no hold in it; what is free there is what a lead wants to know.
-    period = tx.get(Period, job.period_id) if job.period_id is not None else db.find_period(tx, team, now)
+    period = db.find_period(tx, team, now) if job.period_id is None else db.get_period(tx, job.period_id)
     facts = JobFacts(
         job=job,
         request=parse(Request, job.request),

@@ -180,13 +180,11 @@ class Notifier:
         """Return the most urgent thing that no gate holds up."""
         with self._db.read() as tx:
             waiting, cards = outbox.waiting(tx), outbox.cards(tx, self._clock.now())
-            heads = outbox.heads(tx, {one.row.job_id for one in waiting if one.row.job_id})
         ready: list[_Next] = []
         urgency: dict[str, int] = {}
         for one in waiting:
-            row, job_id = one.row, one.row.job_id or ""
+            row, head, job_id = one.row, one.head, one.row.job_id or ""
             urgency[job_id] = min(urgency.get(job_id, one.urgency), one.urgency)
-            head = heads.get(job_id)
             if self._postbox.ready(row, head):
                 ready.append(_Next(rank=one.urgency + 0.25, row=row, head=head))
         for state in cards:

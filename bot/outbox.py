@@ -6,18 +6,18 @@ the process died or the answer was lost, and it is looked up before it is posted
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam
-from sqlmodel import Session, col, func, select, update
+from sqlalchemy import bindparam, func, select
+from sqlmodel import Session
 
-from jobs import db
-from jobs.glances import only
+from jobs import db, statements
 from jobs.lifecycle import WITH_MACHINE, JobState
 from jobs.model import Card, Job, Note, NoteKind, Outbox
+from jobs.prepared import Line, Pair, Query, Rows, table_of
 
 MARK = "notified"  # the last fact that was fanned out
 GONE = "gone"  # a card's error: it cannot be shown, and nobody tries any more
@@ -34,31 +34,67 @@ _AT_ONCE = 500  # rows looked at in one pass
 
 
 # Asked after every message and at every wake, so built once, and of jobs only what a card's turn hangs on is read.
+_OUTBOX, _CARD, _JOB, _NOTE = table_of(Outbox), table_of(Card), table_of(Job), table_of(Note)
+_MESSAGES, _CARDS, _NOTES = Rows(Outbox), Rows(Card), Rows(Note)
+_FIRST = func.min(_OUTBOX.c.id).label("first")
+_URGENCY = func.min(_OUTBOX.c.priority).label("urgency")
 _QUEUES = (
-    select(func.min(col(Outbox.id)), func.min(col(Outbox.priority)))
-    .where(col(Outbox.state).in_(_OPEN))
-    .group_by(func.coalesce(col(Outbox.job_id), col(Outbox.key)), col(Outbox.channel))
-    .order_by(func.min(col(Outbox.priority)), func.min(col(Outbox.id)))
+    select(_FIRST, _URGENCY)
+    .where(_OUTBOX.c.state.in_(_OPEN))
+    .group_by(func.coalesce(_OUTBOX.c.job_id, _OUTBOX.c.key), _OUTBOX.c.channel)
+    .order_by(_URGENCY, _FIRST)
     .limit(_AT_ONCE)
+    .subquery()
 )
-_ROWS = select(Outbox).where(col(Outbox.id).in_(bindparam("ids", expanding=True))).order_by(col(Outbox.id))
 _RESTED = (
-    col(Card.tried_at).is_(None)
-    | (col(Card.tried_at) <= bindparam("refreshed"))
-    | ((col(Card.role) == TAIL) & (col(Card.tried_at) <= bindparam("tailed")))
+    _CARD.c.tried_at.is_(None)
+    | (_CARD.c.tried_at <= bindparam("refreshed"))
+    | ((_CARD.c.role == TAIL) & (_CARD.c.tried_at <= bindparam("tailed")))
 )
-_STALE = (
-    select(Card, Job)
-    .join(Job, col(Job.id) == col(Card.job_id))
+_TURNS = Pair(_CARDS, Rows(Job, ("version", "state", "stage", "stop_reason", "outcome", "charged")))
+_STALE = Query(
+    select(*_TURNS.columns)
+    .select_from(_CARD.join(_JOB, _JOB.c.id == _CARD.c.job_id))
     .where(
-        (col(Card.shown) < col(Job.version)) | (col(Job.state).in_(WITH_MACHINE) & (col(Card.shown) < FINAL) & _RESTED),
-        col(Card.error) != GONE,
+        (_CARD.c.shown < _JOB.c.version) | (_JOB.c.state.in_(WITH_MACHINE) & (_CARD.c.shown < FINAL) & _RESTED),
+        _CARD.c.error != GONE,
     )
-    .order_by(col(Card.ts).is_not(None), col(Job.state).in_(_BUSY), col(Card.tried_at), col(Card.id))
-    .limit(_AT_ONCE)
-    .options(only(Job.version, Job.state, Job.stage, Job.stop_reason, Job.outcome, Job.charged))
+    .order_by(_CARD.c.ts.is_not(None), _JOB.c.state.in_(_BUSY), _CARD.c.tried_at, _CARD.c.id)
+    .limit(_AT_ONCE),
+    _TURNS,
 )
-_HEADS = select(Card).where(Card.role == HEAD, col(Card.job_id).in_(bindparam("jobs", expanding=True)))
+_BEHIND = Query(
+    select(_CARD.c.id)
+    .select_from(_CARD.join(_JOB, _JOB.c.id == _CARD.c.job_id))
+    .where(_CARD.c.shown < _JOB.c.version, _CARD.c.error != GONE)
+    .limit(1)
+)
+_ANY_OPEN = Query(select(_OUTBOX.c.id).where(_OUTBOX.c.state.in_(_OPEN)).limit(1))
+_HEAD = Query(select(*_CARDS.columns).where(_CARD.c.role == HEAD, _CARD.c.job_id == bindparam("job")), _CARDS)
+_TOLD = Query(
+    select(*_MESSAGES.columns).where(
+        _OUTBOX.c.note_id.in_(
+            select(_NOTE.c.id).where(
+                _NOTE.c.job_id == bindparam("job"), _NOTE.c.kind.in_((NoteKind.WARNED, NoteKind.TROUBLE))
+            )
+        ),
+        _OUTBOX.c.state != "dropped",
+    ),
+    _MESSAGES,
+)
+_OLDEST = Query(select(*_MESSAGES.columns).where(_OUTBOX.c.state.in_(_OPEN)).order_by(_OUTBOX.c.id).limit(1), _MESSAGES)
+_UNPOSTED = Query(
+    select(func.min(_NOTE.c.at))
+    .select_from(_NOTE.join(_CARD, _CARD.c.job_id == _NOTE.c.job_id))
+    .where(_CARD.c.ts.is_(None), _CARD.c.error != GONE, _NOTE.c.kind.in_(_CARDED))
+)
+_NOTED = Query(select(_NOTE.c.id).where(_NOTE.c.key == bindparam("key")))
+_MESSAGE = Query(select(_OUTBOX.c.id).where(_OUTBOX.c.key == bindparam("key")))
+_PLOTS = Query(
+    select(_OUTBOX.c.payload).where(
+        _OUTBOX.c.job_id == bindparam("job"), _OUTBOX.c.kind == "plot", _OUTBOX.c.state == "done"
+    )
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,15 +136,30 @@ class Waiting:
 
     row: Outbox
     urgency: int  # the least priority in the queue: what waits behind something lends it its urgency
+    head: Card | None  # the card that heads its job's thread
+
+
+def _in_queue(tx: Session, line: Line) -> Waiting:
+    owed, urgency, head = line[: len(_MESSAGES.columns)], line[-1], line[len(_MESSAGES.columns) : -1]
+    card = _CARDS(tx, head) if head[0] is not None else None
+    return Waiting(row=_MESSAGES(tx, owed), urgency=urgency, head=card)
+
+
+_WAITING = Query(
+    select(*_MESSAGES.columns, *_CARDS.columns, _QUEUES.c.urgency)
+    .select_from(
+        _OUTBOX.join(_QUEUES, _QUEUES.c.first == _OUTBOX.c.id).outerjoin(
+            _CARD, (_CARD.c.job_id == _OUTBOX.c.job_id) & (_CARD.c.role == HEAD)
+        )
+    )
+    .order_by(_OUTBOX.c.id),
+    _in_queue,
+)
 
 
 def waiting(tx: Session) -> list[Waiting]:
-    """Return the first message of each queue, the most urgent queues first, then the oldest."""
-    found = dict(tx.exec(_QUEUES).all())
-    if not found:
-        return []
-    rows = tx.exec(_ROWS, params={"ids": list(found)})
-    return [Waiting(row=row, urgency=found[row.id]) for row in rows]
+    """Return the first message of each queue, oldest first."""
+    return _WAITING.all(tx)
 
 
 def cards(tx: Session, now: datetime) -> list[CardState]:
@@ -116,16 +167,13 @@ def cards(tx: Session, now: datetime) -> list[CardState]:
 
     Those that were never posted come first, then those whose job changed its state lately, then whose turn it is.
     """
-    wanted = tx.exec(_STALE, params={"tailed": now - TAILED, "refreshed": now - REFRESHED})
+    wanted = _STALE.all(tx, tailed=now - TAILED, refreshed=now - REFRESHED)
     return [CardState(card=card, version=job.version, state=job.state, face=_face(job)) for card, job in wanted]
 
 
 def at_rest(tx: Session) -> bool:
     """Return whether everybody has been told everything, and every card shows its job as it is."""
-    if unseen(tx, int(db.mark(tx, MARK) or 0)) or waiting(tx):
-        return False
-    stale = select(Card.id).join(Job, col(Job.id) == col(Card.job_id)).where(col(Card.shown) < col(Job.version))
-    return tx.exec(stale.where(col(Card.error) != GONE).limit(1)).first() is None
+    return not (_ANY_OPEN.all(tx) or _BEHIND.all(tx) or unseen(tx, int(db.mark(tx, MARK) or 0)))
 
 
 def _face(job: Job) -> str:
@@ -134,43 +182,37 @@ def _face(job: Job) -> str:
 
 def head(tx: Session, job_id: str) -> Card | None:
     """Return the card that heads the job's thread."""
-    return tx.exec(select(Card).where(Card.job_id == job_id, Card.role == HEAD)).first()
-
-
-def heads(tx: Session, job_ids: Collection[str]) -> dict[str, Card]:
-    """Return the cards that head these jobs' threads, by job; a job without one is left out."""
-    return {card.job_id: card for card in tx.exec(_HEADS, params={"jobs": list(job_ids)})} if job_ids else {}
+    return _HEAD.first(tx, job=job_id)
 
 
 def settle(tx: Session, row: Outbox, **columns: Any) -> None:
     """Change an outbox row."""
-    tx.exec(update(Outbox).where(col(Outbox.id) == row.id).values(**columns))
+    statements.changed(tx, Outbox, {"id": row.id}, columns)
 
 
 def settle_card(tx: Session, card: Card, **columns: Any) -> None:
     """Change a card's row."""
-    tx.exec(update(Card).where(col(Card.id) == card.id).values(**columns))
+    statements.changed(tx, Card, {"id": card.id}, columns)
 
 
 def thread(tx: Session, job_id: str, ts: str) -> None:
     """Remember which thread is the job's: mentions in it are about the job. No version: nobody is shown it."""
-    tx.exec(update(Job).where(col(Job.id) == job_id).values(thread_ts=ts))
+    statements.changed(tx, Job, {"id": job_id}, {"thread_ts": ts})
 
 
 def name_people(tx: Session, job_id: str, people: Sequence[str]) -> None:
     """Write down whom a job's `notify` means, now that the names have been looked up."""
-    tx.exec(update(Job).where(col(Job.id) == job_id).values(notify=list(people)))
+    statements.changed(tx, Job, {"id": job_id}, {"notify": list(people)})
 
 
 def was_told(tx: Session, key: str) -> bool:
     """Return whether a message of that key was ever owed."""
-    return tx.exec(select(Outbox.id).where(Outbox.key == key)).first() is not None
+    return bool(_MESSAGE.all(tx, key=key))
 
 
 def pressable(tx: Session, job_id: str) -> list[Outbox]:
     """Return the replies with buttons that are of use only while the job runs, sent or still owed."""
-    told = select(Note.id).where(Note.job_id == job_id, col(Note.kind).in_((NoteKind.WARNED, NoteKind.TROUBLE)))
-    rows = tx.exec(select(Outbox).where(col(Outbox.note_id).in_(told), Outbox.state != "dropped"))
+    rows = _TOLD.all(tx, job=job_id)
     return [row for row in rows if row.payload["what"] == "warning" or row.payload["data"].get("code") in BURNING]
 
 
@@ -179,7 +221,7 @@ def paged(tx: Session, note: Note) -> bool:
     if note.kind != NoteKind.GONE:
         return False
     called = note.key.removesuffix(NoteKind.GONE.value) + NoteKind.OVERDUE.value
-    return tx.exec(select(Note.id).where(Note.key == called)).first() is not None
+    return bool(_NOTED.all(tx, key=called))
 
 
 def oldest_owed(tx: Session) -> datetime | None:
@@ -187,14 +229,9 @@ def oldest_owed(tx: Session) -> datetime | None:
 
     That is the oldest of: a message that is owed, a card that was never posted, a fact that was not fanned out.
     """
-    row = tx.exec(select(Outbox).where(col(Outbox.state).in_(_OPEN)).order_by(col(Outbox.id)).limit(1)).first()
-    asked = (
-        select(func.min(Note.at))
-        .join(Card, col(Card.job_id) == col(Note.job_id))
-        .where(col(Card.ts).is_(None), col(Card.error) != GONE, col(Note.kind).in_(_CARDED))
-    )
-    fresh = select(Note.at).where(col(Note.id) > int(db.mark(tx, MARK) or 0)).order_by(col(Note.id)).limit(1)
-    since = [tx.exec(asked).one(), tx.exec(fresh).first()]
+    row = _OLDEST.first(tx)
+    fresh = db.notes_after(tx, int(db.mark(tx, MARK) or 0), 1)
+    since: list[datetime | None] = [*_UNPOSTED.one(tx), *(note.at for note in fresh)]
     if row is not None:
         since.append(datetime.fromtimestamp(float(row.payload["at"]), UTC))
     return min((at for at in since if at is not None), default=None)
@@ -207,5 +244,4 @@ def unseen(tx: Session, after: int) -> Sequence[Note]:
 
 def plotted(tx: Session, job_id: str) -> int | None:
     """Return the last step that a plot in the job's thread shows, None before the first one."""
-    wanted = select(Outbox.payload).where(Outbox.job_id == job_id, Outbox.kind == "plot", Outbox.state == "done")
-    return max((payload["step"] for payload in tx.exec(wanted) if "step" in payload), default=None)
+    return max((payload["step"] for (payload,) in _PLOTS.all(tx, job=job_id) if "step" in payload), default=None)

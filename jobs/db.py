@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Engine, inspect
+from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import Session, SQLModel, col, select, update
@@ -32,7 +32,7 @@ from jobs.lifecycle import (
     next_attempt_state,
     next_job_state,
 )
-from jobs.model import Attempt, Checkpoint, Job, Mark, MetricPoint, Note, NoteKind, Period, Seen, Team
+from jobs.model import Attempt, Checkpoint, Job, MetricPoint, Note, NoteKind, Period, Seen, Team
 from jobs.turns import Turns
 from trainer.masking import Mask
 
@@ -58,7 +58,6 @@ class Database:
         """Take `engine`; `mask` goes over the words of others before they are written."""
         self.engine = engine
         self._info = {_MASK: mask} if mask else {}
-        self._reads = engine.execution_options(**{engines.READS: True})
         # SQLite lets one writer in and makes the others poll; our threads queue here instead.
         self._turn = Turns() if engine.dialect.name == "sqlite" else None
         self._alone = engines.in_memory(engine.url)  # one connection: readers take turns too
@@ -79,11 +78,11 @@ class Database:
         Waits `patience` seconds for its turn among our threads, before all that have more of it, then as long for
         another process. Raises `NotWritten` when it does not come, or the database fails; nothing was changed then.
         """
-        engine = self.engine.execution_options(**{engines.PATIENCE: patience})
         with self._entered(self._turn, patience):
             try:
-                with Session(engine, expire_on_commit=False, info=self._info) as tx, tx.begin():
+                with engines.transaction(self.engine, patience=patience) as connection, self._session(connection) as tx:
                     yield tx
+                    tx.flush()
             except OperationalError as error:
                 raise NotWritten(f"Nothing was written ({error.orig}). Try again in a moment.") from error
 
@@ -91,12 +90,26 @@ class Database:
     def read(self) -> Iterator[Session]:
         """Open one consistent look at the rows; a statement that writes raises."""
         turn = self._turn if self._alone else None
-        with self._entered(turn), Session(self._reads, expire_on_commit=False, autoflush=False) as tx:
+        with (
+            self._entered(turn),
+            engines.transaction(self.engine, reads=True) as connection,
+            self._session(connection, autoflush=False) as tx,
+        ):
             yield tx
 
     def close(self) -> None:
         """Close every connection that is not in use."""
         self.engine.dispose()
+
+    def _session(self, connection: Connection, *, autoflush: bool = True) -> Session:
+        """Return a session over a transaction that somebody else commits."""
+        return Session(
+            connection,
+            autoflush=autoflush,
+            expire_on_commit=False,
+            join_transaction_mode="rollback_only",
+            info=self._info,
+        )
 
     @contextmanager
     def _entered(self, turn: Turns | None, patience: float | None = None) -> Iterator[None]:
@@ -248,7 +261,7 @@ def seen(tx: Session, key: str, at: datetime) -> bool:
 
 def find_job(tx: Session, job_id: str) -> Job | None:
     """Return the job as the database has it now, None where there is none."""
-    return tx.exec(statements.JOB, params={"id": job_id}).first()
+    return statements.JOB.first(tx, id=job_id)
 
 
 def get_job(tx: Session, job_id: str) -> Job:
@@ -264,7 +277,7 @@ def get_job(tx: Session, job_id: str) -> Job:
 
 def jobs_in(tx: Session, *states: JobState) -> list[Job]:
     """Return the jobs in these states, oldest first."""
-    return list(tx.exec(select(Job).where(col(Job.state).in_(states)).order_by(col(Job.created_at), Job.id)))
+    return statements.JOBS_IN.all(tx, states=states)
 
 
 def jobs_of_team(tx: Session, team_id: str, limit: int = 20, *, person: str = "") -> list[Job]:
@@ -282,12 +295,12 @@ def find_job_by_thread(tx: Session, channel: str, thread_ts: str) -> Job | None:
 
 def attempts(tx: Session, job_id: str) -> list[Attempt]:
     """Return a job's attempts in their order, ranks within."""
-    return list(tx.exec(statements.ATTEMPTS, params={"job_id": job_id}))
+    return statements.ATTEMPTS_OF_JOB.all(tx, job_id=job_id)
 
 
 def attempt_as_is(tx: Session, attempt: Attempt) -> Attempt:
     """Return the row of an attempt that was read before, as the database has it now."""
-    return tx.exec(statements.ATTEMPT, params={"id": attempt.id}).one()
+    return statements.ATTEMPT.one(tx, id=attempt.id)
 
 
 def live_attempts(tx: Session) -> list[Attempt]:
@@ -307,7 +320,7 @@ def metrics(tx: Session, job_id: str) -> dict[str, list[MetricPoint]]:
 
 def checkpoints(tx: Session, job_id: str) -> list[Checkpoint]:
     """Return a job's whole checkpoints, oldest first."""
-    return list(tx.exec(select(Checkpoint).where(Checkpoint.job_id == job_id).order_by(col(Checkpoint.id))))
+    return statements.CHECKPOINTS_OF_JOB.all(tx, job_id=job_id)
 
 
 def notes(tx: Session, job_id: str) -> list[Note]:
@@ -317,18 +330,18 @@ def notes(tx: Session, job_id: str) -> list[Note]:
 
 def notes_after(tx: Session, note_id: int, limit: int) -> list[Note]:
     """Return the notes of every team written after `note_id`, oldest first."""
-    return list(tx.exec(select(Note).where(col(Note.id) > note_id).order_by(col(Note.id)).limit(limit)))
+    return statements.NOTES_AFTER.all(tx, after=note_id, most=limit)
 
 
 def mark(tx: Session, name: str) -> str | None:
     """Return the value of a named position, None where it was never set."""
-    row = tx.get(Mark, name)
-    return row.value if row else None
+    found = statements.MARK.first(tx, name=name)
+    return str(found[0]) if found else None
 
 
 def set_mark(tx: Session, name: str, value: str, at: datetime) -> None:
     """Set a named position."""
-    tx.merge(Mark(name=name, value=value, at=at))
+    statements.set_mark(tx, {"name": name, "value": value, "at": at})
 
 
 # ---------------------------------------------------------------- teams and months
@@ -336,7 +349,7 @@ def set_mark(tx: Session, name: str, value: str, at: datetime) -> None:
 
 def get_team(tx: Session, team_id: str) -> Team:
     """Return the team as the database has it now; raises `NotFound`."""
-    team = tx.exec(statements.TEAM, params={"id": team_id}).first()
+    team = statements.TEAM.first(tx, id=team_id)
     if team is None:
         raise NotFound(f"There is no team `{team_id}`. `hourglass team list` shows them.")
     return team
@@ -344,13 +357,13 @@ def get_team(tx: Session, team_id: str) -> Team:
 
 def team_of_channel(tx: Session, channel: str, default: str) -> Team:
     """Return the team that a channel spends for, `default` where it is not mapped; raises `NotFound`."""
-    team = tx.exec(statements.TEAM_OF_CHANNEL, params={"channel": channel, "default": default}).first()
+    team = statements.TEAM_OF_CHANNEL.first(tx, channel=channel, default=default)
     return team or get_team(tx, default)  # which says that there is none
 
 
 def ensure_team(tx: Session, team_id: str, *, name: str, zone: str, at: datetime) -> Team:
     """Return the team, created with the default limits and without a budget where it does not exist."""
-    team = tx.get(Team, team_id)
+    team = statements.TEAM.first(tx, id=team_id)
     if team is None:
         team = Team(id=team_id, name=name, zone=zone, created_at=at)
         tx.add(team)
@@ -365,11 +378,12 @@ def month_of(zone: str, at: datetime) -> str:
 
 def find_period(tx: Session, team: Team, at: datetime) -> Period | None:
     """Return a team's month, None where nothing was written about it yet."""
-    return tx.exec(
-        select(Period)
-        .where(Period.team_id == team.id, Period.month == month_of(team.zone, at))
-        .execution_options(populate_existing=True)
-    ).first()
+    return statements.PERIOD.first(tx, team_id=team.id, month=month_of(team.zone, at))
+
+
+def get_period(tx: Session, period_id: int) -> Period:
+    """Return a month that a row names."""
+    return statements.PERIOD_BY_ID.one(tx, id=period_id)
 
 
 def period_of(tx: Session, team: Team, at: datetime) -> Period:

@@ -3,27 +3,32 @@
 Python's SQLite driver opens transactions by itself, and only before it writes: two readers then race to become
 writers, and one of them fails. Here every transaction is begun by name: `BEGIN IMMEDIATE` to write (writers
 queue before they read), a plain `BEGIN` on a connection that refuses to write to read one consistent state.
+
+It is the dialect that begins, not a listener: an engine that has one asks about listeners at each statement.
 """
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from pydantic_core import from_json
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, create_engine, event, inspect
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from jobs.errors import Misconfigured
 
 NEWEST = "0002"  # the last revision under migrations/versions
 
-READS = "hourglass_reads"  # an execution option: this engine's transactions never write
-
-PATIENCE = "hourglass_patience"  # an execution option: seconds to wait for another process that writes
 DEFAULT_PATIENCE = 5.0
-_MODE = "hourglass_mode"  # of a connection's `info`: what its pragmas say now
+_READS, _PATIENCE = "hourglass_reads", "hourglass_patience"  # of a connection's `info`: what its pragmas say now
 
 _PRAGMAS = (
     f"PRAGMA busy_timeout={DEFAULT_PATIENCE * 1000:.0f}",
@@ -31,6 +36,21 @@ _PRAGMAS = (
     "PRAGMA synchronous=FULL",  # a committed hold must survive a power cut
     "PRAGMA foreign_keys=ON",
 )
+
+
+class BegunByName(SQLiteDialect_pysqlite):
+    """SQLite, whose transactions are begun to write unless `transaction` began them otherwise."""
+
+    driver = "begun"
+    supports_statement_cache = True
+
+    def do_begin(self, dbapi_connection: PoolProxiedConnection) -> None:
+        """Begin a transaction."""
+        if not _driver(dbapi_connection).in_transaction:
+            _begin(dbapi_connection, reads=False, patience=DEFAULT_PATIENCE)
+
+
+registry.register("sqlite.begun", __name__, BegunByName.__name__)
 
 
 def in_memory(url: URL) -> bool:
@@ -43,19 +63,36 @@ def connect(address: str) -> Engine:
     try:
         url = make_url(address)
         if url.get_backend_name() != "sqlite":
-            return create_engine(url, pool_pre_ping=True)
+            return create_engine(url, pool_pre_ping=True, json_deserializer=from_json)
         if in_memory(url):
             options: dict[str, Any] = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
         else:
             Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
             # One connection a thread that reads: Bolt's ten, the scheduler's, the notifier's.
             options = {"pool_size": 8, "max_overflow": 24}
-        engine = create_engine(url, **options)
+        engine = create_engine(url.set(drivername="sqlite+begun"), json_deserializer=from_json, **options)
     except (ArgumentError, ModuleNotFoundError, OSError) as error:
         raise Misconfigured(f"DATABASE_URL cannot be used: {error}. Leave it unset for a SQLite file.") from error
     event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
     return engine
+
+
+@contextmanager
+def transaction(engine: Engine, *, reads: bool = False, patience: float = DEFAULT_PATIENCE) -> Iterator[Connection]:
+    """Open one transaction: committed at the end of the block, rolled back when it raises.
+
+    With `reads` a statement that writes raises. `patience` are the seconds for which another process that writes is
+    waited for; then `sqlalchemy.exc.OperationalError` is raised.
+    """
+    with engine.connect() as connection:
+        if isinstance(engine.dialect, BegunByName):
+            _begin(connection.connection, reads=reads, patience=patience)
+        begun = connection.begin()
+        if reads:
+            yield connection  # there is nothing to commit
+            return
+        with begun:
+            yield connection
 
 
 def _prepare(connection: Any, _record: object) -> None:
@@ -64,15 +101,25 @@ def _prepare(connection: Any, _record: object) -> None:
         connection.execute(pragma)
 
 
-def _begin(connection: Connection) -> None:
-    options = connection.get_execution_options()
-    reads = options.get(READS, False)
-    patience = options.get(PATIENCE, DEFAULT_PATIENCE)
-    if connection.info.get(_MODE) != (reads, patience):  # most transactions are like the last one
-        connection.exec_driver_sql(f"PRAGMA busy_timeout={patience * 1000:.0f}")
-        connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
-        connection.info[_MODE] = (reads, patience)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+def _begin(connection: PoolProxiedConnection, *, reads: bool, patience: float) -> None:
+    driver, info = _driver(connection), connection.info
+    try:
+        # Most transactions are like the last one; whoever reads waits for nobody.
+        if not reads and info.get(_PATIENCE) != patience:
+            driver.execute(f"PRAGMA busy_timeout={patience * 1000:.0f}")
+            info[_PATIENCE] = patience
+        if info.get(_READS) is not reads:
+            driver.execute(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
+            info[_READS] = reads
+        driver.execute("BEGIN" if reads else "BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        raise OperationalError("BEGIN", None, error) from error
+
+
+def _driver(connection: PoolProxiedConnection) -> sqlite3.Connection:
+    driver = connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)  # the dialect's own  # noqa: S101
+    return driver
 
 
 def upgrade(engine: Engine) -> None:
@@ -82,15 +129,16 @@ def upgrade(engine: Engine) -> None:
             return  # as at nearly every start, which Alembic's import would make a quarter of a second longer
         from jobs import schema
 
-        with engine.begin() as connection:
+        with transaction(engine) as connection:
             schema.upgrade(connection)
     except DatabaseError as error:
-        raise Misconfigured(f"The database {engine.url.render_as_string()} cannot be opened: {error.orig}.") from error
+        address = engine.url.set(drivername=engine.url.get_backend_name()).render_as_string()
+        raise Misconfigured(f"The database {address} cannot be opened: {error.orig}.") from error
 
 
 def revision(engine: Engine) -> str | None:
     """Return the schema's revision, None for an empty database."""
-    with engine.connect().execution_options(**{READS: True}) as connection:
+    with transaction(engine, reads=True) as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
         found: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()

@@ -11,88 +11,95 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-import sqlalchemy
-from sqlalchemy.orm import QueryableAttribute, defer, load_only
-from sqlalchemy.sql.base import ExecutableOption
-from sqlmodel import Session, col, select
+from sqlalchemy import bindparam, exists, select
+from sqlalchemy.orm import QueryableAttribute, defer
+from sqlmodel import Session, col
+from sqlmodel import select as select_rows
 
 from jobs.endings import LIVE
 from jobs.lifecycle import WITH_MACHINE, AttemptState
 from jobs.model import Attempt, Job
+from jobs.prepared import Pair, Query, Rows, table_of
 
-_JOB = (Job.state, Job.attempt, Job.deadline, Job.spec, Job.outcome, Job.stop_reason, Job.stopping_at, Job.warned)
-_ATTEMPT = (
-    Attempt.job_id, Attempt.number, Attempt.rank, Attempt.launch_key, Attempt.state, Attempt.provider,
-    Attempt.deadline, Attempt.instance_id, Attempt.launched_at, Attempt.absent_at, Attempt.cursor,
+_JOB, _ATTEMPT = table_of(Job), table_of(Attempt)
+_SEEN_JOBS = Rows(Job, ("state", "attempt", "deadline", "spec", "outcome", "stop_reason", "stopping_at", "warned"))
+_SEEN = Rows(
+    Attempt,
+    (
+        "job_id", "number", "rank", "launch_key", "state", "provider", "deadline", "instance_id", "launched_at",
+        "absent_at", "cursor",
+    ),
 )  # fmt: skip
+_SPEAKING = Rows(Attempt, ("job_id", "number", "rank", "cursor"))
+_WHOLE = Rows(Attempt)
+_BOTH = Pair(_SEEN, _SEEN_JOBS)
+_OF_JOB = _JOB.c.id == _ATTEMPT.c.job_id
 
-
-def only(*columns: object) -> ExecutableOption:
-    """Return the option that reads these columns of a row alone; another one raises when it is asked for."""
-    return load_only(*map(_column, columns), raiseload=True)
+_JOBS = Query(
+    select(*_SEEN_JOBS.columns).where(_JOB.c.state.in_(WITH_MACHINE)).order_by(_JOB.c.created_at, _JOB.c.id),
+    _SEEN_JOBS,
+)
+_MACHINES = Query(
+    select(*_BOTH.columns)
+    .select_from(_ATTEMPT.join(_JOB, _OF_JOB))
+    .where(_ATTEMPT.c.state.in_(LIVE))
+    .order_by(_ATTEMPT.c.id),
+    _BOTH,
+)
+_BARE = Query(
+    select(_JOB.c.id)
+    .where(_JOB.c.state.in_(WITH_MACHINE), ~exists().where(_OF_JOB, _ATTEMPT.c.state.in_(LIVE)))
+    .order_by(_JOB.c.created_at, _JOB.c.id)
+)
+_LATE = Query(
+    select(*_WHOLE.columns)
+    .where(_ATTEMPT.c.state.in_(LIVE), _ATTEMPT.c.deadline < bindparam("now"))
+    .order_by(_ATTEMPT.c.id),
+    _WHOLE,
+)
+_SPEAKERS = Query(
+    select(*_SPEAKING.columns)
+    .where(_ATTEMPT.c.state.in_((AttemptState.LAUNCHED, AttemptState.UP, AttemptState.ENDING)))
+    .order_by(_ATTEMPT.c.id),
+    _SPEAKING,
+)
+_STATES = Query(
+    select(_ATTEMPT.c.launch_key, _ATTEMPT.c.state).where(_ATTEMPT.c.launch_key.in_(bindparam("keys", expanding=True))),
+    many="keys",
+)
 
 
 def _column(column: object) -> QueryableAttribute[Any]:
     return cast("QueryableAttribute[Any]", column)  # what SQLModel makes of a field that is declared as its value
 
 
-_JOBS = (
-    select(Job).where(col(Job.state).in_(WITH_MACHINE)).order_by(col(Job.created_at), col(Job.id)).options(only(*_JOB))
-)
-_MACHINES = (
-    select(Attempt, Job)
-    .join(Job, col(Job.id) == col(Attempt.job_id))
-    .where(col(Attempt.state).in_(LIVE))
-    .order_by(col(Attempt.id))
-    .options(only(*_ATTEMPT), only(*_JOB))
-)
-_BARE = (
-    select(Job.id)
-    .where(
-        col(Job.state).in_(WITH_MACHINE),
-        ~sqlalchemy.exists().where(col(Attempt.job_id) == col(Job.id), col(Attempt.state).in_(LIVE)),
-    )
-    .order_by(col(Job.created_at), col(Job.id))
-)
-_LATE = (
-    select(Attempt)
-    .where(col(Attempt.state).in_(LIVE), col(Attempt.deadline) < sqlalchemy.bindparam("now"))
-    .order_by(col(Attempt.id))
-)
-
-_SPEAKERS = (
-    select(Attempt)
-    .where(col(Attempt.state).in_((AttemptState.LAUNCHED, AttemptState.UP, AttemptState.ENDING)))
-    .order_by(col(Attempt.id))
-    .options(only(Attempt.job_id, Attempt.number, Attempt.rank, Attempt.cursor))
-)
 # Whole rows but for what is large and seldom asked for, which is read when it is.
 _WITH_JOBS = (
-    select(Attempt, Job)
+    select_rows(Attempt, Job)
     .join(Job, col(Job.id) == col(Attempt.job_id))
-    .where(col(Attempt.id).in_(sqlalchemy.bindparam("ids", expanding=True)))
+    .where(col(Attempt.id).in_(bindparam("ids", expanding=True)))
     .options(*(defer(column) for column in map(_column, (Job.request, Job.source, Job.spec, Job.offer, Attempt.offer))))
 )
 
 
 def jobs_with_machine(tx: Session) -> list[Job]:
     """Return the jobs that have or get a machine, oldest first."""
-    return list(tx.exec(_JOBS))
+    return _JOBS.all(tx)
 
 
 def machines(tx: Session) -> list[tuple[Attempt, Job]]:
     """Return every machine that may stand, each with its job, oldest first."""
-    return [(attempt, job) for attempt, job in tx.exec(_MACHINES)]
+    return _MACHINES.all(tx)
 
 
 def jobs_without_machine(tx: Session) -> list[str]:
     """Return the jobs of which every machine is gone and that have not been moved on, oldest first."""
-    return list(tx.exec(_BARE))
+    return [str(job_id) for (job_id,) in _BARE.all(tx)]
 
 
 def speakers(tx: Session) -> list[Attempt]:
     """Return the machines that may have written something, oldest first: their names and cursors."""
-    return list(tx.exec(_SPEAKERS))
+    return _SPEAKERS.all(tx)
 
 
 def with_jobs(tx: Session, ids: Sequence[int]) -> dict[int, tuple[Attempt, Job]]:
@@ -103,10 +110,9 @@ def with_jobs(tx: Session, ids: Sequence[int]) -> dict[int, tuple[Attempt, Job]]
 
 def late_machines(tx: Session, now: datetime) -> list[Attempt]:
     """Return the machines that may stand past their deadline, whole rows, oldest first."""
-    return list(tx.exec(_LATE, params={"now": now}))
+    return _LATE.all(tx, now=now)
 
 
 def states_by_key(tx: Session, keys: list[str]) -> Mapping[str, AttemptState]:
     """Return the states of the attempts that have one of these launch keys."""
-    found = sqlalchemy.select(col(Attempt.launch_key), col(Attempt.state)).where(col(Attempt.launch_key).in_(keys))
-    return {row.launch_key: row.state for row in tx.connection().execute(found)}
+    return {key: state for key, state in _STATES.all(tx, keys=keys)} if keys else {}  # noqa: C416  tuples of two

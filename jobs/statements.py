@@ -10,31 +10,51 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Table, UpdateBase, bindparam, insert, update
+from sqlalchemy import Table, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import Session, SQLModel, col, func, select
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
+from sqlmodel import Session, SQLModel
 
 from jobs.errors import TooLate
-from jobs.model import Attempt, Channel, Job, Team
+from jobs.model import Attempt, Channel, Checkpoint, Job, Mark, Note, Period, Team
+from jobs.prepared import Command, Query, Rows, table_of
 
-JOB = select(Job).where(col(Job.id) == bindparam("id")).execution_options(populate_existing=True)
-ATTEMPT = select(Attempt).where(col(Attempt.id) == bindparam("id")).execution_options(populate_existing=True)
-ATTEMPTS = (
-    select(Attempt).where(col(Attempt.job_id) == bindparam("job_id")).order_by(col(Attempt.number), col(Attempt.rank))
+_JOB, _ATTEMPT, _TEAM, _PERIOD = table_of(Job), table_of(Attempt), table_of(Team), table_of(Period)
+_CHANNEL, _CHECKPOINT, _NOTE, _MARK = table_of(Channel), table_of(Checkpoint), table_of(Note), table_of(Mark)
+JOBS, ATTEMPTS, TEAMS, PERIODS, NOTES = Rows(Job), Rows(Attempt), Rows(Team), Rows(Period), Rows(Note)
+CHECKPOINTS = Rows(Checkpoint)
+
+JOB = Query(select(*JOBS.columns).where(_JOB.c.id == bindparam("id")), JOBS)
+JOBS_IN = Query(
+    select(*JOBS.columns)
+    .where(_JOB.c.state.in_(bindparam("states", expanding=True)))
+    .order_by(_JOB.c.created_at, _JOB.c.id),
+    JOBS,
+    many="states",
 )
-_MAPPED = select(Channel.team_id).where(col(Channel.id) == bindparam("channel")).scalar_subquery()
-TEAM = select(Team).where(col(Team.id) == bindparam("id")).execution_options(populate_existing=True)
-TEAM_OF_CHANNEL = (
-    select(Team)
-    .where(col(Team.id) == func.coalesce(_MAPPED, bindparam("default")))
-    .execution_options(populate_existing=True)
+ATTEMPT = Query(select(*ATTEMPTS.columns).where(_ATTEMPT.c.id == bindparam("id")), ATTEMPTS)
+ATTEMPTS_OF_JOB = Query(
+    select(*ATTEMPTS.columns)
+    .where(_ATTEMPT.c.job_id == bindparam("job_id"))
+    .order_by(_ATTEMPT.c.number, _ATTEMPT.c.rank),
+    ATTEMPTS,
 )
-
-
-def table_of(model: type[SQLModel]) -> Table:
-    """Return the table that a model is mapped to."""
-    table: Table = model.__table__  # type: ignore[attr-defined]  # SQLModel makes it and does not declare it
-    return table
+CHECKPOINTS_OF_JOB = Query(
+    select(*CHECKPOINTS.columns).where(_CHECKPOINT.c.job_id == bindparam("job_id")).order_by(_CHECKPOINT.c.id),
+    CHECKPOINTS,
+)
+NOTES_AFTER = Query(
+    select(*NOTES.columns).where(_NOTE.c.id > bindparam("after")).order_by(_NOTE.c.id).limit(bindparam("most")), NOTES
+)
+TEAM = Query(select(*TEAMS.columns).where(_TEAM.c.id == bindparam("id")), TEAMS)
+_MAPPED = select(_CHANNEL.c.team_id).where(_CHANNEL.c.id == bindparam("channel")).scalar_subquery()
+TEAM_OF_CHANNEL = Query(select(*TEAMS.columns).where(_TEAM.c.id == func.coalesce(_MAPPED, bindparam("default"))), TEAMS)
+PERIOD = Query(
+    select(*PERIODS.columns).where(_PERIOD.c.team_id == bindparam("team_id"), _PERIOD.c.month == bindparam("month")),
+    PERIODS,
+)
+PERIOD_BY_ID = Query(select(*PERIODS.columns).where(_PERIOD.c.id == bindparam("id")), PERIODS)
+MARK = Query(select(_MARK.c.value).where(_MARK.c.name == bindparam("name")))
 
 
 def changed(tx: Session, model: type[SQLModel], was: Mapping[str, Any], values: Mapping[str, Any]) -> int:
@@ -42,9 +62,8 @@ def changed(tx: Session, model: type[SQLModel], was: Mapping[str, Any], values: 
 
     The session's own objects do not hear of it.
     """
-    tx.flush()  # what was added comes first, as it would with a statement of the session's
     guard = {f"was_{name}": value for name, value in was.items()}
-    return tx.connection().execute(_guarded(model, tuple(was)), {**values, **guard}).rowcount
+    return _guarded(model, tuple(was), tuple(values)).run(tx, {**values, **guard})
 
 
 def move_cursors(tx: Session, cursors: Mapping[int, int]) -> None:
@@ -52,23 +71,28 @@ def move_cursors(tx: Session, cursors: Mapping[int, int]) -> None:
     if not cursors:
         return
     rows = [{"was_id": each, "was_cursor": cursor - 1, "cursor": cursor} for each, cursor in cursors.items()]
-    moved = tx.connection().execute(_guarded(Attempt, ("id", "cursor")), rows).rowcount
-    if moved != len(rows):
+    if _guarded(Attempt, ("id", "cursor"), ("cursor",)).run(tx, *rows) != len(rows):
         raise TooLate("Another hand has read a machine's words in this moment.")
+
+
+def set_mark(tx: Session, values: Mapping[str, Any]) -> None:
+    """Write a named position, or write it anew."""
+    if not changed(tx, Mark, {"name": values["name"]}, values):
+        inserted_once(tx, Mark, values)
 
 
 def inserted_once(tx: Session, model: type[SQLModel], values: Mapping[str, Any]) -> bool:
     """Insert a row unless one with the same key stands; return whether it was inserted."""
-    tx.flush()
-    connection = tx.connection()
-    return connection.execute(_insert_or_nothing(model, connection.dialect.name), dict(values)).rowcount == 1
+    row = {**_defaults(model), **values}
+    dialect = tx.get_bind().dialect.name
+    return _insert_or_nothing(model, dialect, tuple(row)).run(tx, row) == 1
 
 
 def insert_all(tx: Session, model: type[SQLModel], values: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows of equal columns in one go; their numbers are not asked for."""
     if values:
-        tx.flush()
-        tx.connection().execute(_insert(model), [dict(each) for each in values])
+        rows = [{**_defaults(model), **each} for each in values]
+        _insert(model, tuple(rows[0])).run(tx, *rows)
 
 
 def insert_row(tx: Session, row: SQLModel) -> None:
@@ -77,19 +101,27 @@ def insert_row(tx: Session, row: SQLModel) -> None:
 
 
 @cache
-def _guarded(model: type[SQLModel], was: tuple[str, ...]) -> UpdateBase:
+def _guarded(model: type[SQLModel], was: tuple[str, ...], names: tuple[str, ...]) -> Command:
     table = table_of(model)
-    return update(table).where(*(table.c[name] == bindparam(f"was_{name}", type_=table.c[name].type) for name in was))
+    guards = [table.c[name] == bindparam(f"was_{name}", type_=table.c[name].type) for name in was]
+    return Command(update(table).where(*guards), names)
 
 
 @cache
-def _insert(model: type[SQLModel]) -> UpdateBase:
-    return insert(table_of(model))
+def _insert(model: type[SQLModel], names: tuple[str, ...]) -> Command:
+    return Command(insert(table_of(model)).inline(), names)
 
 
 @cache
-def _insert_or_nothing(model: type[SQLModel], dialect: str) -> UpdateBase:
-    table = table_of(model)
+def _insert_or_nothing(model: type[SQLModel], dialect: str, names: tuple[str, ...]) -> Command:
+    table: Table = table_of(model)
     if dialect == "postgresql":
-        return postgresql.insert(table).on_conflict_do_nothing()
-    return sqlite.insert(table).on_conflict_do_nothing()
+        return Command(postgresql.insert(table).inline().on_conflict_do_nothing(), names)
+    return Command(sqlite.insert(table).inline().on_conflict_do_nothing(), names)
+
+
+@cache
+def _defaults(model: type[SQLModel]) -> Mapping[str, Any]:
+    """Return the values of columns that an insert may leave out."""
+    columns = table_of(model).columns
+    return {each.key: each.default.arg for each in columns if isinstance(each.default, ScalarElementColumnDefault)}
