@@ -11,6 +11,7 @@ from tests.simulation.oracle import Violation
 from tests.simulation.run import History, play
 
 DAYS = 45.0  # of one history: a month ends in its middle
+RARE = ("the disk is full", "two bots at once", "the database falls back")  # told apart: each is days from the next
 SPEED = 10.0  # whole jobs a second of this process's own time
 
 
@@ -46,6 +47,8 @@ def _ledger(scale: Scale, histories: Sequence[History], broken: Sequence[str]) -
             "ledger rows": sum(one.tally.entries for one in histories),
             "holds closed": sum(one.tally.closed for one in histories),
             "messages": sum(one.told for one in histories),
+            "jobs across a month's end": sum(one.tally.crossed for one in histories),
+            **{name: sum(one.befell.get(name, 0) for one in histories) for name in RARE},
         },
         seed=scale.seed,
         note=broken[0] if broken else "",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlmodel import Session, col, delete
 
+from jobs import db
 from jobs.db import Database
 from jobs.engine import DEFAULT_PATIENCE
 from jobs.errors import NotWritten
@@ -16,7 +17,7 @@ from jobs.lifecycle import JobState
 from jobs.model import Attempt
 from jobs.providers import LaunchOrder
 from tests.support.builders import a_spec, an_offer, some_traits
-from tests.support.clock import FakeClock
+from tests.support.clock import START, FakeClock
 from tests.support.fake_provider import FakeProvider
 from tests.support.mortal import Killed
 from tests.support.world import World
@@ -36,6 +37,30 @@ def on_a_full_disk(world: World) -> World:
     world.db = Full(world.db.engine)  # type: ignore[assignment]  # its one difference is what this is about
     world.restart()
     return world
+
+
+def test_sqlites_word_for_a_full_disk_is_told_and_nothing_of_the_transaction_stands(tmp_path: Path) -> None:
+    rows = Database.open(f"sqlite:///{tmp_path / 'rows.db'}")
+    with rows.engine.connect() as connection:  # the one connection of the pool: it is taken again
+        (pages,) = connection.exec_driver_sql("PRAGMA page_count").one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+
+    def write(length: int) -> None:
+        with rows.write() as tx:
+            db.set_mark(tx, "small", "x", START)
+            tx.flush()
+            db.set_mark(tx, "large", "x" * length, START)
+
+    with pytest.raises(NotWritten, match="full"):
+        write(100_000)
+    with rows.read() as tx:
+        assert [db.mark(tx, "small"), db.mark(tx, "large")] == [None, None]
+    with rows.engine.connect() as connection:
+        connection.exec_driver_sql(f"PRAGMA max_page_count={2 * pages + 100}")
+    write(100_000)
+    with rows.read() as tx:
+        assert len(db.mark(tx, "large") or "") == 100_000
+    rows.close()
 
 
 def test_a_full_disk_does_not_keep_a_machine_past_its_deadline(tmp_path: Path) -> None:
