@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 
-from trainer import fetch, procs, resuming, wire
+from trainer import fetch, keys, procs, resuming, wire
 from trainer.artifacts import Artifacts, Place
 from trainer.command import Command, shell
 from trainer.control import ControlWatch
@@ -117,7 +117,9 @@ class Agent:
         env = self._command_env(order)
         restored = None
         if resume_key := order.resume_key:
-            restored = self._insist(lambda: fetch.checkpoint(self._store, resume_key, artifacts.home))
+            restored = self._insist(
+                lambda: fetch.checkpoint(self._store, resume_key, artifacts.home, keys.ring(self._env))
+            )
             env |= resuming.variables(restored)
         if stopped := self._stopped_early():
             return stopped
@@ -170,6 +172,7 @@ class Agent:
                 tell=self._saved,
                 notice=self._reporter.notice,
                 step_at=self._progress.step_at,
+                key=keys.sealing(order, self._env),
             )
         except ValueError as error:
             raise CannotStart(Reason.BAD_SPEC, str(error)) from error

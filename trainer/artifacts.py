@@ -2,7 +2,8 @@
 
 Nothing is uploaded from a file that may change under the upload: a snapshot is taken first, and the original looked
 at again after it. Readers trust manifests only, so a checkpoint without one does not exist. An older checkpoint
-goes when the newer one's manifest stands, and never before.
+goes when the newer one's manifest stands, and never before. With a key every file is sealed before it leaves; the
+manifest, which names the files and their sizes, is not.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 from trainer import units, wire
 from trainer.deadline import boot_clock
 from trainer.fetch import sha256
+from trainer.sealed import SUFFIX, Key, seal_file
 from trainer.storage import Store, StoreFault
 from trainer.units import Unit
 from trainer.whole import State, file_state, regular
@@ -70,8 +72,12 @@ class Artifacts:
         clock: Callable[[], float] = boot_clock,
         wall: Callable[[], float] = time.time,
         copy: Callable[[Path, Path], Path] | None = None,
+        key: Key | None = None,
     ) -> None:
-        """Watch `rule.path` under `root`; raises `ValueError` if that path leads out of `root`."""
+        """Watch `rule.path` under `root`, and seal with `key` where there is one.
+
+        Raises `ValueError` if that path leads out of `root`.
+        """
         self._store = store
         self._place = place
         self._rule = rule
@@ -82,6 +88,7 @@ class Artifacts:
         self._clock = clock
         self._wall = wall
         self._copy = copy or snapshot
+        self._key = key
         self._root = root.resolve()
         self.path = Path(os.path.normpath(self._root / rule.path))
         if Path(rule.path).is_absolute() or not self.path.is_relative_to(self._root):
@@ -158,7 +165,8 @@ class Artifacts:
 
     def _can_be_kept(self, found: Unit) -> bool:
         """Pass over what no store takes under its name: trying again would hold the machine to its deadline."""
-        wild = next((file for file in found.files if not tame(file.relative_to(self._base()).as_posix())), None)
+        names = ((file, self._kept_as(file.relative_to(self._base()).as_posix())) for file in found.files)
+        wild = next((file for file, name in names if not tame(name)), None)
         if wild is None:
             return True
         self._known.add(found.print)
@@ -174,7 +182,8 @@ class Artifacts:
             return False
         try:
             entries, keys = self._send(found, name)
-            manifest = Manifest(name=name, step=step, at=self._wall(), files=tuple(entries))
+            key_id = None if self._key is None else self._key.id
+            manifest = Manifest(name=name, step=step, at=self._wall(), files=tuple(entries), key=key_id)
             self._store.put(self._place.manifest(name), wire.to_json(manifest))
         except Changed:
             return True  # it is being written, and a later look sees it
@@ -223,16 +232,29 @@ class Artifacts:
             if len(copies) == 1 and file_state(copies[0][1]) is State.BROKEN:
                 raise Changed
             for file, copy in copies:
-                inner = file.relative_to(base).as_posix()
+                inner = self._kept_as(file.relative_to(base).as_posix())
                 key = f"{self._place.prefix(name)}/{inner}"
-                entries.append(FileEntry(path=inner, size=copy.stat().st_size, sha256=sha256(copy)))
-                self._store.put_file(key, copy)
+                kept = self._sealed(copy, folder)
+                entries.append(FileEntry(path=inner, size=kept.stat().st_size, sha256=sha256(kept)))
+                self._store.put_file(key, kept)
                 keys.append(key)
             if any(copy == file for file, copy in copies):
                 self._unchanged(found)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return entries, keys
+
+    def _kept_as(self, inner: str) -> str:
+        return inner if self._key is None else inner + SUFFIX
+
+    def _sealed(self, copy: Path, folder: Path) -> Path:
+        """Return what is uploaded of a copy; one sealed file lies on the disk at a time."""
+        if self._key is None:
+            return copy
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / "sealed"
+        seal_file(copy, target, self._key)
+        return target
 
     @staticmethod
     def _unchanged(found: Unit) -> None:

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from trainer import wire
+from trainer import sealed, wire
+from trainer.aes import NoCipher
+from trainer.sealed import Ring
 from trainer.storage import Store, StoreFault
 from trainer.wire import AgentOrder, Manifest, Reason, tame
 
@@ -129,8 +131,8 @@ class Restored:
     file: Path | None  # the checkpoint itself, where it is one file
 
 
-def checkpoint(store: Store, prefix: str, folder: Path) -> Restored:
-    """Put the checkpoint under `prefix` back where it was in `folder`.
+def checkpoint(store: Store, prefix: str, folder: Path, ring: Ring = Ring()) -> Restored:  # noqa: B008  it is frozen
+    """Put the checkpoint under `prefix` back where it was in `folder`, opened with the team's keys if it was sealed.
 
     Raises `CannotStart` when it is not whole: going on from nothing would spend money on what was there already.
     """
@@ -148,10 +150,23 @@ def checkpoint(store: Store, prefix: str, folder: Path) -> Restored:
             raise CannotStart(Reason.BAD_SOURCE, f"The checkpoint at {prefix} lacks {entry.path}.")
         if place.stat().st_size != entry.size or sha256(place) != entry.sha256:
             raise CannotStart(Reason.BAD_SOURCE, f"{entry.path} of {prefix} is not what its manifest says.")
+    if manifest.key is not None:
+        places = [_opened(place, ring) for place in places]
     parents = [entry.path.rpartition("/")[0] for entry in manifest.files]
     shared = posixpath.commonpath(parents) if parents and all(parents) else ""
     only = places[0] if len(places) == 1 else None
     return Restored(name=manifest.name, step=manifest.step, folder=folder / shared, file=only)
+
+
+def _opened(place: Path, ring: Ring) -> Path:
+    target = place.with_name(place.name.removesuffix(sealed.SUFFIX))
+    try:
+        sealed.unseal_file(place, target, ring)
+    except (sealed.SealError, NoCipher) as error:
+        raise CannotStart(Reason.BAD_SOURCE, f"{place.name} of the checkpoint cannot be opened: {error}") from error
+    if target != place:
+        place.unlink()
+    return target
 
 
 def _inside(folder: Path, name: str) -> Path:
