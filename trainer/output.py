@@ -24,6 +24,8 @@ WIDEST = 16_384  # characters of one line that are kept
 TAIL_LINES = 80
 TAIL_WIDTH = 500
 _READ = 65_536
+_FEW = 4_096  # bytes; after so few, a little is waited for more: one look for fifty lines costs a fiftieth
+_PAUSE = 0.05  # seconds of that; a pipe holds far more than comes in them, or the next read is a large one
 _ENDS = re.compile(r"(\r\n|\r|\n)")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -186,6 +188,8 @@ class Pump:
                 if not data:
                     break
                 self._output.take(self._splitter.feed(data))
+                if len(data) < _FEW and self._wake in watched:
+                    select.select([self._wake], [], [], _PAUSE)
             elif self._wake in ready:
                 watched.remove(self._wake)
             elif not ready:

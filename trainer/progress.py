@@ -21,7 +21,12 @@ from trainer.wire import EventKind, wire_float
 
 _SPACING = 0.1  # seconds between kept points of one series
 _PROGRESS_EVERY = 1.0  # seconds between progress events
-_BUDGET = 0.15  # seconds of each second that go into looking; a flood is sampled, so that reading keeps up with it
+# Of each slice of a second, the share that goes into reading lines. Beyond the first, a line is passed over where one
+# like it, numbers aside, was read in the same slice: of a thousand alike ten a second are kept anyway, and the one that
+# tells of an evaluation is like no other. Beyond the second all are: reading has to keep up with a flood.
+_SLICE = 0.1  # seconds
+_ENOUGH, _MOST = 0.03 * _SLICE, 0.15 * _SLICE
+_DIGITS = b"0123456789"
 _WINDOW = 120.0  # seconds over which the pace is measured
 _HISTORY = 4_096  # (time, step) pairs, at most one each second
 _SKEW = 0.1  # seconds by which a line may be read after a file that was written after it
@@ -64,7 +69,9 @@ class Progress:
         self._detector = Detector()
         self._pace = Pace()
         self._lock = threading.Lock()
-        self._second, self._spent = -1, 0.0
+        self._slice, self._spent = -1, 0.0
+        self._read: set[bytes] = set()  # what lines of this slice were like
+        self._passed: str | None = None  # the newest line, where it was passed over
         self._kept_at: dict[str, float] = {}
         self._held: dict[str, tuple[int | None, float]] = {}
         self._told_at = float("-inf")
@@ -76,17 +83,32 @@ class Progress:
         """Take one line of output."""
         with self._lock:
             began = self._clock()
-            if int(began) != self._second:
-                self._second, self._spent = int(began), 0.0
-            if self._spent > _BUDGET:
+            if int(began / _SLICE) != self._slice:
+                self._slice, self._spent = int(began / _SLICE), 0.0
+                self._read.clear()
+                self._feed_passed()
+            alike = text.encode("utf-8", "replace").translate(None, _DIGITS)
+            if self._spent > (_ENOUGH if alike in self._read else _MOST):
+                self._passed = text
                 return
-            try:
-                detection = self._detector.feed(text)
-            except (ValueError, OverflowError, RecursionError):  # a line made to be misread
-                detection = None
+            self._passed = None
+            self._read.add(alike)
+            self._feed(text)
             self._spent += self._clock() - began
-            if detection:
-                self._take(detection)
+
+    def _feed(self, text: str) -> None:
+        try:
+            detection = self._detector.feed(text)
+        except (ValueError, OverflowError, RecursionError):  # a line made to be misread
+            return
+        if detection:
+            self._take(detection)
+
+    def _feed_passed(self) -> None:
+        """Read the last of the lines that were passed over: it says how far things are."""
+        if self._passed is not None:
+            self._feed(self._passed)
+            self._passed = None
 
     def reported(self, message: Mapping[str, Any]) -> None:
         """Take what a script told through `import hourglass`; what is not such a message is left alone."""
@@ -126,6 +148,7 @@ class Progress:
     def flush(self) -> None:
         """Tell the points that were held back, and where it stands."""
         with self._lock:
+            self._feed_passed()
             by_step: dict[int | None, dict[str, float]] = {}
             for name, (step, value) in self._held.items():
                 by_step.setdefault(step, {})[name] = value

@@ -78,11 +78,11 @@ def start(order: AgentOrder, restored: Restored, folder: Path) -> Start:
         return plain
     found = [(line, end, *taken) for line, end, script in scripts if (taken := _flags(script, restored))]
     if len(found) != 1:
-        why = "several scripts could" if found else "no flag of this command is known to"
+        why = "Several commands could take them" if found else "Where the script does not look for them itself"
         return Start(
             commands=order.commands,
             argv=order.argv,
-            said=f"{said}; its files are in place, {why} take it. `resume:` in the task file adds words.",
+            said=f"{said}; its files are in place. {why}: `resume:` in the task file adds words.",
         )
     ((line, end, trainer, flags),) = found
     told_of = f"{said}; added {shlex.join(flags)} ({trainer})."

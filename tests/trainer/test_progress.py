@@ -84,6 +84,40 @@ def test_a_flood_is_sampled() -> None:
     assert run.progress.steps < 3000
 
 
+def test_of_many_lines_alike_some_are_passed_over_and_none_that_is_another() -> None:
+    run = Watched()
+
+    class Slow(HandClock):
+        def __call__(self) -> float:
+            self.now += 0.002
+            return self.now
+
+    run.progress = Progress(tell=lambda kind, data: run.told.append((kind, data)), clock=Slow(100.0), wall=run.wall)
+    for step in range(1, 2001):
+        run.progress.line(f"step {step}: loss 1.0")
+        if step % 100 == 0:
+            run.progress.line(f"step {step}: val loss {step}.5")
+    run.progress.line("step 2001: loss nan")
+    kept = [data for data in run.of(EventKind.METRIC) if "loss" in data["values"]]
+    evaluated = [data["step"] for data in run.of(EventKind.METRIC) if "val_loss" in data["values"]]
+    assert evaluated == list(range(100, 2001, 100))
+    assert 20 < len(kept) < 100
+    assert kept[-1] == {"step": 2001, "values": {"loss": "NaN"}}
+
+
+def test_the_last_line_of_a_flood_is_read_in_the_end() -> None:
+    run = Watched()
+    ticking = HandClock(100.0)
+    run.progress = Progress(tell=lambda kind, data: run.told.append((kind, data)), clock=ticking, wall=run.wall)
+    run.progress.line("step 1/500: loss 9.0")
+    run.progress._spent = 1.0  # a slow line took the share of this slice
+    run.progress.line("step 500/500: loss 1.0")
+    assert run.progress.steps == 1
+    run.progress.flush()
+    assert run.progress.steps == 500
+    assert run.of(EventKind.METRIC)[-1] == {"step": 500, "values": {"loss": 1.0}}
+
+
 def test_a_report_that_is_none_is_left_alone() -> None:
     run = Watched()
     for message in ({}, {"step": "1", "values": {}}, {"step": 1}, {"step": 1, "values": []}, {"save": 3}):
