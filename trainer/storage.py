@@ -21,8 +21,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 from trainer.wire import ENV_STORE_PREFIX
 
-# A part small enough to be sent again on a bad line, large enough that 16 of them fill a good one.
-_PART = 64 * 1024 * 1024
+# A part small enough to be sent again on a bad line, and that a checkpoint of some hundred megabytes has several: one
+# connection does not fill a line. Where 10,000 of them are not enough, the SDK takes larger ones.
+_PART = 16 * 1024 * 1024
 _PARALLEL = 16
 _BLOCK = 1024 * 1024  # bytes that are read of a stream at a time
 # What S3 answers where the same question gets the same answer.

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -140,9 +140,3 @@ def _killed_and_again(repository: Repository, python: Path, folder: Path, traine
     said = next((line for line in second.log().splitlines() if line.startswith("hourglass: resumed")), "nothing said")
     first_told = f"first step told {min(steps, default=None)}, last {max(steps, default=None)}"
     return f"{said.removeprefix('hourglass: ')} {first_told}" + ("" if went_on else f": {second.log()[-300:]}"), went_on
-
-
-def version(python: Path, name: str) -> str:
-    """Return the version of a distribution that an interpreter has, empty where it has none."""
-    asked: Sequence[str | Path] = [python, "-c", f"import importlib.metadata as m; print(m.version({name!r}))"]
-    return subprocess.run(asked, capture_output=True, text=True, check=False, timeout=LIMIT).stdout.strip()
