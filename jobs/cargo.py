@@ -138,7 +138,7 @@ def to_go_on_from(rows: Sequence[Checkpoint]) -> list[Checkpoint]:
     them come last: a Trainer saves its model once more at the end, and cannot go on from that.
     """
     newest_first = list(reversed(rows))
-    knows = [any(file["path"].endswith(_TRAINER_STATE) for file in row.files) for row in newest_first]
+    knows = [any(_TRAINER_STATE in file["path"] for file in row.files) for row in newest_first]
     ranked = sorted(zip(knows, newest_first, strict=True), key=lambda pair: not pair[0])  # stable
     return [row for _, row in ranked]
 

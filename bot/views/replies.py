@@ -145,8 +145,19 @@ def no_machine(say: Catalogue, data: Mapping[str, Any]) -> Message:
 
 
 def reclaimed(say: Catalogue, facts: JobFacts) -> Message:
-    """Return that the provider took the machine back, and that the job goes on."""
-    line = say("The provider took the machine back. It goes on from the last checkpoint, with the same deadline.")
+    """Return that the provider took the machine back, and from where the job goes on."""
+    newest = facts.checkpoints[-1] if facts.checkpoints else None
+    if newest is None:
+        line = say(
+            "The provider took the machine back. No checkpoint was safe: it starts anew, with the same deadline."
+        )
+    elif newest.step is None:
+        line = say("The provider took the machine back. It goes on from the last checkpoint, with the same deadline.")
+    else:
+        line = say(
+            "The provider took the machine back. It goes on from step {step}, with the same deadline.",
+            step=f"{newest.step:,}",
+        )
     return Message(text=say("{job}: {line}", job=words.name(facts), line=line), blocks=[section(Markup(f"↩️  {line}"))])
 
 

@@ -233,6 +233,10 @@ def _scenes() -> Iterator[Scene]:
     nan = {"code": "nan", "text": "NaN"}
     yield Scene("trouble that costs", lambda say: replies.trouble(say, run, [ADA], nan, burning=True))
     yield Scene("reclaimed", lambda say: replies.reclaimed(say, run))
+    unnumbered = facts(**TRAINING, checkpoints=[checkpoint(None)])
+    yield Scene("reclaimed without a step", lambda say: replies.reclaimed(say, unnumbered))
+    unsaved = facts(**TRAINING, checkpoints=[])
+    yield Scene("reclaimed without a checkpoint", lambda say: replies.reclaimed(say, unsaved))
     yield Scene("extended", lambda say: replies.extended(say, run, ADA))
     late = {"provider": "cloud", "instance": "i-1", "minutes": 6}
     yield Scene("overdue", lambda say: replies.overdue(say, run, [LEA], late))

@@ -117,7 +117,9 @@ def test_a_warning_loses_its_buttons_when_the_job_has_ended(stage: Stage) -> Non
 
 
 @pytest.mark.parametrize(
-    ("code", "expected"), [("nan", ["stop"]), ("diverged", ["stop"]), ("hung", ["stop"]), ("torch_no_cuda", [])], ids=str
+    ("code", "expected"),
+    [("nan", ["stop"]), ("diverged", ["stop"]), ("hung", ["stop"]), ("torch_no_cuda", [])],
+    ids=str,
 )
 def test_a_run_that_burns_money_can_be_stopped_where_it_is_told(stage: Stage, code: str, expected: list[str]) -> None:
     job = stage.running()

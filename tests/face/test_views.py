@@ -106,6 +106,11 @@ def test_a_weak_guarantee_is_said_and_a_stand_in_says_what_it_is() -> None:
     assert any("Practice: this computer's CPU stands in for the A100." in text for text in scenes.texts(practice))
 
 
+def test_the_card_says_from_where_a_run_went_on() -> None:
+    resumed = scenes.facts(**{**scenes.TRAINING, "stage": "run", "stage_note": "resumed from step 400"})
+    assert "training (resumed from step 400)" in json.dumps(card.head(SAY, resumed, []).blocks).lower()
+
+
 def test_ids_in_our_own_sentences_become_mentions() -> None:
     said = answers.refused(SAY, "U9LEAD123 approved job k7m2pqx at 10:02 UTC.")
     assert said.text == "<@U9LEAD123> approved job k7m2pqx at 10:02 UTC."

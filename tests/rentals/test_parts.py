@@ -13,14 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs import curves, orders, telemetry
+from jobs.cargo import to_go_on_from
 from jobs.clockwatch import ClockWatch
 from jobs.crew import Crew
 from jobs.errors import BadSpec
 from jobs.lanes import InTurn, SideBySide
+from jobs.model import Checkpoint
 from tests.support.builders import a_job, a_source, a_spec, some_traits
 from tests.support.clock import START, FakeClock
 from tests.support.world import HOME
 from trainer import wire
+from trainer.wire import Again, AgentOrder
 
 # ---------------------------------------------------------------- orders
 
@@ -64,6 +67,39 @@ def test_equal_inputs_give_equal_bytes() -> None:
         return wire.to_json(orders.agent_order(launch)), repr((order, list(order.env.items())))
 
     assert made() == made()
+
+
+def test_how_it_starts_again_goes_with_the_order() -> None:
+    spec = a_spec(resume_commands=("python train.py --last",), resume_known=False, hang_timeout=600.0)
+    order = wire.from_json(AgentOrder, wire.to_json(orders.agent_order(a_launch(spec=spec, resume_key="k"))))
+    assert (list(order.again.commands), order.again.known) == (["python train.py --last"], False)
+    assert (order.resume_key, order.hang_timeout) == ("k", 600.0)
+
+
+def test_an_order_that_was_laid_by_an_earlier_version_is_still_read() -> None:
+    laid = json.loads(wire.to_json(orders.agent_order(a_launch())))
+    del laid["again"], laid["hang_timeout"]
+    order = wire.from_json(AgentOrder, json.dumps(laid).encode())
+    assert (order.again, order.hang_timeout) == (Again(), None)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["ckpt.pt"], ["0"]),
+        (["a.pt", "b.pt"], ["1", "0"]),
+        # A Trainer's last checkpoint, then the model alone: from that nothing can go on.
+        (["checkpoint-9/trainer_state.json", "model.safetensors"], ["0", "1"]),
+        (["c-1/trainer_state.json", "c-2/trainer_state.json", "model.safetensors"], ["1", "0", "2"]),
+        ([], []),
+    ],
+)
+def test_the_newest_checkpoint_that_can_go_on_is_tried_first(names: list[str], expected: list[str]) -> None:
+    rows = [
+        Checkpoint(job_id="J", attempt=1, name=str(at), manifest=f"m{at}", files=[{"path": name}], bytes=1, at=START)
+        for at, name in enumerate(names)
+    ]
+    assert [row.name for row in to_go_on_from(rows)] == expected
 
 
 def test_what_lies_in_the_store_holds_no_secret() -> None:
