@@ -1,0 +1,126 @@
+"""On an S3 that enforces what it is told: a machine's token reads its inputs, writes its attempt, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs.credentials import job_credentials
+from jobs.inputs import reads
+from jobs.pushing import Push, survey
+from tests.support import radosgw
+from tests.support.radosgw import REGION, ROLE, Radosgw
+from tests.trainer.rented import JOB, Rented
+from trainer import wire
+from trainer.archive import build
+from trainer.sealed import Ring, new_key, unseal
+from trainer.storage import S3Store, Store, StoreRefusal, open_store
+from trainer.wire import CheckpointRule, Input
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+SIZE = 70_000_000  # bytes of a checkpoint: more than one part of an upload
+SCRIPT = f"""
+import os, pathlib, zipfile
+words, coco = (pathlib.Path(os.environ["HOURGLASS_INPUT_" + name]) for name in ("WORDS", "COCO"))
+print(words.joinpath("a.txt").read_text(), coco.joinpath("b/c.txt").read_text(), flush=True)
+print("step 1: loss 1.0", flush=True)
+os.makedirs("out")
+with zipfile.ZipFile("out/.ckpt", "w") as file:
+    file.writestr("weights", os.urandom({SIZE}))
+os.rename("out/.ckpt", "out/ckpt.pt")
+"""
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Radosgw]:
+    """A gateway with the team's bucket, and one of somebody's with two folders in it."""
+    radosgw.require()
+    running = Radosgw(tmp_path_factory.mktemp("ceph"))
+    running.client("s3", running.bot).create_bucket(Bucket="team-files")
+    s3 = running.client("s3", running.owner)
+    s3.create_bucket(Bucket="acme-data")
+    for key in ("coco/b/c.txt", "coco-secret/b.txt", "secret/b.txt"):
+        s3.put_object(Bucket="acme-data", Key=key, Body=key.encode())
+    yield running
+    running.close()
+
+
+def bots(gateway: Radosgw) -> Store:
+    """Return the store as the bot sees it."""
+    named = {"AWS_ACCESS_KEY_ID": gateway.bot["access_key"], "AWS_SECRET_ACCESS_KEY": gateway.bot["secret_key"]}
+    return open_store("s3://team-files/hg", {**prefixed(named), **reach(gateway)})
+
+
+def reach(gateway: Radosgw) -> dict[str, str]:
+    return prefixed({"AWS_ENDPOINT_URL": gateway.endpoint, "AWS_REGION": REGION})
+
+
+def prefixed(named: dict[str, str]) -> dict[str, str]:
+    return {f"{wire.ENV_STORE_PREFIX}{name}": value for name, value in named.items()}
+
+
+def lent(gateway: Radosgw, *inputs: Input) -> dict[str, str]:
+    sts = gateway.client("sts", gateway.bot)
+    return {**job_credentials(sts, ROLE, "team-files", "hg", JOB, 1, 900, reads(inputs)), **reach(gateway)}
+
+
+COCO = Input(name="coco", source="s3://acme-data/coco")
+
+
+def test_a_machine_with_its_own_token_takes_along_trains_and_keeps(gateway: Radosgw, tmp_path: Path) -> None:
+    store, key = bots(gateway), new_key()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a.txt").write_text("from a folder")
+    sent = Push(store, "words", survey(tmp_path / "mine"), key=key, now=1.0).run()
+    words = Input(name="words", source=sent.reference)
+    rented = Rented(tmp_path, build(tmp_path / "trainer.pyz", with_s3=True), store=store, uri="s3://team-files/hg")
+    rented.order(
+        {"train.py": SCRIPT},
+        argv=["python", "train.py"],
+        inputs=(words, COCO),
+        checkpoints=CheckpointRule(path="out", upload_every=0.2, keep=2, encrypt=True),
+        seconds=120.0,
+    )
+    try:
+        assert rented.run(90.0, **lent(gateway, words, COCO), **{wire.ENV_KEYS: key.word}) == 0
+        assert "from a folder coco/b/c.txt" in rented.log().splitlines()
+        ((name, manifest),) = rented.manifests().items()
+        (entry,) = manifest.files
+        kept = store.blocks(f"{wire.checkpoint_prefix(JOB, 1, name)}/{entry.path}")
+        assert sum(len(block) for block in unseal(kept, Ring((key,)))) > SIZE
+    finally:
+        rented.close()
+
+
+def test_the_token_opens_nothing_beside_it(gateway: Radosgw) -> None:
+    words = Input(name="words", source="words@0123456789abcdef")
+    store = bots(gateway)
+    kept = ("data/parts/words/1", "data/parts/words-secret/1", "jobs/J2/a1/log", "launch/J1/a1-r0/bundle")
+    for key in kept:
+        store.put(key, b"x")
+    env = lent(gateway, words, COCO)
+    mine = open_store("s3://team-files/hg", env)
+    assert mine.get("data/parts/words/1") == b"x"
+    mine.put("jobs/J1/a1/log/1", b"x")
+    foreign = {place: open_store(f"s3://acme-data/{place}", env) for place in ("coco", "coco-secret", "secret")}
+    coco = foreign["coco"]
+    assert isinstance(coco, S3Store)
+    assert [found.key for found in coco.listed()] == ["b/c.txt"]
+    refused = [
+        *((mine.get, key) for key in kept[1:]),
+        *((foreign[place].get, "b.txt") for place in ("coco-secret", "secret")),
+    ]
+    for read, key in refused:
+        with pytest.raises(StoreRefusal, match="AccessDenied"):
+            read(key)
+    for key in ("data/parts/words/1", "data/index/words/1", "jobs/J2/a1/log", "control/J1/a1.json"):
+        with pytest.raises(StoreRefusal, match="AccessDenied"):
+            mine.put(key, b"changed")
+    for key in ("data/parts/words/1", "jobs/J2/a1/log"):
+        with pytest.raises(StoreRefusal, match="AccessDenied"):
+            mine.delete(key)
+    with pytest.raises(StoreRefusal, match="AccessDenied"):
+        coco.put("b/c.txt", b"changed")
