@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
 
 from bot.demo.proof import links
 from jobs.lifecycle import JobState
-from jobs.model import EntryKind
+from jobs.model import EntryKind, Job
 from tests.e2e.deployment import Deployment
 
 # One worker: the stories share a deployment.
@@ -101,3 +106,69 @@ def test_scripts_that_go_wrong_are_told_as_they_are(
     deployment.until(lambda: word.lower() in deployment.texts(job).lower())
     assert deployment.held() == 0
     assert deployment.machines() == []
+
+
+# Somebody's own: it looks for no checkpoint by itself, and has an option that takes one.
+TAKES_A_FILE = """
+import argparse, os, time, zipfile
+parser = argparse.ArgumentParser()
+parser.add_argument("--resume", default="", help="path of the checkpoint to go on from")
+options = parser.parse_args()
+begin = int(zipfile.ZipFile(options.resume).read("step")) if options.resume else 0
+os.makedirs("out", exist_ok=True)
+for step in range(begin + 1, 121):
+    print(f"step {step}/120: loss {4 / step:.4f}", flush=True)
+    if step % 10 == 0:
+        with zipfile.ZipFile("out/new.tmp", "w") as file:
+            file.writestr("step", str(step))
+        os.replace("out/new.tmp", "out/ckpt.pt")
+    time.sleep(0.05)
+"""
+GOES_ON = """
+commands: [python run.py]
+checkpoints: {path: out, upload_every: 1s, keep: 2}
+retry: {on_events: [interruption]}
+"""
+
+
+def test_a_script_goes_on_from_its_checkpoint_on_another_machine_and_in_another_job(deployment: Deployment) -> None:
+    reference = deployment.script("acme/plain", TAKES_A_FILE, task=GOES_ON)
+    job = deployment.train(f"{reference} gpu=a100 hours=1")
+    deployment.until(lambda: "is safe" in deployment.texts(job))
+    os.kill(machine_of(job), signal.SIGTERM)  # as a provider that takes it back
+    assert deployment.ended(job).state is JobState.SUCCEEDED
+    assert [attempt.number for attempt in deployment.attempts(job)] == [1, 2]
+    first, second = log_of(deployment, job, 1), log_of(deployment, job, 2)
+    assert first[0].startswith("step 1/120")
+    found = re.match(r"hourglass: resumed from step (\d+); added --resume=\S+/out/ckpt.pt \(an option", second[0])
+    assert found is not None
+    began = re.match(r"step (\d+)/120", second[1])
+    assert began is not None
+    # A file that does not name its step has that of the moment it was written, here twenty steps a second.
+    assert int(began[1]) % 10 == 1
+    assert abs(int(began[1]) - 1 - int(found[1])) <= 4
+    assert f"It goes on from step {found[1]}, with the same deadline." in deployment.texts(job)
+
+    again = deployment.train(f"rerun {job.id} resume")
+    assert deployment.ended(again).state is JobState.SUCCEEDED
+    assert log_of(deployment, again, 1)[0].startswith("hourglass: resumed from step 120; added --resume=")
+    assert log_of(deployment, again, 1)[1:] == []  # there was nothing left to do
+
+
+def machine_of(job: Job) -> int:
+    """Return the first process of the practice machine that the job has."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with suppress(OSError):
+                started = (entry / "cmdline").read_bytes().split(b"\0")
+                if b"HOURGLASS_JOB=" + job.id.encode() in (entry / "environ").read_bytes() and started[-2].endswith(
+                    b".pyz"
+                ):
+                    return int(entry.name)
+    raise AssertionError(f"{job.id} has no machine")
+
+
+def log_of(deployment: Deployment, job: Job, attempt: int) -> list[str]:
+    """Return the lines that one of the job's machines printed."""
+    folder = deployment.folder / "state" / "store" / "jobs" / job.id / f"a{attempt}" / "log"
+    return "".join(path.read_text() for path in sorted(folder.iterdir())).splitlines()
