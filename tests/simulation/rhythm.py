@@ -215,11 +215,13 @@ class Rhythm:
         self._world.reaper.round()
 
     def _notify(self) -> None:
-        bot = self._world.bot
-        bot.notifier.round()
-        if not bot.notifier.idle():
-            pause = 2 * PASS if self._world.office.down else NOTIFY
-            self._next("notify", self._world.time.now() + pause, self._notify)
+        world, bot = self._world, self._world.bot
+        try:
+            bot.notifier.round()
+        finally:  # it goes on whatever became of this round
+            if not bot.notifier.idle():
+                pause = 2 * PASS if world.office.down or world.db.full else NOTIFY
+                self._next("notify", world.time.now() + pause, self._notify)
 
 
 def _moment(text: str) -> datetime:

@@ -19,6 +19,8 @@ from tests.simulation.trouble import fill_disk, free_disk
 from tests.simulation.weather import Menu
 from tests.simulation.world import Cast, World
 
+pytestmark = pytest.mark.promises
+
 ALONE = dataclasses.replace(grounds()[0], native=None)  # nobody but the bot ends its machines
 FORGETFUL = dataclasses.replace(grounds()[1], native=None)  # nor these; and it may not be asked twice
 

@@ -159,6 +159,10 @@ class World:
         """Return when the next thing happens."""
         return self._queue[0][0] if self._queue else None
 
+    def planned(self) -> Counter[str]:
+        """Return what is to happen, by its names and how often."""
+        return Counter(name for _, _, name, _ in self._queue)
+
     # ------------------------------------------------------------ the bot's life
 
     def starts(self) -> None:
