@@ -121,9 +121,11 @@ class Radosgw:
                   f"[v1:127.0.0.1:{mon}]", str(monmap))  # fmt: skip
         self._run("ceph-mon", "-c", str(self._conf), "--mkfs", "-i", "a", "--monmap", str(monmap))
         self._start("ceph-mon", "-i", "a")
-        self._until(lambda: self._ceph("mon", "stat") is not None)
-        # It makes itself known to the monitor when it starts; to do it beforehand, too, sometimes went wrong.
-        self._run("ceph-osd", "-c", str(self._conf), "-i", "0", "--mkfs", "--osd-uuid", str(uuid.uuid4()))
+        wanted = str(uuid.uuid4())
+        self._until(lambda: self._ceph("osd", "new", wanted) is not None)
+        # As the monitor has it: an answer that came too late may have been to another call.
+        known = json.loads(self._ceph("osd", "dump", "--format=json") or b"{}")["osds"][0]["uuid"]
+        self._run("ceph-osd", "-c", str(self._conf), "-i", "0", "--mkfs", "--osd-uuid", known)
         self._start("ceph-osd", "-i", "0")
         for rule in (("osd", "crush", "add-bucket", "here", "host"), ("osd", "crush", "move", "here", "root=default"),
                      ("osd", "crush", "add", "osd.0", "1.0", "host=here"),
