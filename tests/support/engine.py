@@ -44,3 +44,13 @@ def _docker(*words: str) -> str | None:
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return None
     return asked.stdout if asked.returncode == 0 else None
+
+
+def volumes(prefix: str) -> Sequence[str]:
+    """Return the names of the engine's volumes that begin so."""
+    return [name for name in (_docker("volume", "ls", "--quiet") or "").split() if name.startswith(prefix)]
+
+
+def remove_volumes(names: Sequence[str]) -> None:
+    """Remove volumes that nothing uses any more."""
+    assert _docker("volume", "rm", *names) is not None, "docker volume rm failed"
