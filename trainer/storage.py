@@ -24,7 +24,9 @@ from trainer.wire import ENV_STORE_PREFIX
 # A part small enough to be sent again on a bad line, and that a checkpoint of some hundred megabytes has several: one
 # connection does not fill a line. Where 10,000 of them are not enough, the SDK takes larger ones.
 _PART = 16 * 1024 * 1024
-_PARALLEL = 16
+# As many as the AWS command line sends at once. Each holds some megabytes, and the agent shares the machine's memory.
+_PARALLEL = 10
+_QUEUED = 64  # pieces of 256 KB that may wait for the disk; of the SDK's own thousand the agent would grow
 _BLOCK = 1024 * 1024  # bytes that are read of a stream at a time
 # What S3 answers where the same question gets the same answer.
 _FINAL = frozenset(
@@ -224,7 +226,9 @@ class S3Store:
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._refusals: tuple[type[Exception], ...] = (ClientError,)
         self._faults: tuple[type[Exception], ...] = (BotoCoreError, ClientError, Boto3Error, OSError)
-        self._transfer = TransferConfig(multipart_threshold=_PART, multipart_chunksize=_PART, max_concurrency=_PARALLEL)
+        self._transfer = TransferConfig(
+            multipart_threshold=_PART, multipart_chunksize=_PART, max_concurrency=_PARALLEL, max_io_queue=_QUEUED
+        )
         try:
             self._client: Any = boto3.client(
                 "s3",
