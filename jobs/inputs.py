@@ -9,7 +9,7 @@ inputs: {imagenet: "imagenet@9f3c2ab8d01e77aa"}                the same by names
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -27,6 +27,10 @@ _UNPINNED = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}(@.*)?")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _WIDENING = re.compile(r"[*?$\\\x00-\x1f\x7f\"]")  # what a policy would read as a pattern, and what no key needs
 _KEYS: Final = ("from", "to", "name")
+# Folders at the root of an image that are its own.
+_SYSTEM: Final = frozenset(
+    {"bin", "boot", "dev", "etc", "hourglass", "lib", "lib32", "lib64", "proc", "run", "sbin", "sys", "usr", "var"}
+)
 
 
 def read(node: yaml.Node) -> tuple[Input, ...]:
@@ -56,6 +60,11 @@ def reads(inputs: Sequence[Input]) -> tuple[str, ...]:
             name = taken.source.partition("@")[0]
             found |= {f"data/index/{name}": None, f"data/parts/{name}": None}
     return tuple(found)
+
+
+def places(inputs: Sequence[Input]) -> Mapping[str, str]:
+    """Return the places outside of the source where inputs are found, and their names."""
+    return {taken.to: taken.name for taken in inputs if taken.to is not None and taken.to.startswith("/")}
 
 
 def bucket_and_prefix(source: str) -> tuple[str, str]:
@@ -122,6 +131,8 @@ def _checked(name: str) -> str:
 
 def _place(text: str) -> str:
     path = PurePosixPath(text)
+    if path.is_absolute() and _SYSTEM & set(path.parts[1:2]):
+        raise BadSpec(f"`to: {text}` belongs to the image. Choose a place like `/data`, or one inside the repository.")
     if path.is_absolute() and text != "//" and len(path.parts) > 1 and ".." not in path.parts and "\\" not in text:
         return str(path)
     if not path.is_absolute() and path.parts and ".." not in path.parts and "\\" not in text and text[0] != "~":

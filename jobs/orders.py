@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from jobs.errors import BadSpec
-from jobs.inputs import reads
+from jobs.inputs import places, reads
 from jobs.model import Job, JobSpec, Source
 from jobs.providers import Instance, LaunchOrder, Traits
 from trainer import wire
@@ -136,6 +136,7 @@ def launch_order(
         disk_gb=launch.spec.disk_gb,
         shm_gb=launch.spec.shm_gb,
         reads=reads(launch.spec.inputs),
+        places=places(launch.spec.inputs),
     )
 
 

@@ -72,6 +72,8 @@ class LaunchOrder:
     boot: str | None = None  # the boot script, where the provider starts a VM
     # Beside its job's files: prefixes of the store, and `s3://bucket/prefix` of other buckets.
     reads: Sequence[str] = ()
+    # Where inputs are found outside of the source, and their names: the agent makes these where it has the right to.
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 def machine_env(order: LaunchOrder, *, instance: str, workdir: str) -> dict[str, str]:

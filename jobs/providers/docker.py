@@ -117,7 +117,7 @@ class Docker:
                 container = self._placed(image, offer, order)
             if container.status == "created":
                 self._check_deadline(order)
-                self._engine.start(container, payload(self._archive.read_bytes(), self._limits.user))
+                self._engine.start(container, payload(self._archive.read_bytes(), self._limits.user, order.places))
             return _instance(container)
 
     def find(self, launch_key: str) -> Instance | None:

@@ -139,9 +139,10 @@ def options(
     }
 
 
-def payload(archive: bytes, user: tuple[int, int]) -> bytes:
-    """Return a tar to be unpacked at `/`: the archive, and the folders that the user may write.
+def payload(archive: bytes, user: tuple[int, int], places: Mapping[str, str] | None = None) -> bytes:
+    """Return a tar to be unpacked at `/`: the archive, the folders that the user may write, and links to inputs.
 
+    The links lead to where the agent will put them: at the root nobody but the engine has the right to make them.
     A folder that a volume is mounted on is the volume's root, which the engine makes for root alone.
     """
     buffer = io.BytesIO()
@@ -150,6 +151,10 @@ def payload(archive: bytes, user: tuple[int, int]) -> bytes:
         for name, owner, mode in ((ROOT, (0, 0), 0o755), *own):
             entry = tarfile.TarInfo(name.lstrip("/"))
             entry.type, entry.mode, (entry.uid, entry.gid) = tarfile.DIRTYPE, mode, owner
+            packed.addfile(entry)
+        for place, name in (places or {}).items():
+            entry = tarfile.TarInfo(place.lstrip("/"))
+            entry.type, entry.linkname = tarfile.SYMTYPE, f"{WORK}/inputs/{name}"
             packed.addfile(entry)
         entry = tarfile.TarInfo(ARCHIVE.lstrip("/"))
         entry.size, entry.mode = len(archive), 0o444

@@ -107,4 +107,4 @@ def test_data_goes_out_and_comes_back_encrypted_on_practice_machines(practice: D
 
 @pytest.mark.engine
 def test_data_goes_out_and_comes_back_encrypted_in_containers(docker: Deployment, tmp_path: Path) -> None:
-    tell(docker, tmp_path / "mine", to="data/words", head=f"image: {engine.PYTHON}\n", gpu="cpu")
+    tell(docker, tmp_path / "mine", to="/data/words", head=f"image: {engine.PYTHON}\n", gpu="cpu")

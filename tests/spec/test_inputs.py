@@ -66,6 +66,7 @@ def test_inputs_in_each_of_their_forms(yaml: str, expected: tuple[Input, ...]) -
         ("[{from: s3://b-1/c, to: .}]", "`to: .` must be"),
         ("[{from: s3://b-1/c, to: ~/x}]", "`to: ~/x` must be"),
         ("[{from: s3://b-1/c, to: /a/../etc}]", "must be a folder inside"),
+        ("[{from: s3://b-1/c, to: /etc/x}]", "`to: /etc/x` belongs to the image"),
         ("[{from: s3://b-1/c, name: ÜBER}]", "`ÜBER` cannot name an input"),
         ("[s3://b-1/c, s3://b-2/c]", "two inputs are called `c`"),
         ("[{from: s3://b-1/c, to: d}, {from: s3://b-1/e, to: d}]", "two inputs go to `d`"),
