@@ -87,9 +87,10 @@ def _nanogpt(checkout: Path) -> Mapping[str, str | bytes]:
 
 def figures(*, python: Path, nanogpt: Path | None) -> list[Figure]:
     """Kill each once and let it go on; a trainer that is not there is not measured, and named."""
-    rows = [_row(repository, python) for repository in repositories(nanogpt)]
-    if nanogpt is None:
-        rows.append(_not_measured("nanoGPT", "no checkout given: ARGS='--nanogpt PATH'"))
+    there = nanogpt is not None and (nanogpt / "configurator.py").is_file()
+    rows = [_row(repository, python) for repository in repositories(nanogpt if there else None)]
+    if not there:
+        rows.append(_not_measured("nanoGPT", f"no checkout of it at {nanogpt}: ARGS='--nanogpt PATH'"))
     return rows
 
 

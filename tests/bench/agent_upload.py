@@ -43,8 +43,8 @@ def figures(*, aws: Path | None, endpoint: str | None, size: int) -> list[Figure
     """
     name = f"upload of {size >> 20} MB against `aws s3 cp`"
     program = aws or (Path(found) if (found := shutil.which("aws")) else None)
-    if program is None:
-        why = "no `aws` here: pip install awscli, somewhere, and ARGS='--aws PATH'"
+    if program is None or not program.is_file():
+        why = f"no {program or 'aws'} here: pip install awscli, somewhere, and ARGS='--aws PATH'"
         return [Figure(name=name, value=None, unit="×", goal=0.8, at_least=True, note=why)]
     with tempfile.TemporaryDirectory() as folder, _served(endpoint) as env:
         file = Path(folder) / "checkpoint.pt"
