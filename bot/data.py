@@ -16,7 +16,6 @@ from jobs.datakeys import VARIABLE
 from jobs.errors import BadRequest, StoreError
 from jobs.settings import Settings, load
 from trainer import sealed
-from trainer.aes import NoCipher
 from trainer.sealed import Ring, SealError
 from trainer.storage import Store, StoreFault, open_store
 
@@ -102,7 +101,7 @@ def decrypt(file: Path, to: Path | None, *, team: str) -> None:
         sealed.unseal_file(file, target, _all_keys(settings, team))
     except OSError as error:
         raise BadRequest(f"{error.filename or file}: {error.strerror}.") from error
-    except (SealError, NoCipher) as error:
+    except SealError as error:
         raise BadRequest(f"{file.name}: {error}") from error
     typer.echo(str(target))
 
