@@ -166,10 +166,11 @@ def _declared(script: Script, restored: Restored) -> Sequence[str]:
         name = option.lstrip("-").replace("-", "_").lower()
         if name in ("resume_from_step", "resume_step") and restored.step is not None:
             return [f"{option}={restored.step}"]
-        if name in ("resume", "auto_resume", "continue_training") and said.get("action") == "store_true":
+        named = name in ("resume_from_checkpoint", "resume_from", "resume_path", "resume_checkpoint", "resume_ckpt")
+        switch = named or name in ("resume", "auto_resume", "continue_training")
+        if switch and said.get("action") == "store_true":
             return [option]
         helpful = re.search(r"checkpoint|ckpt|path", said.get("help", ""), re.IGNORECASE)
-        named = name in ("resume_from_checkpoint", "resume_from", "resume_path", "resume_checkpoint", "resume_ckpt")
         fits = re.search(r"\.fit\((?s:.{0,300}?)\bckpt_path\s*=", script.source) if name == "ckpt_path" else None
         if "action" not in said and (named or fits or (name == "resume" and helpful)):
             return [f"{option}={place}"]

@@ -26,6 +26,9 @@ LIGHTNING = "parser.add_argument('--ckpt_path')\ntrainer.fit(Net(), data,\n    c
 TORCHVISION = 'parser.add_argument("--resume", default="", type=str, help="path of checkpoint")\n'
 NANOCHAT = 'parser.add_argument("--resume-from-step", type=int, default=-1, help="resume (-1 = disable)")\n'
 SWITCH = "parser.add_argument('--resume', action='store_true')\n"
+LONG_SWITCH = (
+    "ap.add_argument('--resume_from_checkpoint', action='store_true', default=False, help='from OUTPUT_DIR')\n"
+)
 WANDB = "parser.add_argument('--resume', help='id of the W&B run')\n"
 FILES = {
     "nano.py": NANOGPT,
@@ -36,6 +39,7 @@ FILES = {
     "vision.py": TORCHVISION,
     "chat.py": NANOCHAT,
     "switch.py": SWITCH,
+    "long_switch.py": LONG_SWITCH,
     "wandb_id.py": WANDB,
     "ours.py": f"import hourglass\nhourglass.resume()\n{SWITCH}",
     "broken.py": f"{SWITCH}(",
@@ -99,6 +103,7 @@ def a_folder(folder: Path) -> Restored:
         ("python vision.py --model resnet18", one_file, "--resume={out}/ckpt.pt"),
         ("python chat.py --depth 4", one_file, "--resume-from-step=400"),
         ("python switch.py", one_file, "--resume"),
+        ("python long_switch.py", one_file, "--resume_from_checkpoint"),
         ("yolo detect train data=coco8.yaml model=yolo11n.pt", one_file, "model={out}/ckpt.pt resume=True"),
     ],
 )
