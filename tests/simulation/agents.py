@@ -94,6 +94,10 @@ class Agents:
             later = cloud.time.now() + timedelta(seconds=5)
             self._plan(later, cloud, machine, "control", lambda: self._obeys(cloud, machine))
 
+    def over(self, machine: Machine) -> bool:
+        """Return whether a machine's agent has ended, or died."""
+        return machine.id in self._over
+
     # ------------------------------------------------------------ inside
 
     def _plan(self, at: datetime, cloud: Cloud, machine: Machine, what: str, act: Callable[[], None]) -> None:

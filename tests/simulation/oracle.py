@@ -15,7 +15,7 @@ from jobs.providers import Traits
 from tests.simulation import months
 from tests.simulation.books import Alerts, Book, Case, Tally, Violation, Written
 from tests.simulation.cloud import Cloud
-from tests.simulation.machine import Machine
+from tests.simulation.machine import Cause, Machine
 from tests.simulation.reckoning import Ask, Terms, price, worst
 
 ALLOWED = timedelta(seconds=120)  # from a deadline, or the end of what excused it, to an accepted terminate
@@ -32,6 +32,8 @@ class Oracle:
         self._clouds = {cloud.traits.name: cloud for cloud in clouds}
         self._now = now
         self.excused: Callable[[Cloud], bool] = lambda cloud: False
+        self.over: Callable[[Machine], bool] = lambda machine: False  # its agent has said its last word
+        self.stopping: set[str] = set()  # jobs that somebody pressed Stop for
         self.cases: dict[str, Case] = {}
         self.books: dict[int, Book] = {}
         self.caps: dict[str, int] = {}
@@ -350,6 +352,8 @@ class Oracle:
         for machine_id, (cloud, machine) in list(self._unsettled.items()):
             deadline = self._deadline(machine)
             ended = machine.end(now)
+            if machine.accepted_at == now:
+                self._judge_early(cloud, machine, deadline)
             accepted = machine.accepted_at if machine.accepted_at and machine.accepted_at >= deadline else None
             if ended is not None or (accepted is not None and not self.excused(cloud)):
                 self._settle(cloud, machine, deadline, accepted or (ended[0] if ended else now), ended is not None)
@@ -359,6 +363,16 @@ class Oracle:
             if machine.accepted_at is not None and machine.ends and not self.excused(cloud):
                 continue
             self._judge_lateness(cloud, machine, deadline, now)
+
+    def _judge_early(self, cloud: Cloud, machine: Machine, deadline: datetime) -> None:
+        """Judge an end that was just asked for: nobody may end what is still at work in its time."""
+        now, job = self._now(), machine.order.job
+        case, ended = self.cases[job], machine.end(now)
+        grace = timedelta(minutes=min(2.0, case.minutes / 10))
+        if now >= deadline - grace or (ended and ended[1] is not Cause.ASKED) or self.excused(cloud):
+            return
+        if not self.over(machine) and job not in self.stopping and machine.key == case.keys[-1]:
+            raise Violation(f"{machine.key} was ended {(deadline - now).total_seconds():.0f} s before its deadline")
 
     def _deadline(self, machine: Machine) -> datetime:
         case = self.cases[machine.order.job]

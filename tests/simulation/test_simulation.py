@@ -10,6 +10,7 @@ from jobs.model import DOLLAR
 from tests.promises import simulation
 from tests.promises.figure import Scale
 from tests.simulation.agents import Temper
+from tests.simulation.machine import Machine
 from tests.simulation.oracle import Violation
 from tests.simulation.run import grounds, play, prices
 from tests.simulation.traffic import Habits
@@ -84,3 +85,18 @@ def test_the_oracle_catches_a_bot_that_ends_nothing() -> None:
     stubborn = dataclasses.replace(alone, temper=Temper(early=0, failing=0, off=0))
     with pytest.raises(Violation, match="past its deadline"):
         play("mutant", days=1, casting=stubborn, habits=BUSY, prepare=mutate, most=400)
+
+
+def test_the_oracle_catches_a_bot_that_ends_what_is_at_work() -> None:
+    def mutate(world: World) -> None:
+        cloud = world.clouds[0]
+        made = cloud.launched
+
+        def launched(machine: Machine) -> None:
+            made(machine)
+            world.after(60.0, "the mutant", lambda: cloud.end(machine))
+
+        cloud.launched = launched
+
+    with pytest.raises(Violation, match="before its deadline"):
+        play("mutant", days=1, casting=CALM, habits=BUSY, prepare=mutate, most=100)

@@ -221,6 +221,7 @@ class Traffic:
             self._later(wait, "extend", lambda: self._extend(job_id, chance.choice(("ada", "lea")), more))
 
     def _stop(self, job_id: str, name: str) -> None:
+        self._world.oracle.stopping.add(job_id)
         self._does(lambda: self._world.service.cancel(job_id, self._world.person(name)))
 
     def _extend(self, job_id: str, name: str, minutes: float) -> None:

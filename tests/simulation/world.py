@@ -82,6 +82,7 @@ class World:
         self.shelf.written = self.agents.told
         self.oracle = Oracle(self.rows, self.clouds, self.time.now)
         self.oracle.excused, self.oracle.wall = self.excused, self.clock.now
+        self.oracle.over = self.agents.over
         self.trace = hashlib.sha256()
         self.steps = 0
         self.befell: Counter[str] = Counter()  # the menu's faults, by how often they happened
