@@ -28,6 +28,7 @@ from trainer.events import Reporter
 from trainer.fetch import CannotStart
 from trainer.inbox import Inbox
 from trainer.init import ENV_INIT_FD, EXIT_BAD_MACHINE, say
+from trainer.inputs import Ground, Inputs
 from trainer.inspection import inspect
 from trainer.logs import LogShip
 from trainer.machine import BadMachine, Machine, machine_from
@@ -121,6 +122,7 @@ class Agent:
                 lambda: fetch.checkpoint(self._store, resume_key, artifacts.home, keys.ring(self._env))
             )
             env |= resuming.variables(restored)
+        env |= self._take_along(order, folder)
         if stopped := self._stopped_early():
             return stopped
         if order.setup:
@@ -141,6 +143,28 @@ class Agent:
             return self._supervise(argv, folder, env)
         finally:
             self._watches.close()
+
+    def _take_along(self, order: AgentOrder, folder: Path) -> Mapping[str, str]:
+        """Put the inputs in place; return their variables. Stop and the deadline are heard meanwhile, and end it."""
+        if not order.inputs:
+            return {}
+        self._stage(Stage.INPUTS)
+        cache = Path(self._env.get(wire.ENV_CACHE) or self._scratch / "cache")
+        inputs = Inputs(
+            order.inputs,
+            # The agent's parent is a container's first process, or an ordinary process of a computer with others on it.
+            Ground(source=folder, scratch=self._scratch, cache=cache, own_root=os.getppid() == 1),
+            self._store,
+            env=self._env,
+            patience=max(0.0, self._deadline.left()) / 2,
+            tell=lambda note: self._stage(Stage.INPUTS, note),
+            say=lambda line: self._output.say(f"hourglass: {line}"),
+        )
+        while self._preemption.reason is None and not inputs.finished(_TICK):
+            self._wait(0.0)
+            self._preemption.step(boot_clock(), self._deadline.ends)
+        inputs.cancel()
+        return inputs.variables
 
     def _argv(
         self, order: AgentOrder, restored: fetch.Restored | None, folder: Path, env: Mapping[str, str]
