@@ -114,7 +114,8 @@ def read(tx: Session, job_id: str, traits: Mapping[str, Traits], now: datetime) 
     provider = attempts[-1].provider if attempts else offer.provider if offer else ""
     team = db.get_team(tx, job.team_id)
     # What does not fit into the month has no hold in it; what is free there is what a lead wants to know.
-    period = db.find_period(tx, team, now) if job.period_id is None else db.get_period(tx, job.period_id)
+    held_in = job.period_id
+    period = db.find_period(tx, team, now) if held_in is None else db.find_period_by_id(tx, held_in)
     facts = JobFacts(
         job=job,
         request=parse(Request, job.request),

@@ -25,6 +25,8 @@ class Markup(str):
 
 def clean(text: str) -> str:
     """Return `text` without control, bidi and other invisible characters; line breaks stay."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(c for c in text if c in "\n\t" or c in _KEPT_FORMAT or not unicodedata.category(c).startswith("C"))
 
 

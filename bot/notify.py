@@ -21,7 +21,7 @@ from bot.cards import Cards
 from bot.catalogue import Catalogue
 from bot.delivery import Delivery
 from bot.links import Links
-from bot.outbox import CardState
+from bot.outbox import CardState, Waiting
 from bot.pace import EVERYTHING, Pace
 from bot.people import People
 from bot.plots import Drawing
@@ -117,9 +117,16 @@ class Notifier:
 
     def _first(self) -> _Next | None:
         """Return what to send now. A backlog may take hours: what became urgent meanwhile is looked for each time."""
-        while self.fan_out():
-            pass
-        return self._next()
+        while (queues := self._queues()) is None:
+            self.fan_out()
+        return self._next(*queues)
+
+    def _queues(self) -> tuple[list[Waiting], list[CardState]] | None:
+        """Return what is owed, None where there are facts that nobody was told of yet."""
+        with self._db.read() as tx:
+            if outbox.unseen(tx, 1):
+                return None
+            return outbox.waiting(tx), outbox.cards(tx, self._clock.now())
 
     def idle(self) -> bool:
         """Return whether everybody has been told everything."""
@@ -129,7 +136,7 @@ class Notifier:
     def fan_out(self) -> int:
         """Turn the next facts into owed messages and cards, in one transaction; return how many facts."""
         with self._db.read() as tx:
-            facts = list(outbox.unseen(tx, int(db.mark(tx, outbox.MARK) or 0)))
+            facts = outbox.unseen(tx)
             calling = [note for note in facts if note.kind in _WITH_LEADS or outbox.paged(tx, note)]
             teams = {note.team_id: db.get_team(tx, note.team_id) for note in calling}
         if not facts:
@@ -148,6 +155,8 @@ class Notifier:
     def _named(self, facts: Sequence[Note]) -> dict[str, list[str]]:
         """Return the people of new jobs that were typed as names, by id; a name that nobody has stays as typed."""
         fresh = [note.job_id for note in facts if note.kind == NoteKind.REQUESTED and note.job_id]
+        if not fresh:
+            return {}
         with self._db.read() as tx:
             found = {job_id: db.get_job(tx, job_id).notify for job_id in fresh}
         return {
@@ -176,10 +185,8 @@ class Notifier:
                 note_id=note.id,
             )
 
-    def _next(self) -> _Next | None:
+    def _next(self, waiting: Sequence[Waiting], cards: Sequence[CardState]) -> _Next | None:
         """Return the most urgent thing that no gate holds up."""
-        with self._db.read() as tx:
-            waiting, cards = outbox.waiting(tx), outbox.cards(tx, self._clock.now())
         ready: list[_Next] = []
         urgency: dict[str, int] = {}
         for one in waiting:

@@ -35,7 +35,7 @@ _AT_ONCE = 500  # rows looked at in one pass
 
 # Asked after every message and at every wake, so built once, and of jobs only what a card's turn hangs on is read.
 _OUTBOX, _CARD, _JOB, _NOTE = table_of(Outbox), table_of(Card), table_of(Job), table_of(Note)
-_MESSAGES, _CARDS, _NOTES = Rows(Outbox), Rows(Card), Rows(Note)
+_MESSAGES, _CARDS = Rows(Outbox), Rows(Card)
 _FIRST = func.min(_OUTBOX.c.id).label("first")
 _URGENCY = func.min(_OUTBOX.c.priority).label("urgency")
 _QUEUES = (
@@ -173,7 +173,7 @@ def cards(tx: Session, now: datetime) -> list[CardState]:
 
 def at_rest(tx: Session) -> bool:
     """Return whether everybody has been told everything, and every card shows its job as it is."""
-    return not (_ANY_OPEN.all(tx) or _BEHIND.all(tx) or unseen(tx, int(db.mark(tx, MARK) or 0)))
+    return not (_ANY_OPEN.all(tx) or _BEHIND.all(tx) or unseen(tx, 1))
 
 
 def _face(job: Job) -> str:
@@ -230,16 +230,15 @@ def oldest_owed(tx: Session) -> datetime | None:
     That is the oldest of: a message that is owed, a card that was never posted, a fact that was not fanned out.
     """
     row = _OLDEST.first(tx)
-    fresh = db.notes_after(tx, int(db.mark(tx, MARK) or 0), 1)
-    since: list[datetime | None] = [*_UNPOSTED.one(tx), *(note.at for note in fresh)]
+    since: list[datetime | None] = [*_UNPOSTED.one(tx), *(note.at for note in unseen(tx, 1))]
     if row is not None:
         since.append(datetime.fromtimestamp(float(row.payload["at"]), UTC))
     return min((at for at in since if at is not None), default=None)
 
 
-def unseen(tx: Session, after: int) -> Sequence[Note]:
-    """Return the next facts that nobody was told of yet."""
-    return db.notes_after(tx, after, _AT_ONCE)
+def unseen(tx: Session, most: int = _AT_ONCE) -> Sequence[Note]:
+    """Return the next facts that nobody was told of yet, oldest first."""
+    return db.notes_after(tx, int(db.mark(tx, MARK) or 0), most)
 
 
 def plotted(tx: Session, job_id: str) -> int | None:

@@ -39,6 +39,8 @@ class Adoption:
             for instance in instances
             if instance.tags.get("home") == self._ports.home and instance.state is not InstanceState.GONE
         ]
+        if not ours:
+            return
         keys = [instance.tags.get("key", "") for instance in ours]
         with self._ports.db.read() as tx:
             states = glances.states_by_key(tx, keys)

@@ -88,14 +88,15 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """Open one consistent look at the rows; a statement that writes raises."""
+        """Open one consistent look at the rows; that something was written raises at the end of the block."""
         turn = self._turn if self._alone else None
-        with (
-            self._entered(turn),
-            engines.transaction(self.engine, reads=True) as connection,
-            self._session(connection, autoflush=False) as tx,
-        ):
-            yield tx
+        with self._entered(turn), engines.transaction(self.engine, reads=True) as connection:
+            tx = self._session(connection, autoflush=False)
+            try:
+                yield tx
+            finally:
+                if tx.in_transaction():  # otherwise it was never used but for its connection
+                    tx.close()
 
     def close(self) -> None:
         """Close every connection that is not in use."""
@@ -381,9 +382,9 @@ def find_period(tx: Session, team: Team, at: datetime) -> Period | None:
     return statements.PERIOD.first(tx, team_id=team.id, month=month_of(team.zone, at))
 
 
-def get_period(tx: Session, period_id: int) -> Period:
-    """Return a month that a row names."""
-    return statements.PERIOD_BY_ID.one(tx, id=period_id)
+def find_period_by_id(tx: Session, period_id: int) -> Period | None:
+    """Return a month as the database has it now."""
+    return statements.PERIOD_BY_ID.first(tx, id=period_id)
 
 
 def period_of(tx: Session, team: Team, at: datetime) -> Period:

@@ -69,12 +69,12 @@ class Enforcement:
 
     def round(self, *, trusted: bool) -> None:
         """Look at every job and machine once. `trusted` False: nothing ends by the wall clock in this pass."""
-        if trusted:
-            with self._ports.db.read() as tx:
-                jobs = glances.jobs_with_machine(tx)
-            self._turn_all(jobs)
         with self._ports.db.read() as tx:
+            jobs = glances.jobs_with_machine(tx) if trusted else []
             live = glances.machines(tx)
+        if self._turn_all(jobs):
+            with self._ports.db.read() as tx:
+                live = glances.machines(tx)
         work: dict[str, Callable[[], None]] = {"control": lambda: self._reconcile_all(live)}
         for name, provider in self._ports.providers.items():
             mine = [(attempt, job) for attempt, job in live if attempt.provider == name]
@@ -99,19 +99,20 @@ class Enforcement:
 
     def attend(self, job_id: str, *, trusted: bool = True) -> None:
         """Do for one job what a pass would, at once: somebody pressed Stop, an outcome came, its deadline is here."""
-        with self._ports.db.read() as tx:
-            job = db.get_job(tx, job_id)
-        if trusted:
-            self._turn_all([job])
-        with self._ports.db.read() as tx:
-            job = db.get_job(tx, job_id)
-            live = [(attempt, job) for attempt in db.attempts(tx, job_id) if attempt.state in LIVE]
+        job, live = self._standing(job_id)
+        if trusted and self._turn_all([job]):
+            job, live = self._standing(job_id)
         self._reconcile_all(live)
         for attempt, _ in live:
             provider = self._ports.providers.get(attempt.provider)
             if provider is not None:
                 self._guarded(attempt, lambda: self._look(provider, attempt, None, trusted))  # noqa: B023  called at once
         self._conclusions.one(job_id)
+
+    def _standing(self, job_id: str) -> tuple[Job, list[tuple[Attempt, Job]]]:
+        with self._ports.db.read() as tx:
+            job = db.get_job(tx, job_id)
+            return job, [(attempt, job) for attempt in db.attempts(tx, job_id) if attempt.state in LIVE]
 
     def _conclude_all(self) -> None:
         with self._ports.db.read() as tx:
@@ -132,16 +133,19 @@ class Enforcement:
 
     # ------------------------------------------------------------ what the clock alone says
 
-    def _turn_all(self, jobs: Sequence[Job]) -> None:
-        now = self._ports.clock.now()
+    def _turn_all(self, jobs: Sequence[Job]) -> bool:
+        """Warn and stop whoever's time has come; return whether there was any, whatever came of it."""
+        now, due = self._ports.clock.now(), False
         for job in jobs:
             try:
                 if endings.turn(job, _spec(job).minutes, now) is not None:
+                    due = True
                     self._turn(job.id)
             except (TooLate, IllegalEvent) as error:
                 log.info("enforce.overtaken", job=job.id, error=str(error))
             except Exception:  # as above: the other jobs' deadlines still count
                 log.exception("enforce.broke", job=job.id)
+        return due
 
     def _turn(self, job_id: str) -> None:
         now = self._ports.clock.now()

@@ -2,7 +2,9 @@
 
 Python's SQLite driver opens transactions by itself, and only before it writes: two readers then race to become
 writers, and one of them fails. Here every transaction is begun by name: `BEGIN IMMEDIATE` to write (writers
-queue before they read), a plain `BEGIN` on a connection that refuses to write to read one consistent state.
+queue before they read), a plain `BEGIN` to read one consistent state. Whether somebody who only reads has written is
+seen by the count of changed rows: a pragma that forbids it makes SQLite prepare every statement anew, which takes
+longer than running them.
 
 It is the dialect that begins, not a listener: an engine that has one asks about listeners at each statement.
 """
@@ -28,7 +30,9 @@ from jobs.errors import Misconfigured
 NEWEST = "0002"  # the last revision under migrations/versions
 
 DEFAULT_PATIENCE = 5.0
-_READS, _PATIENCE = "hourglass_reads", "hourglass_patience"  # of a connection's `info`: what its pragmas say now
+_PATIENCE = "hourglass_patience"  # of a connection's `info`: what its pragma says now
+
+_CACHE = {"cached_statements": 512}  # prepared ones a connection; a pass and a round of messages have more than 128
 
 _PRAGMAS = (
     f"PRAGMA busy_timeout={DEFAULT_PATIENCE * 1000:.0f}",
@@ -65,11 +69,13 @@ def connect(address: str) -> Engine:
         if url.get_backend_name() != "sqlite":
             return create_engine(url, pool_pre_ping=True, json_deserializer=from_json)
         if in_memory(url):
-            options: dict[str, Any] = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+            options: dict[str, Any] = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False, **_CACHE}}
         else:
             Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
             # One connection a thread that reads: Bolt's ten, the scheduler's, the notifier's.
-            options = {"pool_size": 8, "max_overflow": 24}
+            options = {"pool_size": 8, "max_overflow": 24, "connect_args": _CACHE}
+        # Each transaction is ended by name, too: nothing is left to be rolled back when its connection is given back.
+        options["pool_reset_on_return"] = None
         engine = create_engine(url.set(drivername="sqlite+begun"), json_deserializer=from_json, **options)
     except (ArgumentError, ModuleNotFoundError, OSError) as error:
         raise Misconfigured(f"DATABASE_URL cannot be used: {error}. Leave it unset for a SQLite file.") from error
@@ -81,18 +87,21 @@ def connect(address: str) -> Engine:
 def transaction(engine: Engine, *, reads: bool = False, patience: float = DEFAULT_PATIENCE) -> Iterator[Connection]:
     """Open one transaction: committed at the end of the block, rolled back when it raises.
 
-    With `reads` a statement that writes raises. `patience` are the seconds for which another process that writes is
-    waited for; then `sqlalchemy.exc.OperationalError` is raised.
+    `patience` are the seconds for which another process that writes is waited for; then
+    `sqlalchemy.exc.OperationalError` is raised. With `reads` nothing is committed, and the same is raised at the end
+    where rows were changed.
     """
     with engine.connect() as connection:
-        if isinstance(engine.dialect, BegunByName):
-            _begin(connection.connection, reads=reads, patience=patience)
+        ours = isinstance(engine.dialect, BegunByName)
+        changes = _begin(connection.connection, reads=reads, patience=patience) if ours else 0
         begun = connection.begin()
-        if reads:
-            yield connection  # there is nothing to commit
+        if not reads:
+            with begun:
+                yield connection
             return
-        with begun:
-            yield connection
+        yield connection
+        if ours and _driver(connection.connection).total_changes != changes:
+            raise OperationalError("BEGIN", None, sqlite3.OperationalError("attempt to write while reading"))
 
 
 def _prepare(connection: Any, _record: object) -> None:
@@ -101,19 +110,18 @@ def _prepare(connection: Any, _record: object) -> None:
         connection.execute(pragma)
 
 
-def _begin(connection: PoolProxiedConnection, *, reads: bool, patience: float) -> None:
+def _begin(connection: PoolProxiedConnection, *, reads: bool, patience: float) -> int:
+    """Begin by name; return how many rows were changed through this connection so far."""
     driver, info = _driver(connection), connection.info
     try:
         # Most transactions are like the last one; whoever reads waits for nobody.
         if not reads and info.get(_PATIENCE) != patience:
             driver.execute(f"PRAGMA busy_timeout={patience * 1000:.0f}")
             info[_PATIENCE] = patience
-        if info.get(_READS) is not reads:
-            driver.execute(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
-            info[_READS] = reads
         driver.execute("BEGIN" if reads else "BEGIN IMMEDIATE")
     except sqlite3.OperationalError as error:
         raise OperationalError("BEGIN", None, error) from error
+    return driver.total_changes
 
 
 def _driver(connection: PoolProxiedConnection) -> sqlite3.Connection:

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, cast
 
 from sqlalchemy import bindparam, exists, select
-from sqlalchemy.orm import QueryableAttribute, defer
-from sqlmodel import Session, col
-from sqlmodel import select as select_rows
+from sqlmodel import Session
 
 from jobs.endings import LIVE
 from jobs.lifecycle import WITH_MACHINE, AttemptState
@@ -69,16 +66,13 @@ _STATES = Query(
 )
 
 
-def _column(column: object) -> QueryableAttribute[Any]:
-    return cast("QueryableAttribute[Any]", column)  # what SQLModel makes of a field that is declared as its value
-
-
-# Whole rows but for what is large and seldom asked for, which is read when it is.
-_WITH_JOBS = (
-    select_rows(Attempt, Job)
-    .join(Job, col(Job.id) == col(Attempt.job_id))
-    .where(col(Attempt.id).in_(bindparam("ids", expanding=True)))
-    .options(*(defer(column) for column in map(_column, (Job.request, Job.source, Job.spec, Job.offer, Attempt.offer))))
+_ENTIRE = Pair(_WHOLE, Rows(Job))
+_WITH_JOBS = Query(
+    select(*_ENTIRE.columns)
+    .select_from(_ATTEMPT.join(_JOB, _OF_JOB))
+    .where(_ATTEMPT.c.id.in_(bindparam("ids", expanding=True))),
+    _ENTIRE,
+    many="ids",
 )
 
 
@@ -104,8 +98,7 @@ def speakers(tx: Session) -> list[Attempt]:
 
 def with_jobs(tx: Session, ids: Sequence[int]) -> dict[int, tuple[Attempt, Job]]:
     """Return attempts and their jobs by the attempts' ids, as rows of this transaction."""
-    found = tx.exec(_WITH_JOBS, params={"ids": list(ids)})
-    return {attempt.id or 0: (attempt, job) for attempt, job in found}
+    return {attempt.id or 0: (attempt, job) for attempt, job in _WITH_JOBS.all(tx, ids=ids)} if ids else {}
 
 
 def late_machines(tx: Session, now: datetime) -> list[Attempt]:

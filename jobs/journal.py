@@ -11,14 +11,14 @@ import threading
 from collections.abc import Sequence
 from typing import TypeAlias
 
-import sqlalchemy
 import structlog
-from sqlmodel import col, select
+from sqlalchemy import select
 
 from jobs import snapshots
-from jobs.lifecycle import TERMINAL
-from jobs.model import Attempt, Job, Team
+from jobs.lifecycle import TERMINAL, JobState
+from jobs.model import Attempt, Job
 from jobs.ports import Ports
+from jobs.prepared import Query, table_of
 from jobs.settlements import Settlements
 from trainer.storage import StoreFault
 
@@ -28,7 +28,22 @@ log = structlog.get_logger(__name__)
 A_ROUND = 200
 TOGETHER = 20  # of them read at once; a launch that has its record to write waits for so many puts at most
 
-Print: TypeAlias = tuple[object, ...]  # what of a job is worth another put, when it changes
+Print: TypeAlias = tuple[object, ...]  # what of a job or a team is worth another put, when it changes
+
+# Columns, not rows: thousands of jobs are looked at in each pass.
+_JOB, _ATTEMPT = table_of(Job).c, table_of(Attempt).c
+_IS_OPEN = _JOB.state.in_(set(JobState) - TERMINAL)  # named by what they are: those that are over are the most by far
+_OPEN = Query(
+    select(_JOB.id, _JOB.state, _JOB.attempt, _JOB.hold, _JOB.deadline, _JOB.stop_reason, _JOB.thread_ts)
+    .where(_IS_OPEN)
+    .order_by(_JOB.created_at, _JOB.id)
+)
+_STANDING = Query(
+    select(_ATTEMPT.job_id, _ATTEMPT.state, _ATTEMPT.instance_id, _ATTEMPT.deadline, _ATTEMPT.billed)
+    .join_from(table_of(Attempt), table_of(Job), _JOB.id == _ATTEMPT.job_id)
+    .where(_IS_OPEN)
+    .order_by(_ATTEMPT.id)
+)
 
 
 class Journal:
@@ -39,7 +54,7 @@ class Journal:
         self._settlements = settlements
         self._turn = threading.Lock()  # an older look at a job must not be put over a newer one
         self._jobs: dict[str, Print] = {}
-        self._teams: dict[str, bytes] = {}
+        self._teams: dict[str, Print] = {}
 
     def write(self, job_id: str) -> None:
         """Put a job's record as its rows are now; raises `StoreFault`."""
@@ -71,29 +86,18 @@ class Journal:
 
     def _write_teams(self) -> None:
         with self._ports.db.read() as tx:
-            plain = {team_id: snapshots.of_team(tx, team_id) for team_id in tx.exec(select(Team.id))}
+            found = snapshots.team_prints(tx)
+            changed = [team_id for team_id, seen in found.items() if self._teams.get(team_id) != seen]
+            plain = {team_id: snapshots.of_team(tx, team_id) for team_id in changed}
         for team_id, rows in plain.items():
-            data = snapshots.to_json(self._ports.home, rows)
-            if self._teams.get(team_id) != data:
-                self._ports.store.put(snapshots.team_key(team_id), data)
-                self._teams[team_id] = data
+            self._ports.store.put(snapshots.team_key(team_id), snapshots.to_json(self._ports.home, rows))
+            self._teams[team_id] = found[team_id]
 
     def _prints(self) -> dict[str, Print]:
         """Return the open jobs, oldest first, each with what would have to be rebuilt exactly."""
-        is_open = col(Job.state).not_in(TERMINAL)
-        job = (Job.id, Job.state, Job.attempt, Job.hold, Job.deadline, Job.stop_reason, Job.thread_ts)
-        jobs = sqlalchemy.select(*map(col, job)).where(is_open).order_by(col(Job.created_at), col(Job.id))
-        machine = (Attempt.job_id, Attempt.state, Attempt.instance_id, Attempt.deadline, Attempt.billed)
-        machines = (
-            sqlalchemy.select(*map(col, machine))
-            .join(Job, col(Job.id) == col(Attempt.job_id))
-            .where(is_open)
-            .order_by(col(Attempt.id))
-        )
         with self._ports.db.read() as tx:
-            # Columns, not rows: thousands of jobs are looked at in each pass.
-            found, standing = tx.connection().execute(jobs).all(), tx.connection().execute(machines).all()
-        prints: dict[str, Print] = {str(row[0]): tuple(row) for row in found}
+            found, standing = _OPEN.all(tx), _STANDING.all(tx)
+        prints: dict[str, Print] = {row[0]: row for row in found}
         for row in standing:
-            prints[str(row[0])] += tuple(row)
+            prints[row[0]] += row
         return prints

@@ -18,14 +18,40 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, case, func
-from sqlmodel import Session, col, select, update
+from sqlalchemy import bindparam, case, func, select, update
+from sqlmodel import Session
 
-from jobs import db
+from jobs import db, statements
 from jobs.errors import NotFound
 from jobs.model import Entry, EntryKind, Job, Micros, NoteKind, Period, Team
+from jobs.prepared import Command, Query, Rows, table_of
 
 ALERTS = (50, 80, 100)  # percent of what the month may spend
+
+_ENTRY, _PERIOD, _ENTRIES = table_of(Entry), table_of(Period), Rows(Entry)
+_FREE = _PERIOD.c.cap + _PERIOD.c.granted - _PERIOD.c.held - _PERIOD.c.spent
+_GROWN = (
+    update(_PERIOD)
+    .where(_PERIOD.c.id == bindparam("month"))
+    .values({name: _PERIOD.c[name] + bindparam(f"more_{name}") for name in ("held", "spent", "granted")})
+)
+_ADD, _ADD_IF_FREE = Command(_GROWN, ()), Command(_GROWN.where(bindparam("more_held") <= _FREE), ())
+_OF_JOB = Query(select(*_ENTRIES.columns).where(_ENTRY.c.job_id == bindparam("job_id")).order_by(_ENTRY.c.id), _ENTRIES)
+_OF_KEY = Query(select(_ENTRY.c.id).where(_ENTRY.c.key == bindparam("key")))
+# Held and spent: what a charge takes from the one it adds to the other.
+_SIGNED = case(
+    (_ENTRY.c.kind.in_((EntryKind.HOLD, EntryKind.OVERRUN)), _ENTRY.c.micros),
+    (_ENTRY.c.kind == EntryKind.RELEASE, -_ENTRY.c.micros),
+    else_=0,
+)
+_BY_PERSON = Query(
+    select(_ENTRY.c.person, func.sum(_SIGNED)).where(_ENTRY.c.period_id == bindparam("month")).group_by(_ENTRY.c.person)
+)
+_BY_JOB = Query(
+    select(_ENTRY.c.job_id, _ENTRY.c.kind, func.sum(_ENTRY.c.micros), func.max(_ENTRY.c.id))
+    .where(_ENTRY.c.period_id == bindparam("month"))
+    .group_by(_ENTRY.c.job_id, _ENTRY.c.kind)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +90,8 @@ def open_hold(tx: Session, *, job_id: str, person: str, period: Period, micros: 
     """
     if _written(tx, key):
         return True
-    free = col(Period.cap) + col(Period.granted) - col(Period.held) - col(Period.spent)
     # Holding nothing takes nothing from anybody: a free machine may start in a month that was overrun.
-    if not _add(tx, period, free >= micros if micros else None, held=micros):
+    if not _add(tx, period, must_fit=micros > 0, held=micros):
         return False
     _write(tx, EntryKind.HOLD, key=key, period=period, job_id=job_id, person=person, micros=micros, at=at)
     _alert(tx, period, at)
@@ -167,16 +192,13 @@ def add_late(tx: Session, *, job: Job, micros: Micros, key: str, at: datetime) -
 
 def set_cap(tx: Session, *, team: Team, period: Period, cap: Micros) -> None:
     """Set the cap of a month that has begun, and let its alerts be told anew from where it stands."""
-    tx.exec(update(Period).where(col(Period.id) == period.id).values(cap=cap))
-    tx.refresh(period)
-    reached = max((percent for percent in ALERTS if _reached(period, percent)), default=0)
-    tx.exec(update(Period).where(col(Period.id) == period.id).values(alerted=reached))
-    tx.refresh(period)
+    _set(tx, period, cap=cap)
+    _set(tx, period, alerted=max((percent for percent in ALERTS if _reached(period, percent)), default=0))
 
 
 def entries(tx: Session, job_id: str) -> list[Entry]:
     """Return what was written about a job's money, oldest first."""
-    return list(tx.exec(select(Entry).where(Entry.job_id == job_id).order_by(col(Entry.id))))
+    return _OF_JOB.all(tx, job_id=job_id)
 
 
 def open_of(written: Sequence[Entry]) -> Micros:
@@ -227,7 +249,7 @@ def _closed(written: Sequence[Entry], *, again: bool) -> Closed:
 
 
 def _written(tx: Session, key: str) -> bool:
-    return tx.exec(select(Entry.id).where(Entry.key == key)).first() is not None
+    return bool(_OF_KEY.all(tx, key=key))
 
 
 def _write(
@@ -244,33 +266,39 @@ def _write(
 ) -> None:
     if micros < 0 or period.id is None:
         raise ValueError(f"Entry {key} of {micros} micros cannot be written.")
-    tx.add(
-        Entry(key=key, period_id=period.id, job_id=job_id, person=person, kind=kind, micros=micros, at=at, note=note)
-    )
-    tx.flush()
+    values = {"key": key, "period_id": period.id, "job_id": job_id, "person": person, "kind": kind, "micros": micros}
+    statements.insert_all(tx, Entry, [{**values, "at": at, "note": note}])
 
 
 def _add(
     tx: Session,
     period: Period,
-    when: ColumnElement[bool] | None = None,
     *,
+    must_fit: bool = False,
     held: Micros = 0,
     spent: Micros = 0,
     granted: Micros = 0,
 ) -> bool:
-    changed = update(Period).where(col(Period.id) == period.id)
-    if when is not None:
-        changed = changed.where(when)
-    values = {"held": Period.held + held, "spent": Period.spent + spent, "granted": Period.granted + granted}
-    if tx.exec(changed.values(values)).rowcount != 1:
+    change = {"month": period.id, "more_held": held, "more_spent": spent, "more_granted": granted}
+    if (_ADD_IF_FREE if must_fit else _ADD).run(tx, change) != 1:
         return False
-    tx.refresh(period)
+    _refresh(tx, period)
     return True
 
 
+def _set(tx: Session, period: Period, **columns: int) -> None:
+    statements.changed(tx, Period, {"id": period.id}, columns)
+    _refresh(tx, period)
+
+
+def _refresh(tx: Session, period: Period) -> None:
+    """Bring the transaction's own row of a month up to date."""
+    assert period.id is not None and period in tx  # it was read or made here  # noqa: S101
+    db.find_period_by_id(tx, period.id)
+
+
 def month_of_hold(tx: Session, job: Job) -> Period:
-    period = tx.get(Period, job.period_id) if job.period_id is not None else None
+    period = None if job.period_id is None else db.find_period_by_id(tx, job.period_id)
     if period is None:
         raise NotFound(f"Job {job.id} never held anything, so there is no month to write to.")
     return period
@@ -286,8 +314,7 @@ def _alert(tx: Session, period: Period, at: datetime) -> None:
     reached = max((percent for percent in ALERTS if _reached(period, percent)), default=0)
     if reached <= period.alerted:
         return
-    tx.exec(update(Period).where(col(Period.id) == period.id).values(alerted=reached))
-    tx.refresh(period)
+    _set(tx, period, alerted=reached)
     facts = {"month": period.month, "cap": period.cap, "granted": period.granted}
     db.note(
         tx,
@@ -300,24 +327,12 @@ def _alert(tx: Session, period: Period, at: datetime) -> None:
 
 
 def _by_person(tx: Session, period: Period) -> list[tuple[str, Micros]]:
-    """Sum held and spent: what a charge takes from the one it adds to the other."""
-    signed = case(
-        (col(Entry.kind).in_((EntryKind.HOLD, EntryKind.OVERRUN)), Entry.micros),
-        (col(Entry.kind) == EntryKind.RELEASE, -col(Entry.micros)),
-        else_=0,
-    )
-    rows = tx.exec(
-        select(Entry.person, func.sum(signed)).where(Entry.period_id == period.id).group_by(col(Entry.person))
-    )
+    rows = _BY_PERSON.all(tx, month=period.id)
     return sorted(((person, int(micros)) for person, micros in rows), key=lambda row: (-row[1], row[0]))
 
 
 def _by_job(tx: Session, period: Period) -> list[tuple[str, Micros, Micros]]:
-    rows = tx.exec(
-        select(Entry.job_id, Entry.kind, func.sum(Entry.micros), func.max(Entry.id))
-        .where(Entry.period_id == period.id)
-        .group_by(col(Entry.job_id), col(Entry.kind))
-    ).all()
+    rows = _BY_JOB.all(tx, month=period.id)
     newest: dict[str, int] = {}
     totals: dict[str, dict[EntryKind, int]] = {}
     for job_id, kind, micros, last in rows:

@@ -25,6 +25,7 @@ Model = TypeVar("Model", bound=SQLModel)
 One = TypeVar("One", bound=SQLModel)
 Two = TypeVar("Two", bound=SQLModel)
 Convert: TypeAlias = Callable[[Any], Any]
+_STEP = 512  # lists that are longer have lengths of so many
 Line: TypeAlias = Sequence[Any]  # a row's values, in the order of the statement's columns
 
 
@@ -53,6 +54,7 @@ class Rows(Generic[Model]):
         self._names = [column.key for column in self.columns]
         self._place = self._names.index(self._key)
         self._left_out = set(table.columns.keys()) - wanted
+        self._new: Callable[[], Model] | None = None  # known once all models are
 
     def __call__(self, tx: Session, line: Line) -> Model:
         """Return one row."""
@@ -62,7 +64,9 @@ class Rows(Generic[Model]):
             own.__dict__.update(zip(self._names, line, strict=True))
             instance_state(own).expired_attributes.difference_update(self._names)
             return own
-        row: Model = class_mapper(self._model).class_manager.new_instance()
+        if self._new is None:
+            self._new = class_mapper(self._model).class_manager.new_instance
+        row = self._new()
         row.__dict__.update(zip(self._names, line, strict=True))
         state = instance_state(row)
         state.key = key
@@ -127,7 +131,8 @@ class Query(Generic[T]):
         length = 0
         if self._many:
             given = list(values[self._many])
-            length = 1 << (len(given) - 1).bit_length()  # a text for each length would be too many
+            # A text for each length would be too many; databases take some 32,000 values.
+            length = 1 << (len(given) - 1).bit_length() if len(given) <= _STEP else -(-len(given) // _STEP) * _STEP
             values[self._many] = given + given[-1:] * (length - len(given))
         known = self._texts.get((dialect.name, length))
         if known is None:

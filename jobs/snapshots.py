@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from sqlalchemy import BindParameter, bindparam
-from sqlmodel import Session, SQLModel, col, select
+from sqlalchemy import BindParameter, ColumnElement, bindparam, func, select, true
+from sqlmodel import Session, SQLModel
 
 from jobs import db
 from jobs.model import Attempt, Card, Channel, Checkpoint, Entry, Job, Note, NoteKind, Outbox, Period, Team
+from jobs.prepared import Query, Rows, table_of
 
 VERSION = 1
 JOBS = "records/jobs"  # of jobs that are not settled
@@ -78,15 +79,46 @@ class TeamRows:
 
 # Built once: a record is written with each launch and each change.
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
-_SAID = col(Outbox.state).in_(("done", "dropped"))
-_JOBS = select(Job).where(col(Job.id).in_(_IDS)).execution_options(populate_existing=True)
-_PERIODS = select(Period).where(col(Period.team_id).in_(_IDS))
-_ATTEMPTS = select(Attempt).where(col(Attempt.job_id).in_(_IDS)).order_by(col(Attempt.number), col(Attempt.rank))
-_ENTRIES = select(Entry).where(col(Entry.job_id).in_(_IDS)).order_by(col(Entry.id))
-_NOTES = select(Note).where(col(Note.job_id).in_(_IDS)).order_by(col(Note.id))
-_CHECKPOINTS = select(Checkpoint).where(col(Checkpoint.job_id).in_(_IDS)).order_by(col(Checkpoint.id))
-_CARDS = select(Card).where(col(Card.job_id).in_(_IDS)).order_by(col(Card.id))
-_TOLD = select(Outbox).where(col(Outbox.job_id).in_(_IDS), _SAID).order_by(col(Outbox.id))
+_OUTBOX, _NOTE, _PERIOD, _CHANNEL = table_of(Outbox), table_of(Note), table_of(Period), table_of(Channel)
+_SAID = _OUTBOX.c.state.in_(("done", "dropped"))
+
+
+ALL = true()
+
+
+def _of(table: type[Table], owner: str, *order: str, which: ColumnElement[bool] = ALL) -> Query[Table]:
+    """Return what asks for the rows whose column `owner` is one of `ids`, in the order of these columns."""
+    columns, rows = table_of(table).c, Rows(table)
+    wanted = select(*rows.columns).where(columns[owner].in_(_IDS), which)
+    return Query(wanted.order_by(*(columns[name] for name in order)), rows, many="ids")
+
+
+_JOBS = _of(Job, "id", "id")
+_PERIODS = _of(Period, "team_id", "team_id", "month")
+_ATTEMPTS = _of(Attempt, "job_id", "number", "rank")
+_ENTRIES = _of(Entry, "job_id", "id")
+_NOTES = _of(Note, "job_id", "id")
+_CHECKPOINTS = _of(Checkpoint, "job_id", "id")
+_CARDS = _of(Card, "job_id", "id")
+_TOLD = _of(Outbox, "job_id", "id", which=_SAID)
+_TOLD_OF_NOTES = _of(Outbox, "note_id", "id", which=_SAID)
+_TEAM_NOTES = _of(Note, "team_id", "id", which=_NOTE.c.job_id.is_(None))
+_CHANNELS = Query(select(_CHANNEL.c.id).where(_CHANNEL.c.team_id == bindparam("team")).order_by(_CHANNEL.c.id))
+
+# A message is said once, so those that were follow from the notes and from those that are still to be said.
+_OWED = _OUTBOX.join(_NOTE, _NOTE.c.id == _OUTBOX.c.note_id)
+_TEAM_PARTS = (
+    Query(select(*table_of(Team).columns).order_by(table_of(Team).c.id)),
+    Query(select(_CHANNEL.c.team_id, _CHANNEL.c.id).order_by(_CHANNEL.c.id)),
+    Query(select(_PERIOD.c.team_id, _PERIOD.c.month, _PERIOD.c.cap, _PERIOD.c.alerted).order_by(_PERIOD.c.month)),
+    Query(select(_NOTE.c.team_id, func.max(_NOTE.c.id)).where(_NOTE.c.job_id.is_(None)).group_by(_NOTE.c.team_id)),
+    Query(
+        select(_NOTE.c.team_id, _OUTBOX.c.id)
+        .select_from(_OWED)
+        .where(_OUTBOX.c.state.in_(("owed", "uncertain")), _OUTBOX.c.job_id.is_(None))
+        .order_by(_OUTBOX.c.id)
+    ),
+)
 
 
 def of_job(tx: Session, job_id: str) -> dict[str, Any]:
@@ -96,13 +128,14 @@ def of_job(tx: Session, job_id: str) -> dict[str, Any]:
 
 def of_jobs(tx: Session, job_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return the rows of several jobs by their ids, with one statement a table; a job that is not there is left out."""
-    ids = {"ids": list(job_ids)}
-    jobs = list(tx.exec(_JOBS, params=ids))
-    teams = {"ids": sorted({job.team_id for job in jobs})}
-    months = {period.id: period.month for period in tx.exec(_PERIODS, params=teams)}
-    attempts, entries = list(tx.exec(_ATTEMPTS, params=ids)), list(tx.exec(_ENTRIES, params=ids))
-    notes, checkpoints = list(tx.exec(_NOTES, params=ids)), list(tx.exec(_CHECKPOINTS, params=ids))
-    cards, told = list(tx.exec(_CARDS, params=ids)), _plain_told(tx.exec(_TOLD, params=ids))
+    jobs = _JOBS.all(tx, ids=job_ids) if job_ids else []
+    if not jobs:
+        return {}
+    months = {period.id: period.month for period in _PERIODS.all(tx, ids=sorted({job.team_id for job in jobs}))}
+    attempts, entries = _ATTEMPTS.all(tx, ids=job_ids), _ENTRIES.all(tx, ids=job_ids)
+    notes, checkpoints = _NOTES.all(tx, ids=job_ids), _CHECKPOINTS.all(tx, ids=job_ids)
+    cards = _CARDS.all(tx, ids=job_ids)
+    told = _plain_told(_TOLD.all(tx, ids=job_ids))
     return {
         job.id: {
             "version": VERSION,
@@ -122,35 +155,38 @@ def of_jobs(tx: Session, job_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
 def of_team(tx: Session, team_id: str) -> dict[str, Any]:
     """Return a team's rows as plain JSON values; raises `NotFound`."""
     team = db.get_team(tx, team_id)
-    about = (Note.team_id == team_id, col(Note.job_id).is_(None))
-    notes = list(tx.exec(select(Note).where(*about).order_by(col(Note.id))))
-    periods = tx.exec(select(Period).where(Period.team_id == team_id).order_by(col(Period.month)))
+    notes, periods = _TEAM_NOTES.all(tx, ids=[team_id]), _PERIODS.all(tx, ids=[team_id])
     kept = ("team_id", "month", "cap", "alerted")
     return {
         "version": VERSION,
         "team": {**_plain(team), "id": team.id},
-        "channels": sorted(tx.exec(select(Channel.id).where(Channel.team_id == team_id))),
+        "channels": [channel for (channel,) in _CHANNELS.all(tx, team=team_id)],
         "periods": [{name: getattr(row, name) for name in kept} for row in periods],
         "notes": [_plain(row) for row in notes],
-        "told": _told(tx, col(Outbox.note_id).in_([note.id for note in notes])),
+        "told": _plain_told(_TOLD_OF_NOTES.all(tx, ids=[note.id for note in notes]) if notes else ()),
     }
 
 
+def team_prints(tx: Session) -> dict[str, tuple[object, ...]]:
+    """Return the teams, each with what changes whenever its record does."""
+    parts = ((row[0], row[1:]) for each in _TEAM_PARTS for row in each.all(tx))
+    prints: dict[str, tuple[object, ...]] = {}
+    for team_id, part in parts:
+        prints[team_id] = (*prints.get(team_id, ()), *part)
+    return prints
+
+
 def to_json(home: str, rows: Mapping[str, Any], **more: Any) -> bytes:
-    """Return the object that lies in the store; equal rows give equal bytes."""
-    return json.dumps({"home": home, **more, "rows": rows}, indent=1, sort_keys=True).encode()
+    """Return the object that lies in the store; equal rows give equal bytes. What people read has lines."""
+    return json.dumps({"home": home, **more, "rows": rows}, indent=1 if more else None, sort_keys=True).encode()
 
 
 def _plain(row: SQLModel) -> dict[str, Any]:
     return row.model_dump(mode="json", exclude=set(_OWN))
 
 
-def _told(tx: Session, whose: Any) -> list[dict[str, Any]]:
-    """Return which messages were said; of a plot also how far it went, since the next one goes on from there."""
-    return _plain_told(tx.exec(select(Outbox).where(whose, _SAID).order_by(col(Outbox.id))))
-
-
 def _plain_told(said: Iterable[Outbox]) -> list[dict[str, Any]]:
+    """Return which messages were said; of a plot also how far it went, since the next one goes on from there."""
     return [
         {**_plain(row), "payload": {key: row.payload[key] for key in ("at", "step") if key in row.payload}}
         for row in said

@@ -19,6 +19,7 @@ MASK = "•••"
 SHORTEST = 6  # characters of a value that is looked for
 _SHORTEST_LINE = 16  # of one that is a line of a longer value
 _SHORTEST_BEGINNING = 4  # of a secret that the end of a text cut off
+_SHORTEST_TOKEN = 10  # of what the pattern below finds: `ab://:pwd@`
 _SHORTEST_FORM = 8  # of a part of base64 or hex, which few letters may make by chance
 
 # What issuers made to be recognised, and where a password stands by custom.
@@ -78,7 +79,7 @@ class Mask:
         for form, said in self._forms:
             if form in text:
                 text = text.replace(form, said)
-        if any(hint in text for hint in _HINTS):
+        if len(text) >= _SHORTEST_TOKEN and any(hint in text for hint in _HINTS):
             text = _TOKENS.sub(lambda found: f"{found['before'] or ''}{MASK}", text)
         return text
 
@@ -104,6 +105,8 @@ class Mask:
 
     def outside_links(self, text: str) -> str:
         """Return `text` masked but for the store's signed links, which carry what signs them by their nature."""
+        if "X-Amz-Signature=" not in text:
+            return self(text)
         kept = list(_SIGNED_LINK.finditer(text))
         pieces, at = [], 0
         for link in kept:

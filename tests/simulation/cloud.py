@@ -46,6 +46,7 @@ class Cloud:
         self.unseen: dict[str, datetime] = {}  # launch key -> when a whole answer first lacked a machine that had ended
         self.launched: Callable[[Machine], None] = lambda machine: None
         self._by_key: dict[str, list[Machine]] = {}
+        self._standing: list[Machine] = []  # those that had not ended at the last look: nothing that ended stands again
 
     @property
     def traits(self) -> Traits:
@@ -60,7 +61,8 @@ class Cloud:
     def alive(self) -> list[Machine]:
         """Return the machines that are billed now."""
         now = self.time.now()
-        return [machine for machine in self.machines if machine.alive(now)]
+        self._standing = [machine for machine in self._standing if machine.end(now) is None]
+        return list(self._standing)
 
     def of_key(self, key: str) -> list[Machine]:
         """Return every machine that was made under a key."""
@@ -86,6 +88,7 @@ class Cloud:
             life = weather.chance.expovariate(1 / menu.reclaim_every.total_seconds())
             machine.ends[Cause.RECLAIM] = now + NOTICE + timedelta(seconds=round(life, 3))
         self.machines.append(machine)
+        self._standing.append(machine)
         self._by_key.setdefault(machine.key, []).append(machine)
         self.launched(machine)
         return machine

@@ -41,12 +41,12 @@ class Machine:
 
     def end(self, now: datetime) -> tuple[datetime, Cause] | None:
         """Return when and by whom it ended, None while it stands."""
-        first = min(((at, cause) for cause, at in self.ends.items()), default=None)
-        return first if first is not None and first[0] <= now else None
+        ended = [(at, cause) for cause, at in self.ends.items() if at <= now]
+        return min(ended) if ended else None
 
     def alive(self, now: datetime) -> bool:
         """Return whether it stands and is billed."""
-        return self.launched_at <= now and self.end(now) is None
+        return self.launched_at <= now and not any(at <= now for at in self.ends.values())
 
     def running(self, now: datetime) -> bool:
         """Return whether it has booted and stands."""
