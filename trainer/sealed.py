@@ -209,19 +209,20 @@ def _nonce(number: int, *, last: bool) -> bytes:
 
 def _cut(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
     """Yield the same bytes in pieces of `size`; the last may be shorter, and is empty only where it is the only one."""
-    held: list[bytes] = []
-    have = 0
+    begun = bytearray()
     yielded = False
     for piece in pieces:
-        held.append(piece)
-        have += len(piece)
-        while have >= size:
-            whole = b"".join(held)
-            yield whole[:size]
-            yielded = True
-            held, have = [whole[size:]], have - size
-    if have or not yielded:
-        yield b"".join(held)
+        rest = memoryview(piece)  # what is cut off one large piece is not copied again with each cut
+        while rest:
+            taken = rest[: size - len(begun)]
+            begun += taken
+            rest = rest[len(taken) :]
+            if len(begun) == size:
+                yield bytes(begun)
+                yielded = True
+                begun.clear()
+    if begun or not yielded:
+        yield bytes(begun)
 
 
 def _marked(chunks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
