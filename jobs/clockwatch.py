@@ -1,7 +1,7 @@
 """Whether the wall clock may be believed: ending a machine by a clock that jumped kills work that was paid for.
 
-The wall clock is compared with the monotonic one between looks. When they part by more than a minute, a clock
-that is not ours is asked; and at the first look, since a machine that has just booted may not have set its clock yet.
+The wall clock is compared with the monotonic one between looks. When they part by more than a minute, a clock that is
+not ours is asked; and until one has agreed once, since a machine that has just booted may not have set its clock yet.
 Where none answers, the jump is believed from the second look on: a corrected clock stays where it is, and machines
 have timers of their own meanwhile.
 """
@@ -33,6 +33,7 @@ class ClockWatch:
         self._reference = reference
         self._last: tuple[datetime, float] | None = None
         self._doubted = False
+        self._agreed = False
 
     def steady(self) -> bool:
         """Return whether both clocks went on together since the last pass; for whoever cannot wait for the next."""
@@ -47,16 +48,19 @@ class ClockWatch:
         """Return whether deadlines may be enforced by the wall clock now; called once a pass."""
         last, self._last = self._last, (now := self._clock.now(), self._clock.monotonic())
         jumped = timedelta(0) if last is None or self._doubted else self._jumped(last)
-        if last is not None and jumped <= APART and not self._doubted:
+        if self._agreed and jumped <= APART and not self._doubted:
             return True
         other = self._reference()
         if other is None:
             # Nobody to ask: one pass of doubt, then the clock is what it is.
-            self._doubted = last is not None and not self._doubted
+            self._doubted = jumped > APART
             if self._doubted:
                 log.warning("clock.jumped", by=jumped.total_seconds(), now=now.isoformat())
             return not self._doubted
-        self._doubted = abs(self._clock.now() - other) > APART
-        if self._doubted or last is not None:
-            log.warning("clock.jumped", by=jumped.total_seconds(), wrong=self._doubted, other=other.isoformat())
-        return not self._doubted
+        self._agreed = abs(now - other) <= APART
+        self._doubted = not self._agreed
+        if self._doubted:
+            log.error("clock.wrong", now=now.isoformat(), other=other.isoformat())
+        elif jumped > APART:
+            log.warning("clock.jumped", by=jumped.total_seconds(), now=now.isoformat())
+        return self._agreed

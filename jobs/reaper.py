@@ -20,7 +20,7 @@ from typing import Protocol
 import structlog
 
 from jobs.clock import Clock
-from jobs.clockwatch import APART, ClockWatch, nobody
+from jobs.clockwatch import ClockWatch, nobody
 from jobs.orders import tagged_deadline
 from jobs.providers import Instance, InstanceState
 
@@ -75,9 +75,7 @@ class Reaper:
         self._providers = providers
         self._clock = clock
         self._home = home
-        self._reference = reference
         self._watch = ClockWatch(clock, reference)
-        self._agreed = False
 
     def round(self) -> Report:
         """Ask for the end of each of this home's machines that is past its deadline; never raises.
@@ -85,7 +83,7 @@ class Reaper:
         One provider's failure, or one machine's, does not keep the others from theirs.
         """
         report = Report()
-        trusted = self._watch.trusted() and self._agrees()
+        trusted = self._watch.trusted()
         for name, provider in self._providers.items():
             try:
                 machines = provider.list()
@@ -96,15 +94,6 @@ class Reaper:
             for machine in machines:
                 self._consider(provider, machine, trusted, report)
         return report
-
-    def _agrees(self) -> bool:
-        """Return whether another clock agreed once, or none answers: ours may have been wrong from the start."""
-        if not self._agreed and (other := self._reference()) is not None:
-            self._agreed = abs(self._clock.now() - other) <= APART
-            if not self._agreed:
-                log.error("clock.wrong", now=self._clock.now().isoformat(), other=other.isoformat())
-            return self._agreed
-        return True
 
     def _consider(self, provider: Ender, machine: Instance, trusted: bool, report: Report) -> None:
         if machine.tags.get("home") != self._home or machine.state is InstanceState.GONE:

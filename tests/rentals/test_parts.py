@@ -237,6 +237,12 @@ def test_a_clock_that_is_wrong_from_the_start_is_not_believed_where_another_can_
     assert ClockWatch(clock).trusted()  # with nobody to ask it is what it is
 
 
+def test_a_clock_that_nobody_has_confirmed_yet_is_asked_about_until_somebody_has() -> None:
+    clock, told = FakeClock(), [None, FakeClock().now() + timedelta(hours=2)]
+    watch = ClockWatch(clock, lambda: told.pop(0) if told else clock.now())
+    assert [watch.trusted() for _ in range(4)] == [True, False, True, True]
+
+
 def test_without_another_clock_a_jump_costs_one_pass() -> None:
     clock = FakeClock()
     watch = ClockWatch(clock)
