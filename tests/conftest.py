@@ -1,4 +1,4 @@
-"""What every test shares: where engines and browsers were promised, going without is a failure.
+"""What every test shares: where engines, browsers and an S3 were promised, going without is a failure.
 
 Tests that need one skip by name and say how to get it. With HOURGLASS_REQUIRE_ENGINES in the environment such a
 skip is a failure, of one test as of a whole file: a gate must not pass because its engine did not start.
@@ -54,9 +54,9 @@ def pytest_collection_finish() -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Make a failure of a skip that only the missing engine or browser explains."""
+    """Make a failure of a skip that only a missing engine, browser or S3 explains."""
     report = yield
-    needs = [name for name in ("engine", "browser") if item.get_closest_marker(name)]
+    needs = [name for name in ("engine", "browser", "s3") if item.get_closest_marker(name)]
     promised = REQUIRED and call.excinfo is not None and not _not_promised(call.excinfo.value)
     if needs and promised and report.skipped and not hasattr(report, "wasxfail"):
         _fail(report)

@@ -19,7 +19,7 @@ from trainer.sealed import Ring, new_key, unseal
 from trainer.storage import S3Store, Store, StoreRefusal, open_store
 from trainer.wire import CheckpointRule, Input
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.s3, pytest.mark.timeout(300)]
 
 SIZE = 70_000_000  # bytes of a checkpoint: more than one part of an upload
 SCRIPT = f"""
