@@ -17,8 +17,8 @@ from jobs.environment import check_name, check_value
 from jobs.errors import BadRequest, BadSpec
 from jobs.gpus import nearest, parse_gpu
 from jobs.image_names import parse_reference
-from jobs.model import SpotPolicy
 from jobs.quantities import LONGEST_MINUTES, parse_count, parse_dollars, parse_minutes
+from jobs.values import SpotPolicy
 
 LONGEST_REASON: Final = 500
 MOST_NODES: Final = 16

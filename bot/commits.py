@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Final, Protocol
 
 from jobs.errors import BadSource
-from jobs.model import Source
+from jobs.values import Source
 
 AT_ONCE: Final = 3  # a fetch takes minutes at worst, and the threads that wait for it also answer everybody else
 

@@ -40,7 +40,6 @@ from jobs.follow import Follow
 from jobs.images import ImageResolver, check_cuda
 from jobs.intake import Intake
 from jobs.lanes import SideBySide
-from jobs.model import JobSpec
 from jobs.offers import Desk
 from jobs.ports import Ports as RentalPorts
 from jobs.ports import no_credentials
@@ -51,6 +50,7 @@ from jobs.service import Service
 from jobs.settings import Settings, load, mask_of, secret_values
 from jobs.source import SourceResolver
 from jobs.spec import Defaults, merge
+from jobs.values import JobSpec
 from trainer.storage import open_store
 
 log = structlog.get_logger(__name__)

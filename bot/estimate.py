@@ -17,9 +17,9 @@ from bot.parts import Caller, Parts
 from bot.verbs import Estimate
 from jobs.errors import BadRequest, NotAllowed
 from jobs.gpus import MEMORY_GB, Gpu, parse_gpu
-from jobs.model import Source
 from jobs.offers import PriceRow
 from jobs.taskfile import TaskFile, parse_task_file
+from jobs.values import Source
 from trainer import memory, remedies
 from trainer.architectures import Architecture, UnknownShape, gpt2, named
 from trainer.memory import GIB, Method, Optimizer, Precision, Recipe

@@ -13,9 +13,10 @@ from sqlmodel import Session
 
 from jobs import db, policy
 from jobs.lifecycle import TERMINAL, AttemptState
-from jobs.model import Attempt, Checkpoint, Job, JobSpec, Micros, Request, Source, Team
+from jobs.model import Attempt, Checkpoint, Job, Team
 from jobs.providers import Guarantee, Offer, Traits
 from jobs.records import parse
+from jobs.values import JobSpec, Micros, Request, Source
 
 _STANDING = frozenset({AttemptState.LAUNCHED, AttemptState.UP, AttemptState.ENDING})
 

@@ -11,7 +11,7 @@ import math
 import unicodedata
 from datetime import UTC, datetime, timedelta
 
-from jobs.model import DOLLAR, Micros
+from jobs.values import DOLLAR, Micros
 
 _KEPT_FORMAT = {"\u200d"}  # joins emoji; every other format character hides or reorders text
 CENT = DOLLAR // 100

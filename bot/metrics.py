@@ -21,7 +21,8 @@ from jobs.clock import Clock
 from jobs.db import Database
 from jobs.endings import OVERDUE_AFTER
 from jobs.lifecycle import AttemptState, JobState
-from jobs.model import DOLLAR, Attempt, Job, Team
+from jobs.model import Attempt, Job, Team
+from jobs.values import DOLLAR
 
 TYPE = CONTENT_TYPE_LATEST
 # A command has to be acknowledged within three seconds, and our own budget for it is half of that.

@@ -12,8 +12,8 @@ from typing import Any, Final
 from bot.arguments import ENV, KEYS, OVERRIDES, Wrong, people, read, read_env, reason, stray, unknown
 from bot.words import Line, arguments, joined, quoted
 from jobs.errors import BadRequest, BadSource
-from jobs.model import Request
 from jobs.repository import split_reference
+from jobs.values import Request
 
 _UNIT = re.compile(r"(?:h|hrs?|hours?|m|mins?|minutes?|d|days?)", re.IGNORECASE)
 _PROGRAM = re.compile(

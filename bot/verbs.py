@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from jobs.model import Request
+from jobs.values import Request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Estimate:
     """Say whether a training fits into a GPU's memory: a named model's, or that of a commit."""
 
     model: str | None  # a name that `trainer.architectures` knows
-    repo: str  # as in `jobs.model.Request`; empty where no commit was named
+    repo: str  # as in `jobs.values.Request`; empty where no commit was named
     ref: str
     gpu: str | None  # as `jobs.gpus` writes it
     settings: Mapping[str, str]  # by the keys of `bot.parse_estimate`
@@ -93,7 +93,7 @@ class Rerun:
     """Ask for the same commit and command again, with some values changed."""
 
     job: str
-    overrides: Mapping[str, Any]  # as in `jobs.model.Request`; `env` is laid over the old one name by name
+    overrides: Mapping[str, Any]  # as in `jobs.values.Request`; `env` is laid over the old one name by name
     resume: bool = False  # from its last whole checkpoint
 
 

@@ -16,9 +16,10 @@ from sqlmodel import Session
 from jobs import db, ledger, policy, records
 from jobs.errors import BadRequest, Frozen, NotAllowed, OverBudget, Refused, TooLate
 from jobs.lifecycle import JobEventName, JobState
-from jobs.model import EntryKind, Job, JobSpec, Micros, NoteKind, Team
+from jobs.model import EntryKind, Job, NoteKind, Team
 from jobs.policy import Person
 from jobs.providers import Traits
+from jobs.values import JobSpec, Micros
 from jobs.withdrawal import over, withdraw
 
 REMINDERS = (15, 60)  # minutes after the question

@@ -13,8 +13,9 @@ from sqlmodel import Session, col, select, update
 
 from jobs import db, ledger, policy
 from jobs.errors import BadRequest, NotAllowed
-from jobs.model import DOLLAR, Channel, Note, NoteKind, Team
+from jobs.model import Channel, Note, NoteKind, Team
 from jobs.policy import Person
+from jobs.values import DOLLAR
 
 Value: TypeAlias = int | str | Sequence[str] | None
 

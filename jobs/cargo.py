@@ -15,9 +15,10 @@ import structlog
 
 from jobs import db, orders, provisions
 from jobs.errors import NotFound
-from jobs.model import Attempt, Checkpoint, Job, JobSpec, Request, Source
+from jobs.model import Attempt, Checkpoint, Job
 from jobs.ports import Ports
 from jobs.records import parse
+from jobs.values import JobSpec, Request, Source
 from trainer import wire
 
 log = structlog.get_logger(__name__)

@@ -15,10 +15,11 @@ from jobs import policy
 from jobs.endings import LEAST_LEFT
 from jobs.errors import BadRequest, NoCapacity, ProviderError, Scope
 from jobs.lifecycle import AttemptState
-from jobs.model import Attempt, Job, JobSpec, SpotPolicy
+from jobs.model import Attempt, Job
 from jobs.patience import Refusal
 from jobs.ports import Ports
 from jobs.providers import Need, Offer, Traits
+from jobs.values import JobSpec, SpotPolicy
 from trainer.wire import Reason
 
 # A round that was refused this often is not going to end well; the next round asks for fresh offers.

@@ -15,11 +15,12 @@ from jobs import db, endings, milestones, policy
 from jobs.endings import LIVE, Conclusion
 from jobs.errors import IllegalEvent, TooLate
 from jobs.lifecycle import WITH_MACHINE, AttemptState, JobEventName, JobState
-from jobs.model import Attempt, Job, JobSpec, NoteKind
+from jobs.model import Attempt, Job, NoteKind
 from jobs.patience import latest
 from jobs.ports import Ports
 from jobs.records import parse
 from jobs.settlements import Settlements
+from jobs.values import JobSpec
 from trainer.storage import StoreFault
 from trainer.wire import Reason
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jobs.errors import BadSpec, Misconfigured
-from jobs.model import JobSpec
+from jobs.values import JobSpec
 from trainer import wire
 from trainer.sealed import BadKey, Key, Ring, key_from
 

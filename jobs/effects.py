@@ -13,8 +13,9 @@ from jobs import db, milestones, telemetry
 from jobs.charts import Chart
 from jobs.endings import after_outcome
 from jobs.lifecycle import TERMINAL, AttemptEventName, AttemptState, JobEventName, JobState
-from jobs.model import Attempt, Checkpoint, Job, JobSpec, NoteKind
+from jobs.model import Attempt, Checkpoint, Job, NoteKind
 from jobs.records import parse
+from jobs.values import JobSpec
 from trainer import wire
 
 

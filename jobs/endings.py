@@ -18,8 +18,9 @@ from enum import StrEnum
 
 from jobs import policy
 from jobs.lifecycle import WITH_MACHINE, AttemptState, JobEventName, JobState
-from jobs.model import Attempt, Job, JobSpec
+from jobs.model import Attempt, Job
 from jobs.providers import Instance, InstanceState, Traits
+from jobs.values import JobSpec
 from trainer.wire import Reason, Stage
 
 # A listing may lag behind what was made a moment ago: one absence proves nothing.

@@ -25,12 +25,13 @@ from jobs.errors import IllegalEvent, NotWritten, ProviderError, TooLate
 from jobs.lanes import Lanes
 from jobs.launches import Launches
 from jobs.lifecycle import AttemptEventName, AttemptState, JobEventName
-from jobs.model import Attempt, Job, JobSpec, NoteKind
+from jobs.model import Attempt, Job, NoteKind
 from jobs.overdue import Overdue
 from jobs.ports import Claims, Ports
 from jobs.providers import Instance, InstanceState, Provider
 from jobs.records import parse
 from jobs.settlements import Settlements
+from jobs.values import JobSpec
 from trainer import wire
 from trainer.storage import StoreFault
 from trainer.wire import Reason

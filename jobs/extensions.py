@@ -18,9 +18,10 @@ from jobs import db, ledger, policy, records
 from jobs.approvals import FROZEN
 from jobs.errors import BadRequest, Frozen, NotAllowed, OverBudget, Refused, TooLate
 from jobs.lifecycle import TERMINAL, AttemptState, JobState
-from jobs.model import Job, JobSpec, Micros, NoteKind, Team
+from jobs.model import Job, NoteKind, Team
 from jobs.policy import Person, Why
 from jobs.providers import Traits
+from jobs.values import JobSpec, Micros
 from jobs.withdrawal import over
 
 

@@ -16,10 +16,11 @@ from sqlmodel import Session, select
 from jobs import db, orders, policy
 from jobs.endings import LIVE
 from jobs.lifecycle import TERMINAL, AttemptEventName, AttemptState, JobState
-from jobs.model import Attempt, Channel, Entry, EntryKind, Job, JobSpec, NoteKind, Request, SpotPolicy
+from jobs.model import Attempt, Channel, Entry, EntryKind, Job, NoteKind
 from jobs.providers import Instance, Offer, Traits
 from jobs.records import dump, parse
 from jobs.restoring import Months, Report
+from jobs.values import JobSpec, Request, SpotPolicy
 
 _HOUR = timedelta(hours=1)
 LOST = "unknown"  # in place of what only the lost rows knew

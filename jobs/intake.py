@@ -31,10 +31,11 @@ from jobs.errors import (
     TooLate,
 )
 from jobs.lifecycle import JobEventName, JobState
-from jobs.model import Job, JobSpec, NoteKind, Period, Request, Team
+from jobs.model import Job, NoteKind, Period, Team
 from jobs.plans import NoChannel, Plan, Planner, PriceDesk, Resolver, corrected
 from jobs.policy import Decision, No, Why
 from jobs.providers import Offer, Provider
+from jobs.values import JobSpec, Request
 from jobs.withdrawal import withdraw
 from trainer.wire import Reason
 

@@ -28,11 +28,12 @@ from jobs.errors import (
 from jobs.inputs import reads
 from jobs.journal import Journal
 from jobs.lifecycle import AttemptEventName, AttemptState, JobEventName, JobState
-from jobs.model import Attempt, JobSpec, NoteKind, Source
+from jobs.model import Attempt, NoteKind
 from jobs.patience import Refusal
 from jobs.ports import Claims, Ports
 from jobs.providers import Instance, LaunchOrder, Offer
 from jobs.records import parse
+from jobs.values import JobSpec, Source
 from trainer.storage import StoreFault
 from trainer.wire import Reason
 

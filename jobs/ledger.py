@@ -23,8 +23,9 @@ from sqlmodel import Session
 
 from jobs import db, statements
 from jobs.errors import NotFound
-from jobs.model import Entry, EntryKind, Job, Micros, NoteKind, Period, Team
+from jobs.model import Entry, EntryKind, Job, NoteKind, Period, Team
 from jobs.prepared import Command, Query, Rows, table_of
+from jobs.values import Micros
 
 ALERTS = (50, 80, 100)  # percent of what the month may spend
 

@@ -1,4 +1,4 @@
-"""Value types and tables: what is written down about teams, jobs, machines and money.
+"""Tables: what is written down about teams, jobs, machines and money.
 
 Money is whole micro-dollars in 64-bit columns; times are aware UTC. Tables are written only by
 `jobs.db` (queries, guarded updates), in transactions that `jobs.service`, `jobs.intake`, `jobs.rentals`,
@@ -7,20 +7,15 @@ Money is whole micro-dollars in 64-bit columns; times are aware UTC. Tables are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Column, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from jobs.lifecycle import AttemptState, JobState
-from trainer.wire import Input
-
-Micros: TypeAlias = int
-DOLLAR: Micros = 1_000_000
+from jobs.values import DOLLAR
 
 # Every constraint has a name, so that a migration can speak of it.
 SQLModel.metadata.naming_convention = {
@@ -29,87 +24,6 @@ SQLModel.metadata.naming_convention = {
     "fk": "fk_%(table_name)s_%(column_0_name)s",
     "pk": "pk_%(table_name)s",
 }
-
-
-# ---------------------------------------------------------------- what a person asked for
-
-
-class SpotPolicy(StrEnum):
-    """Whether the provider may take the machine back."""
-
-    ON_DEMAND = "on-demand"
-    SPOT = "spot"
-    AUTO = "auto"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """A `/train` as it was typed, parsed and not yet checked against anything outside.
-
-    `overrides` holds only what the person typed, under the task file's key names (gpu, hours, spot, provider,
-    image, max_cost, max_price, nodes, env); `jobs.spec.merge` lays it over the task file.
-    """
-
-    delivery: str  # the delivery's own key: one delivery makes one job
-    channel: str
-    person: str
-    repo: str  # as typed: "acme/vit" or a git URL
-    ref: str | None  # branch, tag or sha as typed; None where it was left out
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    argv: Sequence[str] = ()  # what followed `--`
-    notify: Sequence[str] = ()  # people to mention beside the requester
-    reason: str = ""
-    text: str = ""  # the line as typed, for the record
-    rerun_of: str | None = None
-    resume: bool = False  # start from the last whole checkpoint of `rerun_of`
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobSpec:
-    """Everything a rental needs, merged from command and task file, validated; stored as JSON on the job."""
-
-    gpu: str  # catalogue name, lower case; "cpu" for a machine without one
-    gpu_memory_gb: int | None
-    gpus: int
-    nodes: int
-    minutes: float  # the hours that were asked for, in minutes
-    image: str | None
-    registry_auth: str | None  # a secret's name
-    setup: Sequence[str]
-    commands: Sequence[str]
-    argv: Sequence[str]
-    env: Mapping[str, str]
-    secrets: Sequence[str]  # names; the values live with the bot
-    disk_gb: int
-    shm_gb: int
-    providers: Sequence[str]  # allowed ones, in order; empty: every configured one
-    spot: SpotPolicy
-    max_price: Micros | None  # per hour, whole machine
-    max_cost: Micros | None  # for the job: becomes an earlier deadline at launch
-    retry_on: Sequence[str]  # "no-capacity", "interruption"
-    checkpoint_path: str
-    checkpoint_every: float  # seconds
-    checkpoint_keep: int
-    min_gpu_utilization: int | None  # percent
-    utilization_window: float | None  # seconds
-    # What is run where it starts from a checkpoint; one of the two, or neither: the command as it is.
-    resume_commands: Sequence[str] = ()
-    resume_argv: Sequence[str] = ()
-    resume_known: bool = True  # with neither: add the flag of a trainer that is known
-    hang_timeout: float | None = None  # seconds without a sign of life after which people are told
-    inputs: Sequence[Input] = ()  # what it takes along
-    checkpoint_encrypt: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """A commit, resolved: what runs is this and nothing else."""
-
-    url: str  # the clone URL, without credentials
-    repo: str  # as shown: "acme/vit"
-    sha: str  # 40 hex digits
-    subject: str  # the commit's first line, for the card
-    task_file: str | None  # `.hourglass.yml` at that commit, verbatim
 
 
 # ---------------------------------------------------------------- people and money

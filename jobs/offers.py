@@ -22,8 +22,8 @@ import structlog
 
 from jobs.errors import BadSpec, ProviderError, Scope
 from jobs.gpus import CPU, GPU_NAMES, MEMORY_GB, Gpu
-from jobs.model import DOLLAR
 from jobs.providers import Need, Offer, Provider
+from jobs.values import DOLLAR
 
 PRACTICE: Final = "practice"
 

@@ -13,8 +13,9 @@ from datetime import UTC, datetime, timedelta
 
 from jobs.errors import BadSpec
 from jobs.inputs import places, reads
-from jobs.model import Job, JobSpec, Source
+from jobs.model import Job
 from jobs.providers import Instance, LaunchOrder, Traits
+from jobs.values import JobSpec, Source
 from trainer import wire
 
 APP = "hourglass"

@@ -12,11 +12,12 @@ import structlog
 from jobs import db, ledger, milestones
 from jobs.endings import LIVE, OVERDUE_AFTER, deadline_of
 from jobs.lifecycle import TERMINAL
-from jobs.model import Attempt, Job, JobSpec, Micros, NoteKind
+from jobs.model import Attempt, Job, NoteKind
 from jobs.ports import Ports
 from jobs.providers import Guarantee, Traits
 from jobs.records import parse
 from jobs.settlements import cost
+from jobs.values import JobSpec, Micros
 
 log = structlog.get_logger(__name__)
 

@@ -16,10 +16,11 @@ from jobs import db, milestones, policy
 from jobs.endings import LEAST_LEFT
 from jobs.errors import Scope, TooLate
 from jobs.lifecycle import AttemptState, JobEventName, JobState
-from jobs.model import Attempt, Job, JobSpec, NoteKind
+from jobs.model import Attempt, Job, NoteKind
 from jobs.ports import Ports
 from jobs.records import parse
 from jobs.settlements import Settlements
+from jobs.values import JobSpec
 from trainer.wire import Reason
 
 log = structlog.get_logger(__name__)

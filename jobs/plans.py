@@ -13,8 +13,9 @@ from typing import Protocol
 
 from jobs import policy, records
 from jobs.errors import BadSpec, HourglassError, NoCapacity, ProviderError, Refused
-from jobs.model import Job, JobSpec, Micros, Request, Source
+from jobs.model import Job
 from jobs.providers import Need, Offer, Provider, Traits
+from jobs.values import JobSpec, Micros, Request, Source
 
 
 class Resolver(Protocol):

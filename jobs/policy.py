@@ -14,8 +14,9 @@ from enum import StrEnum
 from typing import Literal
 
 from jobs.errors import NoCapacity, Scope
-from jobs.model import Job, JobSpec, Micros, Period, SpotPolicy, Team
+from jobs.model import Job, Period, Team
 from jobs.providers import Guarantee, Need, Offer, Traits
+from jobs.values import JobSpec, Micros, SpotPolicy
 from trainer.wire import Reason
 
 RETRIES = 3  # machines beyond the first that a job may begin: the hold has a minimum billing for each

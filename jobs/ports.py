@@ -17,8 +17,9 @@ from jobs.clock import Clock
 from jobs.datakeys import TeamKeys
 from jobs.db import Database
 from jobs.errors import ProviderError
-from jobs.model import Attempt, Source
+from jobs.model import Attempt
 from jobs.providers import Need, Offer, Provider
+from jobs.values import Source
 from trainer.storage import Store
 
 

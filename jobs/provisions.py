@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from jobs.datakeys import TeamKeys
 from jobs.errors import BadSource, BadSpec
 from jobs.inputs import bucket_and_prefix
-from jobs.model import JobSpec
+from jobs.values import JobSpec
 from trainer import datasets
 from trainer.datasets import BadDataset, Dataset
 from trainer.sealed import Ring, SealError

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Final
 
 from jobs.errors import BadSpec
-from jobs.model import DOLLAR, Micros
+from jobs.values import DOLLAR, Micros
 
 SHORTEST_MINUTES: Final = 1.0
 LONGEST_MINUTES: Final = 30 * 24 * 60.0  # no provider's own limit reaches further than a month or so

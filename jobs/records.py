@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from jobs.model import JobSpec, Request, Source
 from jobs.providers import Offer
+from jobs.values import JobSpec, Request, Source
 
 Record = TypeVar("Record", Request, JobSpec, Source, Offer)
 

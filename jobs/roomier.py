@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from jobs.gpus import MEMORY_GB, Gpu
-from jobs.model import JobSpec
 from jobs.offers import Survey
 from jobs.providers import Need, Offer
 from jobs.shortage import Shortage
+from jobs.values import JobSpec
 
 _ROOM = 1.05  # what was needed when it failed is not yet the peak
 _GB = 2**30  # sold as gigabytes

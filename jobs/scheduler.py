@@ -21,9 +21,10 @@ from jobs import glances, policy
 from jobs.crew import Crew
 from jobs.db import Database
 from jobs.lifecycle import WITH_MACHINE, JobState
-from jobs.model import Job, JobSpec
+from jobs.model import Job
 from jobs.pulse import Pulse
 from jobs.records import parse
+from jobs.values import JobSpec
 
 log = structlog.get_logger(__name__)
 

@@ -24,10 +24,11 @@ from jobs.db import Database
 from jobs.errors import HourglassError, NotAllowed, NotFound, TooLate
 from jobs.extensions import Extension
 from jobs.lifecycle import JobState
-from jobs.model import Job, NoteKind, Request, Source, Team
+from jobs.model import Job, NoteKind, Team
 from jobs.policy import Person as Person
 from jobs.providers import Traits
 from jobs.settings import Settings
+from jobs.values import Request, Source
 
 _log = structlog.get_logger(__name__)
 

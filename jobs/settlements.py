@@ -16,11 +16,12 @@ from jobs import db, ledger, milestones, policy, snapshots
 from jobs.endings import LIVE, closing_event
 from jobs.errors import IllegalEvent, TooLate
 from jobs.lifecycle import TERMINAL, AttemptEventName, AttemptState, JobEventName, JobState
-from jobs.model import Attempt, Job, JobSpec, Micros, NoteKind
+from jobs.model import Attempt, Job, NoteKind
 from jobs.ports import Ports
 from jobs.providers import Traits
 from jobs.records import parse
 from jobs.snapshots import receipt_key
+from jobs.values import JobSpec, Micros
 from trainer.storage import StoreFault
 from trainer.wire import Reason
 

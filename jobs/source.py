@@ -20,9 +20,9 @@ from jobs.commits import Commits
 from jobs.errors import BadSource
 from jobs.git import Git, GitFailed, Limits
 from jobs.mirrors import Mirror, Mirrors
-from jobs.model import Source
 from jobs.repository import check_ref, locate, relative
 from jobs.strict_yaml import LARGEST
+from jobs.values import Source
 
 __all__ = ["Limits", "SourceResolver"]
 

@@ -13,11 +13,11 @@ from typing import Any, Final
 from jobs.environment import MOST_NAMES, check_name, check_value
 from jobs.errors import BadSpec
 from jobs.gpus import Gpu, parse_gpu
-from jobs.model import JobSpec, Micros, Request, SpotPolicy
 from jobs.quantities import parse_count, parse_dollars, parse_minutes
 from jobs.resuming import again
 from jobs.strict_yaml import FILE_NAME
 from jobs.taskfile import MOST_NODES, TaskFile, parse_task_file
+from jobs.values import JobSpec, Micros, Request, SpotPolicy
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,10 +22,10 @@ from jobs.environment import MOST_NAMES, check_name, check_value
 from jobs.errors import BadRequest, BadSpec
 from jobs.gpus import Gpu, parse_gpu
 from jobs.image_names import parse_reference
-from jobs.model import Micros, SpotPolicy
 from jobs.quantities import parse_count, parse_dollars, parse_gigabytes, parse_minutes, parse_seconds
 from jobs.resuming import Resume, read_words
 from jobs.strict_yaml import FILE_NAME, at, composed, is_null, pairs, word, words
+from jobs.values import Micros, SpotPolicy
 from trainer.wire import Input
 
 MOST_NODES: Final = 16

@@ -20,7 +20,8 @@ from jobs import db, ledger
 from jobs.db import Database
 from jobs.errors import HourglassError, Misconfigured
 from jobs.lifecycle import TERMINAL, JobState
-from jobs.model import DOLLAR, Job
+from jobs.model import Job
+from jobs.values import DOLLAR
 
 BUDGET_LINE = "/budget cap 300"
 

@@ -9,7 +9,7 @@ from bot.facts import JobFacts
 from bot.markup import dollars, span
 from bot.views.blocks import Block, entry, modal, option, section
 from bot.views.card import title
-from jobs.model import Micros
+from jobs.values import Micros
 
 REASONS = {
     "cost": later("Too expensive for what it is for"),

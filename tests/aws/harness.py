@@ -29,9 +29,9 @@ from typing import Any
 from jobs.bootstrap import Bootstrap
 from jobs.clock import Clock, SystemClock
 from jobs.credentials import JobCredentials
-from jobs.model import DOLLAR
 from jobs.providers import Offer
 from jobs.providers.aws import Aws
+from jobs.values import DOLLAR
 from tests.aws.cloud import IMAGE, REGION, ROLE, Cloud
 from tests.support import engine
 from trainer.storage import S3Store, open_store

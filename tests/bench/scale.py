@@ -25,8 +25,9 @@ from jobs import ledger
 from jobs.clock import RandomIds
 from jobs.db import Database
 from jobs.journal import A_ROUND
-from jobs.model import DOLLAR, Entry, EntryKind, Period, Team
+from jobs.model import Entry, EntryKind, Period, Team
 from jobs.service import Service
+from jobs.values import DOLLAR
 from tests.bench.figures import Figure, percentile
 from tests.bench.latency import LINE, PER_SECOND, paced
 from tests.face.stage import Stage

@@ -22,13 +22,14 @@ from jobs.errors import BadSource, HourglassError
 from jobs.follow import Follow
 from jobs.intake import Intake
 from jobs.lifecycle import WITH_MACHINE, JobState
-from jobs.model import Job, JobSpec, Source, Team
+from jobs.model import Job, Team
 from jobs.offers import Desk
 from jobs.ports import Ports
 from jobs.providers import Traits
 from jobs.rentals import Rentals
 from jobs.service import Service
 from jobs.settings import load
+from jobs.values import JobSpec, Source
 from tests.crashes.cloud import Driver, Line
 from tests.crashes.fate import Fate, MortalDatabase
 from tests.support.builders import a_request, a_source

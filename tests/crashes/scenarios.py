@@ -13,8 +13,8 @@ from datetime import timedelta
 from typing import Any
 
 from jobs.errors import Rejected, Unknown
-from jobs.model import DOLLAR, SpotPolicy
 from jobs.providers import Offer, Traits
+from jobs.values import DOLLAR, SpotPolicy
 from tests.crashes.bot import Setting
 from tests.crashes.cloud import Cloud
 from tests.support.builders import a_spec, an_offer, some_traits

@@ -15,7 +15,8 @@ import pytest
 
 from bot.markup import dollars
 from jobs.lifecycle import JobState
-from jobs.model import DOLLAR, EntryKind, Job
+from jobs.model import EntryKind, Job
+from jobs.values import DOLLAR
 from tests.e2e.deployment import Deployment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("approvals")]

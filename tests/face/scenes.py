@@ -21,10 +21,11 @@ from jobs.errors import BadRequest, TooLate
 from jobs.gpus import Gpu
 from jobs.ledger import Budget
 from jobs.lifecycle import AttemptState, JobState
-from jobs.model import DOLLAR, Attempt, Checkpoint, Job
+from jobs.model import Attempt, Checkpoint, Job
 from jobs.offers import PriceRow
 from jobs.providers import Guarantee
 from jobs.records import dump
+from jobs.values import DOLLAR
 from tests.support.builders import a_request, a_source, a_spec, a_team, an_offer, some_traits
 from tests.support.clock import START
 from trainer import memory, remedies

@@ -31,11 +31,12 @@ from bot.plots import Drawing, Plot, PlotFailed
 from bot.sandbox import AppConfig, ManualClock, Sandbox
 from jobs import db as rows
 from jobs.lifecycle import AttemptEventName, JobEventName
-from jobs.model import Checkpoint, Job, JobSpec, MetricPoint, NoteKind
+from jobs.model import Checkpoint, Job, MetricPoint, NoteKind
 from jobs.offers import Desk
 from jobs.providers import Traits
 from jobs.settings import load
 from jobs.source import SourceResolver
+from jobs.values import JobSpec
 from tests.support.builders import some_traits
 from tests.support.clock import START
 from tests.support.house import House

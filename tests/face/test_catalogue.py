@@ -13,8 +13,8 @@ from bot.parse import VERBS, parse_train
 from bot.verbs import Run
 from jobs.errors import BadRequest, Misconfigured
 from jobs.gpus import GPU_NAMES
-from jobs.model import Request
 from jobs.spec import merge
+from jobs.values import Request
 from tests.face.scenes import SCENES, Scene, texts
 
 pytestmark = pytest.mark.xdist_group("catalogue")  # the language that hides every letter is made once

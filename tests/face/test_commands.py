@@ -11,7 +11,8 @@ from sqlmodel import select
 
 from bot.events import Events
 from jobs.lifecycle import JobState
-from jobs.model import DOLLAR, Job, NoteKind
+from jobs.model import Job, NoteKind
+from jobs.values import DOLLAR
 from tests.face.stage import Stage, shown
 from trainer.wire import log_key
 

@@ -13,8 +13,8 @@ from bot.estimate import places
 from bot.manifest import COMPLETIONS
 from bot.parse import VERBS
 from jobs.errors import BadSource
-from jobs.model import DOLLAR, Source
 from jobs.offers import PriceRow
+from jobs.values import DOLLAR, Source
 from tests.face.stage import Stage, shown
 from tests.spec.repositories import Host
 from tests.support.builders import a_source, an_offer

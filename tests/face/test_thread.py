@@ -11,7 +11,8 @@ from sqlmodel import select
 from jobs import db
 from jobs.errors import BadSource
 from jobs.lifecycle import JobEventName
-from jobs.model import DOLLAR, NoteKind, Outbox
+from jobs.model import NoteKind, Outbox
+from jobs.values import DOLLAR
 from jobs.withdrawal import withdraw
 from tests.face.stage import Stage, buttons, shown
 from tests.support.builders import an_offer

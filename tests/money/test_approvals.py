@@ -14,8 +14,9 @@ import pytest
 from jobs import db as rows
 from jobs.errors import BadRequest, Frozen, HourglassError, NotAllowed, Refused, TooLate
 from jobs.lifecycle import JobState
-from jobs.model import DOLLAR, EntryKind, Job
+from jobs.model import EntryKind, Job
 from jobs.policy import Person
+from jobs.values import DOLLAR
 from tests.support.clock import START
 from tests.support.house import ADA, BOB, GUEST, LEAD, OTHER_LEAD, House
 

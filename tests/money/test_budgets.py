@@ -8,7 +8,7 @@ from jobs import db as rows
 from jobs.budgets import Value
 from jobs.errors import BadRequest, NotAllowed, NotFound
 from jobs.lifecycle import JobState
-from jobs.model import DOLLAR
+from jobs.values import DOLLAR
 from tests.support.house import ADA, GUEST, LEAD, House
 
 

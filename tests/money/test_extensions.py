@@ -22,9 +22,10 @@ from jobs.errors import (
     Unknown,
 )
 from jobs.lifecycle import JobEventName, JobState
-from jobs.model import DOLLAR, EntryKind, Job
+from jobs.model import EntryKind, Job
 from jobs.policy import Person
 from jobs.providers import Guarantee
+from jobs.values import DOLLAR
 from tests.support.builders import some_traits
 from tests.support.clock import START
 from tests.support.house import ADA, BOB, GUEST, LEAD, House

@@ -17,9 +17,10 @@ from jobs.errors import (
     Unknown,
 )
 from jobs.lifecycle import JobState
-from jobs.model import DOLLAR, EntryKind, SpotPolicy
+from jobs.model import EntryKind
 from jobs.plans import corrected
 from jobs.providers import Guarantee
+from jobs.values import DOLLAR, SpotPolicy
 from tests.support.builders import SHA, a_spec, an_offer, some_traits
 from tests.support.clock import START
 from tests.support.house import ADA, LEAD, House, Priced

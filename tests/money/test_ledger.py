@@ -13,7 +13,8 @@ from sqlmodel import Session
 from jobs import db as rows
 from jobs import ledger
 from jobs.errors import NotFound
-from jobs.model import DOLLAR, EntryKind, Job, NoteKind, Period
+from jobs.model import EntryKind, Job, NoteKind, Period
+from jobs.values import DOLLAR
 from tests.support.clock import START
 from tests.support.house import LEAD, House
 

@@ -11,7 +11,8 @@ from sqlmodel import Session, select
 from jobs import db as rows
 from jobs import ledger
 from jobs.errors import NotFound
-from jobs.model import DOLLAR, Entry, EntryKind, Job, Note, NoteKind, Period
+from jobs.model import Entry, EntryKind, Job, Note, NoteKind, Period
+from jobs.values import DOLLAR
 from tests.support.clock import START
 from tests.support.house import House
 

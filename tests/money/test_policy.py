@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from jobs import policy
 from jobs.errors import NoCapacity
 from jobs.lifecycle import JobState
-from jobs.model import DOLLAR, Job, JobSpec, Period, SpotPolicy, Team
+from jobs.model import Job, Period, Team
 from jobs.policy import Decision, No, Person, Why
 from jobs.providers import Guarantee, Traits
+from jobs.values import DOLLAR, JobSpec, SpotPolicy
 from tests.support.builders import a_spec, a_team, an_offer, some_traits
 from tests.support.clock import START
 

@@ -8,9 +8,9 @@ import pytest
 
 from jobs import policy
 from jobs.errors import NoCapacity, Scope
-from jobs.model import DOLLAR, SpotPolicy
 from jobs.policy import No, Why
 from jobs.providers import Need
+from jobs.values import DOLLAR, SpotPolicy
 from tests.support.builders import a_spec, a_team, an_offer, some_traits
 
 HOUR = timedelta(hours=1)

@@ -11,7 +11,8 @@ from sqlmodel import func, select
 
 from jobs import ledger
 from jobs.lifecycle import JobState
-from jobs.model import DOLLAR, Job
+from jobs.model import Job
+from jobs.values import DOLLAR
 from tests.support.house import House
 from tests.support.racer import ask_for_ever, processes, race
 

@@ -9,9 +9,10 @@ from jobs import records
 from jobs.clock import SystemClock
 from jobs.errors import NotAllowed, NotFound, NotWritten, TooLate
 from jobs.lifecycle import JobEventName, JobState
-from jobs.model import DOLLAR, EntryKind, NoteKind, Request
+from jobs.model import EntryKind, NoteKind
 from jobs.providers import Offer
 from jobs.service import Service
+from jobs.values import DOLLAR, Request
 from tests.support.builders import SHA, a_request, an_offer
 from tests.support.clock import START
 from tests.support.house import ADA, BOB, GUEST, LEAD, House

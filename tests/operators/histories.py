@@ -15,7 +15,8 @@ from sqlmodel import SQLModel, select
 from bot.fanout import APPROVALS, ENDS, REST, WARNINGS
 from bot.telling import Teller
 from jobs import db
-from jobs.model import DOLLAR, Card, Job, Note, NoteKind, Outbox
+from jobs.model import Card, Job, Note, NoteKind, Outbox
+from jobs.values import DOLLAR
 from tests.operators.newsroom import SAY, Course, Newsroom
 from tests.operators.slack import OUTAGE, Weather
 

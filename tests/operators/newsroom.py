@@ -20,11 +20,12 @@ from bot.people import People
 from jobs.errors import NotAllowed, TooLate
 from jobs.intake import Intake
 from jobs.lifecycle import TERMINAL, AttemptState, JobState
-from jobs.model import DOLLAR, Job, JobSpec
+from jobs.model import Job
 from jobs.offers import Desk
 from jobs.policy import Person
 from jobs.service import Service
 from jobs.settings import load
+from jobs.values import DOLLAR, JobSpec
 from tests.face.stage import Sketches
 from tests.operators.slack import CALM, OUTAGE, ROOMS, Workspace, random_weather
 from tests.support.builders import a_request, a_source, a_spec

@@ -15,7 +15,7 @@ from bot import audit
 from bot.audit import Line
 from bot.cli import cli
 from jobs.db import Database
-from jobs.model import DOLLAR
+from jobs.values import DOLLAR
 from tests.support.builders import a_spec
 from tests.support.clock import START
 from tests.support.house import ADA, LEAD, House

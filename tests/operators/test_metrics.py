@@ -20,7 +20,7 @@ from bot.health import Health
 from bot.metrics import Metrics, counting
 from bot.scrapes import Scrapes
 from jobs.errors import NoCapacity, ProviderError, Unknown
-from jobs.model import DOLLAR
+from jobs.values import DOLLAR
 from tests.face.relay import Relay, down, limited
 from tests.face.stage import Stage
 from tests.support.builders import a_need, a_spec

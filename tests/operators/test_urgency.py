@@ -7,7 +7,8 @@ from pathlib import Path
 from bot import outbox
 from bot.fanout import APPROVALS, ENDS, REST
 from jobs import db
-from jobs.model import DOLLAR, Job, NoteKind
+from jobs.model import Job, NoteKind
+from jobs.values import DOLLAR
 from tests.face.stage import Stage
 from tests.operators.newsroom import Newsroom
 from tests.operators.slack import OUTAGE

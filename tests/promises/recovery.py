@@ -21,8 +21,9 @@ from sqlmodel import select
 
 from jobs import db, extensions, ledger, policy
 from jobs.db import Database
-from jobs.model import DOLLAR, Attempt, Job, JobSpec, Period, Team
+from jobs.model import Attempt, Job, Period, Team
 from jobs.policy import Person
+from jobs.values import DOLLAR, JobSpec
 from tests.promises.figure import Promise, Scale
 from tests.recovery.loss import copy, recovered
 from tests.support.builders import a_spec, some_traits

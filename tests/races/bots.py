@@ -17,8 +17,8 @@ from jobs import db as rows
 from jobs.clock import RandomIds
 from jobs.errors import NotWritten
 from jobs.lifecycle import AttemptState, JobState
-from jobs.model import DOLLAR
 from jobs.policy import Person
+from jobs.values import DOLLAR
 from tests.races.heats import START_PATIENCE, TRIES, race
 from tests.races.quiet import without_logs
 from tests.races.renting import rentals_over

@@ -22,7 +22,8 @@ from jobs import db as rows
 from jobs import ledger
 from jobs.db import Database
 from jobs.errors import HourglassError, NotWritten
-from jobs.model import DOLLAR, Entry, EntryKind
+from jobs.model import Entry, EntryKind
+from jobs.values import DOLLAR
 from tests.support.clock import START
 from tests.support.racer import processes
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.db import Database
-from jobs.model import DOLLAR, Team
+from jobs.model import Team
+from jobs.values import DOLLAR
 from tests.races.heats import LEVEL, MIXED, PAIRED, TEAMS, Told, race, reserve
 from tests.support.clock import START
 

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from jobs.errors import HourglassError, NotAllowed, TooLate
 from jobs.lifecycle import JobState
-from jobs.model import DOLLAR, Job
+from jobs.model import Job
 from jobs.policy import Person
 from jobs.rentals import Rentals
+from jobs.values import DOLLAR
 from tests.races.renting import rentals_over
 from tests.support.builders import some_traits
 from tests.support.fake_provider import FakeProvider

@@ -18,12 +18,13 @@ from jobs import db as rows
 from jobs import policy
 from jobs.errors import HourglassError
 from jobs.lifecycle import TERMINAL, JobState
-from jobs.model import Job, JobSpec
+from jobs.model import Job
 from jobs.policy import Person
 from jobs.records import parse
 from jobs.scheduler import Scheduler
 from jobs.service import Service
 from jobs.settings import load
+from jobs.values import JobSpec
 from tests.races.handwork import Beats, Clockwork, Hands
 from tests.support.builders import a_spec
 from tests.support.world import Agent, World

@@ -12,8 +12,8 @@ from jobs import db, snapshots
 from jobs.errors import Misconfigured, Unknown
 from jobs.extensions import begin
 from jobs.lifecycle import AttemptState, JobState
-from jobs.model import DOLLAR
 from jobs.policy import Person
+from jobs.values import DOLLAR
 from tests.recovery.loss import books, copy, lose, recovered
 from tests.support.builders import a_spec, some_traits
 from tests.support.clock import FakeClock

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from jobs import budgets
 from jobs.lifecycle import JobState
-from jobs.model import Source
 from jobs.policy import Person
+from jobs.values import Source
 from tests.support.builders import a_spec
 from tests.support.world import Parcel, World
 

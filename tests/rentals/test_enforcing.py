@@ -10,8 +10,8 @@ import pytest
 from jobs import db, policy
 from jobs.errors import Unauthorized, Unknown
 from jobs.lifecycle import AttemptState, JobState
-from jobs.model import DOLLAR, SpotPolicy
 from jobs.settlements import Settlements
+from jobs.values import DOLLAR, SpotPolicy
 from tests.support.builders import a_spec, an_offer, some_traits
 from tests.support.clock import FakeClock
 from tests.support.fake_provider import FakeProvider

@@ -10,7 +10,7 @@ import pytest
 from jobs import db
 from jobs.errors import NoCapacity, QuotaExceeded, Rejected, Scope, Throttled, Unauthorized, Unknown
 from jobs.lifecycle import AttemptState, JobState
-from jobs.model import DOLLAR, SpotPolicy
+from jobs.values import DOLLAR, SpotPolicy
 from tests.support.builders import a_spec, an_offer, some_traits
 from tests.support.clock import FakeClock
 from tests.support.fake_provider import FakeProvider

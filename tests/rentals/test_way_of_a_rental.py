@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jobs import policy
 from jobs.lifecycle import AttemptState, JobState
-from jobs.model import DOLLAR
+from jobs.values import DOLLAR
 from tests.support.builders import a_spec
 from tests.support.world import World, closed_of, key_of, launched_orders
 from trainer import wire

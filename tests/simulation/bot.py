@@ -22,7 +22,7 @@ from jobs.errors import BadSource
 from jobs.follow import Follow
 from jobs.intake import Intake
 from jobs.lifecycle import WITH_MACHINE, JobState
-from jobs.model import Job, Source
+from jobs.model import Job
 from jobs.offers import Desk
 from jobs.ports import Ports
 from jobs.providers import Provider
@@ -30,6 +30,7 @@ from jobs.rentals import Rentals
 from jobs.service import Service
 from jobs.settings import Settings
 from jobs.spec import merge
+from jobs.values import Source
 from tests.face.stage import Sketches
 from tests.simulation.office import Office, Roster
 from tests.simulation.shelf import Shelf

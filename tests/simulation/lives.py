@@ -10,8 +10,8 @@ import random
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from jobs.model import DOLLAR
 from jobs.providers import Guarantee, Offer
+from jobs.values import DOLLAR
 from tests.simulation.agents import Temper
 from tests.simulation.layers import Ground
 from tests.simulation.rhythm import Rhythm

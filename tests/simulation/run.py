@@ -15,8 +15,8 @@ from typing import Any
 import structlog
 
 from jobs.errors import NotWritten
-from jobs.model import DOLLAR
 from jobs.providers import Guarantee, Offer
+from jobs.values import DOLLAR
 from tests.simulation import trouble
 from tests.simulation.agents import Temper
 from tests.simulation.layers import Ground, Native, Timer, cloud_traits

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from jobs.model import DOLLAR
+from jobs.values import DOLLAR
 from tests.simulation import months
 from tests.simulation.oracle import Violation
 from tests.simulation.run import History, grounds, play, prices

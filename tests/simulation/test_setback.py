@@ -9,7 +9,7 @@ import pytest
 
 from jobs import snapshots
 from jobs.journal import Journal
-from jobs.model import DOLLAR
+from jobs.values import DOLLAR
 from tests.simulation.agents import Temper
 from tests.simulation.oracle import Violation
 from tests.simulation.rhythm import Rhythm

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from jobs.model import DOLLAR
+from jobs.values import DOLLAR
 from tests.promises import simulation
 from tests.promises.figure import Scale
 from tests.simulation.agents import Temper

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from jobs.launches import Launches
-from jobs.model import DOLLAR, Attempt
+from jobs.model import Attempt
+from jobs.values import DOLLAR
 from tests.simulation.agents import Temper
 from tests.simulation.oracle import Violation
 from tests.simulation.rhythm import Rhythm

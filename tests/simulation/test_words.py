@@ -6,7 +6,7 @@ import pytest
 
 from bot import markup
 from jobs.follow import Follow, Proven
-from jobs.model import DOLLAR
+from jobs.values import DOLLAR
 from tests.simulation.agents import Temper
 from tests.simulation.oracle import Violation
 from tests.simulation.run import History, grounds, play, prices

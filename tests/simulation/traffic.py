@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from jobs.errors import HourglassError, NotWritten
-from jobs.model import DOLLAR, Request
 from jobs.policy import Person
+from jobs.values import DOLLAR, Request
 from tests.simulation import months
 from tests.simulation.reckoning import Ask
 from tests.simulation.world import World

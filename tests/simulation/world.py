@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bot.catalogue import Catalogue
-from jobs.model import DOLLAR
 from jobs.policy import Person
 from jobs.providers import Offer
 from jobs.reaper import Reaper
 from jobs.service import Service
 from jobs.settings import load
+from jobs.values import DOLLAR
 from tests.simulation.agents import Agents, Temper
 from tests.simulation.bot import Bot, Outside
 from tests.simulation.cloud import Cloud, CloudProvider, TrueTime

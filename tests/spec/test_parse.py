@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bot.parse import TOPICS, VERBS, parse_mention, parse_train
 from bot.verbs import Checkpoints, Command, Extend, Gpus, Help, List, Logs, Rerun, Run, Status, Stop
 from jobs.errors import BadRequest
-from jobs.model import Request
+from jobs.values import Request
 
 RUN = "acme/vit@main gpu=a100 hours=4"
 

@@ -12,11 +12,11 @@ from bot.parse import parse_train
 from bot.verbs import Run
 from jobs.errors import BadSpec
 from jobs.gpus import Gpu
-from jobs.model import JobSpec, SpotPolicy
 from jobs.records import dump, parse
 from jobs.spec import Defaults, merge
 from jobs.strict_yaml import LARGEST
 from jobs.taskfile import parse_task_file
+from jobs.values import JobSpec, SpotPolicy
 
 FULL = """\
 image: pytorch/pytorch:2.13.0-cuda12.8-cudnn9-runtime

@@ -8,9 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 from jobs.lifecycle import AttemptState, JobState
-from jobs.model import DOLLAR, Attempt, Job, JobSpec, Request, Source, SpotPolicy, Team
+from jobs.model import Attempt, Job, Team
 from jobs.providers import Guarantee, Need, Offer, Traits
 from jobs.records import dump
+from jobs.values import DOLLAR, JobSpec, Request, Source, SpotPolicy
 from tests.support.clock import START
 
 SHA = "3f9c2ab15d0e4c6b8a7f1e2d3c4b5a6978879695"

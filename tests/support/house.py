@@ -19,13 +19,14 @@ from jobs.clock import Ids
 from jobs.db import Database
 from jobs.intake import Intake
 from jobs.lifecycle import AttemptState, JobEventName, JobState
-from jobs.model import DOLLAR, Attempt, Entry, EntryKind, Job, JobSpec, Note, Period, Request, Source, Team
+from jobs.model import Attempt, Entry, EntryKind, Job, Note, Period, Team
 from jobs.offers import satisfies
 from jobs.policy import Person
 from jobs.providers import Instance, LaunchOrder, Need, Offer, Traits
 from jobs.records import dump, parse
 from jobs.service import Service
 from jobs.settings import load
+from jobs.values import DOLLAR, JobSpec, Request, Source
 from tests.support.builders import a_request, a_source, a_spec, an_offer, some_traits
 from tests.support.clock import FakeClock, SequentialIds
 from tests.support.databases import memory_database

@@ -18,13 +18,14 @@ from jobs.clock import SystemClock
 from jobs.db import Database
 from jobs.follow import Follow
 from jobs.lifecycle import JobEventName, JobState
-from jobs.model import Job, Source
+from jobs.model import Job
 from jobs.offers import Desk, practice_offer
 from jobs.ports import Ports
 from jobs.providers import Provider
 from jobs.providers.practice import Practice
 from jobs.records import dump
 from jobs.rentals import Rentals
+from jobs.values import Source
 from tests.support.builders import a_request, a_source, a_spec, a_team
 from tests.support.mortal import Fate, MortalProvider
 from tests.support.world import HOME

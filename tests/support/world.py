@@ -21,12 +21,13 @@ from jobs.db import Database
 from jobs.follow import Follow
 from jobs.ledger import Closed
 from jobs.lifecycle import AttemptState, JobEventName, JobState
-from jobs.model import DOLLAR, Attempt, Entry, Job, JobSpec, Micros, Note, Period, Source
+from jobs.model import Attempt, Entry, Job, Note, Period
 from jobs.offers import Desk
 from jobs.ports import Ports
 from jobs.providers import LaunchOrder, Provider
 from jobs.records import dump
 from jobs.rentals import Rentals
+from jobs.values import DOLLAR, JobSpec, Micros, Source
 from tests.support.builders import a_request, a_source, a_spec, a_team
 from tests.support.clock import FakeClock, SequentialIds
 from tests.support.databases import memory_engine

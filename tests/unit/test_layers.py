@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "jobs": ("jobs", *BOTH_SIDES),
     "trainer": ("trainer",),
 }
-PROVIDERS_MAY_IMPORT = ("jobs.providers", "jobs.model", "jobs.errors", "jobs.clock", "trainer.wire")
+PROVIDERS_MAY_IMPORT = ("jobs.providers", "jobs.values", "jobs.errors", "jobs.clock", "trainer.wire")
 # Decides over values alone: may lean on what is as pure as itself, and on the words that everybody shares.
 PURE = (
     "jobs.boot", "jobs.curves", "jobs.endings", "jobs.environment", "jobs.gpus", "jobs.image_names",
@@ -35,7 +35,7 @@ PURE = (
     "bot.arguments", "bot.clues", "bot.correction", "bot.normalise", "bot.parse", "bot.parse_budget",
     "bot.parse_estimate", "bot.run_line", "bot.verbs", "bot.words", *WILL_IT_FIT,
 )  # fmt: skip
-SHARED_WORDS = ("jobs.errors", "jobs.model", "jobs.records", "trainer.wire")
+SHARED_WORDS = ("jobs.errors", "jobs.model", "jobs.values", "jobs.records", "trainer.wire")
 # Where an SDK may be imported: a module, or every file whose name begins so (a provider's files share its name).
 SDKS = {
     "boto3": ("jobs.providers.aws", "jobs.credentials", "trainer"),
@@ -104,7 +104,7 @@ def test_imports_run_one_way(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_a_provider_knows_the_protocol_the_model_and_the_errors(name: str) -> None:
+def test_a_provider_knows_the_protocol_the_values_and_the_errors(name: str) -> None:
     assert {other for other in ours(name) if not below(other, PROVIDERS_MAY_IMPORT)} == set()
 
 
