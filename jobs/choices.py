@@ -3,12 +3,15 @@
 Prices and providers may have changed since the hold was made. What an offer would cost to its deadline, beside
 what earlier machines of the job cost, has to fit into the hold as it stands; `max_cost` and a tight hold move the
 deadline nearer, and an offer that would leave no useful time is passed over.
+
+A spot machine's price may rise while it runs, up to the bid: that, and not the price of the day, has to fit. A job
+whose spot machine was taken back looks elsewhere first, and on demand once little time is left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jobs import policy
@@ -19,9 +22,12 @@ from jobs.model import Attempt, Job
 from jobs.patience import Refusal
 from jobs.ports import Ports
 from jobs.providers import Need, Offer, Traits
-from jobs.values import JobSpec, SpotPolicy
+from jobs.records import parse
+from jobs.values import JobSpec, Micros, SpotPolicy
 from trainer.wire import Reason
 
+# A machine whose bid is its price of the day is lost at the first rise: time is given up for this much room.
+ROOM_FOR_A_RISE = (6, 5)
 # A round that was refused this often is not going to end well; the next round asks for fresh offers.
 OFFERS_A_ROUND = 12
 
@@ -53,19 +59,29 @@ class Choices:
         left = [offer for offer in self._offers if not any(rules_out(*struck, offer) for struck in self._struck)]
         while left and len(self._struck) < OFFERS_A_ROUND:
             try:
-                offer = policy.choose(left, self._spec, self._ceiling)
+                offer = self._best(left, job, rows, now)
             except NoCapacity as error:
                 self.refusals.append(Refusal(reason=Reason.NO_CAPACITY, text=str(error)))
                 return None
-            end = deadline(job, self._spec, offer, rows, self._ports.providers[offer.provider].traits, now)
-            if end is not None:
-                return Choice(offer=offer, deadline=end)
+            traits = self._ports.providers[offer.provider].traits
+            choice = terms(job, self._spec, offer, rows, traits, now, ceiling=self._ceiling)
+            if choice is not None:
+                return choice
             text = f"What is held, {policy.dollars(job.hold)}, does not pay for useful time on {offer.name}."
             self.refusals.append(Refusal(reason=Reason.NO_CAPACITY, text=text))
             left.remove(offer)
         if not self.refusals:
             self.refusals.append(Refusal(reason=Reason.NO_CAPACITY, text="No provider offers such a machine now."))
         return None
+
+    def _best(self, left: Sequence[Offer], job: Job, rows: Sequence[Attempt], now: datetime) -> Offer:
+        """Return the offer to take, cheapest first; after an interruption, one that is not likely to end so again."""
+        for some in preferred(left, job, self._spec, rows, now):
+            try:
+                return policy.choose(some, self._spec, self._ceiling)
+            except NoCapacity:
+                continue
+        return policy.choose(left, self._spec, self._ceiling)
 
     def strike(self, offer: Offer, refusal: Refusal) -> None:
         """Leave out whatever the refusal of an offer rules out."""
@@ -106,8 +122,8 @@ def rules_out(refused: Offer, scope: Scope, other: Offer) -> bool:
     if scope is Scope.ACCOUNT:
         return True
     if scope is Scope.REGION:
-        return other.region == refused.region
-    return (other.name, other.region, other.spot) == (refused.name, refused.region, refused.spot)
+        return (other.region, other.spot) == (refused.region, refused.spot)  # each market has its own quota
+    return _pool(other) == _pool(refused)
 
 
 def ran_out(job: Job, rows: Sequence[Attempt], now: datetime) -> bool:
@@ -120,10 +136,23 @@ def stood(rows: Sequence[Attempt]) -> bool:
     return any(row.state is AttemptState.GONE for row in rows)
 
 
-def deadline(
-    job: Job, spec: JobSpec, offer: Offer, rows: Sequence[Attempt], traits: Traits, now: datetime
-) -> datetime | None:
-    """Return until when the offer can be rented; None when the hold pays for no useful time there.
+def preferred(
+    left: Sequence[Offer], job: Job, spec: JobSpec, rows: Sequence[Attempt], now: datetime
+) -> Iterator[Sequence[Offer]]:
+    """Yield what a job had better take whose spot machine was taken back, the best first; nothing for any other."""
+    offers = [parse(Offer, row.offer) for row in rows if row.state is AttemptState.GONE]
+    taken_back = {_pool(offer) for offer in offers if offer.spot}
+    if not taken_back or job.deadline is None:
+        return
+    if policy.is_short(job.deadline - now, spec.minutes):
+        yield [offer for offer in left if not offer.spot]
+    yield [offer for offer in left if _pool(offer) not in taken_back]
+
+
+def terms(
+    job: Job, spec: JobSpec, offer: Offer, rows: Sequence[Attempt], traits: Traits, now: datetime, *, ceiling: Micros
+) -> Choice | None:
+    """Return until when the offer can be rented, and at which bid; None when the hold pays for no useful time there.
 
     The first machine has all the hours that were asked for; one that goes on keeps the deadline of the first.
     """
@@ -133,16 +162,36 @@ def deadline(
     if minutes <= 0:
         return None
     machines = sum(1 for row in rows if row.state is AttemptState.GONE and row.rank == 0)
-    paid = sum(row.billed or 0 for row in rows)
+    pays = job.hold - sum(row.billed or 0 for row in rows)
+    retries = max(0, policy.retries(spec) - machines)
+    price = offer.micros_per_hour
+    more, than = ROOM_FOR_A_RISE
     affordable = policy.cut_to_cost(
-        max_cost=job.hold - paid,
-        rate=offer.micros_per_hour,
+        max_cost=pays,
+        rate=max(price, min(ceiling, price * more // than)) if offer.spot else price,
         nodes=spec.nodes,
         minutes=minutes,
         traits=traits,
-        retries=max(0, policy.retries(spec) - machines),
+        retries=retries,
         disk_gb=spec.disk_gb,
     )
     if affordable < min(policy.USEFUL_MINUTES, minutes):
         return None
-    return now + timedelta(minutes=affordable) + traits.startup
+    if offer.spot:
+        bid = policy.highest_bid(
+            pays=pays,
+            price=price,
+            ceiling=ceiling,
+            nodes=spec.nodes,
+            minutes=affordable,
+            traits=traits,
+            retries=retries,
+            disk_gb=spec.disk_gb,
+        )
+        offer = replace(offer, bid=bid)
+    return Choice(offer=offer, deadline=now + timedelta(minutes=affordable) + traits.startup)
+
+
+def _pool(offer: Offer) -> tuple[str, str, str, bool]:
+    """Return what has room, or none, as one."""
+    return (offer.name, offer.region, offer.zone, offer.spot)

@@ -15,7 +15,7 @@ from jobs import policy, records
 from jobs.errors import BadSpec, HourglassError, NoCapacity, ProviderError, Refused
 from jobs.model import Job
 from jobs.providers import Need, Offer, Provider, Traits
-from jobs.values import JobSpec, Micros, Request, Source
+from jobs.values import JobSpec, Micros, Request, Source, SpotPolicy
 
 
 class Resolver(Protocol):
@@ -86,7 +86,7 @@ class Planner:
         refuse_what_is_not_carried_out(spec, request.text)
         offers = self._quote(spec)
         cheapest = offers[0]
-        ceiling = policy.rate_ceiling(cheapest, spec)
+        ceiling = policy.rate_ceiling(cheapest, spec, _steady(offers, spec))
         if ceiling < cheapest.micros_per_hour:
             price = policy.dollars(cheapest.micros_per_hour)
             raise Refused(
@@ -115,6 +115,13 @@ class Planner:
         if not offers:
             raise refusal or NoCapacity("No provider offers such a machine.")
         return sorted(offers, key=lambda offer: offer.micros_per_hour)
+
+
+def _steady(offers: Sequence[Offer], spec: JobSpec) -> Offer | None:
+    """Return the cheapest machine on demand, where the job may go there from the spot market."""
+    if spec.spot is not SpotPolicy.AUTO:
+        return None
+    return next((offer for offer in offers if not offer.spot), None)
 
 
 def _must_be_worth(spec: JobSpec, ceiling: Micros, traits: Sequence[Traits], text: str) -> None:

@@ -74,12 +74,15 @@ def bill(*, micros_per_hour: Micros, ran: timedelta, traits: Traits, disk_gb: in
     return -(-rate * (granules * granule // _MICROSECOND) // _HOUR)
 
 
-def rate_ceiling(cheapest: Offer, spec: JobSpec) -> Micros:
+def rate_ceiling(cheapest: Offer, spec: JobSpec, steady: Offer | None = None) -> Micros:
     """Return the most that one machine may cost an hour: half above the cheapest offer, never over `max_price`.
 
-    A price that cannot rise is its own ceiling.
+    A price that cannot rise is its own ceiling. `steady` is the cheapest offer that nobody takes back, where the job
+    may use both markets: held for less than it costs, the job could never go on there.
     """
     ceiling = cheapest.micros_per_hour if cheapest.fixed_price else cheapest.micros_per_hour * 3 // 2
+    if steady is not None:
+        ceiling = max(ceiling, steady.micros_per_hour)
     return ceiling if spec.max_price is None else min(ceiling, spec.max_price)
 
 
@@ -137,6 +140,38 @@ def cut_to_cost(
         middle = (fits + over) // 2
         fits, over = (middle, over) if cost(middle / 60) <= max_cost else (fits, middle)
     return fits / 60
+
+
+def highest_bid(
+    *,
+    pays: Micros,
+    price: Micros,
+    ceiling: Micros,
+    nodes: int,
+    minutes: float,
+    traits: Traits,
+    retries: int,
+    disk_gb: int,
+) -> Micros:
+    """Return the most that a spot machine may come to cost an hour: `pays` covers it for all of `minutes`.
+
+    Never above `ceiling`; `price` itself where no more can be paid.
+    """
+
+    def paid_for(rate: Micros) -> bool:
+        worst = worst_case(ceiling=rate, nodes=nodes, minutes=minutes, traits=traits, retries=retries, disk_gb=disk_gb)
+        return worst <= pays
+
+    fits, over = price, max(price, ceiling) + 1
+    while over - fits > 1:
+        middle = (fits + over) // 2
+        fits, over = (middle, over) if paid_for(middle) else (fits, middle)
+    return fits
+
+
+def is_short(left: timedelta, minutes: float) -> bool:
+    """Say whether an interrupted job of `minutes` has so little left that it should not be interrupted again."""
+    return left <= max(timedelta(hours=1), timedelta(minutes=minutes) / 4)
 
 
 def needs(spec: JobSpec) -> tuple[Need, ...]:

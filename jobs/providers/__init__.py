@@ -51,6 +51,8 @@ class Offer:
     priced_at: datetime  # when this price was read
     fixed_price: bool = False  # it cannot rise before launch, so nothing is held above it
     cuda: str | None = None  # the newest CUDA the driver there can run, where it is known
+    zone: str = ""  # where in the region; empty where the provider chooses
+    bid: int | None = None  # micros an hour: the most that a spot machine may come to cost; set when it is chosen
 
 
 @dataclass(frozen=True, kw_only=True)

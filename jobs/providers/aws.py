@@ -1,4 +1,4 @@
-"""Machines of Amazon EC2, on demand: one RunInstances call each, found again by the tag it was launched with.
+"""Machines of Amazon EC2, on demand and spot: one RunInstances call each, found again by the tag it was launched with.
 
 Nothing is remembered here. The launch key is AWS's client token, so that asking twice is asking once; every
 machine ends its own rental (terminate on shutdown, and a boot script whose first act is a timer) and carries
@@ -7,10 +7,9 @@ tags from which anybody can end it. Offers come from the dated catalogue, which 
 
 from __future__ import annotations
 
-import hashlib
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -20,13 +19,7 @@ from botocore.config import Config
 from jobs.errors import NoCapacity, ProviderError, QuotaExceeded, Rejected, Unauthorized, Unknown
 from jobs.providers import Guarantee, Instance, InstanceState, LaunchOrder, Need, Offer, Traits
 from jobs.providers.aws_errors import MISMATCH, NOT_FOUND, code_of, repeated, translated
-
-# Driver, container engine and the toolkit between them; AWS keeps the parameter at the newest build.
-IMAGE_PARAMETER = (
-    "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-22.04/latest/ami-id"  # a name of SSM's
-)
-USER_DATA_LIMIT = 16 * 1024  # bytes before base64
-TOKEN_LIMIT = 64
+from jobs.providers.aws_request import TITLE, Clients, Requests
 
 TRAITS = Traits(
     name="aws",
@@ -53,9 +46,6 @@ _STATES = {
 }
 # "User initiated (2026-11-12 10:00:00 GMT)"
 _TRANSITION = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
-_TITLE = "Name"  # the tag that Amazon's console shows as a machine's name; for people, so it is not read back
-
-Clients = Callable[[str, str], Any]  # service and region to a client; the SDK ships no types
 
 
 class BootScripts(Protocol):
@@ -86,7 +76,7 @@ def sdk_clients() -> Clients:
 
 
 class Aws:
-    """On-demand EC2 instances of one home, in the regions that the operator names."""
+    """EC2 instances of one home, in the regions that the operator names."""
 
     traits = TRAITS
 
@@ -105,25 +95,23 @@ class Aws:
         """Take `prices` from the catalogue; `image` None takes AWS's own, `subnets` empty the default network's."""
         self._home = home
         self._regions = tuple(regions)
-        self._prices = tuple(p for p in prices if p.provider == self.traits.name and not p.spot)
+        self._prices = tuple(p for p in prices if p.provider == self.traits.name)
         self._boot = boot
         self._client = clients or sdk_clients()
-        self._image = image
-        self._subnets = tuple(subnets)
-        self._group = security_group
+        self._requests = Requests(
+            home=home, clients=self._client, image=image, subnets=subnets, security_group=security_group
+        )
         self._seen: dict[str, tuple[str, str]] = {}  # launch key to region and id: tags leave a machine before it goes
-        self._facts: dict[tuple[str, ...], Any] = {}  # what a region said of images and subnets; they do not change
 
     # ------------------------------------------------------------ the six verbs
 
     def offers(self, need: Need) -> Sequence[Offer]:
-        """Return the catalogue's on-demand machines that satisfy `need`, cheapest whole instance first."""
-        if need.spot:
-            return ()
+        """Return the catalogue's machines that satisfy `need`, cheapest whole instance first."""
         fitting = (
             offer
             for offer in self._prices
             if offer.region in self._regions
+            and offer.spot == need.spot
             and offer.gpu == need.gpu
             and offer.gpus >= need.count
             and need.memory_gb in (None, offer.memory_gb)
@@ -132,13 +120,12 @@ class Aws:
 
     def launch(self, offer: Offer, order: LaunchOrder) -> Instance:
         """Ask EC2 for the machine; the same order is the same machine, also after a lost answer."""
-        if offer.spot:
-            raise Rejected("Spot machines of AWS are not rented yet. Ask with spot=on-demand.")
         if order.image is None:
             raise Rejected("A machine of AWS runs a container image. Name one: image=… or `image:` in the task file.")
         try:
-            request = self._request(offer, order)
-            with translated("the launch of a machine", offer.region):
+            script = order.boot if order.boot is not None else self._boot.script(order)
+            request = self._requests.launch(offer, order, script)
+            with translated("the launch of a machine", offer.zone or offer.region):
                 answer = self._client("ec2", offer.region).run_instances(**request)
         except ProviderError as error:
             if code_of(error.__cause__) == MISMATCH and (standing := self.find(order.launch_key)) is not None:
@@ -206,93 +193,6 @@ class Aws:
             "Continue from its last checkpoint with a new rental."
         )
 
-    # ------------------------------------------------------------ the request
-
-    def _request(self, offer: Offer, order: LaunchOrder) -> dict[str, Any]:
-        script = order.boot if order.boot is not None else self._boot.script(order)
-        if len(script.encode()) > USER_DATA_LIMIT:
-            raise Rejected(f"The boot script is longer than the {USER_DATA_LIMIT} bytes that EC2 takes.")
-        image = self._image_in(offer.region)
-        tags = {**order.tags, "app": "hourglass", "home": self._home, "key": order.launch_key, _TITLE: order.launch_key}
-        tagged = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
-        request: dict[str, Any] = {
-            "ImageId": image,
-            "InstanceType": offer.name,
-            "MinCount": 1,
-            "MaxCount": 1,
-            "ClientToken": client_token(order.launch_key),
-            "UserData": script,
-            "InstanceInitiatedShutdownBehavior": "terminate",
-            # Without a session token and beyond one hop, the metadata service is out of a container's reach.
-            "MetadataOptions": {"HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 1},
-            "BlockDeviceMappings": [self._root_volume(offer.region, image, order.disk_gb)],
-            "TagSpecifications": [{"ResourceType": kind, "Tags": tagged} for kind in ("instance", "volume")],
-        }
-        if self._group:
-            request["SecurityGroupIds"] = [self._group]
-        subnets = self._subnets_in(offer.region)
-        if subnets:
-            # One call, one subnet, fixed by the order: two tries of one key may never be two requests. The next
-            # attempt has another number and so another zone.
-            request["SubnetId"] = subnets[(order.attempt - 1 + order.rank) % len(subnets)]
-        return request
-
-    def _image_in(self, region: str) -> str:
-        if self._image:
-            return self._image
-
-        def ask() -> str:
-            with translated("the look-up of the machine image", region):
-                answer = self._client("ssm", region).get_parameter(Name=IMAGE_PARAMETER)
-            return str(answer["Parameter"]["Value"])
-
-        return str(self._once(("image", region), ask))
-
-    def _root_volume(self, region: str, image: str, disk_gb: int) -> dict[str, Any]:
-        def ask() -> tuple[str, int]:
-            with translated("the look-up of the machine image", region):
-                images = self._client("ec2", region).describe_images(ImageIds=[image])["Images"]
-            if not images:
-                raise Rejected(f"There is no machine image {image} in {region}. Check HOURGLASS_AWS_IMAGE.")
-            root = str(images[0].get("RootDeviceName", "/dev/sda1"))
-            sizes = [
-                int(mapping.get("Ebs", {}).get("VolumeSize", 0))
-                for mapping in images[0].get("BlockDeviceMappings", ())
-                if mapping.get("DeviceName") == root
-            ]
-            return root, max(sizes, default=0)
-
-        root, least = self._once(("root", region, image), ask)
-        volume = {
-            "VolumeSize": max(disk_gb, least),
-            "VolumeType": "gp3",
-            "Encrypted": True,
-            "DeleteOnTermination": True,
-        }
-        return {"DeviceName": root, "Ebs": volume}
-
-    def _subnets_in(self, region: str) -> Sequence[str]:
-        if not self._subnets:
-            return ()
-
-        def ask() -> Sequence[str]:
-            with translated("the look-up of the subnets", region):
-                pages = self._client("ec2", region).describe_subnets(
-                    Filters=[{"Name": "subnet-id", "Values": list(self._subnets)}]
-                )
-            known = {str(subnet["SubnetId"]) for subnet in pages["Subnets"]}
-            return tuple(name for name in self._subnets if name in known)
-
-        subnets: Sequence[str] = self._once(("subnets", region), ask)
-        if not subnets:
-            raise Rejected(f"None of HOURGLASS_AWS_SUBNETS lies in {region}.")
-        return subnets
-
-    def _once(self, key: tuple[str, ...], ask: Callable[[], Any]) -> Any:
-        if key not in self._facts:
-            self._facts[key] = ask()
-        return self._facts[key]
-
     # ------------------------------------------------------------ the answer
 
     def _ours(self) -> tuple[dict[str, Any], ...]:
@@ -311,7 +211,7 @@ class Aws:
         return found
 
     def _instance(self, described: Mapping[str, Any], region: str) -> Instance:
-        tags = {tag["Key"]: tag["Value"] for tag in described.get("Tags", ()) if tag["Key"] != _TITLE}
+        tags = {tag["Key"]: tag["Value"] for tag in described.get("Tags", ()) if tag["Key"] != TITLE}
         state = _STATES.get(described["State"]["Name"], InstanceState.PENDING)
         ended = _TRANSITION.search(described.get("StateTransitionReason") or "")
         launched: datetime | None = described.get("LaunchTime")
@@ -329,12 +229,6 @@ class Aws:
         if "key" in tags:
             self._seen[tags["key"]] = (region, instance.id)
         return instance
-
-
-def client_token(launch_key: str) -> str:
-    """Return what EC2 knows the launch by: the key itself where it fits, else its digest."""
-    fits = len(launch_key) <= TOKEN_LIMIT and launch_key.isascii()
-    return launch_key if fits else hashlib.sha256(launch_key.encode()).hexdigest()
 
 
 def _filter(name: str, value: str) -> dict[str, Any]:

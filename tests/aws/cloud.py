@@ -101,6 +101,10 @@ class Front:
         """Return the client tokens with which machines were launched, in order."""
         return [words["ClientToken"] for words, _ in self._launches.values()]
 
+    def launches(self) -> list[dict[str, str]]:
+        """Return the requests that made a machine, in order, as EC2's query protocol words them."""
+        return [words for words, _ in self._launches.values()]
+
     def __call__(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         if HOSTS_KEY_ID in environ.get("HTTP_AUTHORIZATION", ""):

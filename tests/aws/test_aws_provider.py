@@ -13,11 +13,12 @@ from botocore.config import Config
 from botocore.stub import Stubber
 
 from jobs.errors import (
+    NoCapacity,
     Rejected,
     Unknown,
 )
 from jobs.providers import InstanceState
-from jobs.providers.aws import IMAGE_PARAMETER, client_token
+from jobs.providers.aws_request import IMAGE_PARAMETER, client_token
 from tests.aws.books import HOME, SMALL, Scripts, order, provider
 from tests.aws.cloud import IMAGE, KEY, KEY_ID, REGION, Cloud
 from tests.support.builders import a_need
@@ -65,6 +66,49 @@ def test_instance_and_volume_carry_the_orders_tags(cloud: Cloud, scripts: Script
 def test_a_disk_is_never_smaller_than_the_machine_image_needs(cloud: Cloud, scripts: Scripts) -> None:
     provider(cloud, scripts).launch(SMALL, order(disk_gb=8))
     assert [disk["Size"] for disk in cloud.client("ec2", REGION).describe_volumes()["Volumes"]] == [15]
+
+
+def test_a_spot_machine_is_asked_for_once_at_the_bid_and_goes_when_it_is_taken_back(
+    cloud: Cloud, scripts: Scripts
+) -> None:
+    aws = provider(cloud, scripts)
+    spot = dataclasses.replace(SMALL, spot=True, micros_per_hour=31_400, bid=47_105)
+    aws.launch(spot, order("bid"))
+    aws.launch(dataclasses.replace(spot, bid=None), order("price"))
+    aws.launch(SMALL, order("steady"))
+    market = "InstanceMarketOptions"
+    bid, price, steady = cloud.front.launches()
+    assert {key: value for key, value in bid.items() if key.startswith(market)} == {
+        f"{market}.MarketType": "spot",
+        f"{market}.SpotOptions.MaxPrice": "0.047105",
+        f"{market}.SpotOptions.SpotInstanceType": "one-time",
+        f"{market}.SpotOptions.InstanceInterruptionBehavior": "terminate",
+    }
+    assert price[f"{market}.SpotOptions.MaxPrice"] == "0.031400"
+    assert not any(key.startswith(market) for key in steady)
+
+
+def test_a_machine_stands_in_the_zone_of_its_offer(cloud: Cloud, scripts: Scripts) -> None:
+    subnets = cloud.client("ec2", REGION).describe_subnets()["Subnets"]
+    zones = {one["SubnetId"]: one["AvailabilityZone"] for one in subnets}
+    there = dataclasses.replace(SMALL, zone="us-east-1b")
+    provider(cloud, scripts).launch(there, order("default"))
+    provider(cloud, scripts, subnets=tuple(zones)).launch(there, order("named", attempt=3))
+    assert [one["Placement"]["AvailabilityZone"] for one in cloud.instances()] == ["us-east-1b", "us-east-1b"]
+    assert [zones[one["SubnetId"]] for one in cloud.instances()] == ["us-east-1b", "us-east-1b"]
+    here = tuple(name for name, zone in zones.items() if zone != "us-east-1b")
+    with pytest.raises(NoCapacity, match="us-east-1b"):
+        provider(cloud, scripts, subnets=here).launch(there, order("moved"))
+
+
+def test_subnets_that_are_tagged_for_it_are_taken_where_the_settings_name_none(cloud: Cloud, scripts: Scripts) -> None:
+    ec2 = cloud.client("ec2", REGION)
+    made = ec2.describe_subnets()["Subnets"][3]
+    group = ec2.create_security_group(GroupName="machines", Description="no port", VpcId=made["VpcId"])["GroupId"]
+    ec2.create_tags(Resources=[made["SubnetId"], group], Tags=[{"Key": "hourglass", "Value": "network"}])
+    provider(cloud, scripts).launch(SMALL, order())
+    (found,) = cloud.instances()
+    assert (found["SubnetId"], found["SecurityGroups"][0]["GroupId"]) == (made["SubnetId"], group)
 
 
 def test_subnets_take_turns_by_attempt_and_only_those_of_the_region_are_used(cloud: Cloud, scripts: Scripts) -> None:
@@ -137,8 +181,6 @@ def test_what_cannot_run_there_is_refused_before_anything_is_asked(cloud: Cloud,
     aws = provider(cloud, scripts)
     with pytest.raises(Rejected, match="container image"):
         aws.launch(SMALL, order(image=None))
-    with pytest.raises(Rejected, match="spot=on-demand"):
-        aws.launch(dataclasses.replace(SMALL, spot=True), order())
     with pytest.raises(Rejected, match="16384 bytes"):
         aws.launch(SMALL, order(boot="#" * 16_385))
     assert cloud.front.calls == []
@@ -154,7 +196,7 @@ def test_a_client_token_is_the_launch_key_or_its_digest_where_that_is_too_long()
 # ---------------------------------------------------------------- offers
 
 
-def test_offers_are_on_demand_in_the_regions_of_the_settings_and_cheapest_first(cloud: Cloud, scripts: Scripts) -> None:
+def test_offers_are_in_the_regions_of_the_settings_and_cheapest_first(cloud: Cloud, scripts: Scripts) -> None:
     aws = provider(cloud, scripts, regions=(WEST, REGION))
     cpu = a_need(gpu="cpu", count=0)
     assert [(o.name, o.region) for o in aws.offers(cpu)] == [
@@ -163,7 +205,7 @@ def test_offers_are_on_demand_in_the_regions_of_the_settings_and_cheapest_first(
         ("c7i.xlarge", REGION),
     ]
     assert [o.region for o in provider(cloud, scripts).offers(cpu)] == [REGION, REGION]
-    assert list(aws.offers(dataclasses.replace(cpu, spot=True))) == []
+    assert list(aws.offers(dataclasses.replace(cpu, spot=True))) == [], "there is no spot price of it"
 
 
 def test_a_whole_instance_meets_the_need_of_one_gpu_and_another_memory_does_not(cloud: Cloud, scripts: Scripts) -> None:

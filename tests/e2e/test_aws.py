@@ -22,7 +22,7 @@ from bot.demo.proof import Loaded, fetch, load_checkpoint
 from jobs.lifecycle import JobState
 from jobs.model import EntryKind, Job
 from jobs.orders import launch_key
-from jobs.providers.aws import client_token
+from jobs.providers.aws_request import client_token
 from tests.aws.cloud import IMAGE, ROLE, Cloud
 from tests.aws.harness import Machines, engine_cloud, open_bucket
 from tests.aws.orders import boot_log

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from jobs import policy
 from jobs.errors import (
     BadImage,
     BadSource,
@@ -92,6 +93,14 @@ def test_both_markets_are_asked_and_one_silent_one_does_no_harm() -> None:
     house.neighbours.quotes = [Unknown("no answer"), [an_offer(spot=True, micros_per_hour=DOLLAR)]]
     job = house.priced(spot=SpotPolicy.AUTO)
     assert (job.state, job.rate_ceiling) == (JobState.QUEUED, 1_500_000)
+
+
+@pytest.mark.parametrize(("market", "ceiling"), [(SpotPolicy.AUTO, 2_000_000), (SpotPolicy.SPOT, 1_500_000)])
+def test_who_takes_either_market_is_held_what_a_machine_on_demand_costs(market: SpotPolicy, ceiling: int) -> None:
+    house = House()
+    offers = {True: [an_offer(spot=True, micros_per_hour=DOLLAR)], False: [an_offer(micros_per_hour=2 * DOLLAR)]}
+    house.neighbours.quotes = [offers[need.spot] for need in policy.needs(a_spec(spot=market))]
+    assert house.priced(spot=market).rate_ceiling == ceiling
 
 
 # ---------------------------------------------------------------- what a lead is asked

@@ -139,6 +139,13 @@ def test_the_ceiling_is_half_above_the_cheapest_offer_and_never_over_max_price()
     assert policy.rate_ceiling(offer, a_spec(max_price=9 * DOLLAR)) == 3 * DOLLAR
 
 
+def test_where_both_markets_will_do_the_ceiling_pays_for_the_one_that_nobody_ends() -> None:
+    spot, steady = an_offer(spot=True, micros_per_hour=DOLLAR), an_offer(micros_per_hour=2 * DOLLAR)
+    assert policy.rate_ceiling(spot, a_spec(), steady) == 2 * DOLLAR
+    assert policy.rate_ceiling(spot, a_spec(max_price=1_700_000), steady) == 1_700_000
+    assert policy.rate_ceiling(spot, a_spec(), an_offer(micros_per_hour=1_200_000)) == 1_500_000
+
+
 def test_a_price_that_cannot_rise_is_its_own_ceiling() -> None:
     assert policy.rate_ceiling(an_offer(fixed_price=True), a_spec()) == 2 * DOLLAR
 
