@@ -1,18 +1,13 @@
-"""Checkpoints on their way to the store: found, whole, copied, hashed, uploaded, and the manifest last.
+"""Which checkpoints go to the store, and when: found, whole, uploaded, the manifest last, the oldest removed.
 
-Nothing is uploaded from a file that may change under the upload: a snapshot is taken first, and the original looked
-at again after it. Readers trust manifests only, so a checkpoint without one does not exist. An older checkpoint
-goes when the newer one's manifest stands, and never before. With a key every file is sealed before it leaves; the
-manifest, which names the files and their sizes, is not.
+Readers trust manifests only, so a checkpoint without one does not exist. An older checkpoint goes when the newer
+one's manifest stands, and never before. With a key every file is sealed before it leaves; the manifest, which names
+the files and their sizes, is not. How one of them is sent is in `trainer.sending`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import fcntl
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,16 +16,14 @@ from typing import Any
 
 from trainer import units, wire
 from trainer.deadline import boot_clock
-from trainer.fetch import sha256
-from trainer.sealed import SUFFIX, Key, seal_file
+from trainer.sealed import Key
+from trainer.sending import Changed, Sending, kept_as, snapshot
 from trainer.storage import Store, StoreFault
 from trainer.units import Unit
-from trainer.whole import State, file_state, regular
-from trainer.wire import CheckpointRule, FileEntry, Manifest, tame
+from trainer.whole import State
+from trainer.wire import CheckpointRule, Manifest, tame
 
 QUIET = 2.0  # seconds without a change, where a format has no end to look for
-_FICLONE = 0x40049409  # Linux: share the blocks of another file until one of the two changes
-_SPARE = 64 * 1024 * 1024  # bytes of disk that a snapshot leaves free
 _BACKOFF = (1.0, 2.0, 5.0, 15.0, 30.0)  # seconds before a failed upload is tried again
 
 
@@ -49,10 +42,6 @@ class Place:
     def manifest(self, name: str) -> str:
         """Return the key of its manifest."""
         return wire.manifest_key(self.job, self.attempt, name, self.rank)
-
-
-class Changed(Exception):
-    """The files changed while they were being read; the next look sees them again."""
 
 
 class Artifacts:
@@ -97,6 +86,8 @@ class Artifacts:
         self._resting: dict[tuple[tuple[str, int, int, int], ...], float] = {}  # since when unchanged
         self._names: dict[str, None] = {}
         self._kept: list[tuple[str, list[str]]] = []  # uploaded here: name and keys, the oldest first
+        self._begun: dict[tuple[tuple[str, int, int, int], ...], Sending] = {}  # what a fault has cut
+        self._owed: list[Path] = []  # named by the script, and not up yet
         self._next_upload = float("-inf")
         self._failures = 0
         self._said: set[str] = set()
@@ -113,6 +104,7 @@ class Artifacts:
         asked = [found for path in named if (found := self._named(path))]
         if not final and not asked and self._clock() < self._next_upload:
             return True
+        asked += [found for path in self._owed if (found := self._named(path))]
         fresh = [found for found in self._find() if found.print not in self._known]
         self._resting = {found.print: self._resting.get(found.print, self._clock()) for found in fresh}
         ready = [found for found in fresh if self._is_ready(found, final)]
@@ -120,8 +112,12 @@ class Artifacts:
         ready = [found for found in ready if self._can_be_kept(found)]
         newest = {found.print: found for found in ready[-self._keep :]}  # older ones would be removed at once
         self._known.update(found.print for found in ready if found.print not in newest)
-        results = [self._upload(found) for found in newest.values()]  # each has its turn, whatever the others do
-        return all(results)
+        for gone in [one for one in self._begun if one not in newest]:
+            self._begun.pop(gone).drop()  # written over, or followed by enough of newer ones
+        results = [(found, self._upload(found)) for found in newest.values()]  # each has its turn
+        prints = {one.print for one in asked}
+        self._owed = [found.path for found, done in results if not done and found.print in prints]
+        return all(done for _, done in results)
 
     @property
     def _keep(self) -> int:
@@ -165,7 +161,7 @@ class Artifacts:
 
     def _can_be_kept(self, found: Unit) -> bool:
         """Pass over what no store takes under its name: trying again would hold the machine to its deadline."""
-        names = ((file, self._kept_as(file.relative_to(self._base()).as_posix())) for file in found.files)
+        names = ((file, kept_as(file, self._base(), self._key)) for file in found.files)
         wild = next((file for file, name in names if not tame(name)), None)
         if wild is None:
             return True
@@ -177,41 +173,64 @@ class Artifacts:
     def _upload(self, found: Unit) -> bool:
         step = units.step_in(found.path.name)
         step = self._step_at(found.written) if step is None else step
-        name = self._free_name(found.path, step)
-        if name is None:
+        sending = self._begun.get(found.print) or self._begin(found, step)
+        if sending is None:
             return False
         try:
-            entries, keys = self._send(found, name)
+            sending.send()
             key_id = None if self._key is None else self._key.id
-            manifest = Manifest(name=name, step=step, at=self._wall(), files=tuple(entries), key=key_id)
-            self._store.put(self._place.manifest(name), wire.to_json(manifest))
+            manifest = Manifest(name=sending.name, step=step, at=self._wall(), files=tuple(sending.entries), key=key_id)
+            self._store.put(self._place.manifest(sending.name), wire.to_json(manifest))
         except Changed:
+            self._begun.pop(found.print).drop()
             return True  # it is being written, and a later look sees it
         except (StoreFault, OSError) as error:
+            if not isinstance(error, StoreFault):  # this disk failed, not the line: nothing is worth keeping
+                self._begun.pop(found.print).drop()
             self._failed(f"{found.path.name} could not be uploaded yet: {error}")
             return False
+        self._begun.pop(found.print).drop()
+        self._done(found, sending, manifest)
+        return True
+
+    def _begin(self, found: Unit, step: int | None) -> Sending | None:
+        name = self._free_name(found.path, step)
+        if name is None:
+            return None
+        self._begun[found.print] = sending = Sending(
+            self._store,
+            found,
+            name=name,
+            prefix=self._place.prefix(name),
+            base=self._base(),
+            folder=self._scratch / name,
+            copy=self._copy,
+            key=self._key,
+        )
+        return sending
+
+    def _done(self, found: Unit, sending: Sending, manifest: Manifest) -> None:
         self._failures = 0
         self._next_upload = self._clock() + self._rule.upload_every
         self._known.add(found.print)
-        self._names[name] = None
-        self._kept.append((name, keys))
+        self._names[manifest.name] = None
+        self._kept.append((manifest.name, sending.keys))
         older = self._kept[: -self._keep]
         self._tell(
             {
-                "name": name,
-                "step": step,
-                "manifest": self._place.manifest(name),
-                "bytes": sum(entry.size for entry in entries),
-                "files": len(entries),
+                "name": manifest.name,
+                "step": manifest.step,
+                "manifest": self._place.manifest(manifest.name),
+                "bytes": sum(entry.size for entry in manifest.files),
+                "files": len(manifest.files),
                 "removed": [gone for gone, _ in older],
             }
         )
         self._remove(older)
-        return True
 
     def _free_name(self, path: Path, step: int | None) -> str | None:
         while True:
-            name = units.name_of(path, step, self._names)
+            name = units.name_of(path, step, {**self._names, **{one.name: None for one in self._begun.values()}})
             try:
                 if self._store.size(self._place.manifest(name)) is None:
                     return name
@@ -219,48 +238,6 @@ class Artifacts:
                 self._failed(str(fault))
                 return None
             self._names[name] = None  # an earlier start of this machine wrote it
-
-    def _send(self, found: Unit, name: str) -> tuple[list[FileEntry], list[str]]:
-        base = self._base()
-        entries, keys = [], []
-        folder = self._scratch / name
-        try:
-            copies = [(file, self._copy(file, folder / f"{n}{file.suffix}")) for n, file in enumerate(found.files)]
-            self._unchanged(found)
-            if any(regular(copy) is None for _, copy in copies):
-                raise Changed  # a link took the file's place for a moment: what it leads to is nobody's checkpoint
-            if len(copies) == 1 and file_state(copies[0][1]) is State.BROKEN:
-                raise Changed
-            for file, copy in copies:
-                inner = self._kept_as(file.relative_to(base).as_posix())
-                key = f"{self._place.prefix(name)}/{inner}"
-                kept = self._sealed(copy, folder)
-                entries.append(FileEntry(path=inner, size=kept.stat().st_size, sha256=sha256(kept)))
-                self._store.put_file(key, kept)
-                keys.append(key)
-            if any(copy == file for file, copy in copies):
-                self._unchanged(found)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        return entries, keys
-
-    def _kept_as(self, inner: str) -> str:
-        return inner if self._key is None else inner + SUFFIX
-
-    def _sealed(self, copy: Path, folder: Path) -> Path:
-        """Return what is uploaded of a copy; one sealed file lies on the disk at a time."""
-        if self._key is None:
-            return copy
-        folder.mkdir(parents=True, exist_ok=True)
-        target = folder / "sealed"
-        seal_file(copy, target, self._key)
-        return target
-
-    @staticmethod
-    def _unchanged(found: Unit) -> None:
-        now = units.unit(found.path, found.files)
-        if now is None or now.print != found.print:
-            raise Changed
 
     def _remove(self, older: Sequence[tuple[str, list[str]]]) -> None:
         for entry in older:
@@ -284,33 +261,3 @@ class Artifacts:
         if key not in self._said:
             self._said.add(key)
             self._notice(code, text)
-
-
-def snapshot(file: Path, copy: Path) -> Path:
-    """Return a copy of `file` that cannot change; the file itself where the disk has no room for one."""
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    if clone(file, copy):
-        return copy
-    if shutil.disk_usage(copy.parent).free < file.stat().st_size + _SPARE:
-        return file
-    try:
-        shutil.copyfile(file, copy, follow_symlinks=False)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        copy.unlink(missing_ok=True)
-        return file
-    return copy
-
-
-def clone(file: Path, copy: Path) -> bool:
-    """Make `copy` share `file`'s blocks, where the file system can; return whether it could."""
-    with contextlib.suppress(OSError):
-        source = os.open(file, os.O_RDONLY | os.O_NOFOLLOW)
-        try:
-            with copy.open("wb") as target:
-                fcntl.ioctl(target.fileno(), _FICLONE, source)
-            return True
-        finally:
-            os.close(source)
-    return False

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
+from trainer.parts import Parts
 from trainer.wire import ENV_STORE_PREFIX
 
 # A part small enough to be sent again on a bad line, and that a checkpoint of some hundred megabytes has several: one
@@ -68,8 +69,14 @@ class Store(Protocol):
     def put(self, key: str, data: bytes) -> None:
         """Store `data`, replacing what was there, atomically."""
 
-    def put_file(self, key: str, path: Path) -> None:
-        """Store the file at `path`, atomically, in parts where the store has them."""
+    def put_file(self, key: str, path: Path, digest: str = "") -> None:
+        """Store the file at `path`, atomically, in parts where the store has them.
+
+        With the `digest` of its bytes, a next try after a fault goes on with the parts that arrived.
+        """
+
+    def forget(self, key: str) -> None:
+        """Drop what arrived of a file that is not gone on with; never raises."""
 
     def get(self, key: str, most: int = -1) -> bytes | None:
         """Return the object, its first `most` bytes where that is not negative, or None when there is none."""
@@ -128,8 +135,8 @@ class FolderStore:
                 temporary.unlink()
             raise StoreFault(f"Could not write {key} under {self.root}: {error.strerror}.") from error
 
-    def put_file(self, key: str, path: Path) -> None:
-        """Copy the file beside its place and rename it."""
+    def put_file(self, key: str, path: Path, digest: str = "") -> None:
+        """Copy the file beside its place and rename it; a copy is quick, so none is gone on with."""
         target = self._path(key)
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
         try:
@@ -142,6 +149,9 @@ class FolderStore:
             with contextlib.suppress(OSError):  # the disk that failed may fail at this too
                 temporary.unlink()
             raise StoreFault(f"Could not write {key} under {self.root}: {error.strerror}.") from error
+
+    def forget(self, key: str) -> None:
+        """Do nothing: a folder has no halves."""
 
     def get(self, key: str, most: int = -1) -> bytes | None:
         """Return the file's (first) bytes, or None."""
@@ -247,6 +257,7 @@ class S3Store:
             )
         except (BotoCoreError, ValueError) as error:
             raise StoreFault(f"Could not open s3://{bucket}: {error}") from error
+        self._parts = Parts(self._client, bucket, part=_PART, parallel=_PARALLEL, code=self.code)
 
     def _name(self, key: str) -> str:
         return self._prefix + checked(key)
@@ -256,15 +267,17 @@ class S3Store:
         try:
             yield
         except self._faults as error:
-            kind = StoreRefusal if self._code(error) in _FINAL else StoreFault
+            kind = StoreRefusal if self.code(error) in _FINAL else StoreFault
             raise kind(f"Could not {what} s3://{self.bucket}/{self._prefix}{key}: {error}") from error
 
     @staticmethod
-    def _code(error: Exception) -> str:
-        return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
+    def code(error: Exception) -> str:
+        """Return what S3 calls an error of the SDK's, "" where S3 did not answer."""
+        answer = getattr(error, "response", None) or {}  # a line that was closed has one, and it is None
+        return str(answer.get("Error", {}).get("Code", ""))
 
     def _absent(self, error: Exception) -> bool:
-        return self._code(error) in ("404", "NoSuchKey", "NotFound")
+        return self.code(error) in ("404", "NoSuchKey", "NotFound")
 
     def put(self, key: str, data: bytes) -> None:
         """Store `data` in one request."""
@@ -272,11 +285,18 @@ class S3Store:
         with self._asking("write", key):
             self._client.put_object(Bucket=self.bucket, Key=name, Body=data)
 
-    def put_file(self, key: str, path: Path) -> None:
-        """Store the file, in parts when it is large."""
+    def put_file(self, key: str, path: Path, digest: str = "") -> None:
+        """Store the file, in parts when it is large; parts that arrived of the same bytes are not sent again."""
         name = self._name(key)
         with self._asking("write", key):
-            self._client.upload_file(str(path), self.bucket, name, Config=self._transfer)
+            if digest and path.stat().st_size > _PART:
+                self._parts.send(name, path, digest)
+            else:
+                self._client.upload_file(str(path), self.bucket, name, Config=self._transfer)
+
+    def forget(self, key: str) -> None:
+        """Let S3 remove the parts of a file that was cut off and is not gone on with."""
+        self._parts.forget(self._name(key))
 
     def get(self, key: str, most: int = -1) -> bytes | None:
         """Return the object's (first) bytes, or None."""

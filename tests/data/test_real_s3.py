@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from jobs.credentials import job_credentials
 from jobs.inputs import reads
 from jobs.pushing import Push, survey
 from tests.support import radosgw
+from tests.support.line import BrittleLine
 from tests.support.radosgw import REGION, ROLE, Radosgw
 from tests.trainer.rented import JOB, Rented
 from trainer import wire
 from trainer.archive import build
+from trainer.parts import Parts
 from trainer.sealed import Ring, new_key, unseal
-from trainer.storage import S3Store, Store, StoreRefusal, open_store
+from trainer.storage import S3Store, Store, StoreFault, StoreRefusal, open_store
 from trainer.wire import CheckpointRule, Input
 
 pytestmark = [pytest.mark.slow, pytest.mark.s3, pytest.mark.timeout(300)]
 
 SIZE = 70_000_000  # bytes of a checkpoint: more than one part of an upload
+PART = 16 * 2**20  # of which ten are in the air at once
+LARGE = 12 * PART + 12_345
+SMALLEST = 5 * 2**20
 SCRIPT = f"""
 import os, pathlib, zipfile
 words, coco = (pathlib.Path(os.environ["HOURGLASS_INPUT_" + name]) for name in ("WORDS", "COCO"))
@@ -65,6 +75,70 @@ def prefixed(named: dict[str, str]) -> dict[str, str]:
 def lent(gateway: Radosgw, *inputs: Input) -> dict[str, str]:
     sts = gateway.client("sts", gateway.bot)
     return {**job_credentials(sts, ROLE, "team-files", "hg", JOB, 1, 900, reads(inputs)), **reach(gateway)}
+
+
+def test_a_checkpoint_on_a_line_that_breaks_is_gone_on_with_and_the_tokens_right_is_enough(
+    gateway: Radosgw, tmp_path: Path
+) -> None:
+    path, key = tmp_path / "ckpt.pt", "jobs/J1/a1/ckpt/step-000001/ckpt.pt"
+    path.write_bytes(os.urandom(LARGE))
+    with BrittleLine(gateway.endpoint) as line:
+        store = open_store("s3://team-files/hg", {**lent(gateway), **prefixed({"AWS_ENDPOINT_URL": line.endpoint})})
+        line.break_after(LARGE - PART // 2)  # all but the last parts have arrived by then
+        with pytest.raises(StoreFault):
+            store.put_file(key, path, "its digest")
+        assert bots(gateway).size(key) is None
+        before = line.sent
+        line.mend()
+        store.put_file(key, path, "its digest")
+        assert line.sent - before < LARGE / 2
+    assert sha256_of(bots(gateway).blocks(key)) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert halves(gateway) == []
+
+
+def test_halves_are_removed_when_they_are_not_gone_on_with_or_begun_anew_when_somebody_removed_them(
+    gateway: Radosgw, tmp_path: Path
+) -> None:
+    path = tmp_path / "ckpt.pt"
+    path.write_bytes(os.urandom(6 * SMALLEST))
+    with BrittleLine(gateway.endpoint) as line:
+        once = Config(retries={"total_max_attempts": 1})
+        client = gateway.client("s3", gateway.bot, endpoint_url=line.endpoint, config=once)
+        parts = Parts(client, "team-files", part=SMALLEST, parallel=1, code=S3Store.code)
+
+        def cut() -> dict[str, Any]:
+            line.break_after(line.sent + 3 * SMALLEST)
+            with pytest.raises(BotoCoreError):
+                parts.send("ckpt.pt", path, "its digest")
+            line.mend()
+            (half,) = halves(gateway)
+            return half
+
+        cut()
+        parts.forget("ckpt.pt")
+        assert halves(gateway) == []
+        half = cut()
+        gateway.client("s3", gateway.bot).abort_multipart_upload(
+            Bucket="team-files", Key="ckpt.pt", UploadId=half["UploadId"]
+        )
+        with pytest.raises(ClientError, match="NoSuchUpload"):
+            parts.send("ckpt.pt", path, "its digest")
+        parts.send("ckpt.pt", path, "its digest")
+    assert gateway.client("s3", gateway.bot).head_object(Bucket="team-files", Key="ckpt.pt")["ContentLength"] == (
+        6 * SMALLEST
+    )
+
+
+def halves(gateway: Radosgw) -> list[dict[str, Any]]:
+    listed = gateway.client("s3", gateway.bot).list_multipart_uploads(Bucket="team-files")
+    return list(listed.get("Uploads", []))
+
+
+def sha256_of(blocks: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for block in blocks:
+        digest.update(block)
+    return digest.hexdigest()
 
 
 COCO = Input(name="coco", source="s3://acme-data/coco")

@@ -34,9 +34,12 @@ class Shelf:
         self.objects[self._reach(key)] = data
         self.written(key)
 
-    def put_file(self, key: str, path: Path) -> None:
+    def put_file(self, key: str, path: Path, digest: str = "") -> None:
         """Store a file."""
         self.put(key, path.read_bytes())
+
+    def forget(self, key: str) -> None:
+        """Do nothing: there are no halves here."""
 
     def get(self, key: str, most: int = -1) -> bytes | None:
         """Return an object."""

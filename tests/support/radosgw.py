@@ -95,15 +95,15 @@ class Radosgw:
             self.close()
             raise
 
-    def client(self, service: str, user: dict[str, str]) -> Any:
+    def client(self, service: str, user: dict[str, str], **more: Any) -> Any:
         """Return the SDK's client for a user's keys."""
-        return boto3.client(
-            service,
-            endpoint_url=self.endpoint,
-            region_name=REGION,
-            aws_access_key_id=user["access_key"],
-            aws_secret_access_key=user["secret_key"],
-        )
+        told = {
+            "endpoint_url": self.endpoint,
+            "region_name": REGION,
+            "aws_access_key_id": user["access_key"],
+            "aws_secret_access_key": user["secret_key"],
+        }
+        return boto3.client(service, **{**told, **more})
 
     def close(self) -> None:
         """Stop gateway, disk and monitor, in this order."""
@@ -131,7 +131,7 @@ class Radosgw:
                      ("osd", "crush", "add", "osd.0", "1.0", "host=here"),
                      ("osd", "crush", "rule", "create-replicated", "flat", "default", "osd")):  # fmt: skip
             self._until(lambda rule=rule: self._ceph(*rule) is not None)
-        self._until(lambda: b"1 up" in (self._ceph("osd", "stat") or b""))
+        self._until(self._disk_up)
         self._start("radosgw", "-n", "client.rgw")
         self._until(self._answers)
 
@@ -152,6 +152,17 @@ class Radosgw:
         iam = self.client("iam", self.owner)
         iam.create_role(RoleName="hourglass-job", AssumeRolePolicyDocument=_policy(trust))
         iam.put_role_policy(RoleName="hourglass-job", PolicyName="files", PolicyDocument=_policy(allowed))
+
+    def _disk_up(self) -> bool:
+        """Return whether the disk is known to be up, and start it again where it has left.
+
+        On a busy machine it asks the monitor before it has learnt whose that is, is told "wrong fsid", and goes.
+        """
+        disk = self._children[-1]
+        if disk.poll() is not None:
+            self._children.remove(disk)
+            self._start("ceph-osd", "-i", "0")
+        return b"1 up" in (self._ceph("osd", "stat") or b"")
 
     def _answers(self) -> bool:
         try:

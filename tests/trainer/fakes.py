@@ -30,6 +30,8 @@ class Moody(FolderStore):
         self.refuses = ""  # a part of a key whose writes fail
         self.tried = threading.Semaphore(0)
         self.log: list[str] = []
+        self.asked: list[tuple[str, str]] = []  # of each try to put a file: its name and digest
+        self.forgotten: list[str] = []
         self.after_put_file: Callable[[], object] = lambda: None  # what happens elsewhere meanwhile
 
     def _mood(self, key: str) -> None:
@@ -46,12 +48,17 @@ class Moody(FolderStore):
             self.lying -= 1
             raise StoreFault("no answer came")
 
-    def put_file(self, key: str, path: Path) -> None:
+    def put_file(self, key: str, path: Path, digest: str = "") -> None:
         """Write a file, in this store's mood."""
+        self.asked.append((Path(key).name, digest))
         self._mood(key)
-        super().put_file(key, path)
+        super().put_file(key, path, digest)
         self.after_put_file()
         self.log.append(f"put {key}")
+
+    def forget(self, key: str) -> None:
+        """Write down what is not gone on with."""
+        self.forgotten.append(key)
 
     def size(self, key: str) -> int | None:
         """Look, in this store's mood."""

@@ -11,14 +11,18 @@ import pytest
 from tests.trainer.fakes import HandClock, Moody
 from tests.trainer.test_whole import zipped
 from trainer import wire
-from trainer.artifacts import Artifacts, Place, snapshot
+from trainer.artifacts import Artifacts, Place
+from trainer.sealed import Key, new_key
+from trainer.sending import snapshot
 from trainer.wire import CheckpointRule, Manifest
 
 
 class Run:
     """A run's folder, its store, and what was told."""
 
-    def __init__(self, folder: Path, path: str = "out", keep: int = 2, upload_every: float = 10.0) -> None:
+    def __init__(
+        self, folder: Path, path: str = "out", keep: int = 2, upload_every: float = 10.0, key: Key | None = None
+    ) -> None:
         self.copying: Callable[[Path, Path], Path] = snapshot
         self.store = Moody(folder / "store")
         self.root = folder / "source"
@@ -40,6 +44,7 @@ class Run:
             clock=self.clock,
             wall=HandClock(1_762_077_600.0),
             copy=lambda file, copy: self.copying(file, copy),
+            key=key,
         )
 
     def names(self) -> list[str]:
@@ -179,6 +184,73 @@ def test_a_failure_is_not_tried_again_at_once(run: Run) -> None:
     run.clock.now += 0.1
     run.artifacts.look()
     assert run.names() == ["ckpt-1"]
+
+
+def folder_of_shards(run: Run) -> None:
+    for number in (1, 2, 3):
+        zipped(run.out / "checkpoint-7" / f"shard-{number}.pt", size=100 * number)
+
+
+def test_after_a_cut_what_stands_in_the_store_is_not_sent_again(run: Run) -> None:
+    folder_of_shards(run)
+    run.store.refuses = "shard-2"
+    assert not run.artifacts.look(final=True)
+    run.store.refuses = ""
+    run.clock.now += 30.0
+    assert run.artifacts.look()
+    names = [name for name, _ in run.store.asked]
+    assert names == ["shard-1.pt", "shard-2.pt", "shard-2.pt", "shard-3.pt"]
+    assert [entry.path for entry in run.manifest("step-000007").files] == [
+        f"checkpoint-7/shard-{number}.pt" for number in (1, 2, 3)
+    ]
+
+
+def test_a_sealed_file_that_was_cut_goes_on_with_the_same_bytes(tmp_path: Path) -> None:
+    run = Run(tmp_path, key=new_key())
+    zipped(run.out / "ckpt.pt", size=5_000)
+    run.store.refuses = "ckpt.pt"
+    run.artifacts.look()
+    run.store.refuses = ""
+    run.clock.now += 30.0
+    assert run.artifacts.look()
+    (first, second) = run.store.asked
+    assert first == second
+    assert list((tmp_path / "snapshots").iterdir()) == []
+
+
+def test_what_was_written_over_before_it_was_up_is_let_go_of(run: Run, tmp_path: Path) -> None:
+    zipped(run.out / "ckpt.pt", size=1_000)
+    run.store.refuses = "ckpt.pt"
+    run.artifacts.look()
+    zipped(run.out / "ckpt.pt", size=2_000)
+    run.store.refuses = ""
+    run.clock.now += 30.0
+    assert run.artifacts.look()
+    assert [Path(key).name for key in run.store.forgotten] == ["ckpt.pt"]
+    assert run.manifest("ckpt-1").files[0].size == (run.out / "ckpt.pt").stat().st_size
+    assert list((tmp_path / "snapshots").iterdir()) == []
+
+
+def test_two_that_wait_for_the_store_take_no_name_from_each_other(run: Run) -> None:
+    run.step = 5
+    for name, size in (("model.pt", 1_000), ("last.pt", 2_000)):
+        zipped(run.out / name, size=size)
+    run.store.refuses = ".pt"
+    run.artifacts.look()
+    run.store.refuses = ""
+    run.clock.now += 30.0
+    assert run.artifacts.look()
+    assert sorted(run.names()) == ["step-000005", "step-000005-2"]
+
+
+def test_what_the_script_named_and_could_not_be_sent_is_tried_again(run: Run) -> None:
+    (run.out / "state.dat").write_bytes(b"of a form that nobody knows")
+    run.store.refuses = "state.dat"
+    assert not run.artifacts.look(named=[run.out / "state.dat"])
+    run.store.refuses = ""
+    run.clock.now += 30.0
+    assert run.artifacts.look(final=True)
+    assert [entry.path for entry in run.manifest(run.names()[0]).files] == ["state.dat"]
 
 
 def test_a_name_of_an_earlier_start_is_not_taken_again(run: Run) -> None:

@@ -7,6 +7,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ConnectionClosedError
 
 from tests.trainer.conftest import CREDENTIALS
 from trainer.storage import FolderStore, S3Store, Store, StoreFault, open_store
@@ -100,6 +101,12 @@ def test_an_s3_that_is_not_there_is_a_fault_for_every_verb(endpoint: str, tmp_pa
     ):
         with pytest.raises(StoreFault, match="s3://nobody/a"):
             verb()
+
+
+def test_a_line_that_was_closed_without_an_answer_has_no_code_and_is_no_crash() -> None:
+    closed = ConnectionClosedError(endpoint_url="http://127.0.0.1")
+    assert closed.response is None  # where others of its kind have an answer, or no such attribute
+    assert S3Store.code(closed) == ""
 
 
 def test_a_signed_link_saves_a_file_and_holds_nothing_else(s3: S3Store) -> None:
