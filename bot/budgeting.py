@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from bot import answering
 from bot.parse_budget import parse_budget
 from bot.parts import Caller, Parts
-from bot.verbs import BudgetCommand, BudgetField, Freeze, SetBudget, ShowBudget
+from bot.verbs import BudgetCommand, BudgetField, Freeze, HelpBudget, SetBudget, ShowBudget
 from bot.views import budget as views
+from bot.views import manual
 from bot.views.blocks import Message
 from jobs.errors import BadRequest
 
@@ -29,7 +30,7 @@ def perform(parts: Parts, text: str, caller: Caller, *, typed: str) -> Done:
         nonlocal changed
         asked = parse_budget(text)
         message = _do(parts, asked, caller)
-        changed = not isinstance(asked, ShowBudget)
+        changed = isinstance(asked, SetBudget | Freeze)
         return message
 
     message = answering.guarded(parts, typed, act)
@@ -37,6 +38,8 @@ def perform(parts: Parts, text: str, caller: Caller, *, typed: str) -> Done:
 
 
 def _do(parts: Parts, asked: BudgetCommand, caller: Caller) -> Message:
+    if isinstance(asked, HelpBudget):
+        return manual.budget(parts.say)
     team = parts.service.team_of(caller.channel)
     if isinstance(asked, ShowBudget):
         return views.month(parts.say, team, parts.service.budget(team.id), parts.people.leads(team))

@@ -5,6 +5,7 @@
 /budget longest 24h         of one job              share 50           percent of the cap, one person's
 /budget leads @a @b         who approve             zone Europe/Berlin in which months begin
 /budget freeze | unfreeze   no new rentals, or again
+/budget help                these lines
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from zoneinfo import available_timezones
 
 from bot.correction import corrected
 from bot.normalise import normalise
-from bot.verbs import BudgetCommand, BudgetField, Freeze, SetBudget, ShowBudget
+from bot.verbs import BudgetCommand, BudgetField, Freeze, HelpBudget, SetBudget, ShowBudget
 from bot.words import split
 from jobs.errors import BadRequest, BadSpec
 from jobs.quantities import parse_count, parse_dollars, parse_minutes
 
-_VERBS: Final = ("show", "cap", "auto-approve", "longest", "share", "leads", "zone", "freeze", "unfreeze")
+_VERBS: Final = ("show", "cap", "auto-approve", "longest", "share", "leads", "zone", "freeze", "unfreeze", "help")
 _MEANT: Final[Mapping[str, str]] = MappingProxyType(
     {
-        **dict.fromkeys(("status", "list", "help"), "show"),
+        **dict.fromkeys(("status", "list"), "show"),
         **dict.fromkeys(("limit", "set", "max", "month", "monthly"), "cap"),
         **dict.fromkeys(("autoapprove", "auto_approve", "auto", "free"), "auto-approve"),
         **dict.fromkeys(("hours", "duration", "max-hours", "longest-job"), "longest"),
@@ -70,6 +71,8 @@ def _parse(text: str) -> BudgetCommand:
         raise BadRequest(f"`{verb}` takes nothing more; `{rest[0]}` is too much.", fix=verb)
     if verb == "show":
         return ShowBudget()
+    if verb == "help":
+        return HelpBudget()
     if verb in ("freeze", "unfreeze"):
         return Freeze(on=verb == "freeze")
     raise _unknown(words[0], rest)
@@ -131,7 +134,7 @@ def _zone(verb: str, rest: Sequence[str], example: str) -> str:
         return zones[name.lower()]
     cities = {zone.rpartition("/")[2].lower(): zone for zone in sorted(zones.values())}
     near = cities.get(name.lower()) or next(iter(get_close_matches(name.lower(), list(zones), n=1)), None)
-    hint = f"did you mean `{zones.get(near.lower(), near)}`?" if near else f"Write it like `{example}`."
+    hint = f"did you mean `{zones.get(near.lower(), near)}`?" if near else f"one is written like `{example}`."
     fix = f"{verb} {zones.get(near.lower(), near)}" if near else f"{verb} {example}"
     raise BadRequest(f"`{name}` is not a time zone; {hint}", fix=fix)
 

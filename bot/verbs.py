@@ -117,6 +117,11 @@ class ShowBudget:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HelpBudget:
+    """Say what can be typed."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SetBudget:
     """Change one rule."""
 
@@ -131,4 +136,4 @@ class Freeze:
     on: bool
 
 
-BudgetCommand: TypeAlias = ShowBudget | SetBudget | Freeze
+BudgetCommand: TypeAlias = ShowBudget | HelpBudget | SetBudget | Freeze

@@ -74,7 +74,8 @@ def _unknown(mirror: Mirror, ref: str, named: Iterable[str]) -> BadSource:
     there = f"Its branches: {_some(branches)}." if branches else "It has no branches yet: push one."
     near = get_close_matches(ref, list(plain), n=1)
     if near:
-        return BadSource(f"`{repo}` has no branch or tag `{ref}`; did you mean `{repo}@{near[0]}`? {there}")
+        said = f"`{repo}` has no branch or tag `{ref}`; did you mean `{repo}@{near[0]}`? {there}"
+        return BadSource(said, nearest=near[0])
     return BadSource(f"`{repo}` has no branch, tag or commit `{ref}`. {there} A sha needs at least 7 digits.")
 
 

@@ -50,7 +50,11 @@ class BadSpec(BadRequest):
 
 
 class BadSource(BadRequest):
-    """The repository, the ref or its archive cannot be used."""
+    """The repository, the ref or its archive cannot be used; `nearest` is the ref that was probably meant."""
+
+    def __init__(self, message: str, *, fix: str | None = None, nearest: str | None = None) -> None:
+        super().__init__(message, fix=fix)
+        self.nearest = nearest
 
 
 class BadImage(BadRequest):

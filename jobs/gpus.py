@@ -57,6 +57,7 @@ _INSTEAD: Final[Mapping[str, str]] = MappingProxyType(
         "mi300x": "h200",
     }
 )
+_DIGITS = str.maketrans("oil", "011")  # what a hurried eye takes for them: `a1oo`
 _MAKER = re.compile(r"^(?:nvidia|tesla)[-_ ]?")
 _FORM = re.compile(r"(?:sxm[2-6]?|pcie|nvl|hbm[23]e?)$")
 _MEMORY = re.compile(r"(\d{1,4})(?:gb|gib|g)", re.ASCII)
@@ -102,6 +103,8 @@ def nearest(name: str) -> str | None:
     word = _bare(re.sub(r"[-_ ]\d+(?:gb|gib|g)?$", "", first))
     if word in _INSTEAD:
         return _INSTEAD[word]
+    if (read := word[:1] + word[1:].translate(_DIGITS)) in GPU_NAMES:
+        return read
     close = get_close_matches(word, [*GPU_NAMES, *_ALIASES, CPU], n=1, cutoff=0.5)
     return _ALIASES.get(close[0], close[0]) if close else None
 
@@ -118,8 +121,8 @@ def _name_and_memory(text: str, word: str) -> tuple[str, int | None]:
     name = _ALIASES.get(name, name)
     if name not in MEMORY_GB and name != CPU:
         near = nearest(text)
-        hint = f"did you mean `{near}`? " if near else ""
-        raise BadSpec(f"No price is known for the GPU `{word}`: {hint}There are {', '.join(GPU_NAMES)} and cpu.")
+        hint = f"Did you mean `{near}`? " if near else ""
+        raise BadSpec(f"No price is known for the GPU `{word}`. {hint}There are {', '.join(GPU_NAMES)} and cpu.")
     return name, memory
 
 

@@ -168,9 +168,9 @@ class Desk:
         for name in allowed:
             if name not in self._providers:
                 near = get_close_matches(name, list(self._providers), n=1)
-                hint = f"did you mean `{near[0]}`? " if near else ""
+                hint = f"Did you mean `{near[0]}`? " if near else ""
                 there = ", ".join(f"`{known}`" for known in self._providers) or "none"
-                raise BadSpec(f"`{name}` is not a provider here: {hint}Configured: {there}.")
+                raise BadSpec(f"`{name}` is not a provider here. {hint}Configured: {there}.")
         return allowed or list(self._providers)
 
     def _nothing(self, need: Need, allowed: Sequence[str]) -> str:

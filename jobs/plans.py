@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from jobs import policy, records
-from jobs.errors import BadSpec, HourglassError, NoCapacity, ProviderError, Refused
+from jobs.errors import BadSource, BadSpec, HourglassError, NoCapacity, ProviderError, Refused
 from jobs.model import Job
 from jobs.providers import Need, Offer, Provider, Traits
 from jobs.values import JobSpec, Micros, Request, Source, SpotPolicy
@@ -81,7 +81,7 @@ class Planner:
             raise Refused(trouble)
         if trouble := self._can_post(job.channel):
             raise NoChannel(trouble)
-        source = self._source.resolve(request.repo, request.ref or "HEAD")
+        source = self._resolve(request)
         spec = self._merge(request, source.task_file)
         refuse_what_is_not_carried_out(spec, request.text)
         offers = self._quote(spec)
@@ -100,6 +100,14 @@ class Planner:
         _must_be_worth(spec, ceiling, traits, request.text)
         digest = self._pin(spec, cheapest)
         return Plan(source=source, spec=spec, offer=cheapest, ceiling=ceiling, digest=digest, traits=traits)
+
+    def _resolve(self, request: Request) -> Source:
+        try:
+            return self._source.resolve(request.repo, request.ref or "HEAD")
+        except BadSource as error:
+            if error.nearest and request.text:
+                error.fix = f"/train {request.text.replace(f'@{request.ref}', f'@{error.nearest}', 1)}"
+            raise
 
     def _quote(self, spec: JobSpec) -> list[Offer]:
         """Return every offer that satisfies, cheapest first; raises what the desk said when no market has one."""

@@ -218,8 +218,11 @@ def per_hour(micros: Micros) -> str:
 
 
 def duration(minutes: float) -> str:
-    """Return minutes as `hours=` takes them: `4h`, `90m`."""
-    return f"{minutes / 60:g}h" if minutes % 60 == 0 else f"{minutes:g}m"
+    """Return minutes as `hours=` takes them: `4h`, `90m`, `3h15m`."""
+    hours, rest = divmod(minutes, 60)
+    if rest == 0:
+        return f"{hours:g}h"
+    return f"{minutes:g}m" if minutes < 120 else f"{hours:g}h{rest:g}m"
 
 
 # ---------------------------------------------------------------- spans

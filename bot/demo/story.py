@@ -110,7 +110,10 @@ class Story:
                 self.terminal.show(self.people.thread(CHANNEL, thread))
                 return job
             self._wait_for_news(thread, len(messages))
-        raise HourglassError(f"The job did not end within {self.limit:.0f} s; see {self.stage.bot.log}.")
+        raise HourglassError(
+            f"The job did not end within {self.limit:.0f} s. Is this machine busy? What the bot did is in "
+            f"{self.stage.bot.log}."
+        )
 
     def _wait_for_news(self, thread: str, seen: int) -> None:
         # An edit of the card adds no message, so half a second without one is news enough.

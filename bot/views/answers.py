@@ -136,7 +136,7 @@ def prices(say: Catalogue, rows: Sequence[PriceRow], now: datetime) -> Message:
         price, each = dollars(offer.micros_per_hour), dollars(row.micros_per_gpu)
         spot = " spot" if offer.spot else ""
         ready = "✓" if row.configured else " "
-        lines.append(f"{ready} {gpu:<15}{price:>9}{each:>9}  {offer.provider:<8}{offer.priced_at:%d %b}{spot}")
+        lines.append(f"{ready} {gpu:<15}{price:>9}{each:>9}  {offer.provider:<9}{offer.priced_at:%d %b}{spot}")
     small = say("✓ can be rented here now. Prices are as of their date; a rental is priced anew before it is held.")
     text = Markup("\n".join([head, *(escape(line) for line in lines), small]))
     return Message(text=text, blocks=[section(head), *_listing(lines), context(small)])
@@ -170,9 +170,16 @@ def logs(say: Catalogue, facts: JobFacts, lines: Sequence[str], grep: str | None
         if room < 0:
             break
         shown.insert(0, cut)
-    head = say("*Newest output of {job}*, {n} lines", job=words.name(facts), n=len(shown))
+    head = _log_head(say, facts, len(shown), grep)
     body = pre("\n".join(shown))
     return Message(text=Markup(f"{head}\n{body}"), blocks=[section(head), section(body)])
+
+
+def _log_head(say: Catalogue, facts: JobFacts, count: int, grep: str | None) -> Markup:
+    many = say.plural("{n} line", "{n} lines", count)
+    if grep:
+        return say("*Newest output of {job}* with {grep}, {many}", job=words.name(facts), grep=code(grep), many=many)
+    return say("*Newest output of {job}*, {many}", job=words.name(facts), many=many)
 
 
 def following(say: Catalogue, facts: JobFacts) -> Message:

@@ -8,7 +8,7 @@ from bot.catalogue import Catalogue
 from bot.facts import JobFacts
 from bot.markup import Markup, code, dollars, mention, room, short, span, when
 from bot.views import words
-from bot.views.blocks import Message, actions, context, fields, header, section
+from bot.views.blocks import TEXT, Message, actions, context, cut, fields, header, section
 from bot.views.card import deciding, title
 from jobs.lifecycle import JobState
 
@@ -41,8 +41,20 @@ def copy(say: Catalogue, facts: JobFacts) -> Message:
             say("{job} for {who} in {channel}", job=code(job.id), who=who, channel=room(job.channel)),
         )
     )
-    text = say("{title}: {asked}", title=title(say, facts), asked=decided or asked)
-    return Message(text=text, blocks=blocks)
+    text = say("{title}: {asked}", title=title(say, facts), asked=decided or _in_words(say, facts, asked))
+    return Message(text=cut(text, TEXT), blocks=blocks)
+
+
+def _in_words(say: Catalogue, facts: JobFacts, asked: Markup) -> Markup:
+    """Return the question as a phone shows it: with the reasons, theirs and ours, and what is left."""
+    if facts.request.reason:
+        reason = short(facts.request.reason, 400)
+        asked = say("{asked} They say: “{reason}”.", asked=asked, reason=reason)
+    for need in words.needs(say, facts):
+        asked = say("{asked} A lead decides because {need}.", asked=asked, need=need)
+    if facts.free is not None:
+        asked = say("{asked} Free this month: {free}.", asked=asked, free=dollars(facts.free))
+    return asked
 
 
 def decision(say: Catalogue, facts: JobFacts) -> Markup | None:

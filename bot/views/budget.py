@@ -89,7 +89,7 @@ def _rules(say: Catalogue, team: Team, leads: Sequence[str]) -> Markup:
 
 
 def _how(say: Catalogue) -> Markup:
-    lines = ("cap 300", "auto-approve 20", "longest 24h", "share 50", "leads @name", "freeze")
+    lines = ("cap 300", "auto-approve 20", "longest 24h", "share 50", "leads @name", "freeze", "help")
     return say("Leads change it: {lines}", lines=Markup("  ".join(code(f"/budget {line}") for line in lines)))
 
 

@@ -54,6 +54,7 @@ def text(say: Catalogue, facts: JobFacts, leads: Sequence[str] = ()) -> Markup:
     """Return everything that the card says that matters, in one line."""
     parts = [say("{title}: {standing}", title=title(say, facts), standing=words.standing(say, facts))]
     parts += words.progress(say, facts)
+    parts += _to_go(say, facts)
     parts.append(_money(say, facts))
     if facts.job.state is JobState.AWAITING_APPROVAL:
         parts.append(say("to decide: {leads}", leads=_mentions(say, leads)))
@@ -67,8 +68,7 @@ def _state(say: Catalogue, facts: JobFacts) -> Markup:
     lines = [Markup(f"{_SIGNS[facts.job.state]}  *{standing[:1].upper()}{standing[1:]}*")]
     job = facts.job
     parts = words.progress(say, facts)
-    if job.eta_at is not None and job.state is JobState.RUNNING and job.eta_at > facts.now:
-        parts.append(say("about {span} to go", span=span(job.eta_at - facts.now)))
+    parts += _to_go(say, facts)
     if job.step is not None and job.total:
         share = min(1.0, job.step / job.total)
         parts.insert(0, Markup(f"{bar(share)} {int(share * 100)} %"))
@@ -77,6 +77,13 @@ def _state(say: Catalogue, facts: JobFacts) -> Markup:
     if job.error and job.state in TERMINAL:
         lines.append(escape(short(job.error, 400)))
     return Markup("\n".join(lines))
+
+
+def _to_go(say: Catalogue, facts: JobFacts) -> list[Markup]:
+    job = facts.job
+    if job.eta_at is None or job.state is not JobState.RUNNING or job.eta_at <= facts.now:
+        return []
+    return [say("about {span} to go", span=span(job.eta_at - facts.now))]
 
 
 def _question(say: Catalogue, facts: JobFacts, leads: Sequence[str]) -> Markup:

@@ -29,7 +29,7 @@ KEYS = {
     "image": later("`image=…`: the container it runs in, pinned to its digest."),
     "max_cost": later("`max_cost=12`: dollars for the whole job; it ends earlier rather than cost more."),
     "max_price": later("`max_price=2.5`: dollars an hour that a machine may cost at the most."),
-    "nodes": later("`nodes=2`: so many machines, joined by torchrun."),
+    "nodes": later("`nodes=`: several machines cannot train together yet; one can have several GPUs: `gpu=a100:4`."),
     "notify": later("`notify=@teammate`: who else is told of trouble and of the end, and may stop it."),
     "env": later("`env.LR=3e-4`: a variable for the command."),
     "reason": later("`reason=\"…\"`: what a lead reads who has to decide."),
@@ -48,6 +48,24 @@ _OTHERS = {
     "budget": later("`/budget`: what is left this month. Leads change it: `/budget cap 300`, `/budget help`."),
     "help": later("`/train help [verb or key]`: this."),
 }
+
+_BUDGET = (
+    later("`/budget`: the month: capped, held, spent and free, by person and by job."),
+    later("`/budget cap 300`: dollars that may be spent in a month."),
+    later("`/budget auto-approve 20`: dollars under which a job starts without a lead."),
+    later("`/budget longest 24h`: the longest rental."),
+    later("`/budget share 50`: percent of the month that one person may use without a lead."),
+    later("`/budget leads @ada @lea`: who approves, and who may change all this."),
+    later("`/budget zone Europe/Berlin`: where the month begins."),
+    later("`/budget freeze`, `/budget unfreeze`: no new rentals; machines that run go on to their deadlines."),
+)
+
+
+def budget(say: Catalogue) -> Message:
+    """Return every line that `/budget` takes."""
+    intro = say("*What the team may spend.* Anybody may look; leads change it.")
+    lines = Markup("\n".join(say(line) for line in _BUDGET))
+    return Message(text=Markup(f"{intro}\n{lines}"), blocks=[section(intro), section(lines)])
 
 
 def manual(say: Catalogue, topic: str | None) -> Message:

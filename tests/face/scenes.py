@@ -299,6 +299,7 @@ def _answers(run: JobFacts) -> Iterator[Scene]:
     alarm = {"percent": 80, "month": "2026-11", "held": DOLLAR, "spent": DOLLAR, "cap": 2 * DOLLAR, "granted": 0}
     yield Scene("alert", lambda say: answers.alert(say, a_team(), alarm))
     for topic in (None, *TOPICS, "nothing"):
+        yield Scene("budget help", manual.budget)
         yield Scene(f"help {topic}", lambda say, topic=topic: manual.manual(say, topic))  # type: ignore[misc]
     longer = facts(**TRAINING)
     yield Scene("longer", lambda say: answers.extended(say, longer))

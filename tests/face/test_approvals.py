@@ -61,6 +61,11 @@ def test_the_card_asks_the_leads_and_each_of_them_gets_a_copy(asked: Stage) -> N
     assert "baseline for the &lt;paper&gt;" in seen
     assert "*Free this month*\n$240.00" in seen
     assert buttons(copy(asked)) == ["approve", "approve_shorter", "deny"]
+    assert copy(asked)["text"] == (
+        f"acme/vit@3f9c2ab on 1 × A100: <@{asked.ada}> asks for up to $60.00 in <#{asked.vision}>. They say: “baseline "
+        "for the &lt;paper&gt;”. A lead decides because it can cost up to $60.00; only what stays under $20.00 starts "
+        "without a lead. Free this month: $240.00."
+    )
 
 
 def test_the_requester_is_told_what_would_start_at_once(asked: Stage) -> None:

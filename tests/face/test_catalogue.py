@@ -140,16 +140,16 @@ def test_an_errors_facts_stay_as_they_are_and_a_hint_in_it_is_told_anew(tmp_path
 msgid "`{key}` is not a key; did you mean `{meant}`?"
 msgstr "`{meant}` gibt es, `{key}` nicht."
 
-msgid "No price is known for the GPU `{word}`: {hint}There are {list} and cpu."
-msgstr "Für `{word}` kennt niemand einen Preis: {hint}Es gibt {list} und cpu."
+msgid "No price is known for the GPU `{word}`. {hint}There are {list} and cpu."
+msgstr "Für `{word}` kennt niemand einen Preis. {hint}Es gibt {list} und cpu."
 
-msgid "did you mean `{near}`?"
-msgstr "meinten Sie `{near}`?"
+msgid "Did you mean `{near}`?"
+msgstr "Meinten Sie `{near}`?"
 """
     say = language(tmp_path, "de", GERMAN + german)
     assert say.retold("`gpuu` is not a key; did you mean `gpu`?") == "`gpu` gibt es, `gpuu` nicht."
-    text = "No price is known for the GPU `a1000`: did you mean `a100`? There are a100, h100 and cpu."
-    told = "Für `a1000` kennt niemand einen Preis: meinten Sie `a100`? Es gibt a100, h100 und cpu."
+    text = "No price is known for the GPU `a1000`. Did you mean `a100`? There are a100, h100 and cpu."
+    told = "Für `a1000` kennt niemand einen Preis. Meinten Sie `a100`? Es gibt a100, h100 und cpu."
     assert say.retold(text) == told
     assert say.retold("This sentence was never written down.") == "This sentence was never written down."
     assert Catalogue.load().retold(text) == text

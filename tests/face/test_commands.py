@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 
@@ -111,7 +112,8 @@ def test_list_status_logs_and_checkpoints_answer_privately(open_stage: Stage) ->
     told = stage.people.wait_for(lambda: newest(stage) if "Newest output" in newest(stage) else "")
     assert "step 1\nloss is &lt;nan&gt; &amp; so on\n30%\nstep 2" in told
     stage.people.type("ada", "#vision", f"/train logs {job.id} NAN")
-    stage.people.wait_for(lambda: "step 2" not in newest(stage))
+    told = stage.people.wait_for(lambda: newest(stage) if "step 2" not in newest(stage) else "")
+    assert told.startswith("*Newest output of `job0001`* with `NAN`, 1 line\n")
     stage.people.type("ada", "#vision", f"/train checkpoints {job.id}")
     assert "/files/jobs/job0001/a1/ckpt/step-1000/model.pt?exp=" in newest(stage)
 
@@ -121,6 +123,7 @@ def test_prices_are_compared(open_stage: Stage) -> None:
     told = open_stage.people.wait_for(lambda: open_stage.people.ephemerals("ada", open_stage.vision))[-1]["text"]
     assert "h100" in told
     assert "a GPU" in told
+    assert re.search(r"  aws +\d\d \w{3}\b", told)
 
 
 def test_stop_by_its_requester_needs_nobody(open_stage: Stage) -> None:
@@ -262,6 +265,13 @@ def test_the_budget_is_shown_with_who_and_what_used_it(open_stage: Stage) -> Non
     assert f"<@{stage.ada}>  $3.00" in shown(told)
     assert "`job0001`  $3.00 held" in shown(told)
     assert "/budget cap 300" in shown(told)
+
+
+def test_the_budget_s_own_help_names_every_line(open_stage: Stage) -> None:
+    open_stage.people.type("ada", "#vision", "/budget help")
+    for line in ("cap 300", "auto-approve 20", "longest 24h", "share 50", "leads @ada", "zone", "freeze", "unfreeze"):
+        assert f"/budget {line}" in newest(open_stage)
+    assert open_stage.people.messages("#vision") == []
 
 
 def test_a_lead_changes_the_budget_where_all_can_read_it_and_nobody_else_can(open_stage: Stage) -> None:

@@ -72,8 +72,8 @@ def test_the_longest_and_nastiest_facts_fit_and_call_nobody(state: JobState) -> 
 def test_a_phone_reads_the_whole_fact_in_text() -> None:
     facts = scenes.facts(**scenes.TRAINING)
     assert card.text(SAY, facts) == (
-        "acme/vit@3f9c2ab on 1 × A100: training, step 1,800 of 4,000, loss 1.83, $1.00 so far of $12.40 held, "
-        "ends <!date^1794492000^{date_short_pretty} at {time}|12 Nov 14:00 UTC>."
+        "acme/vit@3f9c2ab on 1 × A100: training, step 1,800 of 4,000, loss 1.83, about 12 min to go, "
+        "$1.00 so far of $12.40 held, ends <!date^1794492000^{date_short_pretty} at {time}|12 Nov 14:00 UTC>."
     )
 
 

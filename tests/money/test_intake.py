@@ -22,7 +22,7 @@ from jobs.model import EntryKind
 from jobs.plans import corrected
 from jobs.providers import Guarantee
 from jobs.values import DOLLAR, SpotPolicy
-from tests.support.builders import SHA, a_spec, an_offer, some_traits
+from tests.support.builders import SHA, a_request, a_spec, an_offer, some_traits
 from tests.support.clock import START
 from tests.support.house import ADA, LEAD, House, Priced
 
@@ -216,6 +216,15 @@ def test_bad_input_ends_the_job_with_words_and_a_line_to_copy(where: str, error:
     fix = getattr(error, "fix", None)
     assert _refusal(house, job.id) == {"reason": reason, "text": str(error), "fix": fix}
     assert house.entries(job.id) == []
+
+
+def test_a_misspelt_branch_is_answered_with_the_whole_line_to_copy() -> None:
+    house = House()
+    house.neighbours.source = BadSource("`acme/vit` has no branch `mian`.", nearest="main")
+    request = a_request(ref="mian", text="acme/vit@mian gpu=a100 hours=4 -- python train.py --tag=@mian")
+    job = house.service.request(request)[0]
+    house.price(job)
+    assert _refusal(house, job.id)["fix"] == "/train acme/vit@main gpu=a100 hours=4 -- python train.py --tag=@mian"
 
 
 def test_a_channel_that_cannot_be_posted_to_is_told_before_anything_is_rented() -> None:

@@ -207,7 +207,9 @@ def test_dollars_are_never_fewer_than_the_micros(micros: int, words: str) -> Non
     assert policy.dollars(micros) == words
 
 
-@pytest.mark.parametrize(("minutes", "words"), [(240, "4h"), (90, "90m"), (0.5, "0.5m"), (60, "1h"), (1500, "25h")])
+@pytest.mark.parametrize(
+    ("minutes", "words"), [(240, "4h"), (90, "90m"), (0.5, "0.5m"), (60, "1h"), (1500, "25h"), (12002, "200h2m")]
+)
 def test_durations_are_written_as_they_are_typed(minutes: float, words: str) -> None:
     assert policy.duration(minutes) == words
 

@@ -176,7 +176,7 @@ def test_when_nothing_fits_the_nearest_is_offered(need: Need, said: str) -> None
 
 
 def test_a_provider_that_is_not_configured_is_named_with_its_neighbour() -> None:
-    with pytest.raises(BadSpec, match="`dokcer` is not a provider here: did you mean `docker`"):
+    with pytest.raises(BadSpec, match=r"`dokcer` is not a provider here\. Did you mean `docker`"):
         desk(Shop("docker")).quote(a_need(), ["dokcer"])
 
 

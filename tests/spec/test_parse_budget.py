@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.parse_budget import parse_budget
-from bot.verbs import BudgetCommand, BudgetField, Freeze, SetBudget, ShowBudget
+from bot.verbs import BudgetCommand, BudgetField, Freeze, HelpBudget, SetBudget, ShowBudget
 from jobs.errors import BadRequest
 
 
@@ -17,6 +17,7 @@ from jobs.errors import BadRequest
         ("", ShowBudget()),
         ("/budget", ShowBudget()),
         ("show", ShowBudget()),
+        ("help", HelpBudget()),
         ("cap 300", SetBudget(field=BudgetField.CAP, value=300_000_000)),
         ("Cap $300.50", SetBudget(field=BudgetField.CAP, value=300_500_000)),
         ("/budget cap 0", SetBudget(field=BudgetField.CAP, value=0)),

@@ -158,7 +158,7 @@ def test_a_file_that_says_nothing_decides_nothing(text: str) -> None:
         ("commands: '" + "x" * LARGEST + "'", "larger than 64 KB", None),
         ("image: \x07\n", "cannot be read", None),
         ("image: Acme/Vit\n", "line 1: `Acme/Vit` is not the name of an image", None),
-        ("resources: {gpu: V100}\n", "line 1: No price is known for the GPU `v100`: did you mean `a100`?", None),
+        ("resources: {gpu: V100}\n", "line 1: No price is known for the GPU `v100`. Did you mean `a100`?", None),
         ("resources: {gpu: {A100: 1, H100: 1}}\n", "one kind of GPU is rented", None),
         ("resources: {gpu: [A100, H100]}\n", "`gpu` must hold `key: value` lines", None),
         ("resources: {disk: lots}\n", "`lots` is not a size", None),

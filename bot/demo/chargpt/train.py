@@ -1,6 +1,6 @@
 """Train a small GPT to write Python, character by character.
 
-    python train.py                         200 steps, about half a minute on two CPU cores
+    python train.py                         200 steps, half a minute on two CPU cores; fewer where those are busy
     python train.py --steps 2000 --lr 1e-3
     torchrun --nproc-per-node 8 train.py    the same run on eight GPUs
 
@@ -11,6 +11,7 @@ The text is Python's own library, which every machine with Python has. Here are 
 import argparse
 import os
 import sysconfig
+import time
 from itertools import islice
 from pathlib import Path
 
@@ -21,12 +22,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from checkpoint import load_newest
 from data import Batches, Windows
 from loop import Loop, Settings
 from world import World
 
 CHARS = "\n" + "".join(map(chr, range(32, 127)))
 OUT = Path("out")
+STEPS, FEWEST, PATIENCE = 200, 40, 80.0  # the last in seconds
 
 
 class Block(nn.Module):
@@ -96,9 +99,27 @@ def load_text(most=4_000_000):
     return ids[ids >= 0]
 
 
+def fitting(shape, batch):
+    """Return how many steps to take: the whole run, or on a slow or busy CPU what fits into the patience.
+
+    A run that goes on keeps the length that its rate was planned for.
+    """
+    brought = os.environ.get("HOURGLASS_RESUME")
+    kept = load_newest(*([Path(brought)] if brought else []), OUT)
+    if kept:
+        return kept[1].get("steps", STEPS)
+    trial, seconds = GPT(**shape), []
+    for _ in range(4):
+        began = time.perf_counter()
+        trial(*batch).backward()
+        seconds.append(time.perf_counter() - began)
+    # The first call warms up; the optimizer and what is said and saved take a fifth of a step more.
+    return min(STEPS, max(FEWEST, int(PATIENCE / (1.2 * sorted(seconds[1:])[1]))))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--steps", type=int, help=f"left out: {STEPS}, or on a slow CPU what takes {PATIENCE:.0f} s")
     parser.add_argument("--batch-size", type=int, default=32, help="of a step, over all GPUs")
     parser.add_argument("--micro-batch", type=int, default=32, help="at once on one GPU; halved when memory runs out")
     parser.add_argument("--lr", type=float, default=3e-3)
@@ -113,7 +134,6 @@ def main():
 
     world = World.join()
     cuda = world.device.type == "cuda"
-    torch.manual_seed(args.seed)  # each rank begins with the same weights
     shape = dict(vocab=len(CHARS), context=args.context, width=args.width, heads=args.heads, layers=args.layers)
     text = load_text()
     cut = len(text) * 9 // 10
@@ -129,8 +149,10 @@ def main():
             workers=2 if cuda else 0,  # two cores are better spent on the training
         )
 
+    steps = args.steps or (STEPS if cuda or world.size > 1 else fitting(shape, next(batches(text[:cut])(0))))
+    torch.manual_seed(args.seed)  # each rank begins with the same weights
     settings = Settings(
-        steps=args.steps,
+        steps=steps,
         global_batch=args.batch_size,
         micro_batch=args.micro_batch,
         lr=args.lr,
@@ -143,7 +165,7 @@ def main():
         out=OUT,
     )
     validation = list(islice(batches(text[cut:])(0), 4))
-    extra = {"shape": shape, "chars": CHARS}
+    extra = {"shape": shape, "chars": CHARS, "steps": steps}
     Loop(GPT(**shape), batches(text[:cut]), settings, world, validation=validation, extra=extra).run()
 
 
