@@ -40,12 +40,21 @@ def _judges(name: str) -> bool:
     return is_outcome(name) or name.startswith("loss_")  # spaCy's "LOSS TEXTCAT"
 
 
+_RULES = str.maketrans(dict.fromkeys("│┃║", "|"))
+
+
+def _ruled(text: str) -> str:
+    """Return the text with the rules between columns as they are typed."""
+    return text.translate(_RULES)
+
+
 def header(text: str) -> Columns | None:
     """Return the columns if `text` is the header of a table of progress: one column counts, one is an outcome."""
     lower = text.lower()
     if not any(name in lower for name in ("epoch", "step", "iter", "#")):
         return None
-    words = re.split(r"\s{2,}|\t", text.replace("|", "  ").strip())  # "Train Loss" is one column
+    words = re.split(r"\s{2,}|\t|,", _ruled(text).replace("|", "  ").strip())  # "Train Loss" is one column
+    words = [word.strip() for word in words]
     words = words if len(words) > 1 else text.split()
     if not 2 <= len(words) <= _MOST_COLUMNS or not all(_WORD.match(word) for word in words):
         return None
@@ -58,7 +67,7 @@ def header(text: str) -> Columns | None:
 
 def row(columns: Columns, text: str) -> Reading | None:
     """Return what a line under that header says; None if it is not a row of that table."""
-    cells = text.replace("|", " ").split()
+    cells = _ruled(text).replace("|", " ").replace(",", " ").split()
     if len(cells) < len(columns.names):
         return None
     count, total = cells[columns.counter], None
@@ -128,6 +137,11 @@ def item(text: str) -> Mapping[str, float]:
 # stable-baselines3's table of one iteration: "|    value_loss           | 112          |".
 _PAIR = re.compile(rf"^\|\s+(?P<name>[\w./@-]+)\s*\|\s*(?P<value>{NUMBER})\s*\|$")
 _COUNTS = ("total_timesteps", "step", "global_step")
+
+
+def is_pair(text: str) -> bool:
+    """Return whether `text` is a row of a table of two columns."""
+    return bool(_PAIR.match(text))
 
 
 def pair(text: str) -> tuple[int | None, Mapping[str, float]]:

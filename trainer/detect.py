@@ -25,11 +25,16 @@ _BAR = float(next(row for row, kind in enumerate(FORMATS) if kind.read is format
 _DICT = float(next(row for row, kind in enumerate(FORMATS) if kind.read is formats.python_dict_line))
 
 _RANK = re.compile(r"^\[(?:default|rank|trainer)?(?P<rank>\d+)\]:\s?")
-_EPOCH_HEADER = re.compile(r"^(?:-+ )?Epoch:? (\d+)(?:/(\d+))?$")
+_EPOCH_HEADER = re.compile(
+    r"^(?:.*\b(?:INFO|DEBUG)\b)?[\W_]*(?:(?:start(?:ing|ed)?|begin(?:ning)?|running|training) )?"
+    r"epoch[\s:#\[=]*(\d+)(?:\s*(?:/|of)\s*(\d+))?[\W_]*$",
+    re.IGNORECASE,
+)
 _TRACE = re.compile(r'^\s*File ".*", line \d+|^\S+:\d+: \w*Warning: ')
 _REPORT = re.compile(r"^=+ (?P<title>.*\w.*) =+$")  # of a test run, which shows what failed in its own words
 _REPORT_ENDS = re.compile(r" in [\d.]+s")
 _EXCEPTION = re.compile(r"^[\w.]*(?:Error|Exception|Warning|Interrupt)\b")
+_HEADER = 100  # characters that a line may have that names an epoch and nothing else
 _WIDEST, _WIDEST_RECORD = 1_000, 8_000  # characters; a longer line is data, not progress
 
 
@@ -76,7 +81,7 @@ class Detector:
             if int(rank["rank"]) != 0:
                 return None
             text = text[rank.end() :]
-        if header := _EPOCH_HEADER.match(text):
+        if len(text) < _HEADER and "poch" in text.lower() and (header := _EPOCH_HEADER.match(text)):
             self._epoch = int(header[1])
             if header[2]:
                 self._place.epoch_begins(self._epoch, int(header[2]))
@@ -128,7 +133,7 @@ class Detector:
         return self._resolve(_BLOCK, Reading(values=values)) if values else None
 
     def _table(self, text: str) -> Detection | None:
-        if text.startswith("|"):
+        if text.startswith("|") and blocks.is_pair(text):
             return self._pair(text)
         if columns := blocks.header(text):
             self._columns = columns

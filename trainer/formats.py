@@ -16,7 +16,8 @@ from trainer.numbers import NUMBER, is_outcome, is_series, may_measure, measurem
 
 _INTEGER = r"\d[\d,]*"
 _STEP = re.compile(
-    rf"(?<![\w.?&])(?:global[_ ]?step|step|iter(?:ation)?|update|num_updates|batch)\s*[:=#]?\s*\[?\s*"
+    rf"(?<![\w.?&])(?:global[_ ]?steps?|(?:time)?steps?|iter(?:ation)?s?|it|updates?|num_updates|(?:mini-?)?batch"
+    rf"|episodes?|rounds?)(?:[-_]|\s*[:=#]?\s*\[?\s*)"
     rf"(?P<step>{_INTEGER})(?:\s*(?:/|of)\s*(?P<total>{_INTEGER}))?",
     re.IGNORECASE,
 )
@@ -25,7 +26,7 @@ _EPOCH = re.compile(r"(?<![\w.])epoch\s*[:=#]?\s*\[?\s*(?P<epoch>\d+)(?:\s*(?:/|
 _MILLISECONDS = re.compile(rf"(?<!_time)(?:^|[\s:=,|])(?P<ms>{NUMBER})\s*ms\b(?!/)")
 _STEP_KEYS = ("step", "global_step", "trainer_global_step", "_step", "num_updates", "iter", "iteration", "update")
 _TOTAL_KEYS = ("total_steps", "max_steps", "num_steps", "total_iters", "max_iters")
-_ITEMS = re.compile(rf"'([\w./@ -]+)': '?({NUMBER})'?(?=[,}}])")
+_ITEMS = re.compile(rf"'([\w./@ -]+)': (?:[\w.]+\()?\[?'?({NUMBER})'?(?=[,}})\]])")
 _EVALUATION = re.compile(
     r"^\W*(?:\d[\d:,. -]*\s)?"  # a log's time
     r"(?P<word>dev|val|valid|validation|eval|evaluation|test|train(?:ing)?(?= results?| metrics?))\b[^=]{0,12}?[:\s]",
@@ -152,13 +153,18 @@ def bar_line(text: str) -> Reading | None:
         epochs=epochs,
         values={
             **(measurements(name, stepped=False) if may_measure(name.lower()) else {}),
-            **(measurements(found["post"], stepped=True) if "=" in found["post"] else {}),
+            **_behind(f"{found['post']} {text[found.end() :]}"),
         },
         rate=rate,
         eta=None if epoch else eta,
         bar=name,
         within_epoch=epoch is not None,
     )
+
+
+def _behind(post: str) -> Mapping[str, float]:
+    """Return what stands in a bar's brackets behind its pace, or behind the bar."""
+    return measurements(post, stepped=True) if "=" in post or may_measure(post.lower()) else {}
 
 
 def yolo_line(text: str) -> Reading | None:
@@ -287,6 +293,28 @@ def stepped_line(text: str) -> Reading | None:
         within_epoch=within,
         from_either=within,
     )
+
+
+# A count that leads the line, "[3/10] loss 0.3", or two of them: epochs and batches. No date does.
+_LEADING = re.compile(
+    r"^\W{0,3}(?P<n>\d+)(?:\s*/\s*(?P<total>\d+)(?![\d/])|(?=:))[\]):|\s]+(?!\d\d:)"
+    r"(?:\[?(?P<inner>\d+)\s*/\s*(?P<inners>\d+)[\]):|\s]+)?"
+)
+_TWO = re.compile(r"\[\s*(?P<n>\d+)\s*/\s*(?P<total>\d+)\s*\]\s*\[\s*(?P<inner>\d+)\s*/\s*(?P<inners>\d+)\s*\]")
+
+
+def counted_line(text: str) -> Reading | None:
+    """Read a line whose counts have no name."""
+    found = _LEADING.match(text) or _TWO.search(text)
+    values = measurements(text[found.end() :], stepped=False) if found else {}
+    if found is None or not values:
+        return None
+    n, total, inner, inners = (_integer(found[name]) for name in ("n", "total", "inner", "inners"))
+    if n is None or (total is not None and n > total):
+        return None
+    if inner is None:
+        return Reading(step=n, total=total, values=_judged(text[found.end() :], values))
+    return Reading(step=inner, total=inners, epoch=n, epochs=total, values=values, within_epoch=True, from_either=True)
 
 
 def plain_line(text: str) -> Reading | None:

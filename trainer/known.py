@@ -138,6 +138,16 @@ FORMATS = (
         ),
     ),
     Format(
+        name="a count without a name",
+        hint=None,
+        read=formats.counted_line,
+        samples=(
+            "[3/10] train loss: 0.35",
+            "Train [3/10][20/100] loss 0.35",
+            "20: loss 0.35",
+        ),
+    ),
+    Format(
         name="anything that names a measurement",
         hint=None,
         read=formats.plain_line,

@@ -178,6 +178,9 @@ SAID: dict[str, tuple[int | None, int | None, float | None, dict[str, float]]] =
     ),
     "Epoch 2/10, Step 100/500, Loss: 0.5312": (600, 5000, 2, {"loss": 0.5312}),
     "step 7: loss nan": (7, None, None, {"loss": math.nan}),
+    "[3/10] train loss: 0.35": (3, 10, None, {"train_loss": 0.35}),
+    "Train [3/10][20/100] loss 0.35": (220, 1000, 3, {"loss": 0.35}),
+    "20: loss 0.35": (20, None, None, {"loss": 0.35}),
     "Epoch 3/10 train_loss=0.531 val_loss=0.612 acc: 0.81": (
         3,
         10,
@@ -205,6 +208,55 @@ def test_a_sample_is_read_by_its_own_row_and_says_what_it_says(name: str, sample
         assert detection.epoch == epoch
     assert (detection.step, detection.total) == (step, total)
     assert dict(detection.values) == pytest.approx(values, nan_ok=True)
+
+
+# Nobody's format in particular: how people write the same things, and what is read of it.
+OTHER_HANDS: dict[str, tuple[int | None, dict[str, float]]] = {
+    "loss is 0.35": (None, {"loss": 0.35}),
+    "loss -> 0.35": (None, {"loss": 0.35}),
+    "Loss (train): 0.35": (None, {"train_loss": 0.35}),
+    "MSE(val): 0.3": (None, {"val_mse": 0.3}),
+    '{"epoch": 3, "metrics": {"loss": 0.3}}': (3, {"loss": 0.3}),
+    "step 3 OrderedDict([('loss', 0.3), ('acc', 0.9)])": (3, {"loss": 0.3, "acc": 0.9}),
+    "step 3 {'loss': tensor(0.3000, device='cuda:0'), 'acc': 0.9}": (3, {"loss": 0.3, "acc": 0.9}),
+    "{'loss': np.float32(0.3), 'step': 4}": (4, {"loss": 0.3}),
+    "Episode: 30, Return: 12.0": (30, {"return": 12.0}),
+    "Episode 30/100 | total reward: 12.0 | epsilon: 0.5": (30, {"total_reward": 12.0}),
+    "Round 5/10: logloss 0.35": (5, {"logloss": 0.35}),
+    "epoch 3 | ce 0.35 | bce: 0.2": (3, {"ce": 0.35, "bce": 0.2}),
+    "epoch 3, objective = 0.35": (3, {"objective": 0.35}),
+    "epoch 3 ndcg@10: 0.35, recall@20: 0.2, mrr: 0.3": (3, {"ndcg@10": 0.35, "recall@20": 0.2, "mrr": 0.3}),
+    "Epoch: 0004 loss_train: 1.9 acc_train: 0.3 loss_val: 1.8": (
+        4,
+        {"loss_train": 1.9, "acc_train": 0.3, "loss_val": 1.8},
+    ),
+    "[D loss: 0.3, acc.: 50%] [G loss: 0.4]": (None, {"d_loss": 0.3, "acc": 50.0, "g_loss": 0.4}),
+    "epoch 3 train: loss 0.35 | valid: loss 0.45": (3, {"train_loss": 0.35, "val_loss": 0.45}),
+    "it 300 loss 0.35": (300, {"loss": 0.35}),
+    "5/10 [=====>.....] loss 0.35": (5, {"loss": 0.35}),
+    " 30%|###  | 3/10 [00:00<00:01, 5.0it/s, loss: 0.35]": (3, {"loss": 0.35}),
+    " 30%|###  | 3/10 [00:00<00:01, 5.0it/s] loss=.35": (3, {"loss": 0.35}),
+}
+
+
+@pytest.mark.parametrize("line", OTHER_HANDS)
+def test_what_other_hands_write_is_read_too(line: str) -> None:
+    (found,) = fed(line)
+    assert (found.step, dict(found.values)) == OTHER_HANDS[line]
+
+
+@pytest.mark.parametrize("header", ["Epoch 4 of 10", "=== Epoch 4/10 ===", "Starting epoch 4", "INFO - [Epoch 4]"])
+def test_a_line_that_names_an_epoch_alone_is_of_what_follows(header: str) -> None:
+    assert [(one.step, dict(one.values)) for one in fed(header, "Training loss: 0.35")] == [(4, {"train_loss": 0.35})]
+
+
+def test_a_table_of_commas_or_rules_is_read_by_its_header() -> None:
+    for lines in (
+        ("epoch,loss,val_loss", "1,0.35,0.45"),
+        ("| epoch | loss | val_loss |", "|-------|------|----------|", "| 1 | 0.35 | 0.45 |"),
+        ("│ Epoch │ Loss │ Val loss │", "│ 1 │ 0.35 │ 0.45 │"),
+    ):
+        assert [(one.step, dict(one.values)) for one in fed(*lines)] == [(1, {"loss": 0.35, "val_loss": 0.45})]
 
 
 # Lines that logs of rented machines are full of. None of them is a measurement.
