@@ -37,6 +37,7 @@ from jobs.clock import Clock, Ids, RandomIds, SystemClock
 from jobs.db import Database
 from jobs.errors import BadImage, Misconfigured, Rejected
 from jobs.follow import Follow
+from jobs.image_names import cuda_named
 from jobs.images import ImageResolver, check_cuda
 from jobs.intake import Intake
 from jobs.lanes import SideBySide
@@ -93,9 +94,11 @@ class Pinner:
         pin = getattr(provider, "pin", None)  # an engine knows images that no registry has
         if pin is not None:
             try:
-                return str(pin(spec.image))
+                digest = str(pin(spec.image))
             except Rejected as error:
                 raise BadImage(str(error)) from error
+            check_cuda(spec.image, cuda_named(spec.image), offer)
+            return digest
         auth = self._secrets.get(spec.registry_auth) if spec.registry_auth else None
         pinned = self._images.pin(spec.image, auth=auth)
         check_cuda(spec.image, pinned.cuda, offer)

@@ -117,7 +117,8 @@ def _scale(axes: Axes, plot: dict[str, Any]) -> None:
     elif values:
         low, high = min(values), max(values)
         room = (high - low) * 0.08 or abs(high) * 0.05 or 0.5
-        axes.set_ylim(low - room, high + room)
+        marked = any(mark["kind"] == "checkpoint" for mark in plot["marks"])
+        axes.set_ylim(low - room * (2 if marked else 1), high + room)  # the newest one's name stands under the curves
         axes.yaxis.set_major_locator(MaxNLocator(5))
 
 

@@ -59,6 +59,14 @@ def parse_reference(image: str) -> Reference:
     )
 
 
+def cuda_named(image: str) -> str | None:
+    """Return the CUDA version that an image's name speaks of; None where it says none, or is only an id."""
+    try:
+        return cuda_of_tag(parse_reference(image))
+    except BadImage:
+        return None
+
+
 def cuda_of_tag(reference: Reference) -> str | None:
     """Return the CUDA version that the tag speaks of: `2.13.0-cuda12.8-…` is 12.8, `cu130` is 13.0."""
     match = _TAGGED.search(reference.tag or "")

@@ -82,6 +82,7 @@ class Settings(BaseSettings):
 
     docker_host: str | None = Field(None, description="the engine's address; default: DOCKER_HOST, then the socket")
     docker_gpus: Names = Field((), description="what the engine has: a100-80gb:2; empty: machines without a GPU")
+    docker_cuda: str = Field("", description="the newest CUDA that the engine's driver runs, as nvidia-smi says: 12.8")
     docker_rate: str = Field("0", description="dollars an hour that the team books for one of its own machines")
     docker_cpus: float = Field(0, description="CPUs a container may use; 0: all")
     docker_memory_gb: float = Field(0, description="memory a container may use; 0: all")

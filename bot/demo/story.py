@@ -46,6 +46,7 @@ class Story:
         self._database = Database.open(stage.settings.database(), migrate=False)
         self.console = console
         self.limit = limit  # seconds from the typed line to the settled job
+        self._own = ""  # the job that the story typed; whoever has opened the page types others
 
     def close(self) -> None:
         """Let go of the bot's database, which the story only reads."""
@@ -89,7 +90,7 @@ class Story:
 
     def _first_message(self) -> str:
         def head() -> str | None:
-            job = self._job()
+            job = self.job()
             return job.thread_ts if job else None
 
         try:
@@ -104,7 +105,7 @@ class Story:
             self.stage.bot.check()
             messages = self.people.thread(CHANNEL, thread)
             self.terminal.show(messages)
-            job = self._job()
+            job = self.job()
             # The last edit of the card, with the settled cost, follows the settling by a moment.
             if job and job.state in TERMINAL and self._all_told():
                 self.terminal.show(self.people.thread(CHANNEL, thread))
@@ -124,9 +125,13 @@ class Story:
         with self._database.read() as tx:
             return outbox.at_rest(tx)
 
-    def _job(self) -> Job | None:
+    def job(self) -> Job | None:
+        """Return the job that the story typed, once it is written down; not one that somebody typed beside it."""
         with self._database.read() as tx:
-            return next(iter(db.jobs_of_team(tx, self.stage.settings.team, limit=1)), None)
+            if not self._own:
+                oldest = db.jobs_of_team(tx, self.stage.settings.team, limit=100)[-1:]
+                self._own = oldest[0].id if oldest else ""
+            return db.get_job(tx, self._own) if self._own else None
 
     def _ledger(self, job: Job) -> None:
         self.terminal.heading("The ledger")

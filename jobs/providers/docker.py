@@ -79,6 +79,7 @@ class Docker:
         archive: Path,  # the trainer's archive
         connect: Callable[[], DockerClient],  # called when the engine is first needed, and again until it answers
         gpus: Sequence[Gpus] = (),  # in the order in which the engine numbers them
+        cuda: str | None = None,  # the newest that the engine's driver runs, where the operator says
         micros_per_hour: int = 0,  # of one GPU, or of a machine without
         limits: Limits | None = None,
         store_folder: PurePosixPath | None = None,  # a folder store as the engine's machine sees it; None: as we do
@@ -89,6 +90,7 @@ class Docker:
         self._archive = archive
         self._engine = Engine(connect)
         self._gpus = tuple(gpus)
+        self._cuda = cuda
         self._rate = micros_per_hour
         self._limits = limits or Limits(user=unprivileged())
         self._store_folder = store_folder
@@ -238,6 +240,7 @@ class Docker:
             spot=False,
             priced_at=self._clock.now(),
             fixed_price=True,
+            cuda=self._cuda if gpus else None,
         )
 
     def _ours(self, key: str) -> Container | None:

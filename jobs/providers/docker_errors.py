@@ -11,6 +11,7 @@ from urllib3.exceptions import HTTPError
 from jobs.errors import NoCapacity, ProviderError, QuotaExceeded, Rejected, Scope, Throttled, Unauthorized, Unknown
 
 _NO_GPU_RUNTIME = ("could not select device driver", "nvidia-container-cli", "unknown or invalid runtime")
+_OLD_DRIVER = "unsatisfied condition: cuda"
 _NO_PROGRAM = ("executable file not found", "no such file or directory")
 
 
@@ -30,9 +31,16 @@ def translated(doing: str) -> Iterator[None]:
 
 def _told(error: APIError, doing: str) -> ProviderError:
     status = error.status_code or 0
-    words = _short(error.explanation or error)
+    whole = str(error.explanation or error)
+    lower = whole.lower()
+    if _OLD_DRIVER in lower:  # the runtime says so in the middle of a long complaint
+        asked = _short(whole[lower.index(_OLD_DRIVER) + len("unsatisfied condition: ") :].partition(",")[0])
+        return Rejected(
+            f"The image needs a newer driver than the engine's machine has ({asked}). Take an image for an older CUDA, "
+            "or update the driver there."
+        )
+    words = _short(whole)
     said = f"The container engine refused {doing}: {words}."
-    lower = words.lower()
     if any(sign in lower for sign in _NO_GPU_RUNTIME):
         return Rejected(f"{said} It cannot hand out GPUs: install the NVIDIA container toolkit there.")
     if "python3" in lower and any(sign in lower for sign in _NO_PROGRAM):

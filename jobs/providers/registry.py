@@ -139,6 +139,7 @@ def _docker(parts: Parts) -> Provider:
         archive=parts.archive,
         connect=connect,
         gpus=[Gpus(name=gpu.name, memory_gb=gpu.memory_gb, count=gpu.count) for gpu in declared],
+        cuda=settings.docker_cuda or None,
         micros_per_hour=parse_dollars(settings.docker_rate),
         limits=Limits(cpus=settings.docker_cpus, memory_gb=settings.docker_memory_gb, user=unprivileged()),
         store_folder=PurePosixPath(settings.docker_store) if settings.docker_store else None,
