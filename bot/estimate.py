@@ -36,6 +36,7 @@ _REPORTED: Final[Mapping[tuple[str, int], float]] = MappingProxyType(
         ("l4", 24): 22.0,
         ("rtx3090", 24): 23.6,
         ("rtx4090", 24): 23.6,
+        ("l40s", 48): 44.3,
         ("a100", 40): 39.4,
         ("a100", 80): 79.1,
         ("h100", 80): 79.1,

@@ -20,6 +20,7 @@ def connected(settings: Settings, clock: Clock) -> dict[str, Provider]:
     Raises `Misconfigured` when one that is named cannot work.
     """
     settings.state.mkdir(parents=True, exist_ok=True)
+    prices = Prices(settings.prices)
     with_s3 = settings.store_uri().startswith("s3:")
     return connect(
         Parts(
@@ -28,7 +29,8 @@ def connected(settings: Settings, clock: Clock) -> dict[str, Provider]:
             clock=clock,
             archive=archive.build(settings.state / "trainer.pyz", with_s3=with_s3),
             practice_price=lambda need: practice_offer(need, clock.now()),
-            catalogue=Prices(settings.prices).of,
+            catalogue=prices.of,
+            own_prices=prices.own,
         )
     )
 

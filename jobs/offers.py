@@ -54,6 +54,7 @@ class PriceRow:
     micros_per_gpu: int  # an hour of one GPU, rounded up; the whole machine where it has none
     configured: bool  # can be rented here
     source: str  # where the price was read; empty where the provider said it just now
+    saves: int | None = None  # percent of what the same machine costs on demand there; None where that is not known
 
 
 @cache
@@ -142,26 +143,27 @@ class Desk:
         wanted = _wanted(gpu)
         rows: list[PriceRow] = []
         for name in self._providers:
-            rows += [_price_row(offer, configured=True, source="") for offer in self._own(name, wanted, spot)]
+            rows += [_price_row(offer, configured=True, source="") for offer in self._own(name, wanted)]
         answered = {row.offer.provider for row in rows}
         for row in catalogue():
             offer = row.offer
             if offer.provider not in answered and any(_is_wanted(offer, need) for need in wanted):
                 rows.append(_price_row(offer, configured=offer.provider in self._providers, source=row.source))
+        rows = _with_savings(rows)
         fitting = [row for row in rows if spot is None or row.offer.spot == spot]
         return sorted(fitting, key=lambda row: _price(row.offer))
 
-    def _own(self, name: str, wanted: Sequence[Need], spot: bool | None) -> list[Offer]:
+    def _own(self, name: str, wanted: Sequence[Need]) -> list[Offer]:
         found: dict[tuple[str, str, bool, str], Offer] = {}
         for need in wanted:
-            for market in (False, True) if spot is None else (spot,):
+            for market in (False, True):
                 try:
                     offers = self._providers[name].offers(replace(need, spot=market))
                 except ProviderError as error:
                     _log.warning("provider did not quote", provider=name, error=str(error))
                     return []
-                for offer in offers:
-                    found[(offer.name, offer.region, offer.spot, offer.gpu)] = offer
+                for offer in offers:  # of several zones, the cheapest: offers come so
+                    found.setdefault((offer.name, offer.region, offer.spot, offer.gpu), offer)
         return list(found.values())
 
     def _names(self, allowed: Sequence[str]) -> Sequence[str]:
@@ -234,6 +236,21 @@ def _price(offer: Offer) -> tuple[int, int, str, str]:
 def _price_row(offer: Offer, *, configured: bool, source: str) -> PriceRow:
     per_gpu = -(-offer.micros_per_hour // max(offer.gpus, 1))
     return PriceRow(offer=offer, micros_per_gpu=per_gpu, configured=configured, source=source)
+
+
+def _with_savings(rows: Sequence[PriceRow]) -> list[PriceRow]:
+    """Return the rows, those of the spot market with what they save against the same machine on demand."""
+    steady = {_machine(row.offer): row.offer.micros_per_hour for row in rows if not row.offer.spot}
+
+    def saves(offer: Offer) -> int | None:
+        before = steady.get(_machine(offer)) if offer.spot else None
+        return 100 - -(-100 * offer.micros_per_hour // before) if before else None
+
+    return [replace(row, saves=saves(row.offer)) for row in rows]
+
+
+def _machine(offer: Offer) -> tuple[str, str, str]:
+    return (offer.provider, offer.name, offer.region)
 
 
 def _wanted(gpu: str | None) -> list[Need]:

@@ -25,9 +25,13 @@ class Prices:
         """Read the file at once; raises `Misconfigured` naming the row that is none."""
         self._own = () if path is None else _read(path)
 
+    def own(self, provider: str) -> tuple[Offer, ...]:
+        """Return the operator's own prices of one provider, which no price list overrules."""
+        return tuple(offer for offer in self._own if offer.provider == provider)
+
     def of(self, provider: str) -> tuple[Offer, ...]:
         """Return one provider's priced machines."""
-        own = tuple(offer for offer in self._own if offer.provider == provider)
+        own = self.own(provider)
         replaced = {_machine(offer) for offer in own}
         return own + tuple(offer for offer in catalogue_offers(provider) if _machine(offer) not in replaced)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import zip_longest
 from typing import Any
 
@@ -134,12 +134,31 @@ def prices(say: Catalogue, rows: Sequence[PriceRow], now: datetime) -> Message:
         offer = row.offer
         gpu = f"{offer.gpus} × {offer.gpu} {offer.memory_gb}G"
         price, each = dollars(offer.micros_per_hour), dollars(row.micros_per_gpu)
-        spot = " spot" if offer.spot else ""
         ready = "✓" if row.configured else " "
-        lines.append(f"{ready} {gpu:<15}{price:>9}{each:>9}  {offer.provider:<9}{offer.priced_at:%d %b}{spot}")
-    small = say("✓ can be rented here now. Prices are as of their date; a rental is priced anew before it is held.")
+        read = _age(say, offer.priced_at, now)
+        lines.append(f"{ready} {gpu:<15}{price:>9}{each:>9}  {offer.provider:<9}{read:<7}{_market(say, row)}".rstrip())
+    small = say(
+        "✓ can be rented here now. Behind each price stands when it was read; a rental is priced anew before it is "
+        "held. Spot machines may be taken back; the percentage is what they save against the same machine on demand."
+    )
     text = Markup("\n".join([head, *(escape(line) for line in lines), small]))
     return Message(text=text, blocks=[section(head), *_listing(lines), context(small)])
+
+
+def _market(say: Catalogue, row: PriceRow) -> str:
+    if not row.offer.spot:
+        return ""
+    return say.plain("spot") if row.saves is None else say.plain("spot, {saves} % off", saves=row.saves)
+
+
+def _age(say: Catalogue, read: datetime, now: datetime) -> str:
+    """Return how long ago a price was read; its date, where that is more than two days."""
+    minutes = int((now - read) / timedelta(minutes=1))
+    if minutes < 1:
+        return say.plain("now")
+    if minutes < 60:
+        return say.plain("{n} min", n=minutes)
+    return say.plain("{n} h", n=minutes // 60) if minutes < 48 * 60 else f"{read:%d %b}"
 
 
 def _listing(lines: Sequence[str]) -> list[Block]:

@@ -2,7 +2,7 @@
 
 Nothing is remembered here. The launch key is AWS's client token, so that asking twice is asking once; every
 machine ends its own rental (terminate on shutdown, and a boot script whose first act is a timer) and carries
-tags from which anybody can end it. Offers come from the dated catalogue, which is handed in.
+tags from which anybody can end it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from botocore.config import Config
 from jobs.errors import NoCapacity, ProviderError, QuotaExceeded, Rejected, Unauthorized, Unknown
 from jobs.providers import Guarantee, Instance, InstanceState, LaunchOrder, Need, Offer, Traits
 from jobs.providers.aws_errors import MISMATCH, NOT_FOUND, code_of, repeated, translated
+from jobs.providers.aws_offers import Offers
+from jobs.providers.aws_prices import Prices
 from jobs.providers.aws_request import TITLE, Clients, Requests
 
 TRAITS = Traits(
@@ -91,32 +93,30 @@ class Aws:
         image: str | None = None,
         subnets: Sequence[str] = (),
         security_group: str | None = None,
+        own_prices: Sequence[Offer] = (),
+        live: Prices | None = None,
     ) -> None:
-        """Take `prices` from the catalogue; `image` None takes AWS's own, `subnets` empty the default network's."""
+        """Take `prices` from the catalogue, `own_prices` from the operator; without `live` no others are asked for.
+
+        `image` None takes AWS's own, `subnets` empty those that are tagged, else the default network's.
+        """
         self._home = home
         self._regions = tuple(regions)
-        self._prices = tuple(p for p in prices if p.provider == self.traits.name)
         self._boot = boot
         self._client = clients or sdk_clients()
         self._requests = Requests(
             home=home, clients=self._client, image=image, subnets=subnets, security_group=security_group
+        )
+        self._offers = Offers(
+            regions=self._regions, catalogue=prices, own=own_prices, live=live, zones=self._requests.zones
         )
         self._seen: dict[str, tuple[str, str]] = {}  # launch key to region and id: tags leave a machine before it goes
 
     # ------------------------------------------------------------ the six verbs
 
     def offers(self, need: Need) -> Sequence[Offer]:
-        """Return the catalogue's machines that satisfy `need`, cheapest whole instance first."""
-        fitting = (
-            offer
-            for offer in self._prices
-            if offer.region in self._regions
-            and offer.spot == need.spot
-            and offer.gpu == need.gpu
-            and offer.gpus >= need.count
-            and need.memory_gb in (None, offer.memory_gb)
-        )
-        return sorted(fitting, key=lambda offer: (offer.micros_per_hour, self._regions.index(offer.region), offer.name))
+        """Return the machines that satisfy `need`, at the newest prices, cheapest whole instance first."""
+        return self._offers.matching(need)
 
     def launch(self, offer: Offer, order: LaunchOrder) -> Instance:
         """Ask EC2 for the machine; the same order is the same machine, also after a lost answer."""

@@ -36,6 +36,7 @@ class Parts:
     archive: Path  # the trainer's archive
     practice_price: Callable[[Need], Offer | None]  # what the practice machine stands in for costs
     catalogue: Callable[[str], Sequence[Offer]]  # the dated prices of a provider, by its name
+    own_prices: Callable[[str], Sequence[Offer]] = lambda name: ()  # the operator's, among those
     # Built to list and to terminate alone: without the store, and without credentials that only a launch needs.
     ends_only: bool = False
 
@@ -148,9 +149,10 @@ def _docker(parts: Parts) -> Provider:
 
 
 def _aws(parts: Parts) -> Provider:
-    from jobs.providers.aws import Aws
+    from jobs.providers.aws import Aws, sdk_clients
+    from jobs.providers.aws_prices import Prices
 
-    settings = parts.settings
+    settings, clients = parts.settings, sdk_clients()
     return Aws(
         home=parts.home,
         regions=settings.aws_regions,
@@ -159,6 +161,9 @@ def _aws(parts: Parts) -> Provider:
         image=settings.aws_image,
         subnets=settings.aws_subnets,
         security_group=settings.aws_security_group,
+        clients=clients,
+        own_prices=parts.own_prices("aws"),
+        live=None if parts.ends_only else Prices(clients=clients, clock=parts.clock),
     )
 
 

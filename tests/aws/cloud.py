@@ -2,12 +2,13 @@
 
 moto keeps EC2's, S3's and STS's books and starts nothing (see `tests.aws.harness` for machines that boot). It
 also ignores the client token, never runs out of capacity and never loses an answer. The front adds the token as
-AWS documents it, and faults that a test scripts.
+AWS documents it, faults that a test scripts, and what there is to be had (`tests.aws.supply`).
 """
 
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
 import threading
@@ -16,12 +17,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
+from xml.sax.saxutils import escape
 
 import boto3
 from botocore.config import Config
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.test import EnvironBuilder, run_wsgi_app
+
+from tests.aws.supply import Fault, Supply, region_of
 
 # moto's own variable, read when its EC2 is first asked: one machine image instead of thirteen hundred (5 s).
 AMIS = Path(__file__).with_name("amis.json")
@@ -35,6 +39,7 @@ HOSTS_KEY_ID = "AKIAPRACTICEOFHOSTS1"  # whoever signs with it sees moto's books
 
 _SESSION = boto3.session.Session()  # one for all: it keeps the services' models, which take long to read
 StartResponse = Callable[..., Any]
+JSON = "application/x-amz-json-1.1"
 _FAULT = (
     '<?xml version="1.0" encoding="UTF-8"?><Response><Errors><Error><Code>{code}</Code>'
     "<Message>{message}</Message></Error></Errors><RequestID>practice</RequestID></Response>"
@@ -57,6 +62,7 @@ class Front:
         self._lost: set[str] = set()
         self._then: dict[str, str] = {}
         self._down = False
+        self.supply = Supply()
         self.calls: list[str] = []  # EC2's and STS's actions, in order
 
     @contextmanager
@@ -111,6 +117,8 @@ class Front:
             return self._moto(environ, start)  # type: ignore[no-any-return]  # moto has no types
         if self._down:
             return _answer(start, 503, _FAULT.format(code="ServiceUnavailable", message="Scripted."))
+        if environ.get("HTTP_X_AMZ_TARGET") == "AWSPriceListService.GetProducts":
+            return self._products(environ, start)
         form = "application/x-www-form-urlencoded" in environ.get("CONTENT_TYPE", "")
         if environ["REQUEST_METHOD"] != "POST" or not form:
             return self._moto(environ, start)  # type: ignore[no-any-return]  # moto has no types
@@ -121,14 +129,36 @@ class Front:
         if action in self._faults:
             code, status = self._faults[action]
             return _answer(start, status, _FAULT.format(code=code, message="Scripted."))
+        if self.supply.turned_away(action):
+            return _answer(start, 503, _FAULT.format(code="RequestLimitExceeded", message="Request limit exceeded."))
         # One launch at a time: two with one token must not both find it unused.
         with self._lock:
-            status, text = self._launch(environ, words) if action == "RunInstances" else self._pass(environ, words)
+            status, text = self._answered(environ, words, action)
         if action in self._lost:
             status, text = 502, ""
             if action in self._then:
                 self._faults[action] = (self._then[action], 503)
         return _answer(start, status, text)
+
+    def _answered(self, environ: Mapping[str, Any], words: dict[str, str], action: str) -> tuple[int, str]:
+        region = region_of(environ.get("HTTP_AUTHORIZATION", ""))
+        if action == "RunInstances":
+            return self._launch(environ, words, region)
+        if action == "DescribeSpotPriceHistory":
+            return 200, self.supply.spot_history(words, region)
+        status, text = self._pass(environ, words)
+        if action != "DescribeInstances" or status != 200:
+            return status, text
+        told = self.supply.told(words, text)
+        return (200, told) if isinstance(told, str) else _worded(told)
+
+    def _products(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
+        self.calls.append("GetProducts")
+        if "GetProducts" in self._faults:
+            code, status = self._faults["GetProducts"]
+            return _answer(start, status, json.dumps({"__type": code, "message": "Scripted."}), JSON)
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        return _answer(start, 200, json.dumps(self.supply.products(body)), JSON)
 
     def _pass(self, environ: Mapping[str, Any], words: Mapping[str, str]) -> tuple[int, str]:
         headers = {"Authorization": environ.get("HTTP_AUTHORIZATION", ""), "Host": environ["HTTP_HOST"]}
@@ -145,9 +175,8 @@ class Front:
         parts, status, _ = run_wsgi_app(self._moto, inner, buffered=True)
         return int(status.split()[0]), b"".join(parts).decode()
 
-    def _launch(self, environ: Mapping[str, Any], words: dict[str, str]) -> tuple[int, str]:
-        # A token is good in one region; the signature names it: Credential=<key>/<date>/<region>/ec2/aws4_request.
-        token = f"{environ.get('HTTP_AUTHORIZATION', '').split('/')[2:3]} {words.get('ClientToken', '')}"
+    def _launch(self, environ: Mapping[str, Any], words: dict[str, str], region: str) -> tuple[int, str]:
+        token = f"{region} {words.get('ClientToken', '')}"  # a token is good in one region
         if token in self._launches:
             before, instance = self._launches[token]
             if before != words:
@@ -157,11 +186,22 @@ class Front:
             # Both answers hold one reservation; only its wrapping differs.
             found = re.search(r"<reservationSet>\s*<item>(.*)</item>\s*</reservationSet>", text, re.DOTALL)
             return status, f"<RunInstancesResponse>{found[1]}</RunInstancesResponse>" if found else text
+        refusal = self.supply.refusal(words, region, self._zones(environ, words))
+        if refusal is not None:
+            return _worded(refusal)
         status, text = self._pass(environ, words)
         launched = re.search(r"<instanceId>(.*?)</instanceId>", text)
         if launched is not None and "ClientToken" in words:
             self._launches[token] = (words, launched[1])
         return status, text
+
+    def _zones(self, environ: Mapping[str, Any], words: Mapping[str, str]) -> dict[str, str]:
+        """Return the zone of the subnet that is asked for, by its name."""
+        if "SubnetId" not in words:
+            return {}
+        ask = {"Action": "DescribeSubnets", "Version": words["Version"], "SubnetId.1": words["SubnetId"]}
+        found = re.search(r"<availabilityZone>(.*?)</availabilityZone>", self._pass(environ, ask)[1])
+        return {words["SubnetId"]: found[1]} if found else {}
 
 
 class Cloud:
@@ -248,6 +288,10 @@ def _reset(endpoint: str) -> None:
     connection.close()
 
 
-def _answer(start: StartResponse, status: int, text: str) -> Iterable[bytes]:
-    start(f"{status} Scripted", [("Content-Type", "text/xml"), ("Content-Length", str(len(text.encode())))])
+def _worded(fault: Fault) -> tuple[int, str]:
+    return fault.status, _FAULT.format(code=fault.code, message=escape(fault.message))
+
+
+def _answer(start: StartResponse, status: int, text: str, kind: str = "text/xml") -> Iterable[bytes]:
+    start(f"{status} Scripted", [("Content-Type", kind), ("Content-Length", str(len(text.encode())))])
     return [text.encode()]

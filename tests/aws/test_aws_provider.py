@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from jobs.errors import (
@@ -184,6 +185,15 @@ def test_what_cannot_run_there_is_refused_before_anything_is_asked(cloud: Cloud,
     with pytest.raises(Rejected, match="16384 bytes"):
         aws.launch(SMALL, order(boot="#" * 16_385))
     assert cloud.front.calls == []
+
+
+def test_the_stand_in_itself_takes_no_longer_script_than_ec2(cloud: Cloud, scripts: Scripts) -> None:
+    ec2 = cloud.client("ec2", REGION)
+    asked = {"ImageId": IMAGE, "InstanceType": "c7i.large", "MinCount": 1, "MaxCount": 1}
+    with pytest.raises(ClientError, match="limited to 16384 bytes"):
+        ec2.run_instances(**asked, UserData="#" * 16_385)
+    provider(cloud, scripts).launch(SMALL, order(boot="#" * 16_384))
+    assert len(cloud.instances()) == 1
 
 
 def test_a_client_token_is_the_launch_key_or_its_digest_where_that_is_too_long() -> None:

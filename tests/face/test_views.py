@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -13,9 +15,12 @@ from bot.sandbox.limits import check_message_blocks, check_view
 from bot.views import answers, approval, card, manual, replies
 from bot.views.blocks import Message
 from jobs.lifecycle import JobState
+from jobs.offers import PriceRow
+from jobs.values import DOLLAR
 from tests.face import scenes
 from tests.face.scenes import SCENES, Scene
-from tests.support.builders import a_request, a_source, a_spec
+from tests.support.builders import a_request, a_source, a_spec, an_offer
+from tests.support.clock import START
 
 SAY = Catalogue.load()
 NASTY = "<!channel> & <https://evil|x> `*_~ \u202e" + "ä" * 5000
@@ -119,3 +124,21 @@ def test_ids_in_our_own_sentences_become_mentions() -> None:
 @pytest.mark.parametrize("topic", TOPICS)
 def test_every_topic_that_can_be_asked_about_has_a_sentence_of_its_own(topic: str) -> None:
     assert manual.manual(SAY, topic).text != manual.manual(SAY, None).text
+
+
+@pytest.mark.parametrize(
+    ("age", "told"),
+    [
+        (timedelta(seconds=59), "now"),
+        (timedelta(minutes=59), "59 min"),
+        (timedelta(hours=47, minutes=59), "47 h"),
+        (timedelta(days=2), "10 Nov"),
+    ],
+)
+def test_a_price_says_how_old_it_is_and_what_spot_saves(age: timedelta, told: str) -> None:
+    offer = an_offer(spot=True, priced_at=START - age)
+    row = PriceRow(offer=offer, micros_per_gpu=DOLLAR, configured=True, source="", saves=62)
+    shown = answers.prices(SAY, [row], START)
+    assert f"cloud    {told:<7}spot, 62 % off" in str(shown.text)
+    alone = answers.prices(SAY, [replace(row, saves=None)], START)
+    assert "% off" not in str(alone.text)

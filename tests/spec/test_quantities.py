@@ -134,7 +134,7 @@ def test_gpus_that_are_none(text: str) -> None:
     [
         ("a1000", "a100"),
         ("v100", "a100"),
-        ("l40s", "a100"),
+        ("l40", "l40s"),
         ("h10", "h100"),
         ("a1oo", "a100"),
         ("A1O", "a10"),
