@@ -16,10 +16,9 @@ from typing import Any
 import typer
 from sqlmodel import Session, col, select
 
+from bot.home import reading
 from bot.markup import clean
-from jobs import db, engine, ledger, policy
-from jobs.db import Database
-from jobs.errors import Misconfigured
+from jobs import db, ledger, policy
 from jobs.model import Job, Note, NoteKind
 from jobs.settings import load
 
@@ -85,14 +84,8 @@ def _plain(text: str) -> str:
 
 def run(job_id: str) -> None:
     """Print the log: a table on a terminal, lines of JSON elsewhere. Runs beside `serve`, and writes nothing."""
-    database = Database.open(load().database(), migrate=False)
-    try:
-        if engine.revision(database.engine) is None:
-            raise Misconfigured("There is no database here yet: run this with the settings that `serve` has.")
-        with database.read() as tx:
-            found = lines(tx, job_id)
-    finally:
-        database.close()
+    with reading(load()) as database, database.read() as tx:
+        found = lines(tx, job_id)
     if sys.stdout.isatty():
         _print(found)
     else:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from jobs import engine
+from jobs.db import Database
 from jobs.errors import Misconfigured
 from jobs.settings import Settings
 
@@ -64,3 +66,15 @@ def writing(settings: Settings) -> Iterator[None]:
                 f"Another Hourglass writes {settings.state} (its `serve` is running). Stop it first."
             ) from None
         yield
+
+
+@contextmanager
+def reading(settings: Settings) -> Iterator[Database]:
+    """Open the database that `serve` made, beside it or not; raises `Misconfigured` where there is none."""
+    database = Database.open(settings.database(), migrate=False)
+    try:
+        if engine.revision(database.engine) is None:
+            raise Misconfigured("There is no database here yet: run this with the settings that `serve` has.")
+        yield database
+    finally:
+        database.close()

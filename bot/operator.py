@@ -8,7 +8,7 @@ import threading
 import structlog
 import typer
 
-from bot.home import settled, writing
+from bot.home import reading, settled, writing
 from bot.machines import enders
 from bot.timekeeper import Timekeeper
 from jobs.clock import RandomIds, SystemClock
@@ -78,13 +78,14 @@ def team_list() -> None:
     """Print every team with its channels and leads."""
     from sqlmodel import select
 
-    database = Database.open(load().database(), migrate=False)
-    with database.read() as tx:
+    settings = load()
+    with reading(settings) as database, database.read() as tx:
         for team in tx.exec(select(Team).order_by(Team.id)):
             channels = [c.id for c in tx.exec(select(Channel).where(Channel.team_id == team.id))]
+            if team.id == settings.team:
+                channels.append("all others")
             leads = ", ".join([*team.leads, *([team.lead_group] if team.lead_group else [])])
-            typer.echo(f"{team.id}: channels {', '.join(channels) or 'all others'}; leads {leads or 'as configured'}")
-    database.close()
+            typer.echo(f"{team.id}: channels {', '.join(channels) or 'none'}; leads {leads or 'as configured'}")
 
 
 def _shown(settings: Settings) -> str:

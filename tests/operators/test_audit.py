@@ -136,10 +136,28 @@ def test_the_command_prints_lines_of_json_to_a_program(tmp_path: Path, monkeypat
     assert kinds == ["requested", "priced", "money:hold"]
 
 
-def test_the_command_says_where_there_is_no_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("words", [["audit", "job0001"], ["team", "list"]], ids=" ".join)
+def test_a_command_that_reads_says_where_there_is_no_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'nothing.db'}")
-    asked = CliRunner().invoke(cli, ["audit", "job0001"])
+    asked = CliRunner().invoke(cli, words)
     assert "There is no database here yet" in str(asked.exception)
+
+
+def test_the_teams_are_listed_with_their_channels_and_leads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"sqlite:///{tmp_path / 'hourglass.db'}"
+    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("HOURGLASS_TEAM", "vision")
+    monkeypatch.setenv("HOURGLASS_STATE", str(tmp_path))
+    House(url=url).service.add_team("idle")
+    CliRunner().invoke(cli, ["team", "add", "nlp", "--channel", "C2TEXT", "--lead", "U9LEAD"], catch_exceptions=False)
+    told = CliRunner().invoke(cli, ["team", "list"], catch_exceptions=False).stdout.splitlines()
+    assert told == [
+        "idle: channels none; leads as configured",
+        "nlp: channels C2TEXT; leads U9LEAD",
+        "vision: channels all others; leads as configured",
+    ]
 
 
 def kept(house: House, table: str) -> list[object]:
