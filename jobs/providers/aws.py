@@ -7,9 +7,11 @@ tags from which anybody can end it.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -22,6 +24,7 @@ from jobs.providers.aws_errors import MISMATCH, NOT_FOUND, code_of, repeated, tr
 from jobs.providers.aws_offers import Offers
 from jobs.providers.aws_prices import Prices
 from jobs.providers.aws_request import TITLE, Clients, Requests
+from jobs.providers.aws_words import quota_of
 
 TRAITS = Traits(
     name="aws",
@@ -46,6 +49,8 @@ _STATES = {
     "stopped": InstanceState.ENDING,
     "terminated": InstanceState.GONE,
 }
+# Seconds after a launch in which EC2 may answer that it has never heard of the machine.
+NOT_YET = 300.0
 # "User initiated (2026-11-12 10:00:00 GMT)"
 _TRANSITION = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
 
@@ -95,6 +100,7 @@ class Aws:
         security_group: str | None = None,
         own_prices: Sequence[Offer] = (),
         live: Prices | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take `prices` from the catalogue, `own_prices` from the operator; without `live` no others are asked for.
 
@@ -110,6 +116,8 @@ class Aws:
         self._offers = Offers(
             regions=self._regions, catalogue=prices, own=own_prices, live=live, zones=self._requests.zones
         )
+        self._monotonic = monotonic
+        self._new: dict[str, tuple[float, Instance]] = {}  # launch key to when EC2 named it, and what it was then
         self._seen: dict[str, tuple[str, str]] = {}  # launch key to region and id: tags leave a machine before it goes
 
     # ------------------------------------------------------------ the six verbs
@@ -125,7 +133,8 @@ class Aws:
         try:
             script = order.boot if order.boot is not None else self._boot.script(order)
             request = self._requests.launch(offer, order, script)
-            with translated("the launch of a machine", offer.zone or offer.region):
+            quota = quota_of(offer.name, spot=offer.spot)
+            with translated("the launch of a machine", offer.zone or offer.region, quota=quota):
                 answer = self._client("ec2", offer.region).run_instances(**request)
         except ProviderError as error:
             if code_of(error.__cause__) == MISMATCH and (standing := self.find(order.launch_key)) is not None:
@@ -140,7 +149,9 @@ class Aws:
             raise
         if not answer.get("Instances"):
             raise Unknown(f"AWS in {offer.region} took the launch and named no machine. It may have happened.")
-        return self._instance(answer["Instances"][0], offer.region)
+        instance = self._instance(answer["Instances"][0], offer.region)
+        self._new[order.launch_key] = (self._monotonic(), instance)
+        return instance
 
     def find(self, launch_key: str) -> Instance | None:
         """Return the machine with this key in any region, also one that ended within about the last hour."""
@@ -153,7 +164,7 @@ class Aws:
                 unheard.append(error)
         if not found and launch_key in self._seen and not unheard:
             region, name = self._seen[launch_key]
-            found += self._described(region, InstanceIds=[name])
+            found += self._described(region, InstanceIds=[name]) or self._not_yet(launch_key)
         if not found and unheard:
             raise _partial(unheard)
         # One key is one machine. Were there ever two, the one that still costs money has to be seen.
@@ -197,6 +208,14 @@ class Aws:
 
     def _ours(self) -> tuple[dict[str, Any], ...]:
         return (_filter("tag:app", "hourglass"), _filter("tag:home", self._home))
+
+    def _not_yet(self, launch_key: str) -> Sequence[Instance]:
+        """Return a machine that was named a moment ago and that EC2 does not know yet: that is no absence."""
+        named, instance = self._new.get(launch_key, (0.0, None))
+        if instance is None or self._monotonic() - named >= NOT_YET:
+            self._new.pop(launch_key, None)
+            return ()
+        return (dataclasses.replace(instance, state=InstanceState.PENDING, note="not listed yet"),)
 
     def _described(self, region: str, **what: Any) -> Sequence[Instance]:
         found: list[Instance] = []

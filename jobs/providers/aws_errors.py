@@ -21,12 +21,16 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from jobs.errors import NoCapacity, ProviderError, QuotaExceeded, Rejected, Scope, Throttled, Unauthorized, Unknown
+from jobs.providers.aws_words import Quota, credentials_ended, more_of, right
 
 MISMATCH = "IdempotentParameterMismatch"  # a machine was asked for under this token, in other words
 NOT_FOUND = ("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed")
 
 _QUOTA_HELP = "Ask for a higher one in Service Quotas, or name another region in HOURGLASS_AWS_REGIONS."
 _RIGHTS_HELP = "Check the bot's AWS credentials and its policy (docs/providers/aws.md)."
+_RENEW_HELP = (
+    "Whoever runs the bot gives it credentials that are valid. Machines that run keep their timers and end in time."
+)
 _CAPACITY_HELP = "Another zone, region or type may have one."
 
 _CAPACITY = frozenset(
@@ -56,6 +60,7 @@ _RIGHTS = frozenset(
         "AccessDenied",
         "AccessDeniedException",
         "AuthFailure",
+        "AuthFailure.ServiceLinkedRoleCreationNotPermitted",  # of an account that never rented on the spot market
         "Blocked",
         "ExpiredToken",
         "ExpiredTokenException",
@@ -82,6 +87,8 @@ _THROTTLE = frozenset(
         "TooManyRequestsException",
     }
 )
+# No subnet of the default network lies in that zone.
+_ZONE_ALONE = frozenset({"MissingInput"})
 _SETTINGS = {
     "InvalidAMIID": "HOURGLASS_AWS_IMAGE",
     "InvalidSubnetID": "HOURGLASS_AWS_SUBNETS",
@@ -104,21 +111,24 @@ def repeated(error: BaseException | None) -> bool:
 
 
 @contextmanager
-def translated(doing: str, region: str) -> Iterator[None]:
-    """Turn whatever the SDK raises inside into a `ProviderError` that says what was being done, and where."""
+def translated(doing: str, region: str, *, quota: Quota | None = None) -> Iterator[None]:
+    """Turn whatever the SDK raises inside into a `ProviderError` that says what was being done, and where.
+
+    `region` may be a zone; `quota` is what a launch counts against.
+    """
     try:
         yield
     except ClientError as error:
-        raise _refusal(error, doing, region) from error
+        raise _refusal(error, doing, region, quota) from error
     except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError, TokenRetrievalError) as error:
-        raise Unauthorized(f"There are no usable AWS credentials for {doing}: {error}. {_RIGHTS_HELP}") from error
+        raise Unauthorized(f"There are no usable AWS credentials for {doing}: {error}. {_RENEW_HELP}") from error
     except ParamValidationError as error:
         raise Rejected(f"The SDK refused {doing} in {region}: {error}") from error
     except (BotoCoreError, ResponseParserError) as error:
         raise Unknown(f"AWS in {region} gave no whole answer to {doing}: {error}. It may have happened.") from error
 
 
-def _refusal(error: ClientError, doing: str, region: str) -> ProviderError:
+def _refusal(error: ClientError, doing: str, region: str, quota: Quota | None) -> ProviderError:
     code = code_of(error)
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     said = f"({code}: {str(error.response.get('Error', {}).get('Message', ''))[:300]})"
@@ -126,9 +136,10 @@ def _refusal(error: ClientError, doing: str, region: str) -> ProviderError:
     if code in _CAPACITY:
         return NoCapacity(f"AWS has none of these machines free in {region} {said}. {_CAPACITY_HELP}")
     if code in _QUOTA:
-        return QuotaExceeded(f"The AWS account may not have more of these machines in {region} {said}. {_QUOTA_HELP}")
+        more = _QUOTA_HELP if quota is None else more_of(quota, region.rstrip("abcdefgh"))
+        return QuotaExceeded(f"The AWS account may not have more of these machines in {region} {said}. {more}")
     if code in _RIGHTS:
-        return Unauthorized(f"AWS did not allow {doing} in {region} {said}. {_RIGHTS_HELP}")
+        return _unauthorized(error, code, doing, region, said)
     if code in _THROTTLE:
         return Throttled(f"AWS in {region} wants {doing} to be asked more slowly {said}.")
     if status >= 500 or status == 0 or code in (MISMATCH, "RequestTimeout"):
@@ -138,6 +149,22 @@ def _refusal(error: ClientError, doing: str, region: str) -> ProviderError:
     return Rejected(f"AWS refused {doing} in {region} {said}.{check}", scope=_reach(code))
 
 
+def _unauthorized(error: ClientError, code: str, doing: str, region: str, said: str) -> Unauthorized:
+    if credentials_ended(code):
+        return Unauthorized(f"AWS does not take the bot's credentials for {doing} in {region} {said}. {_RENEW_HELP}")
+    message = str(error.response.get("Error", {}).get("Message", ""))
+    missing = right(str(error.operation_name), code, message)
+    # A role that only the spot market wants says nothing of machines on demand.
+    scope = Scope.REGION if missing.startswith("iam:") else Scope.ACCOUNT
+    return Unauthorized(
+        f"AWS did not allow {doing} in {region} {said}. The bot's policy lacks `{missing}`; docs/providers/aws.md has "
+        "the statement.",
+        scope=scope,
+    )
+
+
 def _reach(code: str) -> Scope:
+    if code in _ZONE_ALONE:
+        return Scope.ZONE
     # An AMI, subnet or type that one region does not know says nothing of the next one.
     return Scope.REGION if code.partition(".")[0] in _SETTINGS or code == "InvalidParameterValue" else Scope.PERMANENT

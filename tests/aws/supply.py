@@ -18,7 +18,7 @@ from typing import Any
 
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
 
-EC2 = "http://ec2.amazonaws.com/doc/2016-11-15/"
+EC2 = "http://ec2.amazonaws.com/doc/2016-11-15"
 USER_DATA_LIMIT = 16 * 1024
 ET.register_namespace("", EC2)
 
@@ -87,11 +87,11 @@ class Supply:
         """Return the answer to a DescribeInstances as it is told so early; `text` is what moto knows."""
         root = ET.fromstring(text)  # noqa: S314  moto's own words
         named = {value for key, value in words.items() if key.startswith("InstanceId.")}
-        for reservation in root.findall(f".//{{{EC2}}}reservationSet/{{{EC2}}}item"):
-            machines = reservation.find(f"{{{EC2}}}instancesSet")
+        for reservation in root.findall(".//{*}reservationSet/{*}item"):
+            machines = reservation.find("{*}instancesSet")
             assert machines is not None
             for machine in list(machines):
-                name = machine.findtext(f"{{{EC2}}}instanceId", "")
+                name = machine.findtext("{*}instanceId", "")
                 if self._look("unseen", name, self.unseen_for):
                     if name in named:
                         return Fault("InvalidInstanceID.NotFound", f"The instance ID '{name}' does not exist")
@@ -101,8 +101,8 @@ class Supply:
         return ET.tostring(root, encoding="unicode")
 
     def _late(self, machine: ET.Element, name: str) -> None:
-        code = machine.find(f"{{{EC2}}}instanceState/{{{EC2}}}code")
-        state = machine.find(f"{{{EC2}}}instanceState/{{{EC2}}}name")
+        code = machine.find("{*}instanceState/{*}code")
+        state = machine.find("{*}instanceState/{*}name")
         assert code is not None and state is not None
         if state.text == "running" and self._look("pending", name, self.pending_for):
             code.text, state.text = "0", "pending"

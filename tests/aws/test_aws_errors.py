@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,7 @@ from botocore.parsers import ResponseParserError
 
 from jobs.errors import NoCapacity, ProviderError, QuotaExceeded, Rejected, Scope, Throttled, Unauthorized, Unknown
 from jobs.providers.aws_errors import translated
+from jobs.providers.aws_words import right
 from tests.aws.books import SMALL, Scripts, order, provider
 from tests.aws.cloud import REGION, Cloud
 
@@ -65,7 +67,55 @@ def test_amazons_codes_become_our_errors_with_their_reach(
 def test_a_role_that_may_not_list_is_told_so(cloud: Cloud, scripts: Scripts) -> None:
     with (
         cloud.front.refusing("DescribeInstances", "UnauthorizedOperation", 403),
-        pytest.raises(Unauthorized, match="policy"),
+        pytest.raises(Unauthorized, match="policy lacks `ec2:DescribeInstances`"),
+    ):
+        provider(cloud, scripts).list()
+
+
+def test_a_right_is_named_as_amazons_sentence_names_it() -> None:
+    said = "User: arn:aws:iam::1:user/bot is not authorized to perform: ec2:CreateTags on resource: x because no policy"
+    assert right("RunInstances", "UnauthorizedOperation", said) == "ec2:CreateTags"
+    assert right("GetParameter", "AccessDeniedException", "No.") == "ssm:GetParameter"
+    assert right("GetProducts", "AccessDeniedException", "No.") == "pricing:GetProducts"
+
+
+def test_an_account_that_never_rented_on_spot_is_told_the_right_and_rents_on_demand(
+    cloud: Cloud, scripts: Scripts
+) -> None:
+    code = "AuthFailure.ServiceLinkedRoleCreationNotPermitted"
+    with cloud.front.refusing("RunInstances", code, 403), pytest.raises(Unauthorized) as caught:
+        provider(cloud, scripts).launch(dataclasses.replace(SMALL, spot=True), order())
+    assert "`iam:CreateServiceLinkedRole`" in str(caught.value)
+    assert caught.value.scope is Scope.REGION
+
+
+@pytest.mark.parametrize(
+    ("name", "spot", "quota"),
+    [
+        ("g4dn.xlarge", False, "L-DB2E81BA"),
+        ("g6e.48xlarge", True, "L-3819A6DF"),
+        ("p5.48xlarge", False, "L-417A185B"),
+        ("p5en.48xlarge", True, "L-C4BD4855"),
+        ("p4d.24xlarge", True, "L-7212CCBC"),
+        ("c7i.large", False, "L-1216C47A"),
+        ("c7i.large", True, "L-34B43A08"),
+    ],
+)
+def test_a_quota_that_is_used_up_is_named_with_the_page_where_more_is_asked_for(
+    cloud: Cloud, scripts: Scripts, name: str, spot: bool, quota: str
+) -> None:
+    cloud.front.supply.quotas[REGION, spot] = 0
+    offer = dataclasses.replace(SMALL, name=name, spot=spot, zone="us-east-1b" if name.startswith("c") else "")
+    with pytest.raises(QuotaExceeded, match=f"https://{REGION}.console.aws.amazon.com/.*/{quota}"):
+        provider(cloud, scripts).launch(offer, order(name))
+    cloud.front.supply.quotas.clear()
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "RequestExpired", "AuthFailure"])
+def test_credentials_that_ended_are_told_apart_from_rights_that_lack(cloud: Cloud, scripts: Scripts, code: str) -> None:
+    with (
+        cloud.front.refusing("DescribeInstances", code, 400),
+        pytest.raises(Unauthorized, match=r"credentials that are valid\. Machines that run keep their timers"),
     ):
         provider(cloud, scripts).list()
 

@@ -16,13 +16,17 @@ from botocore.stub import Stubber
 from jobs.errors import (
     NoCapacity,
     Rejected,
+    Scope,
+    Throttled,
     Unknown,
 )
 from jobs.providers import InstanceState
+from jobs.providers.aws import NOT_YET
 from jobs.providers.aws_request import IMAGE_PARAMETER, client_token
 from tests.aws.books import HOME, SMALL, Scripts, order, provider
 from tests.aws.cloud import IMAGE, KEY, KEY_ID, REGION, Cloud
 from tests.support.builders import a_need
+from tests.support.clock import FakeClock
 
 WEST = "us-west-2"
 
@@ -273,6 +277,79 @@ def test_of_two_machines_with_one_key_the_one_that_costs_is_seen(cloud: Cloud, s
     aws.terminate(ended)
     alive = aws.launch(dataclasses.replace(SMALL, region=WEST), asked)
     assert [one.id for one in [aws.find(asked.launch_key)] if one is not None] == [alive.id]
+
+
+def test_a_machine_that_ec2_does_not_know_yet_is_pending_and_not_absent(cloud: Cloud, scripts: Scripts) -> None:
+    clock = FakeClock()
+    aws = provider(cloud, scripts, monotonic=clock.monotonic)
+    asked = order()
+    cloud.front.supply.unseen_for = 4
+    machine = aws.launch(SMALL, asked)
+    assert list(aws.list()) == []
+    found = aws.find(asked.launch_key)  # two looks: by its tag, and by its name
+    assert found is not None and (found.id, found.state) == (machine.id, InstanceState.PENDING)
+    clock.advance(NOT_YET)
+    cloud.front.supply.unseen_for = 100
+    assert aws.find(asked.launch_key) is None, "so long after, it is an absence"
+    cloud.front.supply.unseen_for = 0
+    found = aws.find(asked.launch_key)
+    assert found is not None and found.state is InstanceState.RUNNING
+
+
+def test_the_end_of_a_machine_that_is_not_known_yet_is_asked_for_again_until_it_is_gone(
+    cloud: Cloud, scripts: Scripts
+) -> None:
+    aws = provider(cloud, scripts)
+    asked = order()
+    machine = aws.launch(SMALL, asked)
+    with cloud.front.refusing("TerminateInstances", "InvalidInstanceID.NotFound"):
+        aws.terminate(machine)
+    found = aws.find(asked.launch_key)
+    assert found is not None and found.state is InstanceState.RUNNING
+    aws.terminate(found)
+    assert aws.find(asked.launch_key) != found
+
+
+def test_states_that_come_late_are_told_as_they_are(cloud: Cloud, scripts: Scripts) -> None:
+    aws = provider(cloud, scripts)
+    asked = order()
+    cloud.front.supply.pending_for, cloud.front.supply.ending_for = 2, 2
+
+    def look() -> InstanceState:
+        found = aws.find(asked.launch_key)
+        assert found is not None
+        return found.state
+
+    machine = aws.launch(SMALL, asked)
+    assert [look() for _ in range(3)] == [InstanceState.PENDING, InstanceState.PENDING, InstanceState.RUNNING]
+    aws.terminate(machine)
+    assert [look() for _ in range(3)] == [InstanceState.ENDING, InstanceState.ENDING, InstanceState.GONE]
+
+
+def test_a_zone_without_room_a_bid_too_low_and_a_type_not_sold_there_reach_no_further_than_their_zone(
+    cloud: Cloud, scripts: Scripts
+) -> None:
+    aws, supply = provider(cloud, scripts), cloud.front.supply
+    supply.room["us-east-1a", "c7i.large", False] = 1
+    supply.spot_prices["us-east-1b", "c7i.large"] = "0.05"
+    here = dataclasses.replace(SMALL, zone="us-east-1a")
+    aws.launch(here, order("first"))
+    cheap = dataclasses.replace(SMALL, zone="us-east-1b", spot=True, bid=49_999)
+    nowhere = dataclasses.replace(SMALL, name="p4d.24xlarge", zone="us-east-1f")
+    for job, offer in (("full", here), ("cheap", cheap), ("nowhere", nowhere)):
+        with pytest.raises(NoCapacity, match=offer.zone) as caught:
+            aws.launch(offer, order(job))
+        assert caught.value.scope is Scope.ZONE
+    aws.launch(dataclasses.replace(cheap, bid=50_000), order("enough"))
+    assert len(cloud.instances()) == 2
+
+
+def test_a_launch_that_was_throttled_may_be_asked_for_again_and_stands_once(cloud: Cloud, scripts: Scripts) -> None:
+    cloud.front.supply.throttled["RunInstances"] = 1
+    with pytest.raises(Throttled):
+        provider(cloud, scripts).launch(SMALL, order())
+    provider(cloud, scripts).launch(SMALL, order())
+    assert cloud.front.tokens() == [order().launch_key]
 
 
 # ---------------------------------------------------------------- listings
