@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from trainer import blocks, formats
 from trainer.formats import Reading
 from trainer.known import FORMATS
-from trainer.numbers import may_measure
+from trainer.numbers import is_of_evaluation, is_outcome, may_measure
 from trainer.place import Place
 
 # Belief: the lower, the earlier. A row's is its place in the table; the others stand between and before them.
@@ -34,6 +34,7 @@ _TRACE = re.compile(r'^\s*File ".*", line \d+|^\S+:\d+: \w*Warning: ')
 _REPORT = re.compile(r"^=+ (?P<title>.*\w.*) =+$")  # of a test run, which shows what failed in its own words
 _REPORT_ENDS = re.compile(r" in [\d.]+s")
 _EXCEPTION = re.compile(r"^[\w.]*(?:Error|Exception|Warning|Interrupt)\b")
+_SETTLED = 5  # lines after which a bar keeps the series that it shows
 _HEADER = 100  # characters that a line may have that names an epoch and nothing else
 _WIDEST, _WIDEST_RECORD = 1_000, 8_000  # characters; a longer line is data, not progress
 
@@ -60,6 +61,7 @@ class Detector:
         self._reached: dict[str, int] = {}  # series -> the furthest step that was told
         self._counter: float | None = None  # belief of what the step comes from
         self._step: int | None = None
+        self._told = 0  # how often that counted in a row
         self._bare = True  # the bar that counts brought no values so far
         self._epoch: int | None = None  # named on a line of its own
         self._in_trace = False
@@ -168,10 +170,12 @@ class Detector:
         return self._in_trace or self._in_frame or self._in_report or code or bool(_EXCEPTION.match(line))
 
     def _resolve(self, row: float, reading: Reading) -> Detection | None:
-        step, total = self._place.of(reading)
+        judges = self._counter is not None and reading.within_epoch and _all_of_evaluation(reading.values)
+        step, total = (None, None) if judges else self._place.of(reading)
         moved = counts = step is not None and self._may_count(row, reading)
         if counts:
             self._bare = not reading.values and (self._bare or self._counter != row)
+            self._told = self._told + 1 if self._counter == row else 0
             self._counter, self._step = row, step
         else:
             step, total = self._step, None
@@ -202,10 +206,19 @@ class Detector:
             return False  # of an evaluation, between lines that name their step
         if self._counter == _BAR and reading.values and self._bare and self._place.bar_ended:
             return True  # that bar was of something before the training
-        return row < self._counter
+        # A bar that shows what is measured is finer than what is said at the end of each of its epochs.
+        settled = self._counter == _BAR and not self._bare and self._told >= _SETTLED
+        return row < self._counter and not (settled and row > EVENT_FILE)
 
     def _is_source(self, row: float, name: str) -> bool:
-        if self._sources.get(name, row) < row:
+        source = self._sources.get(name, row)
+        settled = source == _BAR == self._counter and self._told >= _SETTLED and row > EVENT_FILE
+        if source < row or (settled and row < source):
             return False
         self._sources[name] = row
         return True
+
+
+def _all_of_evaluation(values: Mapping[str, float]) -> bool:
+    judged = [name for name in values if is_outcome(name)]
+    return bool(judged) and all(map(is_of_evaluation, judged))

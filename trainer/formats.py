@@ -12,12 +12,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from trainer.numbers import NUMBER, is_outcome, is_series, may_measure, measurements, number, series_name
+from trainer.numbers import NUMBER, is_outcome, is_series, may_measure, measurements, number, of_part, series_name
 
 _INTEGER = r"\d[\d,]*"
 _STEP = re.compile(
-    rf"(?<![\w.?&])(?:global[_ ]?steps?|(?:time)?steps?|iter(?:ation)?s?|it|updates?|num_updates|(?:mini-?)?batch"
-    rf"|episodes?|rounds?)(?:[-_]|\s*[:=#]?\s*\[?\s*)"
+    r"(?<![\w.?&])(?<!train )(?<!val )(?<!total )(?<!max )(?<!num )(?<!warmup )"  # of which a line tells how many
+    r"(?:global[_ ]?steps?|(?:time)?steps?|iter(?:ation)?s?|it|updates?|num_updates|(?:mini-?)?batch|episodes?|rounds?)"
+    r"(?:[-_]|\s*[:=#]?\s*\[?\s*)"
     rf"(?P<step>{_INTEGER})(?:\s*(?:/|of)\s*(?P<total>{_INTEGER}))?",
     re.IGNORECASE,
 )
@@ -85,6 +86,8 @@ def json_line(text: str) -> Reading | None:
 
 def python_dict_line(text: str) -> Reading | None:
     before, _, record = text.partition("{")
+    if "%|" in before:
+        return None  # a bar with a record behind it
     # Without words before it: HF's, whose epochs are fractions of the run's steps, which the bar beside it counts.
     reading = _keyed({series_name(k): number(v) for k, v in _ITEMS.findall(record)}, epoch_counts=False)
     if reading is None or not before:
@@ -123,6 +126,7 @@ _BAR_BEFORE = re.compile(
 )
 _OTHER_UNITS = re.compile(r"^(?:[kKMGT]?i?B|examples?|files?|rows?)/s$|^s/(?:file|example)s?$")  # of what is loaded
 _BAR_EPOCH = re.compile(r"\bepoch:?\s*\[?(\d+)(?:\s*/\s*(\d+))?\]?(?=$|[\s:,|])", re.IGNORECASE)
+_EVALUATION_BAR = re.compile(r"(?:^|\s)(?P<part>val|valid|test|eval)(?:idation|ing|uation)?\b|\(v\)$", re.IGNORECASE)
 _BAR_COUNTS = re.compile(r"^(\d+)\|(\d+)?\|")  # torchtune's "1|20|Loss: 2.3": epoch, step, loss
 _YOLO = re.compile(
     rf"^\s*(?P<epoch>\d+)/(?P<epochs>\d+)\s+[\d.]+[GM]?\s+(?P<box>{NUMBER})\s+(?P<cls>{NUMBER})\s+(?P<dfl>{NUMBER})\s+\d+"
@@ -143,6 +147,12 @@ def bar_line(text: str) -> Reading | None:
         eta = sum(60**power * int(part) for power, part in enumerate(reversed(found["eta"].split(":"))))
     epoch = _BAR_EPOCH.search(name) or _BAR_COUNTS.match(name)
     epochs = int(epoch[2]) if epoch and epoch[2] and epoch.re is _BAR_EPOCH else None
+    values = {
+        **(measurements(name, stepped=False) if may_measure(name.lower()) else {}),
+        **_behind(f"{found['post']} {text[found.end() :]}"),
+    }
+    if part := _EVALUATION_BAR.search(name):
+        values = {of_part(part["part"] or "val", series): value for series, value in values.items()}
     # Lightning counts epochs from 0 and does not say how many; who says "3/10" counts from 1.
     one_based = epochs is not None or (epoch is not None and epoch.re is _BAR_COUNTS)
     number_of = None if epoch is None else int(epoch[1]) - one_based
@@ -151,14 +161,12 @@ def bar_line(text: str) -> Reading | None:
         total=int(found["total"]),
         epoch=number_of,
         epochs=epochs,
-        values={
-            **(measurements(name, stepped=False) if may_measure(name.lower()) else {}),
-            **_behind(f"{found['post']} {text[found.end() :]}"),
-        },
+        values=values,
         rate=rate,
         eta=None if epoch else eta,
         bar=name,
         within_epoch=epoch is not None,
+        from_either=epoch is not None and epochs is None and not one_based and "v_num=" not in text,
     )
 
 

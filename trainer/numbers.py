@@ -10,10 +10,10 @@ NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\
 
 # What a run is judged by; one of these makes a line a measurement.
 _OUTCOME = re.compile(
-    r"(?:^|_)(?:\w*loss\d*|loss_(?!scale|scaling|weight|fn|func|type|name|coef|ratio|curve)[a-z]\w*|nll|\w?xent|ce|bce"
+    r"(?:^|_)(?:\w*loss\d*|loss_(?!scale|scaling|weight|decimal|fn|func|type|name|coef|ratio|curve)[a-z]\w*|nll|\w?xent|ce|bce"
     r"|cost|objective|(?:log_?)?likelihood|cross_?entropy|ppl|perplexity|acc|\w*accuracy|(?:acc|top|acc@)[15]"
     r"|rew(?:ards?)?|returns?|mse|mae|rmse|mape|r2|f1|bleu|rouge\w*|m?iou|auc|auroc|auprc|ndcg|mrr|hits?|mcc|kappa"
-    r"|spearman\w*|pearson\w*|psnr|ssim|fid|wer|cer|bpb|bpc)$"
+    r"|spearman\w*|pearson\w*|(?:val|test|eval|dev)_score|psnr|ssim|fid|wer|cer|bpb|bpc)$"
 )
 # What is worth a series once the line is known to be a measurement.
 _COMPANION = re.compile(
@@ -42,7 +42,7 @@ _PAIR = re.compile(
     rf"(?<![\w./@?&-])(?P<other>{_OTHERS}[ _]+)?"
     rf"(?P<name>{_WORDS}(?:learning rate|grad norm|(?:negative )?log likelihood|[a-z][\w./@-]*))"
     r"(?:\s?\((?P<part>train\w*|val\w*|test|dev|eval\w*)\))?"
-    r"(?P<sign>['\"]?\s*(?:[:=]|[-=]>|→)\s*|['\"],\s|\s(?:is|-)\s|\s{1,3})"
+    r"(?P<sign>['\"]?\s*(?:[:=]|[-=]>|→)\s*|['\"],\s|['\"]?\s(?:is|reached|-)\s|\s{1,3})"
     rf"(?:\[\s*)?(?:(?:tensor|array|(?:np\.)?float\d*)\(\s*)?(?P<value>{NUMBER})"
     r"(?!\.?\d|\s*[*/+]|[\w:]|-\w)",  # what goes on as a formula, a word, a time or a range is no measurement
     re.IGNORECASE,
@@ -115,12 +115,12 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
     sections = _sections(text)
     for pair in _PAIR.finditer(text):
         name, value, sign = series_name(pair["name"]), pair["value"], pair["sign"].strip()
-        bare = sign in ("", "-", "is")
+        bare = sign in ("", "-", "is") or "reached" in sign
         wanted = is_outcome(name) or (is_companion(name) and (stepped or not bare))
         if pair["other"] or not wanted or (bare and not _stands_alone(name, value)):
             continue
         part = pair["part"] or next((of for at, of in reversed(sections) if at < pair.start()), "")
-        name = _of(part, name)
+        name = of_part(part, name)
         if name not in found and len(found) < _MOST:
             found[name] = number(value)
     judged = any(is_outcome(name) for name in found)
@@ -134,12 +134,22 @@ def _stands_alone(name: str, value: str) -> bool:
     return bool(re.search(r"[.eE]", value))
 
 
+_EVALUATED = re.compile(r"^(?:val|valid|test|eval|dev)_|_(?:val|valid|test|eval|dev)$")
+
+
+@_cached
+def is_of_evaluation(name: str) -> bool:
+    """Return whether a series says by its name that it is of an evaluation."""
+    return bool(_EVALUATED.search(name))
+
+
 def _sections(text: str) -> list[tuple[int, str]]:
     """Return where parts of the line begin that are of one part of the data; a line of the training alone has none."""
     sections = [(found.start(), found["part"]) for found in _SECTION.finditer(text)]
     return sections if len({series_name(part) for _, part in sections}) > 1 else []
 
 
-def _of(part: str, name: str) -> str:
+def of_part(part: str, name: str) -> str:
+    """Return a series' name with the part of the data that it is of, "" for none."""
     word = series_name(part) if part else ""
     return name if not word or name.startswith(f"{word}_") else f"{word}_{name}"

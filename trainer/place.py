@@ -15,7 +15,8 @@ _SNAP = 1.1  # how far the steps an epoch may lie above what was seen, to be tak
 # Bars of what surrounds a training. Their counts are not the run's.
 _OTHER_BARS = re.compile(
     r"\b(?:map|download\w*|loading|fetch\w*|generat\w*|filter\w*|tokeniz\w*|resolv\w*|extract\w*|eval\w*|valid\w*"
-    r"|sanity|test\w*|predict\w*|sampl\w*|cach\w*|convert\w*|saving|writing|prepar\w*|build\w*|running tokenizer)\b",
+    r"|sanity|test\w*|predict\w*|sampl\w*|cach\w*|convert\w*|saving|writing|prepar\w*|build\w*|running tokenizer)\b"
+    r"|\(v(?:al\w*)?\)$",
     re.IGNORECASE,
 )
 _EPOCH_BAR = re.compile(r"^(?:train\w* )?epochs?$", re.IGNORECASE)
@@ -26,6 +27,7 @@ class Place:
 
     def __init__(self) -> None:
         self._header: tuple[int, int] | None = None  # "Epoch 3/10" on a line of its own
+        self._first: float | None = None  # the epoch that a bar named first
         self._from_zero = False  # epochs are counted from 0
         self._bar: tuple[int, int] | None = None  # count and total of the run's own bar
         self._fast = False  # it moves faster than it is drawn
@@ -57,6 +59,9 @@ class Place:
         epoch, epochs = reading.epoch, reading.epochs
         if epoch is None and self._header:
             epoch, epochs = self._header[0] - 1, self._header[1]
+        elif reading.bar is not None and epoch is not None and reading.from_either:
+            self._first = epoch if self._first is None else self._first
+            epoch -= 1 if self._first == 1 else 0  # "epoch 5" first: where it goes on, and nobody says from what
         elif reading.bar is None and epoch is not None and (reading.epochs or reading.from_either):
             self._from_zero = self._from_zero or epoch == 0
             epoch -= 0 if self._from_zero else 1

@@ -259,6 +259,35 @@ def test_a_table_of_commas_or_rules_is_read_by_its_header() -> None:
         assert [(one.step, dict(one.values)) for one in fed(*lines)] == [(1, {"loss": 0.35, "val_loss": 0.45})]
 
 
+def test_the_steps_of_an_evaluation_are_not_the_runs() -> None:
+    found = fed(
+        "Epoch: 1/4 Step: 6/6 loss: 1.10",
+        "Epoch: 1/4 Step: 1/6 val_loss: 1.09",
+        "Epoch: 2/4 Step: 1/6 loss: 1.05",
+    )
+    assert [(one.step, dict(one.values)) for one in found] == [
+        (6, {"loss": 1.1}), (6, {"val_loss": 1.09}), (7, {"loss": 1.05}),
+    ]  # fmt: skip
+
+
+def test_what_a_bar_of_an_evaluation_shows_is_told_as_such() -> None:
+    found = fed(
+        "epoch 1: 100%|██| 5/5 [00:00<00:00,  7.08it/s, loss=0.698, metrics={'acc': 0.51}]",
+        "valid:  50%|█ | 1/2 [00:00<00:00,  2.07it/s, loss=0.703, metrics={'acc': 0.5}]",
+    )
+    assert [(one.step, dict(one.values)) for one in found] == [
+        (5, {"loss": 0.698, "acc": 0.51}), (5, {"val_loss": 0.703, "val_acc": 0.5}),
+    ]  # fmt: skip
+
+
+def test_a_bar_that_shows_its_loss_keeps_it_against_what_is_said_once_an_epoch() -> None:
+    bars = [f"Epoch 1/2: {n}%|█| {n}/100 [00:01<00:01,  9.00it/s, loss=0.{n}]" for n in range(90, 100)]
+    found = fed(
+        *bars, "epoch=1 step=100 metrics={'loss': 0.5}", "Epoch 2/2: 1%|█| 1/100 [00:01<00:01,  9.0it/s, loss=0.4]"
+    )
+    assert (found[-1].step, dict(found[-1].values)) == (101, {"loss": 0.4})
+
+
 # Lines that logs of rented machines are full of. None of them is a measurement.
 NOISE = r"""
 Collecting torch==2.13.0
@@ -306,6 +335,8 @@ wandb: Run `wandb offline` to turn off syncing. wandb: Tracking run with wandb v
 [rank3]:{'loss': 1.2659, 'epoch': 0.34}
 W1102 10:00:00.123 140 torch/distributed/run.py:793] Setting OMP_NUM_THREADS environment variable for each process
 loss of precision: 3 bits
+loss_decimal_place = 4
+the gawk port).  For instance, its log() function returns Inf
 elapsed: 00:12:31, eta 1:20:01
 http://localhost:6006/?loss=0.5&step=3#scalars
 """.strip("\n").splitlines()

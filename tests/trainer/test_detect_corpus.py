@@ -26,7 +26,7 @@ def test_every_metric_line_of_the_trainers_it_was_written_against_is_read(path: 
 @pytest.mark.parametrize("path", UNSEEN, ids=lambda path: path.stem)
 def test_nearly_every_metric_line_of_the_others_is_read_and_nothing_else(path: Path) -> None:
     found = score(path)
-    assert found.right >= 0.8 * found.metrics
+    assert found.metrics - found.right <= max(1, 0.2 * found.metrics)
     assert found.false == 0
 
 
