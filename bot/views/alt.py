@@ -15,6 +15,8 @@ _GOES = later(
     "{name} goes from {first} at step {first_step} to {last} at step {last_step}; lowest {low} at step {low_step}."
 )
 
+_IS = later("{name} is {last} at step {last_step}.")
+
 
 def describe(say: Catalogue, plot: Plot) -> str:
     """Return what the plot shows: each curve's course, how far it has come, what is marked."""
@@ -35,7 +37,7 @@ def _course(say: Catalogue, curve: Curve) -> str:
     points = [(x, y) for x, y in zip(curve.steps, curve.values, strict=True) if y is not None]
     (first_step, first), (last_step, last) = points[0], points[-1]
     low_step, low = min(points, key=lambda point: point[1])
-    course = _FALLS if last < first else _GOES
+    course = _IS if len(points) == 1 else _FALLS if last < first else _GOES
     return say.plain(
         course,
         name=curve.name,

@@ -1,4 +1,4 @@
-"""`make bench`: the figures of the README, measured on the real processes of this machine.
+"""`make bench`: how quick and how large the bot is, measured on the real processes of this machine.
 
 make bench                      every figure
 make bench ARGS='--only start'  those whose name contains a word

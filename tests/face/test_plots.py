@@ -121,6 +121,11 @@ def test_alt_text_tells_the_course() -> None:
     )
 
 
+def test_alt_text_of_a_curve_with_one_point_says_where_it_is() -> None:
+    told = alt.describe(Catalogue.load(), the_plot({"loss": curve("loss", [4.17])}, total=4000))
+    assert told == "Line chart of the loss of acme/vit@3f9c2ab. loss is 4.17 at step 0. 0 of 4,000 steps are done."
+
+
 @pytest.mark.parametrize(
     "values",
     [
