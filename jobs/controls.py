@@ -18,6 +18,7 @@ from jobs.journal import Journal
 from jobs.lifecycle import AttemptState, JobState
 from jobs.model import Attempt, Job
 from jobs.ports import Claims, Ports
+from jobs.providers import Instance, Provider
 from trainer import wire
 from trainer.storage import StoreFault
 
@@ -81,6 +82,16 @@ class Controls:
                 if isinstance(error, StoreFault):
                     raise StoreError(f"The machine could not be told. {error}") from error
                 raise
+
+    def set_limit(self, provider: Provider, job_id: str, instance: Instance, deadline: datetime) -> bool:
+        """Let the provider's timer and the tag say the deadline; False while somebody moves it.
+
+        Raises `ProviderError`.
+        """
+        with self._moving.claim(job_id) as mine:
+            if mine:
+                provider.extend(instance, deadline)
+            return mine
 
     def _move(self, row: Attempt, deadline: datetime) -> None:
         provider = self._ports.providers[row.provider]

@@ -19,7 +19,8 @@ from enum import StrEnum
 from jobs import policy
 from jobs.lifecycle import WITH_MACHINE, AttemptState, JobEventName, JobState
 from jobs.model import Attempt, Job
-from jobs.providers import Instance, InstanceState, Traits
+from jobs.orders import tagged_deadline
+from jobs.providers import Guarantee, Instance, InstanceState, Traits
 from jobs.values import JobSpec
 from trainer.wire import Reason, Stage
 
@@ -32,6 +33,8 @@ EMPTY_LISTINGS = 3
 STOP_SLACK = timedelta(seconds=60)
 # How long after its deadline a living machine is somebody's business.
 OVERDUE_AFTER = timedelta(minutes=5)
+# Tags and timers have whole seconds.
+SAME_SECOND = timedelta(seconds=1)
 # Less than this is no rental: nothing starts in it.
 LEAST_LEFT = timedelta(minutes=1)
 
@@ -59,6 +62,8 @@ class Step(StrEnum):
     COUNT_EMPTY = "count_empty"  # one more whole look-up without the machine of an unanswered launch
     COUNT_ABSENT = "count_absent"  # the first whole look without a machine that stood
     FORGET_ABSENT = "forget_absent"  # it is there after all
+    SECURE = "secure"  # its provider's own timer is missing, or set to another time
+    SECURED = "secured"  # it stands: write that down
     TERMINATE = "terminate"
     GONE = "gone"
     NEVER = "never"
@@ -111,12 +116,20 @@ def turn(job: Job, spec_minutes: float, now: datetime) -> Turn | None:
 
 
 def next_step(
-    attempt: Attempt, sight: Sight, now: datetime, *, end: bool, traits: Traits, calling: bool, spoke: bool
+    attempt: Attempt,
+    sight: Sight,
+    now: datetime,
+    *,
+    deadline: datetime,
+    end: bool,
+    traits: Traits,
+    calling: bool,
+    spoke: bool,
 ) -> Step:
     """Return what to do about an attempt, given a look at its provider.
 
-    `end`: it is to end. `calling`: a launch call of this process is under way. `spoke`: its agent wrote
-    something, so a machine stands whatever the provider says.
+    `deadline`: when it has to end (`deadline_of`). `end`: it is to end now. `calling`: a launch call of this process
+    is under way. `spoke`: its agent wrote something, so a machine stands whatever the provider says.
     """
     if attempt.instance_id is None and attempt.launched_at is None:
         return _unanswered(attempt, sight, now, end=end, traits=traits, calling=calling, spoke=spoke)
@@ -130,7 +143,22 @@ def next_step(
         return Step.GONE
     if end:
         return Step.TERMINATE
-    return Step.WAIT if attempt.absent_at is None else Step.FORGET_ABSENT
+    if attempt.absent_at is not None:
+        return Step.FORGET_ABSENT
+    return _of_its_timer(attempt, sight.instance, deadline) if traits.guarantee is Guarantee.EXTERNAL else Step.WAIT
+
+
+def _of_its_timer(attempt: Attempt, instance: Instance, deadline: datetime) -> Step:
+    """The provider's timer and the tag, from which the machine and the reaper know, have to say the deadline."""
+    if instance.state is InstanceState.ENDING:
+        return Step.WAIT
+    unsecured = attempt.unsecured_since is not None
+    if not instance.limit_seen:
+        return Step.SECURE if unsecured else Step.WAIT  # what was seen to stand does not go by itself
+    told = (instance.limit, tagged_deadline(instance))
+    if all(at is not None and abs(at - deadline) <= SAME_SECOND for at in told):
+        return Step.SECURED if unsecured else Step.WAIT
+    return Step.SECURE
 
 
 def _unanswered(

@@ -28,8 +28,9 @@ from jobs.lifecycle import AttemptEventName, AttemptState, JobEventName
 from jobs.model import Attempt, Job, NoteKind
 from jobs.overdue import Overdue
 from jobs.ports import Claims, Ports
-from jobs.providers import Instance, InstanceState, Provider
+from jobs.providers import Guarantee, Instance, InstanceState, Provider
 from jobs.records import parse
+from jobs.securing import Securing
 from jobs.settlements import Settlements
 from jobs.values import JobSpec
 from trainer import wire
@@ -64,6 +65,7 @@ class Enforcement:
         self._adoption = adoption
         self._conclusions = conclusions
         self._overdue = Overdue(ports)
+        self._securing = Securing(ports, controls)
         self._lanes = lanes
 
     # ------------------------------------------------------------ passes
@@ -219,7 +221,8 @@ class Enforcement:
             return False
         sight = Sight(whole=True, instance=seen)
         facts = {"end": False, "calling": False, "spoke": attempt.cursor > 0}
-        return endings.next_step(attempt, sight, now, traits=provider.traits, **facts) is Step.WAIT
+        deadline = endings.deadline_of(job, attempt)
+        return endings.next_step(attempt, sight, now, deadline=deadline, traits=provider.traits, **facts) is Step.WAIT
 
     def _may_be_called(self, attempt: Attempt) -> bool:
         return attempt.state is AttemptState.INTENT and self._ports.clock.now() < attempt.deadline
@@ -261,7 +264,14 @@ class Enforcement:
         end = why is not None and (trusted or why != "deadline")
         calling = self._claims.taken(job.id)
         step = endings.next_step(
-            row, sight, now, end=end, traits=provider.traits, calling=calling, spoke=self._spoke(row, sight, end)
+            row,
+            sight,
+            now,
+            deadline=endings.deadline_of(job, row),
+            end=end,
+            traits=provider.traits,
+            calling=calling,
+            spoke=self._spoke(row, sight, end),
         )
         if end and row.state is not AttemptState.ENDING and step is not Step.ADOPT:
             try:
@@ -314,11 +324,17 @@ class Enforcement:
                 self._touch(row, absent_at=now)
             case Step.FORGET_ABSENT:
                 self._touch(row, absent_at=None)
+            case Step.SECURE if instance is not None:
+                self._securing.secure(provider, row, instance)
+            case Step.SECURED:
+                self._securing.stands(row)
             case Step.GONE:
                 until = (instance.ended_at if instance else row.absent_at) or now
                 self._settlements.gone(row, until=until, note=instance.note if instance else "")
-                if instance is not None and row.end_accepted_at is None:
-                    provider.terminate(instance)  # one that ended by itself may leave a record, or a disk
+                timed = provider.traits.guarantee is Guarantee.EXTERNAL
+                if instance is not None and (row.end_accepted_at is None or timed):
+                    # One that ended by itself may leave a record, or a disk; one that was ended, its timer.
+                    provider.terminate(instance)
             case Step.NEVER:
                 self._settlements.never(row, note="No machine came of it.")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, exists, select
+from sqlalchemy import and_, bindparam, exists, or_, select
 from sqlmodel import Session
 
 from jobs.endings import LIVE
@@ -24,7 +24,7 @@ _SEEN = Rows(
     Attempt,
     (
         "job_id", "number", "rank", "launch_key", "state", "provider", "deadline", "instance_id", "launched_at",
-        "absent_at", "cursor",
+        "absent_at", "cursor", "unsecured_since",
     ),
 )  # fmt: skip
 _SPEAKING = Rows(Attempt, ("job_id", "number", "rank", "cursor"))
@@ -56,7 +56,13 @@ _LATE = Query(
 )
 _SPEAKERS = Query(
     select(*_SPEAKING.columns)
-    .where(_ATTEMPT.c.state.in_((AttemptState.LAUNCHED, AttemptState.UP, AttemptState.ENDING)))
+    # Whoever has not spoken yet is not heard before its end is sure: nothing runs that nobody would end.
+    .where(
+        or_(
+            _ATTEMPT.c.state.in_((AttemptState.UP, AttemptState.ENDING)),
+            and_(_ATTEMPT.c.state == AttemptState.LAUNCHED, _ATTEMPT.c.unsecured_since.is_(None)),
+        )
+    )
     .order_by(_ATTEMPT.c.id),
     _SPEAKING,
 )

@@ -188,6 +188,8 @@ class Attempt(SQLModel, table=True):
     end_accepted_at: datetime | None = None  # the first terminate that the provider accepted
     absent_at: datetime | None = None  # first whole listing without it
     empty_listings: int = 0
+    # Since when no timer of its provider's is known to end it, where one has to; None: one does, or none is promised.
+    unsecured_since: datetime | None = None
     gone_at: datetime | None = None
     billed_until: datetime | None = None
     # What this machine cost, by its provider's granule and minimum; None until it is GONE, 0 where none ever stood.

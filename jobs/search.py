@@ -20,7 +20,7 @@ from jobs.lifecycle import AttemptState, JobEventName, JobState
 from jobs.model import Attempt, Job, NoteKind
 from jobs.patience import Patience, Refusal
 from jobs.ports import Claims, Ports
-from jobs.providers import Offer
+from jobs.providers import Guarantee, Offer
 from jobs.records import dump
 from jobs.settlements import Settlements
 from trainer.storage import StoreFault
@@ -157,6 +157,7 @@ class Search:
                     deadline=launch.deadline,
                     region=offer.region,
                     intent_at=now,
+                    unsecured_since=now if launch.traits.guarantee is Guarantee.EXTERNAL else None,
                 )
                 for rank in range(launch.spec.nodes)
             ]

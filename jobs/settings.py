@@ -97,6 +97,10 @@ class Settings(BaseSettings):
     aws_subnets: Names = Field((), description="subnets to launch into; empty: the default VPC's")
     aws_security_group: str | None = Field(None, description="no inbound port is needed")
     aws_image: str | None = Field(None, description="an AMI id; default: the deep-learning AMI by its parameter")
+    aws_scheduler_role: str | None = Field(
+        None, description="role under which a schedule of AWS's own ends each machine; empty: rentals need a lead"
+    )
+    aws_schedule_group: str = Field("hourglass", description="group of those schedules, in each region")
     aws_job_role: str | None = Field(None, description="role assumed for a job's prefix of the store")
 
     follow_seconds: float = Field(2.0, description="between looks at what the machines wrote")

@@ -104,6 +104,7 @@ class Reason(StrEnum):
     BAD_IMAGE = "bad_image"
     NO_CAPACITY = "no_capacity"
     LAUNCH_FAILED = "launch_failed"
+    UNSECURED = "unsecured"  # no timer of its provider's would have ended the machine
     LOST = "lost"  # the machine went away and told nobody why
     PREEMPTED = "preempted"
     REFUSED = "refused"  # budget, limits or rights said no

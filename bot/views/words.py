@@ -36,6 +36,7 @@ _ENDS = {
     "bad_image": later("failed: the image could not be used"),
     "no_capacity": later("failed: no machine of that kind was free"),
     "launch_failed": later("failed: the machine did not come up"),
+    "unsecured": later("stopped: its provider would not keep a timer that ends the machine"),
     "lost": later("failed: the machine went away without a word"),
     "preempted": later("ended: the provider took the machine back"),
     "refused": later("refused"),

@@ -119,6 +119,9 @@ class Instance:
     tags: Mapping[str, str]
     launched_at: datetime | None
     ended_at: datetime | None = None
+    # When the provider's own timer ends it, as this look saw it stand; only with `Guarantee.EXTERNAL`. None: no timer.
+    limit: datetime | None = None
+    limit_seen: bool = True  # False: whether there is one could not be asked
     note: str = ""  # the provider's own word about its state: "fetching the image", "spot capacity"
 
 
@@ -163,5 +166,6 @@ class Provider(Protocol):
     def extend(self, instance: Instance, deadline: datetime) -> None:
         """Move the provider's own limit and the deadline tag; raises `Rejected` where `traits.extendable` is False.
 
-        Any failure leaves the old deadline standing.
+        Any failure leaves the old deadline standing. With `Guarantee.EXTERNAL` it sets a limit that is not there yet,
+        too, and returns only when that was seen to stand.
         """

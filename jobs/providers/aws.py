@@ -7,6 +7,7 @@ tags from which anybody can end it.
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
 import re
 import threading
@@ -23,22 +24,28 @@ from jobs.providers import Guarantee, Instance, InstanceState, LaunchOrder, Need
 from jobs.providers.aws_errors import MISMATCH, NOT_FOUND, code_of, repeated, translated
 from jobs.providers.aws_offers import Offers
 from jobs.providers.aws_prices import Prices
-from jobs.providers.aws_request import TITLE, Clients, Requests
+from jobs.providers.aws_request import TITLE, Clients, Requests, client_token
+from jobs.providers.aws_schedule import Limit, Schedules
 from jobs.providers.aws_words import quota_of
 
-TRAITS = Traits(
-    name="aws",
-    guarantee=Guarantee.ON_BOX,  # until a schedule of AWS's own stands behind each machine
-    hard_lag=timedelta(seconds=60),  # `shutdown -P +N` counts in minutes
-    startup=timedelta(minutes=10),
-    granule=timedelta(seconds=1),
-    minimum=timedelta(seconds=60),
-    bills=True,
-    extendable=False,
-    idempotent=True,
-    runs_images=True,
-    disk_micros_per_gb_hour=110,  # gp3 in us-east-1: $0.08 a GB and month
-)
+
+def traits(*, scheduled: bool) -> Traits:
+    """Return what machines promise, with a schedule of AWS's own behind each and without."""
+    return Traits(
+        name="aws",
+        guarantee=Guarantee.EXTERNAL if scheduled else Guarantee.ON_BOX,
+        # `shutdown -P +N` counts in minutes; a schedule fires within its minute, and what it asks for takes seconds.
+        hard_lag=timedelta(seconds=120 if scheduled else 60),
+        startup=timedelta(minutes=10),
+        granule=timedelta(seconds=1),
+        minimum=timedelta(seconds=60),
+        bills=True,
+        extendable=True,
+        idempotent=True,
+        runs_images=True,
+        disk_micros_per_gb_hour=110,  # gp3 in us-east-1: $0.08 a GB and month
+    )
+
 
 _STATES = {
     "pending": InstanceState.PENDING,
@@ -85,8 +92,6 @@ def sdk_clients() -> Clients:
 class Aws:
     """EC2 instances of one home, in the regions that the operator names."""
 
-    traits = TRAITS
-
     def __init__(
         self,
         *,
@@ -100,12 +105,16 @@ class Aws:
         security_group: str | None = None,
         own_prices: Sequence[Offer] = (),
         live: Prices | None = None,
+        schedules: Schedules | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take `prices` from the catalogue, `own_prices` from the operator; without `live` no others are asked for.
 
-        `image` None takes AWS's own, `subnets` empty those that are tagged, else the default network's.
+        `image` None takes AWS's own, `subnets` empty those that are tagged, else the default network's. Without
+        `schedules` no timer of AWS's own stands behind a machine.
         """
+        self.traits = traits(scheduled=schedules is not None)
+        self._schedules = schedules
         self._home = home
         self._regions = tuple(regions)
         self._boot = boot
@@ -167,6 +176,7 @@ class Aws:
             found += self._described(region, InstanceIds=[name]) or self._not_yet(launch_key)
         if not found and unheard:
             raise _partial(unheard)
+        found = self._with_limits(found)
         # One key is one machine. Were there ever two, the one that still costs money has to be seen.
         order = (InstanceState.RUNNING, InstanceState.PENDING, InstanceState.ENDING, InstanceState.GONE)
         return min(found, key=lambda one: (order.index(one.state), one.id), default=None)
@@ -181,12 +191,14 @@ class Aws:
                 raise
             except ProviderError as error:
                 raise _partial([error]) from error
-        return found
+        return self._with_limits(found)
 
     def terminate(self, instance: Instance) -> None:
-        """Ask EC2 to terminate it; what EC2 no longer knows is gone. Another home's machine is refused."""
-        if instance.tags.get("home", self._home) != self._home:
-            raise Rejected(f"{instance.id} is not of this deployment: it belongs to home {instance.tags['home']}.")
+        """Ask EC2 to terminate it; what EC2 no longer knows is gone. Another home's machine is refused.
+
+        The schedule of one that is gone is removed; while it may stand, that is what ends it if we are not heard.
+        """
+        self._must_be_ours(instance)
         with translated("the end of a machine", instance.region):
             try:
                 self._client("ec2", instance.region).terminate_instances(InstanceIds=[instance.id])
@@ -196,13 +208,48 @@ class Aws:
         tags = instance.tags
         if tags.get("job") and tags.get("attempt", "").isdigit():
             self._boot.forget(tags["job"], int(tags["attempt"]), int(tags.get("rank") or 0))
+        if self._schedules is not None and instance.state is InstanceState.GONE and tags.get("key"):
+            self._schedules.remove(instance.region, client_token(tags["key"]))
 
     def extend(self, instance: Instance, deadline: datetime) -> None:
-        """Refuse: the timers on the machine are set once."""
-        raise Rejected(
-            f"The end of {instance.id} cannot be moved: its timers were set when it started. "
-            "Continue from its last checkpoint with a new rental."
-        )
+        """Let schedule and tag say the deadline, in this order; the machine's own timers follow its tag."""
+        self._must_be_ours(instance)
+        key = instance.tags.get("key", "")
+        if self._schedules is not None:
+            self._schedules.set(instance.region, client_token(key), instance.id, deadline)
+        try:
+            with translated("the new deadline of a machine", instance.region):
+                tag = {"Key": "deadline", "Value": str(int(deadline.timestamp()))}
+                self._client("ec2", instance.region).create_tags(Resources=[instance.id], Tags=[tag])
+        except ProviderError:
+            if self._schedules is not None and instance.limit is not None:
+                self._schedules.set(instance.region, client_token(key), instance.id, instance.limit)
+            raise
+
+    def _must_be_ours(self, instance: Instance) -> None:
+        if instance.tags.get("home", self._home) != self._home:
+            raise Rejected(f"{instance.id} is not of this deployment: it belongs to home {instance.tags['home']}.")
+
+    def _with_limits(self, found: Sequence[Instance]) -> builtins.list[Instance]:
+        """Return the machines with what their schedules say, where each has to have one."""
+        if self._schedules is None:
+            return [*found]
+        limits: dict[tuple[str, str], Limit] = {}
+        standing = [one for one in found if one.state is not InstanceState.GONE and "key" in one.tags]
+        for region in {one.region for one in standing}:
+            mine = {client_token(one.tags["key"]): one.id for one in standing if one.region == region}
+            said = (
+                self._schedules.all(region, mine)
+                if len(mine) > 1
+                else {name: self._schedules.of(region, name, machine) for name, machine in mine.items()}
+            )
+            limits |= {(region, mine[name]): limit for name, limit in said.items()}
+        return [
+            dataclasses.replace(one, limit=limit.at, limit_seen=limit.seen)
+            if (limit := limits.get((one.region, one.id))) is not None
+            else one
+            for one in found
+        ]
 
     # ------------------------------------------------------------ the answer
 

@@ -66,7 +66,13 @@ class Requests:
             "UserData": script,
             "InstanceInitiatedShutdownBehavior": "terminate",
             # Without a session token and beyond one hop, the metadata service is out of a container's reach.
-            "MetadataOptions": {"HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 1},
+            # The machine reads its deadline's tag there, which is how it learns of another one.
+            "MetadataOptions": {
+                "HttpEndpoint": "enabled",
+                "HttpTokens": "required",
+                "HttpPutResponseHopLimit": 1,
+                "InstanceMetadataTags": "enabled",
+            },
             "BlockDeviceMappings": [self._root_volume(offer.region, image, order.disk_gb)],
             "TagSpecifications": [{"ResourceType": kind, "Tags": tagged} for kind in ("instance", "volume")],
             **self._place(offer, order),

@@ -151,8 +151,10 @@ def _docker(parts: Parts) -> Provider:
 def _aws(parts: Parts) -> Provider:
     from jobs.providers.aws import Aws, sdk_clients
     from jobs.providers.aws_prices import Prices
+    from jobs.providers.aws_schedule import Schedules
 
     settings, clients = parts.settings, sdk_clients()
+    role = None if parts.ends_only else settings.aws_scheduler_role
     return Aws(
         home=parts.home,
         regions=settings.aws_regions,
@@ -164,6 +166,7 @@ def _aws(parts: Parts) -> Provider:
         clients=clients,
         own_prices=parts.own_prices("aws"),
         live=None if parts.ends_only else Prices(clients=clients, clock=parts.clock),
+        schedules=Schedules(role=role, group=settings.aws_schedule_group, clients=clients) if role else None,
     )
 
 

@@ -14,6 +14,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -25,6 +26,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
+from jobs.providers.aws_schedule import Schedules
+from tests.aws import timers
 from tests.aws.supply import Fault, Supply, region_of
 
 # moto's own variable, read when its EC2 is first asked: one machine image instead of thirteen hundred (5 s).
@@ -34,6 +37,8 @@ os.environ.setdefault("MOTO_AMIS_PATH", str(AMIS))
 REGION = "us-east-1"
 IMAGE = "ami-9b32e8e2"  # the one in that file, with a root volume of 15 GB
 ROLE = "arn:aws:iam::123456789012:role/hourglass-job"
+SCHEDULER_ROLE = "arn:aws:iam::123456789012:role/hourglass-scheduler"
+GROUP = "hourglass"
 KEY_ID, KEY = "AKIAPRACTICEPRACTICE", "practice-key-of-no-account"
 HOSTS_KEY_ID = "AKIAPRACTICEOFHOSTS1"  # whoever signs with it sees moto's books past all scripted faults
 
@@ -63,7 +68,9 @@ class Front:
         self._then: dict[str, str] = {}
         self._down = False
         self.supply = Supply()
-        self.calls: list[str] = []  # EC2's and STS's actions, in order
+        self.calls: list[str] = []  # EC2's, STS's and the scheduler's actions, in order
+        self.roles: set[str] = set()  # that schedules may act under
+        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)  # what time it is for whom schedules are set
 
     @contextmanager
     def refusing(self, action: str, code: str, status: int = 400) -> Iterator[None]:
@@ -119,6 +126,9 @@ class Front:
             return _answer(start, 503, _FAULT.format(code="ServiceUnavailable", message="Scripted."))
         if environ.get("HTTP_X_AMZ_TARGET") == "AWSPriceListService.GetProducts":
             return self._products(environ, start)
+        scheduling = timers.action_of(environ)
+        if scheduling is not None:
+            return self._schedule(environ, start, scheduling)
         form = "application/x-www-form-urlencoded" in environ.get("CONTENT_TYPE", "")
         if environ["REQUEST_METHOD"] != "POST" or not form:
             return self._moto(environ, start)  # type: ignore[no-any-return]  # moto has no types
@@ -159,6 +169,19 @@ class Front:
             return _answer(start, status, json.dumps({"__type": code, "message": "Scripted."}), JSON)
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         return _answer(start, 200, json.dumps(self.supply.products(body)), JSON)
+
+    def _schedule(self, environ: dict[str, Any], start: StartResponse, action: str) -> Iterable[bytes]:
+        self.calls.append(action)
+        if action in self._faults:
+            code, status = self._faults[action]
+            return timers.answer(start, code, "Scripted.", status)
+        refusal = timers.refusal(environ, action, self.now(), self.roles)
+        if refusal is not None:
+            return timers.answer(start, *refusal, status=404 if "NotFound" in refusal[0] else 400)
+        if action in self._lost:
+            list(self._moto(environ, lambda *_: None))
+            return timers.answer(start, "InternalServerException", "Scripted.", 502)
+        return self._moto(environ, start)  # type: ignore[no-any-return]  # moto has no types
 
     def _pass(self, environ: Mapping[str, Any], words: Mapping[str, str]) -> tuple[int, str]:
         headers = {"Authorization": environ.get("HTTP_AUTHORIZATION", ""), "Host": environ["HTTP_HOST"]}
@@ -210,6 +233,7 @@ class Cloud:
     def __init__(self, address: str = "127.0.0.1") -> None:
         """Serve at `address`; containers reach only the engine's own bridge."""
         self.front = Front()
+        self.address = address
         self._server = make_server(address, 0, self.front, threaded=True, request_handler=_QuietHandler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True, name="cloud")
         self._thread.start()
@@ -248,6 +272,26 @@ class Cloud:
                 aws_secret_access_key=KEY,
             )
         return self._clients[service, region, key_id]
+
+    def with_schedules(self, *regions: str) -> Schedules:
+        """Make the role and the groups that schedules need, and return the provider's side of them."""
+        self.front.roles.add(SCHEDULER_ROLE)
+        for region in regions or (REGION,):
+            self.client("scheduler", region).create_schedule_group(Name=GROUP)
+        return Schedules(role=SCHEDULER_ROLE, group=GROUP, clients=self.client)
+
+    def as_hosts(self, service: str, region: str, lent: Mapping[str, str] | None = None) -> Any:
+        """Return a client that no scripted fault reaches, or one with keys that were lent."""
+        if lent is None:
+            return self._made(service, region, HOSTS_KEY_ID)
+        return _SESSION.client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name=region,
+            aws_access_key_id=lent["AccessKeyId"],
+            aws_secret_access_key=lent["SecretAccessKey"],
+            aws_session_token=lent["SessionToken"],
+        )
 
     def environment(self, region: str = REGION) -> dict[str, str]:
         """Return the SDK's variables with which another process finds this cloud."""

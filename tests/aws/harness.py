@@ -33,6 +33,7 @@ from jobs.providers import Offer
 from jobs.providers.aws import Aws
 from jobs.values import DOLLAR
 from tests.aws.cloud import IMAGE, REGION, ROLE, Cloud
+from tests.aws.metadata import MachineMetadata
 from tests.support import engine
 from trainer.storage import S3Store, open_store
 
@@ -49,7 +50,10 @@ _SHUTDOWN = """#!/bin/bash
 echo "shutdown $*" >>/machine/power
 case "$1 $2" in
 "-P now") kill -TERM 1 ;;
-"-P +"*) setsid bash -c "sleep $((${2#+} * 60)); kill -TERM 1" </dev/null >/dev/null 2>&1 & ;;
+"-P +"*)
+    [[ ! -e /machine/timer ]] || kill -- -"$(</machine/timer)"
+    setsid bash -c 'echo $$ >/machine/timer; sleep $(($1 * 60)); kill -TERM 1' - "${2#+}" </dev/null >/dev/null 2>&1 &
+    ;;
 *) exit 1 ;;
 esac
 """
@@ -146,6 +150,8 @@ class Machines:
         self._regions = regions
         self._label = f"hourglass-test-machine={uuid.uuid4()}"
         self._folder = Path(tempfile.mkdtemp(prefix="machines-"))
+        self._addresses: dict[str, str] = {}  # of a machine on the engine's bridge, and its instance id
+        self.metadata = MachineMetadata(cloud.address, self._addresses.get, self._described)
         self._powered: dict[str, str] = {}  # instance id to the name of the container that its job runs in
         self._over = threading.Event()
         self._fault: BaseException | None = None
@@ -160,6 +166,7 @@ class Machines:
         self._thread.join(30)
         for instance in list(self._powered):
             self._cut(instance)
+        self.metadata.close()
         shutil.rmtree(self._folder, ignore_errors=True)
         if self._fault is not None:
             raise self._fault
@@ -232,6 +239,12 @@ class Machines:
         )
         if started.returncode:
             raise RuntimeError(f"The machine {name} does not start: {started.stderr}")
+        address = _docker("inspect", "--format", "{{.NetworkSettings.IPAddress}}", f"machine-{name}").stdout.strip()
+        self._addresses[address] = name
+
+    def _described(self, name: str) -> Mapping[str, Any] | None:
+        found = (one for region in self._regions for one in self._cloud.instances(region=region))
+        return next((one for one in found if one["InstanceId"] == name), None)
 
     def _cut(self, name: str) -> None:
         _docker("cp", f"machine-{name}:{BOOT_LOG}", str(self._folder / name))

@@ -80,7 +80,7 @@ def test_the_script_begins_as_cloud_init_wants_it_and_sets_the_timer_before_anyt
     text = boot.script(a_boot())
     assert text.startswith("#!/bin/bash\n")
     begin = text[text.index("\nbegin() {") :]
-    assert begin.index("shutdown -P") < begin.index("mkdir") < begin.index("exec ")
+    assert begin.index("set_timer") < begin.index("mkdir") < begin.index("exec ")
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="needs shellcheck: apt-get install shellcheck")

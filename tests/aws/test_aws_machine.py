@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,8 @@ import pytest
 from jobs.bootstrap import Bootstrap
 from jobs.providers import Instance, InstanceState, LaunchOrder
 from jobs.providers.aws import Aws
-from tests.aws.cloud import Cloud
+from tests.aws import timers
+from tests.aws.cloud import REGION, Cloud
 from tests.aws.harness import Machines, aws, bootstrap, engine_cloud, open_bucket, prices, until
 from tests.aws.orders import TRAIN, boot_log, command_log, launch_order
 from tests.support import engine
@@ -83,8 +85,8 @@ def ground(agent: Path) -> Iterator[Ground]:
     home = str(uuid4())
     with engine_cloud() as cloud, Machines(cloud) as machines:
         uri = cloud.bucket("team-files")
-        scripts = bootstrap(cloud, uri, agent)
-        provider = aws(cloud, scripts, home=home)
+        scripts = bootstrap(cloud, uri, agent, notice=f"aws={machines.metadata.url}")
+        provider = aws(cloud, scripts, home=home, schedules=cloud.with_schedules())
         yield Ground(cloud, machines, uri, open_bucket(cloud, uri), scripts, provider, home)
 
 
@@ -145,6 +147,40 @@ def test_the_systems_own_timer_is_set_before_anything_else(ground: Ground) -> No
     machine = ground.rent("timer1", DEAF, 175)  # whole minutes, rounded up: a boot may take most of one
     assert until(lambda: "shutdown -P +" in ground.machines.console(machine.id), 30)
     assert "shutdown -P +3\n" in ground.machines.console(machine.id)
+
+
+def test_a_moved_deadline_reaches_the_machines_own_timers_by_its_tag(ground: Ground) -> None:
+    machine = ground.rent("longer1", DEAF, 60)
+    old = ground.orders["longer1"].deadline
+    longer = dataclasses.replace(ground.orders["longer1"], deadline=old + timedelta(seconds=40))
+    ground.provider.extend(machine, longer.deadline)
+    ask(ground.store, longer, seq=2)
+    assert until(lambda: "The deadline is another one" in ground.machines.console(machine.id), 50)
+    assert not until(lambda: ground.machines.powered() == [], (old - datetime.now(UTC)).total_seconds() + 5)
+    assert "powers off in" in ground.machines.console(machine.id)
+    assert until(lambda: ground.machines.powered() == [], (old - datetime.now(UTC)).total_seconds() + 40 + 30)
+    assert datetime.now(UTC) >= old + timedelta(seconds=39)
+
+
+def test_a_deadline_moved_closer_reaches_them_too(ground: Ground) -> None:
+    machine = ground.rent("closer1", DEAF, 600)
+    assert until(lambda: ground.machines.powered() == [machine.id], 30)
+    ground.provider.extend(machine, datetime.now(UTC) + timedelta(seconds=15))
+    assert until(lambda: ground.machines.powered() == [], 60), ground.machines.console(machine.id)
+
+
+def test_the_schedule_alone_ends_a_machine_all_of_whose_own_timers_are_dead(ground: Ground) -> None:
+    machine = ground.rent("stuck1", DEAF, 60)
+    ground.provider.extend(machine, ground.orders["stuck1"].deadline)
+    assert until(lambda: ground.machines.powered() == [machine.id], 40)
+    # What a kernel that hangs does: nothing on the machine acts any more.
+    frozen = ["docker", "pause", f"machine-{machine.id}"]
+    subprocess.run(frozen, check=True, capture_output=True, timeout=30)
+    with timers.ticking(ground.cloud.as_hosts, REGION):
+        assert until(lambda: ground.state("stuck1") is InstanceState.GONE, 90)
+    assert datetime.now(UTC) >= ground.orders["stuck1"].deadline
+    assert until(lambda: ground.machines.powered() == [], 30)
+    assert timers.standing(REGION) == []
 
 
 def test_an_image_that_cannot_be_is_told_in_the_agents_place(ground: Ground) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -429,11 +429,3 @@ def test_another_homes_machine_is_not_ended(cloud: Cloud, scripts: Scripts) -> N
     with pytest.raises(Rejected, match="not of this deployment"):
         neighbour.terminate(machine)
     assert [one["State"]["Name"] for one in cloud.instances()] == ["running"]
-
-
-def test_a_deadline_cannot_be_moved(cloud: Cloud, scripts: Scripts) -> None:
-    aws = provider(cloud, scripts)
-    machine = aws.launch(SMALL, order())
-    with pytest.raises(Rejected, match="Continue from its last checkpoint"):
-        aws.extend(machine, datetime.now(UTC) + timedelta(hours=1))
-    assert not aws.traits.extendable

@@ -160,7 +160,9 @@ class ProviderContract:
     def test_the_deadline_ends_the_machine_with_nobodys_help(self, rig: Rig) -> None:
         if rig.provider.traits.guarantee is Guarantee.NONE:
             pytest.skip(f"{rig.provider.traits.name} does not promise it")
-        order, _ = launched(rig, lasts=SHORT)
+        order, instance = launched(rig, lasts=SHORT)
+        if rig.provider.traits.guarantee is Guarantee.EXTERNAL:
+            rig.provider.extend(instance, order.deadline)
         assert rig.until(lambda: rig.alive() == 0, SHORT + rig.provider.traits.hard_lag)
         assert rig.until(lambda: gone(rig, order), LONG)
 
@@ -176,6 +178,18 @@ class ProviderContract:
         assert found is not None and found.tags["deadline"] == str(int(later.timestamp()))
         assert not rig.until(lambda: gone(rig, order), SHORT + timedelta(seconds=2))
         rig.provider.terminate(instance)
+
+    def test_a_timer_beside_the_machine_is_shown_from_when_it_was_set(self, rig: Rig) -> None:
+        if rig.provider.traits.guarantee is not Guarantee.EXTERNAL:
+            pytest.skip(f"{rig.provider.traits.name} keeps none")
+        order, instance = launched(rig)
+        before = rig.provider.find(order.launch_key)
+        assert before is not None and before.limit is None and before.limit_seen
+        rig.provider.extend(instance, order.deadline)
+        found = rig.provider.find(order.launch_key)
+        shown = [one.limit for one in (found, *rig.provider.list()) if one is not None]
+        assert len(shown) == 2
+        assert all(at is not None and abs(at - order.deadline) <= timedelta(seconds=1) for at in shown)
 
     def test_a_deadline_moved_closer_ends_it_then(self, rig: Rig) -> None:
         if not rig.provider.traits.extendable:

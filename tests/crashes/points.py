@@ -46,6 +46,8 @@ COMMITS = frozenset(
         "jobs.overdue.Overdue.unreachable",
         "jobs.patience.Patience._wait",
         "jobs.search.Search._intend",
+        "jobs.securing.Securing._fails",
+        "jobs.securing.Securing.stands",
         "jobs.service.Service._each_awaiting",
         "jobs.service.Service._is_new",
         "jobs.service.Service._write_request",

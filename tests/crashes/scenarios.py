@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from jobs.errors import Rejected, Unknown
-from jobs.providers import Offer, Traits
+from jobs.providers import Guarantee, Offer, Traits
 from jobs.values import DOLLAR, SpotPolicy
 from tests.crashes.bot import Setting
 from tests.crashes.cloud import Cloud
@@ -84,6 +84,7 @@ APPROVE = Press(press="approve", state="awaiting_approval", after=20.0)
 ASKS = {"auto_approve": 0, "cap": DOLLAR // 10}  # over the limit and over the month: a lead, with a grant
 TWO = (an_offer(), an_offer(name="gpu-1x-a100-b", region="there-1", micros_per_hour=5 * DOLLAR // 2))
 NOT_IDEMPOTENT = dataclasses.replace(TRAITS, idempotent=False)
+TIMED = dataclasses.replace(TRAITS, guarantee=Guarantee.EXTERNAL)
 SPOT = {"spot": SpotPolicy.SPOT, "retry_on": ("interruption",)}
 TIMELESS = {"minutes": SHORT.minutes}
 
@@ -177,6 +178,31 @@ SCENARIOS = (
         presses=(REQUEST,),
         cloud=lambda cloud: cloud.fail("launch", Unknown("The cloud did not answer in time.")),
         step=60.0,
+    ),
+    Scenario(name="a timer beside the machine", setting=_setting(traits=TIMED), presses=(REQUEST,)),
+    Scenario(
+        name="a timer that is refused for a while",
+        end=("succeeded", "timed_out"),
+        setting=_setting(traits=TIMED),
+        presses=(REQUEST,),
+        cloud=lambda cloud: cloud.fail("extend", Rejected("Not now."), Rejected("Not now.")),
+    ),
+    Scenario(
+        name="a timer that nobody gets",
+        end=("failed", "timed_out"),
+        setting=_setting({"minutes": 20.0}, traits=TIMED),
+        presses=(REQUEST,),
+        script=RUNS,
+        cloud=lambda cloud: cloud.fail("extend", *[Rejected("Never.")] * 1000),
+    ),
+    Scenario(
+        name="dead for a day, the timer beside it left",
+        end=("timed_out", "succeeded", "failed", "expired"),
+        setting=_setting(TIMELESS, traits=TIMED),
+        presses=(REQUEST,),
+        script=RUNS,
+        timers=True,
+        down=DAY,
     ),
     Scenario(
         name="deadline",

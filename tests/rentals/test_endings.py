@@ -32,7 +32,9 @@ def seen(state: InstanceState) -> Sight:
 
 def step(attempt: Attempt, sight: Sight, *, end: bool = False, idempotent: bool = True, **told: Any) -> Step:
     facts: dict[str, Any] = {"now": START + HOUR, "calling": False, "spoke": False, **told}
-    return endings.next_step(attempt, sight, end=end, traits=some_traits(idempotent=idempotent), **facts)
+    return endings.next_step(
+        attempt, sight, deadline=attempt.deadline, end=end, traits=some_traits(idempotent=idempotent), **facts
+    )
 
 
 # ---------------------------------------------------------------- why a machine ends

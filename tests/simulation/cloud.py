@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from jobs.clock import Clock
 from jobs.errors import ProviderError, Rejected, Unknown
 from jobs.offers import matching
-from jobs.providers import Instance, LaunchOrder, Need, Offer, Traits
+from jobs.providers import Guarantee, Instance, LaunchOrder, Need, Offer, Traits
 from tests.simulation.layers import Ground
 from tests.simulation.machine import Cause, Machine
 from tests.simulation.weather import Spell, Weather
@@ -94,7 +94,9 @@ class Cloud:
         return machine
 
     def _arm(self, machine: Machine) -> None:
-        if self.ground.native is not None:
+        # A timer beside the machine stands only once a second call has set it.
+        beside = self.traits.guarantee is Guarantee.EXTERNAL
+        if self.ground.native is not None and (not beside or machine.limit is not None):
             machine.ends[Cause.NATIVE] = self.ground.native.ends(machine.launched_at, machine.deadline, self.weather)
         if self.ground.timer is not None and machine.runs_at is not None:
             machine.ends[Cause.TIMER] = self.ground.timer.ends(machine.runs_at, machine.deadline, self.weather)
@@ -119,6 +121,8 @@ class Cloud:
         """Move a machine's limit, its timer and its tag."""
         machine.deadline = deadline
         machine.tags["deadline"] = str(int(deadline.timestamp()))
+        if self.traits.guarantee is Guarantee.EXTERNAL:
+            machine.limit = deadline
         self._arm(machine)
 
     def shows(self, machine: Machine, at: datetime) -> bool:
@@ -233,6 +237,7 @@ class CloudProvider:
             launched_at=machine.launched_at,
             ended_at=None if ended is None else ended[0],
             note="" if ended is None else ended[1].value,
+            limit=machine.limit,
         )
 
 

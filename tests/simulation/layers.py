@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from jobs.providers import Guarantee, Traits
-from jobs.providers.aws import TRAITS as AWS
+from jobs.providers.aws import traits as aws_traits
 from jobs.providers.docker import Docker
 from jobs.providers.practice import Practice
 from tests.simulation.weather import Weather
@@ -87,7 +87,7 @@ def _without_images(traits: Traits) -> Traits:
 
 _PRACTICE = _without_images(Practice.traits)
 _DOCKER = _without_images(Docker.traits)
-_AWS = _without_images(AWS)
+_AWS = _without_images(aws_traits(scheduled=False))
 _ALIBABA_FLOOR = timedelta(minutes=30)
 
 DEAD_BOT: Sequence[Ground] = (
@@ -106,7 +106,7 @@ DEAD_BOT: Sequence[Ground] = (
     # EventBridge's schedules fire within their minute, `at()` has seconds; TerminateInstances takes seconds more.
     Ground(
         name="aws schedule",
-        traits=replace(_AWS, guarantee=Guarantee.EXTERNAL, hard_lag=2 * MINUTE),
+        traits=_without_images(aws_traits(scheduled=True)),
         native=Native(lag=(0.0, 90.0)),
         promised=2 * MINUTE,
         boot=(15.0, 90.0),

@@ -37,6 +37,7 @@ class Machine:
     tags: dict[str, str]
     ends: dict[Cause, datetime] = field(default_factory=dict)
     accepted_at: datetime | None = None  # the first terminate that was answered with a yes
+    limit: datetime | None = None  # of a timer beside it, which a call of its own sets
     shown: bool = False  # whether any answer of the cloud's ever named it
 
     def end(self, now: datetime) -> tuple[datetime, Cause] | None:

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from jobs.clock import Clock
 from jobs.errors import NoCapacity, ProviderError, Rejected, Unknown
-from jobs.providers import Instance, InstanceState, LaunchOrder, Need, Offer, Traits
+from jobs.providers import Guarantee, Instance, InstanceState, LaunchOrder, Need, Offer, Traits
 from tests.support.builders import an_offer, some_traits
 
 
@@ -32,6 +32,7 @@ class Machine:
     runs_at: datetime
     ends_at: datetime | None = None  # when it stops to exist and to be billed
     note: str = ""
+    limit: datetime | None = None  # of a timer beside it
     tags: dict[str, str] = field(default_factory=dict)
 
     def state(self, now: datetime) -> InstanceState:
@@ -68,6 +69,7 @@ class FakeProvider:
         self.native_end = native_end  # whether the cloud itself ends machines at their deadline
         self.full: set[tuple[str, str]] = set()  # (type, region) without capacity
         self.down: ProviderError | None = None  # raised by every verb while set
+        self.limits_seen = True  # whether a listing shows what timers stand
         self.deaf = False  # terminate says yes and does nothing
         self.machines: list[Machine] = []
         self.calls: list[tuple[str, str]] = []  # (verb, key or id), in order
@@ -163,6 +165,8 @@ class FakeProvider:
             if machine.id == instance.id:
                 machine.tags["deadline"] = str(int(deadline.timestamp()))
                 machine.order = dataclasses.replace(machine.order, deadline=deadline)
+                if self.traits.guarantee is Guarantee.EXTERNAL:
+                    machine.limit = deadline
 
     # ------------------------------------------------------------ inside
 
@@ -179,6 +183,9 @@ class FakeProvider:
     def _settle(self) -> datetime:
         """Apply what the cloud does by itself as time passes; return the time."""
         now = self.clock.now()
+        for machine in self.machines:
+            if machine.limit is not None and machine.ends_at is None and now >= machine.limit:
+                machine.ends_at = machine.limit
         if self.native_end:
             for machine in self.machines:
                 if machine.ends_at is None and now >= machine.order.deadline + self.traits.hard_lag:
@@ -206,4 +213,6 @@ class FakeProvider:
             launched_at=machine.launched_at,
             ended_at=None if machine.alive(now) else machine.ends_at,
             note=machine.note,
+            limit=machine.limit,
+            limit_seen=self.limits_seen,
         )
