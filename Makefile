@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # More workers than cores: many tests wait, for deadlines and for child processes.
-WORKERS ?= 5
+WORKERS ?= 4
 # Bytecode is kept even where the environment asks for none: the tests start hundreds of interpreters.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 

@@ -48,11 +48,13 @@ def demo(
     port: Annotated[int, typer.Option(help="The page's port; 0 takes a free one.")] = 8400,
     provider: Annotated[str, typer.Option(help="practice (this computer) or docker (its engine).")] = "practice",
     image: Annotated[str, typer.Option(help="With docker: an image with Python and torch in it.")] = "",
+    steps: Annotated[int, typer.Option(help="Steps of the training; 0 leaves it to the script.")] = 0,
 ) -> None:
     """Run one real training job through the bot, in a stand-in Slack, and then serve its page until Ctrl-C."""
     from bot.demo.run import run
 
-    sys.exit(run(once=once or not sys.stdout.isatty(), out=out, port=port, provider=provider, image=image))
+    once = once or not sys.stdout.isatty()
+    sys.exit(run(once=once, out=out, port=port, provider=provider, image=image, steps=steps))
 
 
 @cli.command()

@@ -16,6 +16,8 @@ import pytest
 REQUIRED = bool(os.environ.get("HOURGLASS_REQUIRE_ENGINES"))
 # Groups that keep a worker busy for minutes: each begins at once.
 LONGEST = ("demo", "practice stories", "engine", "engine aws")
+# Who asks for these starts moto in its process, which loads seconds' worth of books at its first answer.
+MOTO = {"moto", "bucket"}
 
 
 def pytest_configure() -> None:
@@ -28,20 +30,28 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
     """Give the engine's tests to one worker, where their file names no group of its own: they share its disk.
 
-    What takes long comes first, so that no worker begins it when the others are done.
+    So are those of Amazon's cloud, for the time that moto takes to load. What takes long comes first, so that no
+    worker begins it when the others are done.
     """
     for item in items:
-        if item.get_closest_marker("engine") and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group("engine"))
+        if not item.get_closest_marker("xdist_group") and (group := _group(item)):
+            item.add_marker(pytest.mark.xdist_group(group))
     yield
     items.sort(key=_turn)
+
+
+def _group(item: pytest.Item) -> str | None:
+    if item.get_closest_marker("engine"):
+        return "engine"
+    wants_moto = item.path.parent.name == "aws" or MOTO & set(getattr(item, "fixturenames", ()))
+    return "moto" if wants_moto else None
 
 
 def _turn(item: pytest.Item) -> int:
     group = item.get_closest_marker("xdist_group")
     if group and group.args[0] in LONGEST:
         return 0
-    return 1 if item.get_closest_marker("slow") else 2
+    return 1 if group or item.get_closest_marker("slow") else 2
 
 
 def pytest_collection_finish() -> None:

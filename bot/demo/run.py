@@ -19,7 +19,7 @@ from jobs.errors import HourglassError
 LIMIT = 280.0
 
 
-def run(*, once: bool, out: Path, port: int, provider: str, image: str) -> int:
+def run(*, once: bool, out: Path, port: int, provider: str, image: str, steps: int = 0) -> int:
     """Run the demo; return the exit code: 0 only if the job succeeded and its checkpoint loads."""
     console = Console(highlight=False)
     # A supervisor's SIGTERM takes the same way out as Ctrl-C: through every `with`.
@@ -27,7 +27,8 @@ def run(*, once: bool, out: Path, port: int, provider: str, image: str) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="hourglass-demo-") as folder:
             # The logs stay: a demo that failed names one.
-            plan = Plan(folder=Path(folder), provider=provider, port=0 if once else port, image=image, logs=out)
+            port = 0 if once else port
+            plan = Plan(folder=Path(folder), provider=provider, port=port, image=image, steps=steps, logs=out)
             return _run(plan, console, once=once, out=out)
     except KeyboardInterrupt:
         console.print("\nInterrupted: the machine, the bot and the workspace are ended.")

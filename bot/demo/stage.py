@@ -38,6 +38,7 @@ class Plan:
     provider: str  # "practice" or "docker"
     port: int  # of the page; 0 takes a free one
     image: str = ""  # for docker: the container's image; empty: the stage looks for one
+    steps: int = 0  # of the training; 0: as many as its script takes by itself
     reaper: bool = True
     logs: Path | None = None  # where the bot's and the reaper's logs go; the folder, where it is None
 

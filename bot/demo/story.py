@@ -55,10 +55,11 @@ class Story:
     def line(self) -> str:
         """Return the line that the researcher types, ready to paste."""
         reference = f"/train {NAME}@{self.stage.git.sha[:7]}"
+        command = f" -- python train.py --steps {self.stage.plan.steps}" if self.stage.plan.steps else ""
         if self.stage.plan.provider == "docker":
             image = f" image={self.stage.image}" if self.stage.image else ""
-            return f"{reference} gpu=cpu hours=0.5{image}"
-        return f"{reference} gpu=a100 hours=4"
+            return f"{reference} gpu=cpu hours=0.5{image}{command}"
+        return f"{reference} gpu=a100 hours=4{command}"
 
     def tell(self, out: Path) -> Ending:
         """Run the job to its settled end; raises `HourglassError` when it does not get there."""

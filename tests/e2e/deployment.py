@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from sqlmodel import col, select
 
+from bot import outbox
 from bot.demo.processes import Process
 from bot.machines import connected
 from bot.manifest import manifest
@@ -161,6 +162,11 @@ class Deployment:
         """Return the job's card, the head of its thread."""
         return self.thread(job)[0]
 
+    def cards(self, job: Job) -> list[dict[str, Any]]:
+        """Return every card of the job's that stands in the channel, once everybody was told everything."""
+        self.until(self.all_told)
+        return [message for message in self.people.messages(job.channel) if job.id in str(message.get("blocks"))]
+
     def press(self, who: str, job: Job, action: str) -> Outcome:
         """Press a button of the job's card; waits until the card has it."""
         ts = str(self.until(lambda: self.card(job) if f"'{action}'" in str(self.card(job)["blocks"]) else None)["ts"])
@@ -200,6 +206,11 @@ class Deployment:
         """Return a job's attempts."""
         with self._database.read() as tx:
             return db.attempts(tx, job.id)
+
+    def all_told(self) -> bool:
+        """Return whether nobody is still to be told anything, and every card shows its job as it is."""
+        with self._database.read() as tx:
+            return outbox.at_rest(tx)
 
     def owed(self) -> int:
         """Return how many messages are still owed to people."""
@@ -248,7 +259,7 @@ class Deployment:
     def nobody_left(self, *, by: datetime) -> None:
         """Wait until no machine stands, the bot alive or not; fails when one stands after `by`."""
         left = (by - SystemClock().now()).total_seconds()
-        self._until(lambda: not self.machines(), limit=left)
+        self._until(lambda: not self.machines(), limit=left, every=0.5)  # every look connects the providers anew
 
     # ------------------------------------------------------------ waiting
 

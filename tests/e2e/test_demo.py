@@ -14,9 +14,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(500), pytest.mark.xdist_grou
 
 
 def test_the_demo_trains_for_real_and_leaves_thread_plots_and_checkpoint(tmp_path: Path) -> None:
-    with demo(tmp_path) as running:
+    # A fifth of the training: the rest would show nothing new. The other story types the line as it is.
+    with demo(tmp_path, "--steps", "40") as running:
         told, _ = running.communicate(timeout=LIMIT)
     assert running.returncode == 0, told
+    assert "hours=4 -- python train.py --steps 40" in told
+    assert ", step 40" in told
     shows_a_whole_job(tmp_path, told)
     assert nothing_left(tmp_path)
 

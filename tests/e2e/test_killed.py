@@ -62,11 +62,6 @@ def killed_at(deployment: Deployment, name: str, moment: Moment) -> tuple[Job, s
     raise AssertionError(f"The bot was too quick to be killed {name} in {TRIES} tries.")
 
 
-def cards(deployment: Deployment, job: Job) -> list[object]:
-    """Return what stands in the channel about the job, its thread left out."""
-    return [message for message in deployment.people.messages("#vision") if job.id in str(message.get("blocks"))]
-
-
 def went_on(deployment: Deployment, job: Job, name: str) -> None:
     """Start the bot anew; check that the job ran once, on one machine, and that its hold was closed once."""
     deployment.start()
@@ -79,8 +74,7 @@ def went_on(deployment: Deployment, job: Job, name: str) -> None:
     assert deployment.balance(job) == 0
     assert deployment.held() == 0
     assert deployment.machines() == []
-    deployment.until(lambda: cards(deployment, job))  # a job does not wait for its messages
-    assert len(cards(deployment, job)) == 1
+    assert len(deployment.cards(job)) == 1
 
 
 @contextmanager

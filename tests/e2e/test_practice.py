@@ -85,8 +85,7 @@ def test_a_bot_killed_in_the_middle_goes_on_where_it_was(deployment: Deployment)
     deployment.start()
     assert deployment.ended(job).state is JobState.SUCCEEDED
     assert len(deployment.attempts(job)) == 1
-    cards = [m for m in deployment.people.messages("#vision") if job.id in str(m.get("blocks"))]
-    assert len(cards) == 1
+    assert len(deployment.cards(job)) == 1
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ class Stage(House):
         raise AssertionError("The outbox did not come to rest.")
 
     @staticmethod
-    def until(condition: Callable[[], bool], limit: float = 20.0) -> None:
+    def until(condition: Callable[[], bool], limit: float = 60.0) -> None:
         """Wait until a listener's thread has made something true."""
         deadline, pause = time.monotonic() + limit, threading.Event()
         while not condition():

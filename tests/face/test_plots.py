@@ -22,6 +22,8 @@ from jobs.model import MetricPoint
 from tests.face import scenes
 from tests.support.clock import START
 
+pytestmark = pytest.mark.xdist_group("plots")  # one child draws for most of them
+
 
 def curve(series: str, values: list[float | None], *, attempt: int = 1, first: int = 0) -> list[MetricPoint]:
     """Return a point every 10 steps and 10 seconds."""

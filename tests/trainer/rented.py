@@ -25,7 +25,7 @@ JOB = "J1"
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 
 
-def until(condition: Callable[[], T], limit: float = 20.0) -> T:
+def until(condition: Callable[[], T], limit: float = 60.0) -> T:
     """Return the first true value of `condition`; fails after `limit` seconds."""
     give_up = time.monotonic() + limit
     while True:
@@ -116,11 +116,11 @@ class Rented:
         )
         return self
 
-    def run(self, limit: float = 30.0, **env: str) -> int:
+    def run(self, limit: float = 90.0, **env: str) -> int:
         """Start it and wait for its end; return the exit code."""
         return self.start(**env).wait(limit)
 
-    def wait(self, limit: float = 30.0) -> int:
+    def wait(self, limit: float = 90.0) -> int:
         """Wait for the end; return the exit code."""
         assert self.process is not None
         self.process.communicate(timeout=limit)

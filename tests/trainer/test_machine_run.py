@@ -89,12 +89,12 @@ def test_half_a_checkpoint_is_never_manifested(rented: Rented) -> None:
 
 def test_a_checkpoint_rewritten_in_place_gives_one_after_another_and_the_newest_are_kept(rented: Rented) -> None:
     script = SAVE + (
-        "import sys\n"
+        "import sys, time\n"
         "for step in range(1, 5):\n"
         "    print(f'step {step}: loss 1.0')\n"
         "    save('out/ckpt.pt', f'weights {step}')\n"
         "    sys.stdin.read()\n"
-        "    while not os.path.exists(f'go{step}'): pass\n"
+        "    while not os.path.exists(f'go{step}'): time.sleep(0.01)\n"
     )
     rented.order({"train.py": script}, argv=["python", "train.py"])
     rented.start()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import bot.demo
+from tests.support import torches
 from tests.trainer.rented import JOB, Rented, until
 from trainer.wire import EventKind, Reason
 
@@ -46,7 +47,7 @@ def test_a_hundred_megabytes_of_output_do_not_fill_the_memory_or_the_store(rente
 
     def watch() -> None:
         nonlocal most
-        while not done.wait(0.05):
+        while not done.wait(0.25):
             for pid in rented.children():
                 name = Path(f"/proc/{pid}/cmdline")
                 if name.exists() and b"agent" in name.read_bytes():
@@ -68,7 +69,8 @@ def test_a_hundred_megabytes_of_output_do_not_fill_the_memory_or_the_store(rente
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)  # real work on a machine that others may be using too
+@torches.ONE_WORKER
+@pytest.mark.timeout(400)  # as above
 def test_the_demos_training_learns_saves_and_goes_on(rented: Rented, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason="install it with: pip install torch==2.13.0")
     files = {path.name: path.read_bytes() for path in CHARGPT.iterdir() if path.is_file()}

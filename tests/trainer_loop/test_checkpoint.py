@@ -6,11 +6,19 @@ from pathlib import Path
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="install it with: pip install torch==2.13.0")
-
-from trainer.checkpoint import Checkpoints, load_newest, save_interval
+from tests.support import torches
 from trainer.units import find, step_in
 from trainer.whole import State
+
+torches.require()
+pytestmark = torches.ONE_WORKER
+
+
+def setup_module() -> None:
+    global torch, Checkpoints, load_newest, save_interval
+    import torch
+
+    from trainer.checkpoint import Checkpoints, load_newest, save_interval
 
 
 def names(folder: Path) -> list[str]:

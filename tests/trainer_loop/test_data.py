@@ -7,13 +7,20 @@ from itertools import islice
 from typing import Any
 
 import pytest
-
-torch = pytest.importorskip("torch", reason="install it with: pip install torch==2.13.0")
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.data import Batches, Windows, plan
+from tests.support import torches
+
+torches.require()
+pytestmark = torches.ONE_WORKER
+
+
+def setup_module() -> None:
+    global torch, Batches, Windows, plan
+    import torch
+
+    from trainer.data import Batches, Windows, plan
 
 
 @given(samples=st.integers(1, 40), seed=st.integers(0, 9), position=st.integers(0, 200), cut=st.integers(0, 30))

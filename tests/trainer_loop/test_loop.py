@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -15,15 +15,22 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="install it with: pip install torch==2.13.0")
-
-from tests.trainer_loop.runs import Run, curve, first_gradients, make, mutant  # torch may be missing
-from tests.trainer_loop.worlds import BY_MICRO_BATCH, apart, relative
+from tests.support import torches
 from trainer.detect import Detector
-from trainer.loop import Settings, lr_at
-from trainer.world import World
 
+torches.require()
+pytestmark = torches.ONE_WORKER
 ROOT = Path(__file__).parents[2]
+
+
+def setup_module() -> None:
+    global torch, Run, curve, first_gradients, make, mutant, BY_MICRO_BATCH, apart, relative, Settings, lr_at, World
+    import torch
+
+    from tests.trainer_loop.runs import Run, curve, first_gradients, make, mutant
+    from tests.trainer_loop.worlds import BY_MICRO_BATCH, apart, relative
+    from trainer.loop import Settings, lr_at
+    from trainer.world import World
 
 
 @pytest.fixture(autouse=True)
@@ -34,10 +41,26 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def module(name: str, *arguments: str) -> list[dict[str, float]]:
-    """Run one of this folder's programs in a process of its own, which may fork; return the JSON lines it printed."""
+# This folder's programs that run for these tests: one process, which may fork, loads torch for all of them.
+PROGRAMS = {
+    "resumed": ["resume", "--count", "4", "--seed", "1"],
+    "worlds": ["worlds", "--steps", "20", "--accumulation", "2"],
+    "forgetful": ["resume", "--count", "1", "--seed", "5", "--mutant"],
+}
+IN_TURN = """
+import contextlib, json, runpy, sys
+for words in json.loads(sys.argv[1]):
+    sys.argv = words
+    with contextlib.suppress(SystemExit):  # a mutant that was noticed
+        runpy.run_module("tests.trainer_loop." + words[0], run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def printed() -> Mapping[str, dict[str, float]]:
+    """What each of the programs printed."""
     done = subprocess.run(
-        [sys.executable, "-m", f"tests.trainer_loop.{name}", *arguments],
+        [sys.executable, "-c", IN_TURN, json.dumps(list(PROGRAMS.values()))],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -45,8 +68,8 @@ def module(name: str, *arguments: str) -> list[dict[str, float]]:
         check=False,
         timeout=500,
     )
-    assert done.stdout, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0, done.stderr
+    return dict(zip(PROGRAMS, map(json.loads, done.stdout.splitlines()), strict=True))
 
 
 @pytest.mark.parametrize("micro", [1, 2, 4])
@@ -166,21 +189,20 @@ def test_the_rate_rises_in_a_line_and_falls_in_half_a_cosine() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(500)  # real processes on a machine that others may be using too
-def test_a_resumed_run_is_bitwise_the_one_that_never_stopped() -> None:
-    (count,) = module("resume", "--count", "4", "--seed", "1")
+def test_a_resumed_run_is_bitwise_the_one_that_never_stopped(printed: Mapping[str, dict[str, float]]) -> None:
+    count = printed["resumed"]
     assert (count["equal"], count["killed"], count["half_written"], count["asked"]) == (4, 2, 2, 2)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(500)  # as above
-def test_a_loop_that_forgets_its_chance_would_be_noticed() -> None:
-    (count,) = module("resume", "--count", "1", "--seed", "5", "--mutant")
-    assert count["equal"] == 0
+def test_a_loop_that_forgets_its_chance_would_be_noticed(printed: Mapping[str, dict[str, float]]) -> None:
+    assert printed["forgetful"]["equal"] == 0
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(500)  # as above
-def test_two_processes_train_as_one_does() -> None:
-    (distance,) = module("worlds", "--steps", "20", "--accumulation", "2")
+def test_two_processes_train_as_one_does(printed: Mapping[str, dict[str, float]]) -> None:
+    distance = printed["worlds"]
     assert distance["gradients"] <= 1e-5
     assert (distance["losses"] <= 1e-12, distance["short"] <= 1e-12) == (True, True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.bench.figures import Figure
+from tests.support import torches
 from trainer.architectures import gpt2, llama, vit
 from trainer.memory import Method, Optimizer, Precision, Recipe
 
-torch = pytest.importorskip("torch", reason="the tensors are torch's")
+torches.require()
+pytestmark = torches.ONE_WORKER
 
 GPT = gpt2("gpt", layers=2, width=512, heads=8, vocab=2000)
 LLAMA = llama("llama", layers=2, width=512, heads=8, kv_heads=2, ffn=1408, vocab=2000, context=1024)
