@@ -4,6 +4,7 @@ make bench-agent                                       every figure; an hour and
 make bench-agent ARGS='--only detectors'               those whose name contains a word
 make bench-agent ARGS='--small'                        a few cases each
 make bench-agent ARGS='--python PATH --nanogpt PATH'   with trainers of an interpreter that has them, and a checkout
+make bench-agent ARGS='--site PATH'                    with trainers for containers, as pip install --target makes it
 make bench-agent ARGS='--aws PATH --endpoint URL'      uploads beside `aws s3 cp`, to an S3 of yours
 make bench-agent ARGS='--json agent.json'
 
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.bench import agent_ends, agent_load, agent_resume, agent_upload, detectors
+from tests.bench import agent_api, agent_containers, agent_ends, agent_load, agent_resume, agent_upload, detectors
 from tests.bench.figures import Figure, show
 
 
@@ -26,10 +27,13 @@ def main() -> None:
     """Measure what was asked for and print it."""
     parser = argparse.ArgumentParser(prog="make bench-agent", description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--only", default="", help="a word out of: detectors, sigterm, killed, lines, memory, upload, resume"
+        "--only",
+        default="",
+        help="a word out of: detectors, api, sigterm, killed, lines, memory, upload, resume, containers",
     )
     parser.add_argument("--small", action="store_true", help="a few cases each, and small files")
     parser.add_argument("--python", type=Path, default=Path(sys.executable), help="has transformers and lightning")
+    parser.add_argument("--site", type=Path, help="a folder of trainers' packages for the test image's Python 3.11")
     parser.add_argument("--nanogpt", type=Path, help="a checkout of nanoGPT, to be run as it is")
     parser.add_argument("--aws", type=Path, help="the AWS command line; default: the one on the PATH")
     parser.add_argument("--endpoint", help="an S3 that the environment has credentials for; default: moto's server")
@@ -38,6 +42,7 @@ def main() -> None:
     small = arguments.small
     measures: dict[str, Callable[[], list[Figure]]] = {
         "detectors": detectors.figures,
+        "api": agent_api.figures,
         "sigterm": partial(agent_ends.asked, count=3 if small else 100),
         "killed": partial(agent_ends.killed, count=5 if small else 1000),
         "lines": partial(agent_load.lines, seconds=10 if small else 60),
@@ -51,6 +56,7 @@ def main() -> None:
             size=(64 if small else 512) << 20,
         ),
         "resume": partial(agent_resume.figures, python=arguments.python, nanogpt=arguments.nanogpt),
+        "containers": partial(agent_containers.figures, site=arguments.site, nanogpt=arguments.nanogpt),
     }
     found: list[Figure] = []
     for name, measure in measures.items():

@@ -31,8 +31,7 @@ from pathlib import Path
 from trainer.fetch import sha256
 from trainer.storage import open_store
 path = Path(sys.argv[1])
-sha256(path)
-open_store(sys.argv[2], os.environ).put_file("ours", path)
+open_store(sys.argv[2], os.environ).put_file("ours", path, sha256(path))
 """
 
 

@@ -81,6 +81,43 @@ def test_what_is_reported_arrives_and_what_is_asked_is_answered(tmp_path: Path) 
     assert saved["save"].endswith("/out/ckpt.pt")
 
 
+PACED = """
+import os, signal
+for step in range(1000):
+    hourglass.report(step, loss=1.0)
+hourglass.report(999, acc=0.5)
+hourglass.report(1000, val_loss=2.0)
+hourglass.report(1001, loss=0.9)
+hourglass.save("out/ckpt.pt")
+hourglass.report(1002, loss=0.8)
+if os.fork() == 0:  # what its parent has not sent is not its own
+    os._exit(0)
+"""
+
+
+def test_fast_reports_are_held_to_a_pace_and_the_newest_of_each_name_is_never_lost(tmp_path: Path) -> None:
+    heard: list[Mapping[str, Any]] = []
+    inbox = Inbox(tmp_path / "run", take=heard.append)
+    script(PACED, {"WHERE": module(tmp_path), "HOURGLASS_SOCKET": str(inbox.address)})
+    inbox.close()
+    assert len(heard) < 200
+    told = [(message["step"], name, value) for message in heard for name, value in message.get("values", {}).items()]
+    assert told.count((1002, "loss", 0.8)) == 1
+    assert [one for one in told if one[0] in (999, 1000, 1001)] == [
+        (999, "loss", 1.0), (999, "acc", 0.5), (1000, "val_loss", 2.0), (1001, "loss", 0.9),
+    ]  # fmt: skip
+    assert ["save" in message for message in heard[-2:]] == [True, False]
+
+
+def test_a_loss_that_is_no_number_is_told_at_once_and_is_never_written_over(tmp_path: Path) -> None:
+    heard: list[Mapping[str, Any]] = []
+    inbox = Inbox(tmp_path / "run", take=heard.append)
+    text = "for loss in (1.0, float('nan'), 2.0): hourglass.report(1, loss=loss)"
+    script(text, {"WHERE": module(tmp_path), "HOURGLASS_SOCKET": str(inbox.address)})
+    inbox.close()
+    assert [json.dumps(message["values"]["loss"]) for message in heard] == ["NaN", "2.0"]
+
+
 def test_a_flood_of_reports_blocks_nobody_when_nobody_listens(tmp_path: Path) -> None:
     held: list[object] = []
     release = __import__("threading").Event()
