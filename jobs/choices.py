@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jobs import policy
-from jobs.endings import LEAST_LEFT
+from jobs.endings import LEAST_LEFT, attempts_stood
 from jobs.errors import BadRequest, NoCapacity, ProviderError, Scope
 from jobs.lifecycle import AttemptState
 from jobs.model import Attempt, Job
@@ -161,9 +161,8 @@ def terms(
         minutes = (job.deadline - now - traits.startup) / timedelta(minutes=1)
     if minutes <= 0:
         return None
-    machines = sum(1 for row in rows if row.state is AttemptState.GONE and row.rank == 0)
     pays = job.hold - sum(row.billed or 0 for row in rows)
-    retries = max(0, policy.retries(spec) - machines)
+    retries = max(0, policy.retries(spec) - attempts_stood(rows))
     price = offer.micros_per_hour
     more, than = ROOM_FOR_A_RISE
     affordable = policy.cut_to_cost(

@@ -100,8 +100,7 @@ class Conclusions:
 
     def _reclaim(self, tx: Session, job: Job, rows: Sequence[Attempt], conclusion: Conclusion, now: datetime) -> None:
         reason = conclusion.reason or Reason.LOST
-        machines = sum(1 for row in rows if row.state is AttemptState.GONE and row.rank == 0)
-        wait = policy.retry_after(reason, machines)
+        wait = policy.retry_after(reason, endings.attempts_stood(rows))
         if wait is None:
             self._stop(tx, job, reason, now)
             return

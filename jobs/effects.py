@@ -11,7 +11,7 @@ from sqlmodel import Session, col, delete, select
 
 from jobs import db, milestones, telemetry
 from jobs.charts import Chart
-from jobs.endings import after_outcome
+from jobs.endings import after_outcome, is_of_several
 from jobs.lifecycle import TERMINAL, AttemptEventName, AttemptState, JobEventName, JobState
 from jobs.model import Attempt, Checkpoint, Job, NoteKind
 from jobs.records import parse
@@ -81,7 +81,7 @@ class _Chunk:
         """The machine has spoken: it is up, and its job runs."""
         if self.attempt.state is AttemptState.LAUNCHED:
             db.move_attempt(self.tx, self.attempt, AttemptEventName.UP, self.now)
-        if self.job.state is not JobState.PROVISIONING:
+        if self.job.state is not JobState.PROVISIONING or self._awaits_others():
             return False
         db.move(self.tx, self.job, JobEventName.RUN, self.now, outcome=None)
         offer = self.attempt.offer
@@ -92,15 +92,31 @@ class _Chunk:
         )
         return True
 
+    def _awaits_others(self) -> bool:
+        """Of several machines the job runs when each has spoken: until then one may still be asked for."""
+        silent = (AttemptState.INTENT, AttemptState.LAUNCHED)
+        return is_of_several(self.job) and any(row.state in silent for row in self._machines())
+
+    def _machines(self) -> list[Attempt]:
+        return [row for row in db.attempts(self.tx, self.job.id) if row.number == self.attempt.number]
+
     def _outcome(self, told: Mapping[str, Any]) -> None:
         outcome = {**told, "attempt": self.attempt.number}
+        own = wire.Reason(told["reason"])
+        if self.attempt.outcome is None:
+            db.touch_attempt(self.tx, self.attempt, self.now, outcome=own.value)
         if self.job.outcome is not None and self.job.outcome.get("attempt") == self.attempt.number:
             return  # the first word counts: a node that was ended because another one failed has no say
+        several = is_of_several(self.job)
+        if several and own is wire.Reason.FINISHED and any(row.outcome != own.value for row in self._machines()):
+            return  # the others may still be saving
         spec = parse(JobSpec, self.job.spec or {})
-        reason = after_outcome(self.job, spec, wire.Reason(told["reason"]), self.now)
-        if reason is None:
-            # Interrupted, and to go on elsewhere once this machine is gone.
-            db.touch(self.tx, self.job, self.now, outcome=outcome)
+        reason = after_outcome(self.job, spec, own, self.now)
+        if reason is None or (several and own is not wire.Reason.FINISHED and self.job.stop_reason is None):
+            # Interrupted, and to go on elsewhere once this machine is gone; or said about one of several, whose
+            # word may be about another one that is lost: `endings.conclude` will see.
+            short = {"short_at": self.job.short_at or self.now} if several else {}
+            db.touch(self.tx, self.job, self.now, outcome=outcome, **short)
             return
         columns: dict[str, Any] = {"outcome": outcome, "stop_reason": reason.value}
         if self.job.state is JobState.STOPPING:

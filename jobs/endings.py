@@ -8,10 +8,16 @@ that no machine outlives its deadline:
 * a machine is gone on one positive terminal status, or on two whole absences at least a minute apart;
 * an unanswered launch came to nothing only after five minutes of whole, empty look-ups;
 * an end that was asked for is asked for again, for ever, until the machine is gone.
+
+Of several machines each has a row, and none is of use without the others: once one has gone, or has told an end that
+is not that of a training which finished, the others end too, after the time that a stop leaves them to save and to
+upload. Why the job ended is said when all are gone: a machine that went without a word, and was not asked to, is why
+the others failed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -84,17 +90,31 @@ def why_end(job: Job, attempt: Attempt, now: datetime, grace: timedelta) -> str 
         return "outcome"
     if attempt.state is AttemptState.ENDING:
         return "asked"
-    if job.state is not JobState.STOPPING:
+    if job.state is not JobState.STOPPING and job.short_at is None:
         return None
+    why = "stopped" if job.state is JobState.STOPPING else "incomplete"
     if attempt.state is not AttemptState.UP:
-        return "stopped"  # nobody is there who could save anything
-    asked = job.stopping_at or now
-    return "stopped" if now >= asked + grace + STOP_SLACK else None
+        return why  # nobody is there who could save anything
+    since = min(filter(None, (job.stopping_at, job.short_at)), default=now)
+    return why if now >= since + grace + STOP_SLACK else None
 
 
 def ended_by_itself(job: Job, attempt: Attempt) -> bool:
-    """Return whether the agent of this attempt has told its outcome."""
-    return job.outcome is not None and job.outcome.get("attempt") == attempt.number
+    """Return whether the agent of this machine has told its outcome."""
+    told = job.outcome is not None and job.outcome.get("attempt") == attempt.number
+    return attempt.outcome is not None or (told and not is_of_several(job))
+
+
+def is_of_several(job: Job) -> bool:
+    """Return whether each attempt of the job is several machines."""
+    return int((job.spec or {}).get("nodes", 1)) > 1
+
+
+def _told_reason(job: Job) -> Reason | None:
+    """Return what was told of the newest attempt's end."""
+    if job.outcome is None or job.outcome.get("attempt") != job.attempt:
+        return None
+    return Reason(job.outcome["reason"])
 
 
 class Turn(StrEnum):
@@ -185,6 +205,9 @@ def _unanswered(
     return Step.GONE if end or traits.idempotent else Step.COUNT_EMPTY
 
 
+_INTERRUPTED = (Reason.PREEMPTED, Reason.LOST)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Conclusion:
     """What becomes of a job whose machines are all gone. `reason` is set with STOP and with RECLAIM."""
@@ -198,10 +221,11 @@ def conclude(job: Job, spec: JobSpec, attempts: list[Attempt], now: datetime) ->
     if job.state is JobState.STOPPING:
         return Conclusion(event=None)
     mine = [attempt for attempt in attempts if attempt.number == job.attempt]
-    if job.state is JobState.PROVISIONING and any(attempt.state is AttemptState.NEVER for attempt in mine):
+    missing = any(attempt.state is AttemptState.NEVER for attempt in mine)
+    if job.state is JobState.PROVISIONING and missing and _told_reason(job) in (None, *_INTERRUPTED):
         return Conclusion(event=JobEventName.RETRY, reason=Reason.NO_CAPACITY)
     reason = why_gone(job, mine, now)
-    if reason in (Reason.PREEMPTED, Reason.LOST) and may_go_on(job, spec, now):
+    if reason in _INTERRUPTED and may_go_on(job, spec, now):
         return Conclusion(event=JobEventName.RECLAIM, reason=reason)
     return Conclusion(event=JobEventName.STOP, reason=reason)
 
@@ -212,8 +236,9 @@ def why_gone(job: Job, mine: list[Attempt], now: datetime) -> Reason:
     An exit code or a mere absence never says "preempted": the agent's word that it was asked to go does, or the
     market that the machine was rented on.
     """
-    if job.outcome is not None and job.outcome.get("attempt") == job.attempt:
-        return Reason(job.outcome["reason"])
+    told = _told_reason(job)
+    if told is not None and not any(_vanished(job, attempt) for attempt in mine):
+        return told
     if job.stop_reason is not None:
         return Reason(job.stop_reason)
     last = max(attempt.billed_until or now for attempt in mine)
@@ -223,10 +248,21 @@ def why_gone(job: Job, mine: list[Attempt], now: datetime) -> Reason:
     return Reason.PREEMPTED if spot or _was_asked_to_go(job, mine) else Reason.LOST
 
 
+def _vanished(job: Job, attempt: Attempt) -> bool:
+    """Return whether one of several machines went by itself, and said nothing: the others' words are about that."""
+    by_itself = attempt.state is AttemptState.GONE and attempt.end_accepted_at is None
+    return is_of_several(job) and by_itself and attempt.outcome is None
+
+
 def _was_asked_to_go(job: Job, mine: list[Attempt]) -> bool:
     """Return whether the last that an agent of these machines told was that it saves because they are taken back."""
     told = (job.stage, job.stage_note) == (Stage.SAVE, Reason.PREEMPTED)
     return told and job.stage_at is not None and any(attempt.intent_at <= job.stage_at for attempt in mine)
+
+
+def attempts_stood(attempts: Sequence[Attempt]) -> int:
+    """Return of how many attempts a machine stood."""
+    return len({attempt.number for attempt in attempts if attempt.state is AttemptState.GONE})
 
 
 def may_go_on(job: Job, spec: JobSpec, now: datetime) -> bool:

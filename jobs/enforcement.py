@@ -329,6 +329,7 @@ class Enforcement:
             case Step.SECURED:
                 self._securing.stands(row)
             case Step.GONE:
+                self._hear_out(row)
                 until = (instance.ended_at if instance else row.absent_at) or now
                 self._settlements.gone(row, until=until, note=instance.note if instance else "")
                 timed = provider.traits.guarantee is Guarantee.EXTERNAL
@@ -337,6 +338,21 @@ class Enforcement:
                     provider.terminate(instance)
             case Step.NEVER:
                 self._settlements.never(row, note="No machine came of it.")
+
+    def _hear_out(self, row: Attempt) -> None:
+        """Read what one of several machines left before it is written off: whether it had finished decides of all."""
+        if not row.rank and not self._has_peers(row):
+            return
+        try:
+            self._ports.drain(row)
+        except StoreFault as fault:
+            log.warning("enforce.unheard", job=row.job_id, key=row.launch_key, error=str(fault))
+        except Exception:  # whatever the words are, they must not keep a machine's row open; the trace is in the log
+            log.exception("enforce.deaf", job=row.job_id, key=row.launch_key)
+
+    def _has_peers(self, row: Attempt) -> bool:
+        with self._ports.db.read() as tx:
+            return endings.is_of_several(db.get_job(tx, row.job_id))
 
     def _accepted(self, row: Attempt, instance: Instance, now: datetime) -> None:
         with self._ports.db.write() as tx:

@@ -19,12 +19,14 @@ from jobs.model import Attempt, Job
 from jobs.prepared import Pair, Query, Rows, table_of
 
 _JOB, _ATTEMPT = table_of(Job), table_of(Attempt)
-_SEEN_JOBS = Rows(Job, ("state", "attempt", "deadline", "spec", "outcome", "stop_reason", "stopping_at", "warned"))
+_SEEN_JOBS = Rows(
+    Job, ("state", "attempt", "deadline", "spec", "outcome", "stop_reason", "short_at", "stopping_at", "warned")
+)
 _SEEN = Rows(
     Attempt,
     (
         "job_id", "number", "rank", "launch_key", "state", "provider", "deadline", "instance_id", "launched_at",
-        "absent_at", "cursor", "unsecured_since",
+        "absent_at", "cursor", "unsecured_since", "outcome",
     ),
 )  # fmt: skip
 _SPEAKING = Rows(Attempt, ("job_id", "number", "rank", "cursor"))

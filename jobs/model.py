@@ -139,6 +139,8 @@ class Job(SQLModel, table=True):
     started_at: datetime | None = None  # the agent's first word of the first attempt
     stop_reason: str | None = None  # `trainer.wire.Reason`; why it is to end or ended
     stop_by: str | None = None  # person, where one asked
+    # Of several machines: since when one has gone, or told an end that is not the others'; they end soon after.
+    short_at: datetime | None = None
     stopping_at: datetime | None = None  # when the machine was asked to save and stop; its grace counts from here
     finished_at: datetime | None = None  # terminal: machine gone and money settled
     charged: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
@@ -195,6 +197,7 @@ class Attempt(SQLModel, table=True):
     # What this machine cost, by its provider's granule and minimum; None until it is GONE, 0 where none ever stood.
     billed: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     cursor: int = 0  # the last event chunk applied
+    outcome: str | None = None  # `trainer.wire.Reason`, as its agent told it
     note: str = ""
 
 

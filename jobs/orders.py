@@ -132,6 +132,7 @@ def launch_order(
         job=launch.job.id,
         attempt=launch.number,
         rank=rank,
+        nodes=launch.spec.nodes,
         env=dict(sorted({**named_secrets(launch.spec, secrets), **credentials}.items())),
         gpus=0 if launch.spec.gpu == "cpu" else launch.spec.gpus,
         disk_gb=launch.spec.disk_gb,

@@ -83,7 +83,7 @@ class Planner:
             raise NoChannel(trouble)
         source = self._resolve(request)
         spec = self._merge(request, source.task_file)
-        refuse_what_is_not_carried_out(spec, request.text)
+        spec = self._able_to_join(spec, request.text)
         offers = self._quote(spec)
         cheapest = offers[0]
         ceiling = policy.rate_ceiling(cheapest, spec, _steady(offers, spec))
@@ -108,6 +108,20 @@ class Planner:
             if error.nearest and request.text:
                 error.fix = f"/train {request.text.replace(f'@{request.ref}', f'@{error.nearest}', 1)}"
             raise
+
+    def _able_to_join(self, spec: JobSpec, text: str) -> JobSpec:
+        """Return the spec with the providers that can let several machines train together, where it asks for that."""
+        if spec.nodes == 1:
+            return spec
+        allowed = spec.providers or tuple(self._providers)
+        able = tuple(name for name in allowed if name in self._providers and self._providers[name].traits.joins)
+        if not able:
+            raise BadSpec(
+                f"`nodes={spec.nodes}`: machines of {' and '.join(allowed)} cannot reach each other, so they cannot "
+                f"train together. One machine can have several GPUs: `gpu={spec.gpu}:{spec.nodes}`.",
+                fix=corrected(text, "nodes", "1"),
+            )
+        return dataclasses.replace(spec, providers=able)
 
     def _quote(self, spec: JobSpec) -> list[Offer]:
         """Return every offer that satisfies, cheapest first; raises what the desk said when no market has one."""
@@ -153,13 +167,3 @@ def corrected(text: str, key: str, value: str) -> str:
     if not found:
         line = f"{line.rstrip()} {key}={value}"
     return f"/train {line}{dashes}{command}"
-
-
-def refuse_what_is_not_carried_out(spec: JobSpec, text: str) -> None:
-    """Raise `BadSpec` for what a task file may say and nothing acts on yet: silence would be taken for a yes."""
-    if spec.nodes > 1:
-        raise BadSpec(
-            f"`nodes={spec.nodes}`: several machines cannot train together yet. One machine can have several GPUs: "
-            f"`gpu={spec.gpu}:{spec.nodes}`.",
-            fix=corrected(text, "nodes", "1"),
-        )

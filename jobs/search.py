@@ -143,7 +143,16 @@ class Search:
             job = db.get_job(tx, launch.job.id)
             if db.get_team(tx, job.team_id).frozen:
                 raise Frozen(FROZEN)
-            db.move(tx, job, JobEventName.LAUNCH, now, attempt=launch.number, deadline=launch.deadline, not_before=None)
+            db.move(
+                tx,
+                job,
+                JobEventName.LAUNCH,
+                now,
+                attempt=launch.number,
+                deadline=launch.deadline,
+                not_before=None,
+                short_at=None,
+            )
             nodes = [
                 Attempt(
                     job_id=job.id,

@@ -69,6 +69,7 @@ class Settlements:
                 NoteKind.GONE,
                 {"billed_until": until.timestamp(), "billed": billed, "provider": row.provider, "note": note},
             )
+            _mark_short(tx, job, row, now)
             late = job.state in TERMINAL
             if late:
                 self._late(tx, job, row, billed, now)
@@ -99,6 +100,7 @@ class Settlements:
             if row.state not in (AttemptState.INTENT, AttemptState.ENDING):
                 return False
             db.move_attempt(tx, row, AttemptEventName.NEVER, now, billed=0, note=note)
+            _mark_short(tx, db.get_job(tx, row.job_id), row, now)
         return True
 
     def close(
@@ -176,6 +178,13 @@ class Settlements:
             except StoreFault as fault:
                 log.warning("receipt.failed", job=job_id, error=str(fault))
                 return
+
+
+def _mark_short(tx: Session, job: Job, gone: Attempt, now: datetime) -> None:
+    """Write down that a job's machines are one short of what it takes, where it went without having finished."""
+    others = any(row.state in LIVE and row.number == gone.number for row in db.attempts(tx, job.id))
+    if others and gone.outcome is None and gone.number == job.attempt and job.short_at is None:
+        db.touch(tx, job, now, short_at=now)
 
 
 def _spec(job: Job) -> JobSpec:

@@ -35,6 +35,7 @@ from trainer.machine import BadMachine, Machine, machine_from
 from trainer.notice import Notice, NoticeWatch, Source, seconds_left
 from trainer.outcome import Outcome, decide, oom_kills
 from trainer.output import Output, Redactor
+from trainer.peers import PATIENCE, Meeting
 from trainer.preempt import Preemption, Step
 from trainer.progress import Progress
 from trainer.storage import FolderStore, Store, StoreFault, open_store
@@ -49,7 +50,7 @@ EXIT_UNREPORTED = 75
 _HEARTBEAT = 10.0  # seconds
 _TICK = 0.25  # seconds between looks at the clock while nothing happens
 _FIRST_GRACE = 5.0  # seconds; until the order tells the real one
-_POLL_FOLDER, _POLL_S3 = 1.0, 5.0  # seconds between looks at the control file
+_POLL_FOLDER, _POLL_S3 = 1.0, 5.0  # seconds between looks at the control file, and for other machines
 _LAST_LOOK = 1.0  # seconds to learn from the control file who wanted the stop
 _LAST_TRIES = 20.0  # seconds to get the outcome out where the deadline leaves more
 
@@ -75,10 +76,11 @@ class Agent:
         self._progress = Progress(tell=self._reporter.tell)
         self._output = Output(redactor=redactor, log=self._log.write, watch=self._line)
         self._inbox = Inbox(scratch / "run", take=self._heard)
+        self._poll = _POLL_FOLDER if isinstance(store, FolderStore) else _POLL_S3
         self._control = ControlWatch(
             store,
             wire.control_key(*key),
-            every=_POLL_FOLDER if isinstance(store, FolderStore) else _POLL_S3,
+            every=self._poll,
             wish=self._mail.put,
             notice=self._reporter.notice,
         )
@@ -135,6 +137,10 @@ class Agent:
                     if asked
                     else Outcome(reason=Reason.SETUP_FAILED, code=done.code, signal=done.signal, tail=done.tail)
                 )
+        if order.nodes > 1:
+            env |= self._join(order)
+            if stopped := self._stopped_early():
+                return stopped
         artifacts.baseline()
         self._uploads = Uploads(artifacts, notice=self._reporter.notice)
         argv = self._argv(order, restored, folder, env)
@@ -165,6 +171,24 @@ class Agent:
             self._preemption.step(boot_clock(), self._deadline.ends)
         inputs.cancel()
         return inputs.variables
+
+    def _join(self, order: AgentOrder) -> Mapping[str, str]:
+        """Wait until every machine of the attempt is ready; return what tells the command of the others."""
+        patience = min(PATIENCE, max(0.0, self._deadline.left()) / 2)
+        give_up, look_at = boot_clock() + patience, 0.0
+        with Meeting(order, self._store, self._machine.address) as meeting:
+            self._insist(meeting.arrive)
+            self._stage(Stage.JOIN, meeting.ready)
+            while self._preemption.reason is None:
+                if (now := boot_clock()) >= look_at:
+                    look_at = now + self._poll
+                    if self._insist(meeting.complete):
+                        return meeting.variables()
+                if now >= give_up:
+                    raise CannotStart(Reason.LOST, f"{meeting.ready} after {round(patience / 60)} min; {meeting.late}")
+                self._wait()
+                self._preemption.step(boot_clock(), self._deadline.ends)
+        return {}
 
     def _argv(
         self, order: AgentOrder, restored: fetch.Restored | None, folder: Path, env: Mapping[str, str]

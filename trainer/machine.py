@@ -28,6 +28,7 @@ class Machine:
     rank: int
     deadline: float  # unix seconds
     instance: str  # the provider's own id, "" where it is not known yet
+    address: str  # under which the other machines of its attempt reach it, "" where there are none
     spot_notice: str  # where it learns that it is taken back (`trainer.notice.Source`), "" where nothing tells
     workdir: Path | None  # None: a temporary folder is made, and removed at the end
 
@@ -45,6 +46,7 @@ def machine_from(env: Mapping[str, str]) -> Machine:
         rank=_number(env, wire.ENV_RANK) if wire.ENV_RANK in env else 0,
         deadline=_time(env, wire.ENV_DEADLINE),
         instance=env.get(wire.ENV_INSTANCE, ""),
+        address=env.get(wire.ENV_ADDRESS, ""),
         spot_notice=_source(env),
         workdir=Path(workdir).absolute() if workdir else None,
     )

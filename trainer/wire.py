@@ -11,6 +11,7 @@ reads the next object by its number.
     jobs/<job>/a<attempt>/log/00000001.txt      an immutable chunk of the command's output
     jobs/<job>/a<attempt>/ckpt/<name>/…         a checkpoint's files, then its manifest.json
     jobs/<job>/a<attempt>/boot/00000001.txt     what the warden of a VM saw before the agent spoke
+    jobs/<job>/a<attempt>/peer.json             where one of several machines is reached (`Peer`)
     control/<job>/a<attempt>.json               `Control`: stop, new deadline; only read by the machine
     data/…                                      what jobs take along (`trainer.datasets`); only read by the machine
 """
@@ -45,6 +46,8 @@ ENV_ATTEMPT = "HOURGLASS_ATTEMPT"
 ENV_RANK = "HOURGLASS_RANK"
 ENV_DEADLINE = "HOURGLASS_DEADLINE"  # unix seconds; `init` ends everything then, whatever the agent does
 ENV_INSTANCE = "HOURGLASS_INSTANCE"
+# Where there are several machines: the name under which the others reach this one. Names sort as ranks do.
+ENV_ADDRESS = "HOURGLASS_ADDRESS"
 ENV_WORKDIR = "HOURGLASS_WORKDIR"  # scratch folder of the agent; a temporary one when it is not given
 ENV_CACHE = "HOURGLASS_CACHE"  # folder for inputs that outlives the machine; default: in the scratch folder
 ENV_SECRETS = "HOURGLASS_SECRETS"  # names, comma-separated, of the variables whose values never enter a log
@@ -80,6 +83,7 @@ class Stage(StrEnum):
     SOURCE = "source"
     INPUTS = "inputs"  # what the job takes along is fetched; told again and again, the note says how far it is
     SETUP = "setup"
+    JOIN = "join"  # ready, and waiting for the other machines
     CHECK = "check"
     RUN = "run"
     SAVE = "save"  # asked to stop: the last checkpoint is being written and uploaded
@@ -187,6 +191,14 @@ class AgentOrder:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Peer:
+    """One of several machines, ready: what the others have to know of it."""
+
+    address: str
+    port: int  # where the first machine's torchrun will be met; 0 from the others
+
+
+@dataclass(frozen=True, kw_only=True)
 class Control:
     """What the bot asks of a running machine; the newest `seq` wins."""
 
@@ -282,6 +294,11 @@ def tame(path: str) -> bool:
     return not {b"", b".", b".."} & set(parts) and max(map(len, parts)) <= 200 and len(path.encode()) <= 600
 
 
+def peer_key(job: str, attempt: int, rank: int) -> str:
+    """Return where one of several machines says that it is ready."""
+    return f"{attempt_prefix(job, attempt, rank)}/peer.json"
+
+
 def control_key(job: str, attempt: int) -> str:
     """Return where the bot leaves its wishes for a running attempt."""
     return f"control/{job}/a{attempt}.json"
@@ -301,7 +318,7 @@ def wire_float(value: float) -> float | str:
     return value
 
 
-Record = TypeVar("Record", AgentOrder, Control, Event, Manifest)
+Record = TypeVar("Record", AgentOrder, Control, Event, Manifest, Peer)
 
 
 def from_json(kind: type[Record], data: bytes) -> Record:

@@ -25,7 +25,11 @@ def copy(say: Catalogue, facts: JobFacts) -> Message:
     if facts.free is not None:
         pairs.append((say("Free this month"), dollars(facts.free)))
     if facts.offer is not None:
-        pairs.append((say("Machine"), f"{facts.offer.provider}: {facts.offer.name}"))
+        named = f"{facts.offer.provider}: {facts.offer.name}"
+        if facts.spec is not None and facts.spec.nodes > 1:
+            pairs.append((say("Machines"), say("{count} of {price} each", count=facts.spec.nodes, price=named)))
+        else:
+            pairs.append((say("Machine"), named))
     blocks = [header(title(say, facts)), section(decided or asked), fields(pairs)]
     why = [Markup(f"• {reason}") for reason in words.needs(say, facts)]
     if facts.request.reason:

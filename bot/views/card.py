@@ -129,7 +129,11 @@ def _figures(say: Catalogue, facts: JobFacts) -> list[tuple[str, str]]:
         rate = live.micros_per_hour if live else facts.offer.micros_per_hour
         provider, region = (live.provider, live.region) if live else (facts.offer.provider, facts.offer.region)
         place = f"{provider} {region}" if region not in ("", HERE) else provider
-        figures.append((say("Machine"), say("{place}, {rate} an hour", place=place, rate=dollars(rate))))
+        price = say("{place}, {rate} an hour", place=place, rate=dollars(rate))
+        if spec is not None and spec.nodes > 1:
+            figures.append((say("Machines"), say("{count} of {price} each", count=spec.nodes, price=price)))
+        else:
+            figures.append((say("Machine"), price))
     if facts.checkpoints:
         newest = facts.checkpoints[-1]
         reached = short(newest.name, 60) if newest.step is None else say("step {step}", step=f"{newest.step:,}")

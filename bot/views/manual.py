@@ -29,7 +29,7 @@ KEYS = {
     "image": later("`image=…`: the container it runs in, pinned to its digest."),
     "max_cost": later("`max_cost=12`: dollars for the whole job; it ends earlier rather than cost more."),
     "max_price": later("`max_price=2.5`: dollars an hour that a machine may cost at the most."),
-    "nodes": later("`nodes=`: several machines cannot train together yet; one can have several GPUs: `gpu=a100:4`."),
+    "nodes": later("`nodes=2`: so many machines, each of them held and paid for; a plain `torchrun train.py` joins them."),
     "notify": later("`notify=@teammate`: who else is told of trouble and of the end, and may stop it."),
     "env": later("`env.LR=3e-4`: a variable for the command."),
     "reason": later("`reason=\"…\"`: what a lead reads who has to decide."),

@@ -13,6 +13,7 @@ _STAGES = {
     "inputs": later("fetching its inputs"),
     "setup": later("running the setup"),
     "check": later("looking at the GPU"),
+    "join": later("waiting for the other machines"),
     "run": later("training"),
     "save": later("saving the last checkpoint"),
     "done": later("finishing"),

@@ -71,6 +71,7 @@ class LaunchOrder:
     gpus: int
     disk_gb: int
     shm_gb: int
+    nodes: int = 1  # machines of the same attempt, which are to reach each other
     boot: str | None = None  # the boot script, where the provider starts a VM
     # Beside its job's files: prefixes of the store, and `s3://bucket/prefix` of other buckets.
     reads: Sequence[str] = ()
@@ -78,10 +79,11 @@ class LaunchOrder:
     places: Mapping[str, str] = field(default_factory=dict)
 
 
-def machine_env(order: LaunchOrder, *, instance: str, workdir: str) -> dict[str, str]:
+def machine_env(order: LaunchOrder, *, instance: str, workdir: str, address: str = "") -> dict[str, str]:
     """Return the variables with which the machine's first process is started, secrets' values among them.
 
-    `instance` is the provider's own name of the machine, `workdir` a folder there that whoever it runs as may write.
+    `instance` is the provider's own name of the machine, `workdir` a folder there that whoever it runs as may write,
+    `address` where the other machines of its attempt reach it; such names sort as ranks do.
     """
     # The store's credentials never reach the team's command, so its log needs no masking of them.
     masked = sorted(name for name in order.env if not name.startswith(wire.ENV_STORE_PREFIX))
@@ -93,6 +95,7 @@ def machine_env(order: LaunchOrder, *, instance: str, workdir: str) -> dict[str,
         wire.ENV_JOB: order.job,
         wire.ENV_ATTEMPT: str(order.attempt),
         wire.ENV_RANK: str(order.rank),
+        **({wire.ENV_ADDRESS: address} if address else {}),
         wire.ENV_DEADLINE: str(order.deadline.timestamp()),
         wire.ENV_INSTANCE: instance,
         wire.ENV_WORKDIR: workdir,
@@ -139,6 +142,7 @@ class Traits:
     extendable: bool
     idempotent: bool  # a repeated launch key gives the same machine
     runs_images: bool
+    joins: bool = False  # machines of one attempt reach each other, so that `nodes=2` can train
     disk_micros_per_gb_hour: int = 0  # billed beside the instance, where the provider does
     stand_in: str = ""  # the sentence the card must carry, where this is one; `{gpu}` is the GPU asked for
 

@@ -4,6 +4,9 @@ A machine is a container whose first process is the trainer's archive with a dea
 key, so the engine itself refuses a second one. A container that was made and never started is no machine: the same
 launch starts it.
 
+Several machines of one attempt share a network of their own, on which each has a name. It is made with the first of
+them and goes with the last; what a crash leaves of it goes with a listing after the deadline.
+
 An ended container tells when it ended, until its record is removed: by `terminate`, which leaves nothing, or an hour
 later by a listing. What was removed here is remembered while this process lives, and its key is not launched again;
 a new process finds nothing, which callers believe only when it is said twice.
@@ -28,7 +31,18 @@ from jobs.errors import NoCapacity, Rejected
 from jobs.providers import Guarantee, Instance, InstanceState, LaunchOrder, Need, Offer, Traits
 from jobs.providers.docker_engine import Engine
 from jobs.providers.docker_errors import translated
-from jobs.providers.docker_shape import DEVICES_LABEL, LABEL, Limits, options, payload, store_folder, tags
+from jobs.providers.docker_shape import (
+    BRIDGE,
+    DEVICES_LABEL,
+    LABEL,
+    Limits,
+    labels,
+    network,
+    options,
+    payload,
+    store_folder,
+    tags,
+)
 from trainer import wire
 
 NAME = "docker"
@@ -69,6 +83,7 @@ class Docker:
         extendable=False,
         idempotent=True,
         runs_images=True,
+        joins=True,
     )
 
     def __init__(
@@ -131,7 +146,7 @@ class Docker:
             return _instance(container) if container.status != "created" else None
 
     def list(self) -> Sequence[Instance]:
-        """Return this home's containers, and remove the records of those that ended an hour ago."""
+        """Return this home's containers; remove records of those that ended an hour ago, and networks left behind."""
         with translated("listing the containers"):
             machines = []
             for container in self._engine.containers(f"{LABEL}home={self._home}"):
@@ -140,6 +155,7 @@ class Docker:
                     self._remove(container)
                 else:
                     machines.append(machine)
+            self._engine.sweep_networks(self._home, before=self._clock.now())
             return machines
 
     def terminate(self, instance: Instance) -> None:
@@ -178,6 +194,8 @@ class Docker:
 
     def _placed(self, image: Image, offer: Offer, order: LaunchOrder) -> Container:
         folder = self._prepared_folder(order)
+        if (name := network(order)) is not None:
+            self._engine.add_network(name, labels(order, ()))
         with self._placing:
             asked = options(
                 order,
@@ -249,6 +267,8 @@ class Docker:
 
     def _remove(self, container: Container) -> None:
         self._engine.remove(container)
+        if (network := container.attrs["HostConfig"]["NetworkMode"]) != BRIDGE:
+            self._engine.remove_network(network)  # the last machine on it takes it along
         seen = _instance(container)
         ended = seen.ended_at or self._clock.now()
         self._removed[str(container.name)] = replace(seen, state=InstanceState.GONE, ended_at=ended)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from docker import DockerClient
 from docker.errors import APIError, ImageNotFound, NotFound
 from docker.models.containers import Container
 from docker.models.images import Image
+from docker.models.networks import Network
 
 from jobs.errors import Rejected
 from jobs.providers.docker_errors import translated
+from jobs.providers.docker_shape import LABEL
 
 _GONE_OR_GOING = (404, 409)  # there is none; somebody else is removing it
 
@@ -76,6 +79,31 @@ class Engine:
             if error.status_code not in _GONE_OR_GOING:
                 raise
 
+    def add_network(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make a bridge network of this name unless there is one."""
+        if self._networks({"name": f"^{name}$"}):
+            return
+        try:
+            self._engine().networks.create(name, driver="bridge", labels=dict(labels))
+        except APIError as error:
+            if error.status_code != 409:  # another hand was faster
+                raise
+
+    def remove_network(self, name: str) -> None:
+        """Remove a network that `add_network` made, unless a machine is on it; no other is touched."""
+        for made in self._networks({"name": f"^{name}$"}):
+            _removed_unless_used(made)
+
+    def sweep_networks(self, home: str, *, before: datetime) -> None:
+        """Remove this home's networks whose deadline lies before that time and that no machine is on."""
+        for made in self._networks({"label": f"{LABEL}home={home}"}):
+            if int((made.attrs.get("Labels") or {}).get(f"{LABEL}deadline", 0)) < before.timestamp():
+                _removed_unless_used(made)
+
+    def _networks(self, filters: Mapping[str, str]) -> Sequence[Network]:
+        found: Sequence[Network] = self._engine().networks.list(filters=dict(filters))
+        return [made for made in found if f"{LABEL}home" in (made.attrs.get("Labels") or {})]
+
     def image(self, name: str, *, still: Callable[[], None]) -> Image:
         """Return the image, fetched where it is missing; `still` is called meanwhile, and may raise to give up."""
         engine = self._engine()
@@ -112,6 +140,14 @@ class Engine:
             return name
         named = (digest for digest in digests if digest.partition("@")[0] == repository(name))
         return next(named, str(local.id))
+
+
+def _removed_unless_used(made: Network) -> None:
+    try:
+        made.remove()
+    except APIError as error:
+        if error.status_code not in (*_GONE_OR_GOING, 403):  # 403: machines are on it
+            raise
 
 
 def repository(image: str) -> str:

@@ -47,6 +47,10 @@ def _told(error: APIError, doing: str) -> ProviderError:
         return Rejected(f"{said} The image needs a python3 of 3.10 or newer.")
     if "no space left" in lower:
         return NoCapacity(f"{said} Free some disk on the engine's machine.", scope=Scope.REGION)
+    if "address pools have been fully subnetted" in lower:
+        return NoCapacity(
+            f"{said} Each attempt of several machines takes a network; raise `default-address-pools` there."
+        )
     if "toomanyrequests" in lower or status == 429:
         return Throttled(said)
     if status in (401, 403) or "unauthorized" in lower or "denied" in lower:

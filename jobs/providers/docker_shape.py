@@ -20,7 +20,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from docker.types import DeviceRequest, LogConfig, Mount
+from docker.types import DeviceRequest, EndpointConfig, LogConfig, Mount
 
 from jobs.providers import LaunchOrder, machine_env
 from trainer import wire
@@ -31,6 +31,7 @@ WORK = f"{ROOT}/work"
 HOME = f"{ROOT}/home"
 STORE = f"{ROOT}/store"
 INPUTS = f"{ROOT}/inputs"
+BRIDGE = "bridge"  # the engine's own network
 LABEL = "hourglass."  # before each tag's name: an image brings labels of its own
 DEVICES_LABEL = "hourglass-devices"  # the indices of the GPUs that this container has
 
@@ -76,6 +77,16 @@ def mounts(order: LaunchOrder, folder: PurePosixPath) -> list[Mount]:
     ]
 
 
+def network(order: LaunchOrder) -> str | None:
+    """Return the name of the network that an attempt's machines share; None where there is one machine."""
+    return order.launch_key.removesuffix(f"-r{order.rank}") if order.nodes > 1 else None
+
+
+def address(order: LaunchOrder) -> str:
+    """Return the name that this machine has on that network."""
+    return f"node-{order.rank:02d}" if order.nodes > 1 else ""
+
+
 def volume(order: LaunchOrder) -> str:
     """Return the name of the volume in which this engine keeps what the team's jobs took along."""
     return f"hourglass-inputs-{order.tags.get('home', '')[:8]}-{order.tags.get('team', 'none')}"
@@ -93,7 +104,7 @@ def environment(order: LaunchOrder, image_env: Sequence[str], spot_notice: str =
         "LOGNAME": "hourglass",
         # Where pip puts what it cannot install for everybody.
         "PATH": f"{path}:{HOME}/.local/bin",
-        **machine_env(inside, instance=order.launch_key, workdir=WORK),
+        **machine_env(inside, instance=order.launch_key, workdir=WORK, address=address(order)),
         wire.ENV_CACHE: INPUTS,
         **told,
     }
@@ -135,8 +146,17 @@ def options(
         else [],
         "log_config": _LOG,
         "init": False,  # our archive is the first process
-        "network_mode": "bridge",
+        **_joined(order),
     }
+
+
+def _joined(order: LaunchOrder) -> dict[str, Any]:
+    """Return on which network it is: the engine's own, or one that the attempt's machines have to themselves."""
+    name = network(order)
+    if name is None:
+        return {"network_mode": BRIDGE}
+    # The version is the one that brought aliases; the engine's is newer, and the SDK asks for this one only to check.
+    return {"network": name, "networking_config": {name: EndpointConfig("1.22", aliases=[address(order)])}}
 
 
 def payload(archive: bytes, user: tuple[int, int], places: Mapping[str, str] | None = None) -> bytes:

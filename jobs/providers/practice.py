@@ -69,6 +69,7 @@ class Practice:
         extendable=True,
         idempotent=True,
         runs_images=False,
+        joins=sys.platform == "linux",  # where each address from 127.0.0.1 on is this computer
         stand_in=STAND_IN,
     )
 
@@ -196,7 +197,7 @@ class Practice:
             "PATH": own_path,
             "HOME": scratch,
             "TMPDIR": scratch,
-            **machine_env(order, instance=order.launch_key, workdir=scratch),
+            **machine_env(order, instance=order.launch_key, workdir=scratch, address=_address(order)),
             **self._kept(order),
         }
 
@@ -279,6 +280,11 @@ class Practice:
             raise
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Unknown(f"The practice machines under {self._folder} cannot be read or written: {error}.") from error
+
+
+def _address(order: LaunchOrder) -> str:
+    # Three digits each: as words these sort as the ranks do.
+    return f"127.0.1.{100 + order.rank}" if order.nodes > 1 else ""
 
 
 def _exists(path: Path) -> bool:

@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,7 +22,8 @@ from tests.contract.relay import Relay
 from tests.contract.suite import LONG, ProviderContract, cheapest, launched, state
 from tests.support import engine
 from tests.support.builders import a_need, an_offer
-from tests.support.workload import put_work
+from tests.support.workload import outcome, put_work
+from trainer import wire
 from trainer.archive import build
 from trainer.storage import FolderStore
 
@@ -182,6 +183,52 @@ def test_the_container_has_no_privilege_no_socket_and_sees_its_own_job_alone(rig
         f"/hourglass/store/jobs/{order.job} ro",
         f"/hourglass/store/jobs/{order.job}/a1 rw",
     ]
+
+
+def pair(rig: DockerRig, commands: Sequence[str]) -> list[LaunchOrder]:
+    """Return the orders of two machines of one attempt; each runs `commands` when both are ready."""
+    first = rig.order("a", lasts=LONG)
+    key = first.launch_key.removesuffix("-r0")
+    orders = []
+    for rank in (0, 1):
+        named = {"launch_key": f"{key}-r{rank}", "tags": {**first.tags, "key": f"{key}-r{rank}", "rank": str(rank)}}
+        orders.append(dataclasses.replace(first, rank=rank, nodes=2, **named))
+        put_work(FolderStore(rig.folder / "store"), orders[-1], commands=commands, grace=0.5)
+    return orders
+
+
+def test_machines_of_one_attempt_meet_on_a_network_of_their_own_that_goes_with_the_last(rig: DockerRig) -> None:
+    talk = (
+        'test $NODE_RANK = 1 || python3 -c \'import socket, os; s = socket.create_server(("", int(os.environ'
+        '["MASTER_PORT"]))); c, _ = s.accept(); print(c.recv(9).decode())\'',
+        "test $NODE_RANK = 0 || until python3 -c 'import socket, os; c = socket.create_connection((os.environ"
+        '["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))); c.send(b"a word")\'; do sleep 0.1; done',
+    )
+    orders = pair(rig, talk)
+    instances = [rig.provider.launch(cheapest(rig), order) for order in orders]
+    assert len(engine.networks(rig.home)) == 1
+    for order in orders:
+        assert rig.until(lambda: state(rig, order) is InstanceState.GONE, LONG)  # noqa: B023  called at once
+    store = FolderStore(rig.folder / "store")
+    assert [(outcome(store, order) or {}).get("reason") for order in orders] == ["finished", "finished"]
+    assert (store.get(wire.log_key(orders[0].job, 1, 1)) or b"").decode() == "a word\n"
+    rig.provider.terminate(instances[0])
+    rig.provider.terminate(instances[1])
+    assert engine.networks(rig.home) == []
+
+
+def test_a_network_stays_while_a_machine_is_on_it_and_one_left_behind_goes_after_the_deadline(rig: DockerRig) -> None:
+    first, second = pair(rig, ["trap '' TERM", "sleep 3600"])
+    one, other = (rig.provider.launch(cheapest(rig), order) for order in (first, second))
+    rig.provider.terminate(one)
+    assert len(engine.networks(rig.home)) == 1
+    assert state(rig, second) is InstanceState.RUNNING
+    for client in rig.clients[:1]:  # as if the bot had died between the network and its first machine
+        client.networks.create("hg-left", labels={"hourglass.home": rig.home, "hourglass.deadline": "1"})
+    rig.provider.list()
+    assert len(engine.networks(rig.home)) == 1
+    rig.provider.terminate(other)
+    assert engine.networks(rig.home) == []
 
 
 def test_gpus_that_are_taken_are_no_capacity_before_anything_is_made(rig: DockerRig) -> None:

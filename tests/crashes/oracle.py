@@ -21,6 +21,8 @@ from tests.support.fake_provider import Machine
 
 # Between a deadline and the terminate that the cloud accepts, the bot killed and started anew on the way.
 LATE = timedelta(seconds=120)
+# What a machine has to save and to upload once another one of its attempt is gone: its grace, and as much again.
+ALONE = timedelta(seconds=120)
 Row = dict[str, Any]
 
 
@@ -45,7 +47,7 @@ def _read(file: Path) -> dict[str, list[Row]]:
 
 
 def _machines(told: Told) -> Iterator[str]:
-    """No machine is left, none has a twin, and no two of a job cost money at the same time."""
+    """No machine is left, none has a twin, no two attempts cost money at the same time, and none waits in vain."""
     machines = told.cloud.machines
     for machine in machines:
         if machine.ends_at is None or machine.ends_at > told.now:
@@ -55,8 +57,17 @@ def _machines(told: Told) -> Iterator[str]:
             yield f"doubled: {count} machines under {key}"
     for index, one in enumerate(machines):
         for other in machines[index + 1 :]:
-            if other.launched_at < (one.ends_at or told.now) and one.launched_at < (other.ends_at or told.now):
+            if one.order.attempt == other.order.attempt:
+                yield from _lonely(told, one, other)
+            elif other.launched_at < (one.ends_at or told.now) and one.launched_at < (other.ends_at or told.now):
                 yield f"doubled: {one.id} and {other.id} lived at the same time"
+
+
+def _lonely(told: Told, one: Machine, other: Machine) -> Iterator[str]:
+    """Of two that train together neither goes on for long without the other."""
+    ends = sorted(machine.ends_at or told.now for machine in (one, other))
+    if told.scenario.down is None and ends[1] - ends[0] > ALONE + LATE + told.weather.lag:
+        yield f"lonely: of {one.id} and {other.id} one lived {ends[1] - ends[0]} longer than the other"
 
 
 def _lateness(told: Told, rows: dict[str, list[Row]]) -> Iterator[str]:

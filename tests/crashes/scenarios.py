@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from jobs.errors import Rejected, Unknown
+from jobs.errors import NoCapacity, Rejected, Unknown
 from jobs.providers import Guarantee, Offer, Traits
 from jobs.values import DOLLAR, SpotPolicy
 from tests.crashes.bot import Setting
@@ -79,6 +79,16 @@ def _refusing(cloud: Cloud) -> None:
     cloud.refuses = Rejected("This account may not rent that.")
 
 
+def _room_for_one(cloud: Cloud) -> None:
+    cloud.before("launch", lambda: None)
+    cloud.before("launch", lambda: cloud.fail("launch", NoCapacity("One was left.")))
+
+
+def _second_answer_lost(cloud: Cloud) -> None:
+    cloud.before("launch", lambda: None)
+    cloud.before("launch", lambda: cloud.lose_answers(1))
+
+
 REQUEST = Press(press="request", state=None)
 APPROVE = Press(press="approve", state="awaiting_approval", after=20.0)
 ASKS = {"auto_approve": 0, "cap": DOLLAR // 10}  # over the limit and over the month: a lead, with a grant
@@ -86,6 +96,8 @@ TWO = (an_offer(), an_offer(name="gpu-1x-a100-b", region="there-1", micros_per_h
 NOT_IDEMPOTENT = dataclasses.replace(TRAITS, idempotent=False)
 TIMED = dataclasses.replace(TRAITS, guarantee=Guarantee.EXTERNAL)
 SPOT = {"spot": SpotPolicy.SPOT, "retry_on": ("interruption",)}
+JOINS = dataclasses.replace(TRAITS, joins=True)
+PAIR = {"nodes": 2}
 TIMELESS = {"minutes": SHORT.minutes}
 
 SCENARIOS = (
@@ -244,6 +256,43 @@ SCENARIOS = (
         setting=_setting(meanwhile=(("jobs.service.Service.approve", "freeze"),)),
         presses=(REQUEST, APPROVE),
         team=ASKS,
+    ),
+    Scenario(name="two machines", setting=_setting(PAIR, traits=JOINS), presses=(REQUEST,)),
+    Scenario(
+        name="two machines, room for one",
+        setting=_setting({**PAIR, "retry_on": ("no-capacity",)}, traits=JOINS),
+        presses=(REQUEST,),
+        cloud=_room_for_one,
+    ),
+    Scenario(
+        name="two machines, the second's answer lost",
+        setting=_setting(PAIR, traits=JOINS),
+        presses=(REQUEST,),
+        cloud=_second_answer_lost,
+    ),
+    Scenario(
+        name="two machines, the first reclaimed",
+        end=("succeeded", "timed_out"),
+        setting=_setting({**SPOT, **PAIR}, traits=JOINS),
+        offers=(an_offer(spot=True),),
+        presses=(REQUEST,),
+        reclaimed_after=40.0,
+    ),
+    Scenario(
+        name="two machines, deadline",
+        end=("timed_out",),
+        setting=_setting({**TIMELESS, **PAIR}, traits=JOINS),
+        presses=(REQUEST,),
+        script=RUNS,
+    ),
+    Scenario(
+        name="two machines, dead for a day, the reaper left",
+        end=("timed_out", "succeeded", "failed", "expired"),
+        setting=_setting({**TIMELESS, **PAIR}, traits=JOINS),
+        presses=(REQUEST,),
+        script=RUNS,
+        reaper=True,
+        down=DAY,
     ),
     Scenario(
         name="dead for a day, the cloud's limit left",

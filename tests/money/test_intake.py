@@ -364,9 +364,9 @@ def test_a_database_that_takes_nothing_leaves_the_job_for_the_next_look() -> Non
     assert house.kinds(job.id) == ["requested"]
 
 
-def test_what_nothing_acts_on_yet_is_refused_in_words() -> None:
+def test_machines_that_cannot_reach_each_other_are_refused_in_words_before_anything_is_held() -> None:
     house = House()
     several = house.priced(nodes=2)
-    assert "several machines cannot train together yet" in several.error
+    assert "machines of cloud cannot reach each other" in several.error
     assert _refusal(house, several.id)["fix"] == "/train acme/vit@3f9c2ab gpu=a100 hours=4 nodes=1"
-    assert several.state is JobState.FAILED
+    assert (several.state, several.hold) == (JobState.FAILED, 0)

@@ -54,3 +54,8 @@ def volumes(prefix: str) -> Sequence[str]:
 def remove_volumes(names: Sequence[str]) -> None:
     """Remove volumes that nothing uses any more."""
     assert _docker("volume", "rm", *names) is not None, "docker volume rm failed"
+
+
+def networks(home: str) -> Sequence[str]:
+    """Return the ids of the networks that the home's attempts of several machines have."""
+    return (_docker("network", "ls", "--quiet", f"--filter=label=hourglass.home={home}") or "").split()

@@ -29,7 +29,7 @@ def put_work(
         job=order.job,
         attempt=order.attempt,
         rank=order.rank,
-        nodes=1,
+        nodes=order.nodes,
         source_key=wire.source_key(order.job),
         source_sha256=hashlib.sha256(packed).hexdigest(),
         commit="3f9c2ab15d0e4c6b8a7f1e2d3c4b5a6978879695",
