@@ -214,7 +214,7 @@ def _scenes() -> Iterator[Scene]:
         yield Scene(f"copy {name}", lambda say, shown=shown: approval.copy(say, shown))  # type: ignore[misc]
     run = facts(**TRAINING)
     over = facts(JobState.STOPPING, **TRAINING, outcome={"reason": "error", "code": 1, "tail": ["boom"]}, error="Boo.")
-    pair = facts(JobState.AWAITING_APPROVAL, spec=a_spec(nodes=2))
+    pair = replace(facts(JobState.AWAITING_APPROVAL), spec=a_spec(nodes=2))
     yield Scene("card of two machines", lambda say: card.head(say, pair, [LEA]))
     yield Scene("copy of two machines", lambda say: approval.copy(say, pair))
     yield Scene("card moved", lambda say: card.head(say, run, [], moved=True))

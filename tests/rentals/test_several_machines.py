@@ -10,7 +10,7 @@ import pytest
 from jobs.endings import EMPTY_FOR, STOP_SLACK
 from jobs.errors import Unknown
 from jobs.lifecycle import AttemptState, JobState
-from jobs.model import JobSpec
+from jobs.values import JobSpec
 from tests.support.builders import a_spec, some_traits
 from tests.support.clock import FakeClock
 from tests.support.fake_provider import FakeProvider
