@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from typer.testing import CliRunner
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from bot import audit
 from bot.audit import Line
 from bot.cli import cli
+from jobs import schema
 from jobs.db import Database
 from jobs.values import DOLLAR
 from tests.support.builders import a_spec
@@ -37,10 +39,7 @@ def test_an_older_database_gets_its_guard_at_the_next_start(tmp_path: Path) -> N
     url = f"sqlite:///{tmp_path / 'hourglass.db'}"
     older = Database.open(url)
     with older.engine.begin() as connection:
-        for table in ("note", "entry"):
-            for what in ("update", "delete"):
-                connection.execute(text(f"DROP TRIGGER tr_{table}_no_{what}"))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+        command.downgrade(schema.migrations(connection), "0001")
     older.close()
     newer = Database.open(url)
     with newer.read() as tx:

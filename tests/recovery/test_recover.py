@@ -311,6 +311,7 @@ def test_nodes_of_one_job_are_one_job_from_tags_too(tmp_path: Path) -> None:
         (0, AttemptState.LAUNCHED),
         (1, AttemptState.LAUNCHED),
     ]
-    Agent(world, job_id).says("stage", stage="run", note="")
+    for rank in (0, 1):
+        Agent(world, job_id, rank=rank).says("stage", stage="run", note="")
     world.follow.round()
     assert world.job(job_id).state is JobState.RUNNING
