@@ -84,17 +84,17 @@ def asked(say: Catalogue, facts: JobFacts, instead: float | None, instead_cost: 
     if instead is not None:
         limit = dollars(facts.team.auto_approve)
         typed = code(f"hours={instead / 60:g}")
-        line = (
-            say("{line} Under {limit} needs nobody: {typed} starts at once.", line=line, limit=limit, typed=typed)
-            if instead_cost is None
-            else say(
-                "{line} Under {limit} needs nobody: {typed} is {cost}.",
-                line=line,
-                limit=limit,
-                typed=typed,
-                cost=dollars(instead_cost, up=True),
+        cost = dollars(instead_cost, up=True) if instead_cost is not None else ""
+        if not cost:
+            line = say(
+                "{line} Under {limit} needs nobody: {typed} starts at once.", line=line, limit=limit, typed=typed
             )
-        )
+        elif "cost" in facts.job.needs_lead:
+            line = say(
+                "{line} Under {limit} needs nobody: {typed} is {cost}.", line=line, limit=limit, typed=typed, cost=cost
+            )
+        else:  # the month or a person's share is what it goes over: a job's limit is not what counts
+            line = say("{line} Less needs nobody: {typed} is {cost}.", line=line, typed=typed, cost=cost)
     return Message(text=line, blocks=[section(line)])
 
 

@@ -55,7 +55,7 @@ def text(say: Catalogue, facts: JobFacts, leads: Sequence[str] = ()) -> Markup:
     parts = [say("{title}: {standing}", title=title(say, facts), standing=words.standing(say, facts))]
     parts += words.progress(say, facts)
     parts += _to_go(say, facts)
-    parts.append(_money(say, facts))
+    parts.append(money(say, facts))
     if facts.job.state is JobState.AWAITING_APPROVAL:
         parts.append(say("to decide: {leads}", leads=_mentions(say, leads)))
     if facts.job.deadline is not None and not facts.ended:
@@ -99,8 +99,11 @@ def _mentions(say: Catalogue, leads: Sequence[str]) -> Markup:
     return Markup(" ".join(mention(lead) for lead in leads)) if leads else say("a lead")
 
 
-def _money(say: Catalogue, facts: JobFacts) -> Markup:
+def money(say: Catalogue, facts: JobFacts) -> Markup:
+    """Say what it costs or has cost, of what is held."""
     job, hold = facts.job, dollars(facts.job.hold, up=True)
+    if job.hold == 0 and facts.cost == 0 and facts.offer is not None and facts.offer.micros_per_hour == 0:
+        return say("free of charge")
     if job.charged == 0:
         return say("nothing charged of {hold} held", hold=hold)
     if job.charged is not None:
@@ -116,7 +119,7 @@ def _money(say: Catalogue, facts: JobFacts) -> Markup:
 
 def _figures(say: Catalogue, facts: JobFacts) -> list[tuple[str, str]]:
     job, spec = facts.job, facts.spec
-    figures: list[tuple[str, str]] = [(say("Cost"), _money(say, facts))]
+    figures: list[tuple[str, str]] = [(say("Cost"), money(say, facts))]
     if job.state in TERMINAL:
         if job.finished_at is not None:
             figures.append((say("Ended"), when(job.finished_at)))

@@ -12,7 +12,7 @@ from bot.facts import JobFacts
 from bot.markup import Markup, code, dollars, escape, link, mention, number, pre, short, size, span, when
 from bot.views import words
 from bot.views.blocks import Block, Message, actions, button, context, section
-from bot.views.card import stop
+from bot.views.card import money, stop
 from jobs.model import Checkpoint
 
 _FILES = 8  # of one checkpoint, linked by name; the rest is counted
@@ -39,8 +39,8 @@ def ended(
     if not any(attempt.launched_at for attempt in facts.attempts):
         return _never_ran(say, facts, people)
     parts = words.progress(say, facts)[-1:] if facts.job.loss is not None else words.progress(say, facts)
-    cost = say("{cost} so far of {hold} held", cost=dollars(facts.cost), hold=dollars(facts.job.hold, up=True))
-    parts.append(cost if facts.job.charged is None else say("{cost} charged", cost=dollars(facts.job.charged)))
+    settled = facts.job.charged  # what was held does not matter any more
+    parts.append(say("{cost} charged", cost=dollars(settled)) if settled else money(say, facts))
     if checkpoint is None:
         parts.append(say("no checkpoint"))
     elif checkpoint.step is None:

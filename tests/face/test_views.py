@@ -91,6 +91,26 @@ def test_a_phone_reads_the_whole_fact_in_text() -> None:
     )
 
 
+def test_what_costs_nothing_says_so_instead_of_counting_zeros() -> None:
+    own = scenes.facts(
+        **{**scenes.TRAINING, "hold": 0, "attempts": [scenes.attempt(micros_per_hour=0)]},
+        offer=an_offer(micros_per_hour=0),
+    )
+    assert "loss 1.83, about 12 min to go, free of charge, ends" in card.text(SAY, own)
+
+
+@pytest.mark.parametrize(
+    ("needs", "words"),
+    [
+        (["cost", "share"], "Under $20.00 needs nobody: `hours=3` is $11.97."),
+        (["budget"], "Less needs nobody: `hours=3`"),
+    ],
+)
+def test_what_would_start_at_once_is_measured_by_what_the_job_went_over(needs: list[str], words: str) -> None:
+    facts = scenes.facts(JobState.AWAITING_APPROVAL, needs_lead=needs)
+    assert words in approval.asked(SAY, facts, 180.0, 11_970_000).text
+
+
 def test_each_state_offers_only_what_can_be_done_in_it() -> None:
     offered = {
         state: [e["action_id"] for b in card.head(SAY, scenes.facts(state), []).blocks for e in b.get("elements", ())
