@@ -6,7 +6,8 @@ that no machine outlives its deadline:
 * only the deadline column, a stop, an outcome or a newer attempt ends a machine; a failed look neither kills nor
   prolongs;
 * a machine is gone on one positive terminal status, or on two whole absences at least a minute apart;
-* an unanswered launch came to nothing only after five minutes of whole, empty look-ups;
+* an unanswered launch came to nothing only after five minutes of whole, empty look-ups; where a key makes no second
+  machine it is asked for again, a minute after the last call at the earliest;
 * an end that was asked for is asked for again, for ever, until the machine is gone.
 
 Of several machines each has a row, and none is of use without the others: once one has gone, or has told an end that
@@ -35,6 +36,9 @@ ABSENCES_APART = timedelta(seconds=60)
 # Clouds without idempotency were seen to list a machine minutes after the call that made it.
 EMPTY_FOR = timedelta(minutes=5)
 EMPTY_LISTINGS = 3
+# A call whose answer did not come may still be under way, here or in another process: its refusal by then would prove
+# nothing about it. Nearly every call is answered within that time.
+CALLS_APART = timedelta(seconds=60)
 # Beside the grace that the command has: the agent looks at the control file each few seconds, then uploads.
 STOP_SLACK = timedelta(seconds=60)
 # How long after its deadline a living machine is somebody's business.
@@ -194,7 +198,8 @@ def _unanswered(
     if sight.instance is not None:
         return Step.ADOPT
     if not end and traits.idempotent and not spoke:
-        return Step.CALL
+        # Either way: a clock that was set back must not keep it waiting.
+        return Step.CALL if abs(now - attempt.called_at) >= CALLS_APART else Step.WAIT
     waited = attempt.absent_at is not None and now - attempt.absent_at >= EMPTY_FOR
     enough = attempt.empty_listings + 1 >= EMPTY_LISTINGS
     if not waited or not enough:

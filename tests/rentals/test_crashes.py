@@ -186,6 +186,7 @@ def test_a_launch_that_is_asked_for_again_and_takes_its_time_keeps_no_machine_pa
     with pytest.raises(Killed):
         world.rentals.launch(slow)
     world.restart()
+    world.clock.advance(60)
     fetching, fetched = threading.Event(), threading.Event()
 
     def fetch_an_image() -> None:

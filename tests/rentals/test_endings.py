@@ -127,6 +127,9 @@ def unanswered(**changes: Any) -> Attempt:
         (unanswered(), seen(InstanceState.RUNNING), {"calling": True, "end": True}, Step.ADOPT),
         (unanswered(), ABSENT, {"calling": True, "end": True}, Step.WAIT),
         (unanswered(), ABSENT, {}, Step.CALL),
+        (unanswered(), ABSENT, {"now": START + timedelta(seconds=59)}, Step.WAIT),  # the call may still be under way
+        (unanswered(), ABSENT, {"now": START + timedelta(seconds=60)}, Step.CALL),
+        (unanswered(), ABSENT, {"now": START - HOUR}, Step.CALL),  # the clock was set back
         (unanswered(), ABSENT, {"idempotent": False}, Step.COUNT_EMPTY),
         (unanswered(), ABSENT, {"end": True}, Step.COUNT_EMPTY),
     ],

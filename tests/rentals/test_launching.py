@@ -86,6 +86,9 @@ def test_an_idempotent_provider_is_asked_again_under_the_same_key(tmp_path: Path
     world.cloud.fail("launch", Unknown("timed out"))
     job_id = world.launch()
     world.tick()
+    assert [row.state for row in world.attempts(job_id)] == [AttemptState.INTENT]  # its answer may be on the way
+    world.clock.advance(60)
+    world.tick()
 
     assert [row.state for row in world.attempts(job_id)] == [AttemptState.LAUNCHED]
     assert {key_of(job_id, 1)} == {what for verb, what in world.cloud.calls if verb == "launch"}

@@ -44,8 +44,26 @@ def test_no_room_under_the_same_key_proves_that_there_is_none(tmp_path: Path) ->
     job_id = world.launch()
     world.cloud.machines.clear()  # this answer was lost on the way there: nothing stands
     world.cloud.fail("launch", NoCapacity("none left"))
+    world.clock.advance(60)
     world.tick()
     assert world.attempts(job_id)[0].state is AttemptState.NEVER
+
+
+def test_a_bot_that_is_refused_while_another_one_s_call_is_under_way_makes_no_second_machine(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    (offer,) = world.cloud.catalogue
+    other = Rentals(world.ports)
+
+    def another_bot_passes() -> None:
+        world.cloud.full.add((offer.name, offer.region))  # for whoever asks now
+        other.enforce()
+        world.cloud.full.clear()
+
+    world.cloud.before("launch", another_bot_passes)
+    job_id = world.launch()
+    world.pass_time(minutes=5)
+    assert [row.state for row in world.attempts(job_id)] == [AttemptState.LAUNCHED]
+    assert len(world.cloud.machines) == 1
 
 
 def test_two_bots_that_find_the_same_uncalled_intent_make_one_machine(tmp_path: Path) -> None:
