@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from tests.promises.figure import Promise, Scale
 from tests.simulation.lives import outage
+from tests.simulation.menu import MENU, came_up
 from tests.simulation.oracle import Violation
 from tests.simulation.run import History, play
 
 DAYS = 45.0  # of one history: a month ends in its middle
-RARE = ("the disk is full", "two bots at once", "the database falls back")  # told apart: each is days from the next
 SPEED = 10.0  # whole jobs a second of this process's own time
 
 
@@ -30,7 +31,12 @@ def measure(scale: Scale) -> Sequence[Promise]:
             steps += played.steps
         number += 1
     spent = time.process_time() - begun
-    return [_ledger(scale, histories, broken), _speed(scale, histories, spent), _outages(scale)]
+    return [
+        _ledger(scale, histories, broken),
+        _menu(scale, histories),
+        _speed(scale, histories, spent),
+        _outages(scale),
+    ]
 
 
 def _ledger(scale: Scale, histories: Sequence[History], broken: Sequence[str]) -> Promise:
@@ -48,10 +54,25 @@ def _ledger(scale: Scale, histories: Sequence[History], broken: Sequence[str]) -
             "holds closed": sum(one.tally.closed for one in histories),
             "messages": sum(one.told for one in histories),
             "jobs across a month's end": sum(one.tally.crossed for one in histories),
-            **{name: sum(one.befell.get(name, 0) for one in histories) for name in RARE},
         },
         seed=scale.seed,
         note=broken[0] if broken else "",
+    )
+
+
+def _menu(scale: Scale, histories: Sequence[History]) -> Promise:
+    befell = sum((Counter(one.befell) for one in histories), Counter[str]())
+    counts = came_up(befell, [one.tally for one in histories])
+    met = [fault for fault, names in MENU.items() if all(counts[name] for name in names)]
+    missing = [name for name, count in counts.items() if not count]
+    return Promise(
+        name="faults of the menu that came up in them",
+        goal="each" if scale.full else "some: these are hours",
+        measured=f"{len(met)} of {len(MENU)}",
+        held=not missing if scale.full else bool(met),
+        counts=counts,
+        seed=scale.seed,
+        note=f"never: {', '.join(missing)}" if missing else "",
     )
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -52,6 +53,7 @@ class Agents:
         self._spoke = spoke
         self._chunks: dict[str, int] = {}
         self._over: set[str] = set()
+        self.befell: Counter[str] = Counter()
         self._listening: dict[str, tuple[Cloud, Machine]] = {}
 
     def begin(self, cloud: Cloud, machine: Machine) -> None:
@@ -59,12 +61,15 @@ class Agents:
         chance, temper = self._chance, self._temper
         draw = chance.random()
         if machine.runs_at is None or draw < temper.mute:
+            self.befell["a script that says nothing"] += machine.runs_at is not None
             return
         begins = machine.runs_at + timedelta(seconds=round(chance.uniform(2, 40), 3))
         self._plan(begins, cloud, machine, "up", lambda: self._says(machine, _stage("run")))
         life = (machine.order.deadline - begins).total_seconds()
         if chance.random() >= temper.deaf:
             self._listening[self._control(machine)] = (cloud, machine)
+        else:
+            self.befell["a script that ignores its stop"] += 1
         if life <= 10:
             return
         at = lambda share: begins + timedelta(seconds=round(life * share, 3))  # noqa: E731  read as one line each
@@ -73,18 +78,19 @@ class Agents:
         if chance.random() < 0.5:
             self._plan(at(chance.uniform(0.1, 0.8)), cloud, machine, "save", lambda: self._saves(machine))
         if draw < temper.mute + temper.dying:
-            self._plan(at(chance.uniform(0.05, 0.9)), cloud, machine, "dies", lambda: self._over.add(machine.id))
+            self._plan(at(chance.uniform(0.05, 0.9)), cloud, machine, "dies", lambda: self._dies(machine))
         elif draw < temper.mute + temper.dying + temper.failing:
             self._plan(
                 at(chance.uniform(0.01, 0.6)), cloud, machine, "fails", lambda: self._ends(cloud, machine, "error")
             )
         elif draw < temper.mute + temper.dying + temper.failing + temper.early:
+            self.befell["a script that ends early"] += 1
             ends = at(chance.uniform(0.05, 0.95))
             self._plan(ends, cloud, machine, "finishes", lambda: self._ends(cloud, machine, "finished"))
         reclaimed = machine.ends.get(Cause.RECLAIM)
         if reclaimed is not None:
             told = reclaimed - NOTICE + timedelta(seconds=5)
-            self._plan(told, cloud, machine, "notice", lambda: self._ends(cloud, machine, "preempted"))
+            self._plan(told, cloud, machine, "notice", lambda: self._reclaimed(cloud, machine))
 
     def told(self, key: str) -> None:
         """Look at a control file that was just written, a few seconds later, as agents do."""
@@ -107,6 +113,10 @@ class Agents:
 
         self._at(at, f"agent {what} {machine.key}", play)
 
+    def _dies(self, machine: Machine) -> None:
+        self.befell["a script that dies without a word"] += 1
+        self._over.add(machine.id)
+
     def _obeys(self, cloud: Cloud, machine: Machine) -> None:
         data = self._shelf.get(self._control(machine))
         stop = None if data is None else wire.from_json(wire.Control, data).stop
@@ -116,6 +126,7 @@ class Agents:
     def _progress(self, machine: Machine, share: float) -> None:
         step = int(share * 1000)
         if self._happens(self._temper.odd):
+            self.befell["numbers that are none, or hundreds of series"] += 1
             odd = [{"step": step, "values": {"loss": loss}} for loss in (math.nan, math.inf, -math.inf, 1e308)]
             flood = [{"step": step, "values": {f"series {number}": 1.0}} for number in range(300)]
             self._says(machine, *({"kind": "metric", "data": data} for data in self._chance.choice((odd, flood))))
@@ -123,24 +134,34 @@ class Agents:
         progress = {"kind": "progress", "data": {"step": step, "total": 1000, "percent": 100 * share}}
         self._says(machine, metric, progress)
 
-    def _saves(self, machine: Machine) -> None:
+    def _saves(self, machine: Machine, *, cut: bool = False) -> None:
         name = f"step-{self._chunks.get(machine.id, 0)}"
         prefix = wire.checkpoint_prefix(machine.order.job, machine.order.attempt, name)
         entry = wire.FileEntry(path="ckpt.pt", size=len(name), sha256=hashlib.sha256(name.encode()).hexdigest())
         self._shelf.put(f"{prefix}/ckpt.pt", name.encode())
         whole = wire.Manifest(name=name, step=1, at=0.0, files=(entry,))
-        if not self._happens(self._temper.half):
+        if cut or self._happens(self._temper.half):
+            self.befell["half an upload, told of as whole"] += 1
+        else:
             self._shelf.put(f"{prefix}/manifest.json", wire.to_json(whole))
         told = {"name": name, "step": 1, "manifest": f"{prefix}/manifest.json", "bytes": len(name), "files": 1}
         self._says(machine, {"kind": "checkpoint", "data": {**told, "removed": []}})
 
     def _ends(self, cloud: Cloud, machine: Machine, reason: str) -> None:
         tail = [ODD] if self._happens(self._temper.odd) else []
+        self.befell["last words to be misread"] += len(tail)
         told = {"reason": reason, "code": 0, "signal": None, "tail": tail, "steps": 1}
         self._says(machine, {"kind": "outcome", "data": told})
         self._over.add(machine.id)
         if self._chance.random() < self._temper.off:
             cloud.power_off(machine, timedelta(seconds=round(self._chance.uniform(1, 20), 3)))
+
+    def _reclaimed(self, cloud: Cloud, machine: Machine) -> None:
+        """Save once more, which half of the time ends in mid-upload, and say that the machine is taken."""
+        cut = self._happens(0.5)
+        self.befell["reclaimed in mid-checkpoint"] += cut
+        self._saves(machine, cut=cut)
+        self._ends(cloud, machine, "preempted")
 
     def _happens(self, chance: float) -> bool:
         return self._chance.random() < chance

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from sqlite3 import Connection
@@ -74,6 +75,9 @@ class Case:
 
     ask: Ask
     team: str
+    person: str = ""
+    asks_lead: str = ""  # why a lead has to agree, where it is no matter of the cloud
+    agreed_by: int = 0  # leads whose yes stands
     terms: list[Terms] = field(default_factory=list)  # those that what was held so far agrees with
     minutes: float = 0.0  # allowed by now: asked for, shortened, extended
     extending: float = 0.0  # minutes that are being added in this step
@@ -121,3 +125,4 @@ class Tally:
     forgotten: int = 0  # entries that a database which fell back did not get back
     forgotten_age: float = 0.0  # seconds that the oldest of them had stood
     lags: list[float] = field(default_factory=list)
+    ends: Counter[str] = field(default_factory=Counter)  # machines, by who ended them

@@ -73,6 +73,7 @@ class Cloud:
         now, menu, weather = self.time.now(), self.weather.menu, self.weather
         boot = self.ground.boot if self.ground.boot[1] else menu.boot
         stuck = weather.happens(menu.stuck)
+        weather.befell["a machine that never boots"] += stuck
         machine = Machine(
             id=f"i-{self.traits.name}-{len(self.machines) + 1:05d}",
             key=order.launch_key,
@@ -106,10 +107,14 @@ class Cloud:
         now, menu = self.time.now(), self.weather.menu
         first = machine.accepted_at is None
         machine.accepted_at = machine.accepted_at or now
-        if Cause.ASKED in machine.ends or self.weather.during(Spell.DEAF, now):
+        if Cause.ASKED in machine.ends:
+            return
+        if self.weather.during(Spell.DEAF, now):
+            self.weather.befell["a terminate that does nothing"] += 1
             return
         lag = self.weather.between(menu.end_lag)
         if first and self.weather.happens(menu.slow_end):
+            self.weather.befell["a terminate that takes its time"] += 1
             lag += menu.slow_end_for
         machine.ends[Cause.ASKED] = now + lag
 
@@ -178,6 +183,7 @@ class CloudProvider:
         self._pass("list")
         at = self.cloud.time.now() - self.cloud.weather.age()
         if self.cloud.weather.happens(self.cloud.weather.menu.partial):
+            self.cloud.weather.befell["a listing that is not whole"] += 1
             raise Unknown("The second page of the listing did not come.")
         mine = [one for one in self._recent() if one.tags.get("home") == self.home]
         seen = [one for one in mine if self.cloud.shows(one, at)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -34,6 +35,7 @@ class Disk(MortalDatabase):
         self.rows = connection_of(engine)
         self.locked = 0.0  # chance of one transaction
         self.refused = 0  # transactions that came to nothing for want of room
+        self.befell: Counter[str] = Counter()
         self._full = False
         self._chance = chance
 
@@ -52,6 +54,7 @@ class Disk(MortalDatabase):
     def write(self, patience: float = DEFAULT_PATIENCE) -> Iterator[Session]:
         """Open a transaction, or find the database locked for longer than anybody waits; it may not be committed."""
         if self.locked and self._chance.random() < self.locked:
+            self.befell["the database is locked"] += 1
             raise NotWritten("Nothing was written (database is locked). Try again in a moment.")
         before = self.rows.total_changes
         try:
@@ -62,4 +65,5 @@ class Disk(MortalDatabase):
                     raise OperationalError("COMMIT", None, sqlite3.OperationalError(FULL))
         except NotWritten:
             self.refused += self._full
+            self.befell["no room for a transaction"] += self._full
             raise

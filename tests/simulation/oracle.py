@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from sqlite3 import Connection
 
-from jobs.providers import Traits
+from jobs.providers import Guarantee, Traits
 from tests.simulation import months
 from tests.simulation.books import Alerts, Book, Case, Tally, Violation, Written
 from tests.simulation.cloud import Cloud
 from tests.simulation.machine import Cause, Machine
 from tests.simulation.reckoning import Ask, Terms, price, worst
 
+AUTO_APPROVE = 30_000_000  # the teams' limit: what may cost less starts without a lead
 ALLOWED = timedelta(seconds=120)  # from a deadline, or the end of what excused it, to an accepted terminate
 
 
@@ -53,10 +54,10 @@ class Oracle:
 
     # ------------------------------------------------------------ what it is told
 
-    def asked(self, job: str, ask: Ask, team: str) -> None:
+    def asked(self, job: str, ask: Ask, team: str, person: str) -> None:
         """Take note of a request that was written down."""
         if job not in self.cases:
-            self.cases[job] = Case(ask=ask, team=team)
+            self.cases[job] = Case(ask=ask, team=team, person=person)
             self.cases[job].allows(ask.minutes)
 
     def priced(self, job: str, terms: Sequence[Terms]) -> None:
@@ -106,6 +107,10 @@ class Oracle:
         case = self.cases[row[0]]
         if machine.key in self._known:
             raise Violation(f"{machine.key} has two machines")
+        if any(one.alive(self._now()) for _, one in self._of(case)):
+            raise Violation(f"{machine.key} was launched beside another machine of {row[0]}")
+        if weak(cloud.traits, case.asks_lead) and not case.agreed_by:
+            raise Violation(f"{machine.key} was launched and no lead had agreed: {weak(cloud.traits, case.asks_lead)}")
         self._known.add(machine.key)
         case.keys.append(machine.key)
         self._judge_terms(row[0], case, cloud, machine)
@@ -116,8 +121,9 @@ class Oracle:
         rate = machine.offer.micros_per_hour
         if case.first is None:
             raise Violation(f"{machine.key} was launched and nothing is held for it")
-        if not any(rate <= terms.ceiling for terms in case.terms):
-            raise Violation(f"{machine.key} costs {rate} an hour, which is over every ceiling that it can have")
+        bid = max(rate, machine.offer.bid or 0)  # a spot machine may come to cost as much
+        if not any(bid <= terms.ceiling for terms in case.terms):
+            raise Violation(f"{machine.key} may cost {bid} an hour, which is over every ceiling that it can have")
         latest = self._now() + timedelta(minutes=case.minutes) + cloud.traits.startup
         if machine.order.deadline > latest:
             raise Violation(f"{machine.key} has the deadline {machine.order.deadline}, allowed was {latest}")
@@ -127,7 +133,7 @@ class Oracle:
         elif machine.order.deadline > case.deadline:
             raise Violation(f"{machine.key} goes on beyond the first machine's deadline {case.deadline}")
         left = case.held - sum(self._billed(key, machine.launched_at)[0] for key in case.keys[:-1])
-        most = price(rate, case.ask.disk_gb, self._longest(cloud.traits, machine), cloud.traits)
+        most = price(bid, case.ask.disk_gb, self._longest(cloud.traits, machine), cloud.traits)
         if most > left:
             raise Violation(f"{machine.key} may cost {most} to its deadline, and {left} is held for {job}")
 
@@ -229,11 +235,26 @@ class Oracle:
                 f"{key} ({case.ask})", amount, {worst(case.ask, one, case.minutes): one for one in case.terms}
             )
             case.terms, case.first = matching, amount
+            case.asks_lead = self._asks_lead(case, book, amount)
         case.held += amount
         book.held += amount
         if ":overdue:" not in key and amount and book.held + book.spent > book.cap + book.granted:
             raise Violation(f"{key}: {book.held} held and {book.spent} spent of {book.cap} + {book.granted}")
         self._alerts.expect(book)
+
+    def _asks_lead(self, case: Case, book: Book, amount: int) -> str:
+        """Return why a hold of that size needs a lead's word; nothing where it may start at once."""
+        others = [
+            one
+            for one in self.cases.values()
+            if one is not case and (one.person, one.team) == (case.person, case.team) and one.period is not None
+        ]
+        used = sum(one.held + (one.charged or 0) for one in others if self.books[one.period or 0] is book)
+        if amount >= AUTO_APPROVE:
+            return f"it may cost {amount}"
+        if 2 * (used + amount) > self.caps[case.team]:
+            return f"its person has {used} of {self.caps[case.team]} already"
+        return ""
 
     def _judge_overdue(self, job: str, case: Case, key: str, amount: int) -> None:
         now = self._now()
@@ -358,6 +379,7 @@ class Oracle:
             if ended is not None or (accepted is not None and not self.excused(cloud)):
                 self._settle(cloud, machine, deadline, accepted or (ended[0] if ended else now), ended is not None)
                 if ended is not None:
+                    self.tally.ends[ended[1].value] += 1
                     del self._unsettled[machine_id]
                 continue
             if machine.accepted_at is not None and machine.ends and not self.excused(cloud):
@@ -369,7 +391,7 @@ class Oracle:
         now, job = self._now(), machine.order.job
         case, ended = self.cases[job], machine.end(now)
         grace = timedelta(minutes=min(2.0, case.minutes / 10))
-        if now >= deadline - grace or (ended and ended[1] is not Cause.ASKED) or self.excused(cloud):
+        if now >= deadline - grace or (ended and ended[1] is not Cause.ASKED):
             return
         if not self.over(machine) and job not in self.stopping and machine.key == case.keys[-1]:
             raise Violation(f"{machine.key} was ended {(deadline - now).total_seconds():.0f} s before its deadline")
@@ -392,6 +414,13 @@ class Oracle:
         excused = self._excused_until.get(cloud.traits.name)
         if excused is None or excused < deadline:
             self.tally.lags.append((at - deadline).total_seconds())
+
+
+def weak(traits: Traits, otherwise: str) -> str:
+    """Return why a lead has to agree to a machine of that cloud."""
+    if traits.bills and traits.guarantee in (Guarantee.ON_BOX, Guarantee.NONE):
+        return f"nobody but us ends machines of {traits.name}"
+    return otherwise
 
 
 def _moment(text: str) -> datetime:

@@ -81,6 +81,9 @@ def possible_terms(ask: Ask, market: Sequence[tuple[Traits, Sequence[Offer]]]) -
 def _terms(ask: Ask, told: Sequence[tuple[Traits, Sequence[Offer]]]) -> list[Terms]:
     cheapest = min((offer for _, offers in told for offer in offers), key=lambda offer: offer.micros_per_hour)
     half_above = cheapest.micros_per_hour if cheapest.fixed_price else cheapest.micros_per_hour * 3 // 2
+    if ask.spot == (False, True):  # what is taken back on the one market goes on on the other: that has to be held, too
+        steady = [offer.micros_per_hour for _, offers in told for offer in offers if not offer.spot]
+        half_above = max([half_above, *([min(steady)] if steady else [])])
     ceiling = half_above if ask.max_price is None else min(half_above, ask.max_price)
     usable = {traits for traits, offers in told if any(one.micros_per_hour <= ceiling for one in offers)}
     clouds = tuple(sorted(usable, key=lambda traits: traits.name))

@@ -146,7 +146,9 @@ class Rhythm:
                 self._triggers.add((job_id, deadline))
                 end = _moment(deadline)
                 for at in (end - timedelta(minutes=min(2.0, float(minutes) / 10)), end):
-                    if world.chance.random() >= world.cast.lost_triggers and self._true(at) > now:
+                    if world.chance.random() < world.cast.lost_triggers:
+                        world.befell["a trigger is lost"] += 1
+                    elif self._true(at) > now:
                         world.at(
                             self._true(at),
                             f"trigger {job_id}",

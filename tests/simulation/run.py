@@ -131,8 +131,8 @@ def cast(seed: str, days: float) -> Cast:
     for number in range(len(grounds())):
         for spell, hours in (
             (Spell.DOWN, (0.2, 1, 24)),
-            (Spell.THROTTLED, (0.2, 1)),
-            (Spell.DEAF, (0.1, 1)),
+            (Spell.THROTTLED, (0.2, 1, 24)),
+            *[(Spell.DEAF, (0.1, 1, 6))] * 4,  # short, and only what is to end in it meets it
             (Spell.FULL, (1, 6)),
         ):
             begins = first + timedelta(days=chance.uniform(0, days))

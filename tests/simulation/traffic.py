@@ -16,6 +16,9 @@ from jobs.errors import HourglassError, NotWritten
 from jobs.policy import Person
 from jobs.values import DOLLAR, Request
 from tests.simulation import months
+from tests.simulation.books import Violation
+from tests.simulation.office import LEADERS
+from tests.simulation.oracle import AUTO_APPROVE
 from tests.simulation.reckoning import Ask
 from tests.simulation.world import World
 from tests.support.mortal import Killed
@@ -69,7 +72,7 @@ class Traffic:
             world.oracle.zones[team] = zone
             service.map_channel(world.office.channels[team], team)
             self._set_cap(team, world.cast.cap, lead)
-            service.set_budget(team, lead, "auto_approve", 30 * DOLLAR)
+            service.set_budget(team, lead, "auto_approve", AUTO_APPROVE)
             self._eve(team, zone)
         self._later(self._habits.every, "command", self._ask)
         self._later(self._habits.budget_every, "budget", self._budget)
@@ -142,6 +145,7 @@ class Traffic:
         )
         ask = _as_asked(overrides, patient=ref == "patient")
         copies = 2 if chance.random() < habits.twice else 1
+        world.befell["a delivery comes twice"] += copies - 1
         for copy in range(copies):
             delay = copy * chance.choice((0.0, 1.0, 60.0, 4000.0))
             self._world.after(delay, "delivery", lambda: self._deliver(request, ask, team))
@@ -156,7 +160,7 @@ class Traffic:
             finally:  # a bot that died in it may have written it down
                 row = world.rows.execute("SELECT id FROM job WHERE delivery = ?", (request.delivery,)).fetchone()
                 if row is not None:
-                    world.oracle.asked(row[0], ask, team)
+                    world.oracle.asked(row[0], ask, team, request.person)
 
         def again() -> None:
             # Slack delivers again, and so does the person.
@@ -176,6 +180,7 @@ class Traffic:
         wait = chance.choice((20.0, 300.0, 3000.0))
         if chance.random() < habits.ignored:
             wait = 4 * 3600 + chance.choice((-1.0, 1.0, 600.0))
+            self._world.befell["nobody decides in time"] += 1
         draw = chance.random()
         if draw < habits.denied:
             self._later(wait, "deny", lambda: self._deny(job_id, "max"))
@@ -184,6 +189,7 @@ class Traffic:
         pressing = ["max", "lea"]
         if chance.random() < habits.crowd:
             pressing = chance.sample(("max", "lea", "ada", "tam", "max"), k=4)
+            self._world.befell["several press Approve"] += 1
         for place, name in enumerate(pressing):
             delivery = f"press-{job_id}-{name}-{place}"
             delay = wait + place * chance.choice((0.0, 0.2, 30.0))
@@ -193,16 +199,22 @@ class Traffic:
         world, case = self._world, self._world.oracle.cases[job_id]
         minutes = case.minutes / 2 if shorter and case.minutes >= 20 else None
 
+        may = name in LEADERS and world.office.users[name] != case.person
+
         def do() -> None:
             old = case.minutes
+            case.agreed_by += may  # told before: the rows, and a machine, are judged with it
             if minutes is not None:
-                world.oracle.shortened(job_id, minutes)  # told before: the row is judged with it
+                world.oracle.shortened(job_id, minutes)
             try:
                 world.service.approve(job_id, world.person(name), minutes=minutes, delivery=delivery)
             except (HourglassError, Killed) as error:
                 if not isinstance(error, Killed) or self._of(job_id, "state") == "AWAITING_APPROVAL":
                     world.oracle.shortened(job_id, old)
+                    case.agreed_by -= may
                 raise
+            if not may:
+                raise Violation(f"{name} may not approve {job_id}, and did")
 
         self._does(do)
 
@@ -221,8 +233,18 @@ class Traffic:
             self._later(wait, "extend", lambda: self._extend(job_id, chance.choice(("ada", "lea")), more))
 
     def _stop(self, job_id: str, name: str) -> None:
-        self._world.oracle.stopping.add(job_id)
-        self._does(lambda: self._world.service.cancel(job_id, self._world.person(name)))
+        world, before = self._world, job_id in self._world.oracle.stopping
+
+        def do() -> None:
+            world.oracle.stopping.add(job_id)
+            try:
+                world.service.cancel(job_id, world.person(name))
+            except HourglassError:
+                if not before:  # nobody who was refused has stopped it
+                    world.oracle.stopping.discard(job_id)
+                raise
+
+        self._does(do)
 
     def _extend(self, job_id: str, name: str, minutes: float) -> None:
         oracle = self._world.oracle

@@ -7,6 +7,7 @@ a kind fails. Nothing is drawn where a menu's number is zero.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -62,6 +63,7 @@ class Weather:
         self.chance = random.Random(seed)
         self.menu = menu
         self.windows = list(windows)
+        self.befell: Counter[str] = Counter()  # by what happened, how often
 
     def happens(self, chance: float) -> bool:
         """Draw once; nothing is drawn for an impossible thing."""
@@ -78,25 +80,25 @@ class Weather:
 
     def before_effect(self, verb: str, at: datetime) -> ProviderError | None:
         """Return what keeps a call from doing anything."""
-        if self.during(Spell.DOWN, at) or self.happens(self.menu.error_before):
+        if self._met(Spell.DOWN, at) or self._struck("a 5xx before the effect", self.menu.error_before):
             return Unknown(f"503 Service Unavailable ({verb}).")
-        if self.during(Spell.THROTTLED, at) or self.happens(self.menu.throttled):
+        if self._met(Spell.THROTTLED, at) or self._struck("a call is throttled", self.menu.throttled):
             return Throttled(f"Rate exceeded ({verb}).")
         return None
 
     def after_effect(self, verb: str) -> ProviderError | None:
         """Return what is answered although it was done."""
-        if self.happens(self.menu.error_after):
+        if self._struck("a 5xx after the effect", self.menu.error_after):
             return Unknown(f"500 Internal Server Error ({verb}).")
-        if verb == "launch" and self.happens(self.menu.lost):
+        if verb == "launch" and self._struck("a launch is answered to nobody", self.menu.lost):
             return Unknown("The call was not answered in time.")
         return None
 
     def no_room(self, at: datetime) -> ProviderError | None:
         """Return why nothing can be launched now, by a scope that is drawn."""
-        if self.during(Spell.FULL, at):
+        if self._met(Spell.FULL, at):
             return NoCapacity("Insufficient capacity.", scope=Scope.REGION)
-        if not self.happens(self.menu.full):
+        if not self._struck("a zone, a region or a quota is full", self.menu.full):
             return None
         return self.chance.choice(
             (
@@ -107,8 +109,23 @@ class Weather:
             )
         )
 
+    def _met(self, spell: Spell, at: datetime) -> bool:
+        window = self.during(spell, at)
+        if window is not None:
+            long = window.ends - window.begins >= timedelta(hours=12)
+            self.befell[f"a call while a cloud is {spell.value} for {'a day' if long else 'a while'}"] += 1
+        return window is not None
+
+    def _struck(self, what: str, chance: float) -> bool:
+        happens = self.happens(chance)
+        self.befell[what] += happens
+        return happens
+
     def age(self) -> timedelta:
         """Draw how old the replica is that answers a look."""
         stale = self.menu.stale
         # Most looks meet a fresh replica.
-        return stale * self.chance.random() if stale and self.chance.random() < 0.3 else ZERO
+        if not stale or self.chance.random() >= 0.3:
+            return ZERO
+        self.befell["a look at a stale replica"] += 1
+        return stale * self.chance.random()

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bot.catalogue import Catalogue
+from jobs.lifecycle import JobState
 from jobs.policy import Person
 from jobs.providers import Offer
 from jobs.reaper import Reaper
@@ -92,7 +93,9 @@ class World:
         self.bot: Bot
         self.second: Second | None = None
         self.watched = 0  # how many backups are to be put back: a pass follows each change until then
+        self.db.befell = self.agents.befell = self.befell
         for cloud in self.clouds:
+            cloud.weather.befell = self.befell
             cloud.launched = lambda machine, cloud=cloud: self._launched(cloud, machine)
         for number, window in cast.windows:
             self.spell(self.clouds[number], window)
@@ -150,6 +153,8 @@ class World:
         try:
             act()
         except Killed:
+            self.befell["killed at a commit or a call"] += 1
+            self.befell["killed between a launch and its row"] += self._unwritten()
             self.dies(self.chance.choice((5.0, 30.0, 300.0, 7200.0)))
         self.steps += 1
         self.trace.update(f"{self.time.now().isoformat()} {name}\n".encode())
@@ -159,6 +164,11 @@ class World:
     def next_at(self) -> datetime | None:
         """Return when the next thing happens."""
         return self._queue[0][0] if self._queue else None
+
+    def _unwritten(self) -> bool:
+        """Return whether a machine stands of which no row knows more than that it was to be asked for."""
+        rows = self.rows.execute("SELECT launch_key FROM attempt WHERE state = 'INTENT'").fetchall()
+        return any(cloud.of_key(key) for (key,) in rows for cloud in self.clouds)
 
     def planned(self) -> Counter[str]:
         """Return what is to happen, by its names and how often."""
@@ -247,7 +257,8 @@ class World:
     def work(self, bot: Bot, job_id: str) -> None:
         """Have a bot work on a job, after the market that it will meet was written down."""
         case = self.oracle.cases.get(job_id)
-        if case is not None and case.first is None:
+        # Only then it is priced; one that waits for a lead keeps the price that he was told.
+        if case is not None and case.first is None and bot.state(job_id) is JobState.REQUESTED:
             market = [(cloud.traits, cloud.prices) for cloud in self.clouds]
             self.oracle.priced(job_id, possible_terms(case.ask, market))
         bot.work(job_id)
