@@ -4,18 +4,20 @@
 
 import argparse
 import os
+import re
 import time
 
 import keras
 import numpy as np
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--resume", default=None, help="a .keras file to load and go on from")
-parser.add_argument("--initial_epoch", type=int, default=0)
+parser.add_argument("--resume", default=None, help="path to a saved model to go on from")
 args = parser.parse_args()
 
 keras.utils.set_random_seed(0)
+initial_epoch = 0
 if args.resume:
+    initial_epoch = int(re.search(r"(\d+)\.keras$", args.resume)[1])
     model = keras.models.load_model(args.resume)
     print("loaded", args.resume)
 else:
@@ -34,8 +36,8 @@ model.fit(
     x,
     x.sum(1),
     epochs=8,
-    initial_epoch=args.initial_epoch,
+    initial_epoch=initial_epoch,
     batch_size=8,
     verbose=2,
-    callbacks=[Slow(), keras.callbacks.ModelCheckpoint("out/model.keras")],
+    callbacks=[Slow(), keras.callbacks.ModelCheckpoint("out/ep{epoch:02d}.keras")],
 )
