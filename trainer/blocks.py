@@ -19,6 +19,9 @@ _COUNTERS = {
     "steps": False,
     "iter": False,
     "iteration": False,
+    "round": False,
+    "episode": False,
+    "counter": False,
     "#": False,
 }
 _WORD = re.compile(r"(?:[A-Za-z][\w ./@%\-]*|#)$")
@@ -51,7 +54,7 @@ def _ruled(text: str) -> str:
 def header(text: str) -> Columns | None:
     """Return the columns if `text` is the header of a table of progress: one column counts, one is an outcome."""
     lower = text.lower()
-    if not any(name in lower for name in ("epoch", "step", "iter", "#")):
+    if not any(name in lower for name in ("epoch", "step", "iter", "#", "round", "episode", "counter")):
         return None
     words = re.split(r"\s{2,}|\t|,", _ruled(text).replace("|", "  ").strip())  # "Train Loss" is one column
     words = [word.strip() for word in words]
