@@ -20,12 +20,9 @@ import math
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from http.client import HTTPException
 from pathlib import Path
 
 _PATIENCE = 3.0  # seconds for one answer; the services are on the same host
@@ -81,12 +78,10 @@ class Source:
         self._place = place or KINDS[kind].base
         self._wall = wall
         self._token = ""
-        # The team's proxy is no way to a service of this very host.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def look(self) -> Notice | None:
         """Return the notice, if there is one that can be read."""
-        with contextlib.suppress(OSError, HTTPException, ValueError, KeyError, TypeError):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             if self.kind == "file":
                 return self._read(Path(self._place).read_text()[:_LONGEST])
             return self._read(self._ask(KINDS[self.kind].path, self._headers()))
@@ -119,15 +114,24 @@ class Source:
         return {"X-aws-ec2-metadata-token": self._token}
 
     def _ask(self, path: str, headers: dict[str, str], *, method: str = "GET") -> str:
+        # Imported here: where nothing takes a machine back, neither of its two processes needs what they bring.
+        import urllib.error
+        import urllib.request
+        from http.client import HTTPException
+
+        # The team's proxy is no way to a service of this very host.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         # S310: the operator's address, and `Source` takes no other scheme.
         request = urllib.request.Request(self._place.rstrip("/") + path, headers=headers, method=method)  # noqa: S310
         try:
-            with self._opener.open(request, timeout=_PATIENCE) as answer:
+            with opener.open(request, timeout=_PATIENCE) as answer:
                 return str(answer.read(_LONGEST).decode("ascii"))
         except urllib.error.HTTPError as error:
             if error.code == 401:
                 self._token = ""  # it has run out: the next look asks for another
             raise
+        except HTTPException as error:
+            raise OSError(f"no answer that can be read: {error!r}") from error
 
 
 def seconds_left(notice: Notice, now: float) -> float:

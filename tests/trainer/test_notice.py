@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -30,6 +32,12 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC).timestamp()
 def metadata() -> Iterator[Metadata]:
     with Metadata() as service:
         yield service
+
+
+class Babbler(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        self.rfile.readline()
+        self.wfile.write(b"what?\r\n\r\n")
 
 
 def look(metadata: Metadata, kind: str) -> Notice | None:
@@ -75,6 +83,14 @@ def test_a_look_that_fails_says_nothing_and_the_next_one_is_heard(metadata: Meta
     assert source.look() is not None
     assert metadata.tokens == 2
     assert Source("gcp=http://127.0.0.1:1").look() is None
+
+
+def test_what_answers_in_no_language_of_the_webs_says_nothing() -> None:
+    with socketserver.TCPServer(("127.0.0.1", 0), Babbler) as babbling:
+        thread = threading.Thread(target=babbling.handle_request)
+        thread.start()
+        assert Source(f"gcp=http://127.0.0.1:{babbling.server_address[1]}").look() is None
+        thread.join()
 
 
 @pytest.mark.parametrize(
