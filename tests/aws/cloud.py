@@ -22,7 +22,6 @@ from xml.sax.saxutils import escape
 
 import boto3
 from botocore.config import Config
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
@@ -60,6 +59,8 @@ class Front:
     """moto's own application, with client tokens and scripted faults."""
 
     def __init__(self) -> None:
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # where it runs
+
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._lock = threading.Lock()
         self._launches: dict[str, tuple[dict[str, str], str]] = {}  # region and token: (the request, instance id)

@@ -14,11 +14,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
-from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.scheduler.models import Schedule, scheduler_backends
+
+if TYPE_CHECKING:
+    from moto.scheduler.models import Schedule
 
 _AT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
 _NAME = re.compile(r"[0-9A-Za-z_.-]{1,64}")
@@ -59,7 +60,7 @@ def refusal(environ: dict[str, Any], action: str, now: datetime, roles: Set[str]
     environ["wsgi.input"] = io.BytesIO(raw)
     asked, region = json.loads(raw), environ["HTTP_AUTHORIZATION"].split("/")[2]
     name = environ["PATH_INFO"].rsplit("/", 1)[-1]
-    group = scheduler_backends[DEFAULT_ACCOUNT_ID][region].schedule_groups.get(asked.get("GroupName", "default"))
+    group = _groups(region).get(asked.get("GroupName", "default"))
     if group is None:
         return "ResourceNotFoundException", f"Schedule group {asked.get('GroupName')} does not exist."
     if action == "UpdateSchedule" and name not in group.schedules:
@@ -100,9 +101,17 @@ def _is_a_call(service: str, call: str) -> bool:
     return call[:1].islower() and call[:1].upper() + call[1:] in model.operation_names
 
 
+def _groups(region: str) -> Any:
+    """Return moto's own groups of schedules, by name; loaded by the one worker that runs these tests."""
+    from moto.core.models import DEFAULT_ACCOUNT_ID
+    from moto.scheduler.models import scheduler_backends
+
+    return scheduler_backends[DEFAULT_ACCOUNT_ID][region].schedule_groups
+
+
 def standing(region: str) -> list[Schedule]:
     """Return every schedule of a region."""
-    groups = scheduler_backends[DEFAULT_ACCOUNT_ID][region].schedule_groups.values()
+    groups = _groups(region).values()
     return [schedule for group in groups for schedule in group.schedules.values()]
 
 
@@ -130,9 +139,7 @@ def fire(client: Callable[..., Any], region: str, now: datetime) -> list[str]:
         as_role = client(call["service"], region, lent)
         getattr(as_role, snake)(**json.loads(schedule.target["Input"]))
         if schedule.action_after_completion == "DELETE":
-            scheduler_backends[DEFAULT_ACCOUNT_ID][region].schedule_groups[schedule.group_name].schedules.pop(
-                schedule.name, None
-            )
+            _groups(region)[schedule.group_name].schedules.pop(schedule.name, None)
         fired.append(schedule.name)
     return fired
 

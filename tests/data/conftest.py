@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from trainer.storage import Store, open_store
 
@@ -17,6 +16,8 @@ _KEY = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "example-se
 @pytest.fixture
 def bucket() -> Iterator[Store]:
     """The store `s3://acme-data/team`."""
+    from moto.server import ThreadedMotoServer  # every worker collects these tests, and one runs them
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tests.trainer.rented import Rented
 from trainer.archive import build
@@ -23,6 +22,8 @@ CREDENTIALS = {
 @pytest.fixture(scope="session")
 def moto() -> Iterator[str]:
     """The address of moto's server."""
+    from moto.server import ThreadedMotoServer  # every worker collects these tests, and one runs them
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
