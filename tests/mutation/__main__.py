@@ -1,7 +1,7 @@
 """`python -m tests.mutation`: mutate the files that decide about money, states, people and ends; print the scores.
 
     pip install mutmut==3.8.1
-    python -m tests.mutation [ledger lifecycle policy reaper] [--workers 2]
+    python -m tests.mutation [ledger lifecycle policy reaper clockwatch] [--workers 2]
 
 Each file is mutated in a copy below build/mutation and tried against the fast tests that are about it. mutmut changes
 functions only, so the life cycle's two tables, which are no functions, are mutated here: each arrow is left out, and
@@ -32,6 +32,7 @@ TESTS = {
     "lifecycle": ("tests/money/test_lifecycle.py",),
     "policy": ("tests/money/test_policy.py", "tests/money/test_policy_edges.py"),
     "reaper": ("tests/unit/test_reaper.py", "tests/unit/test_reaper_words.py"),
+    "clockwatch": ("tests/unit/test_clockwatch.py",),
 }
 KILLED = ("killed", "timeout", "segfault", "caught by type check")  # a mutant that never ends was noticed, too
 

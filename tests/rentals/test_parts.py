@@ -1,10 +1,9 @@
-"""Orders, curves, telemetry, the clock watch, lanes and the crew, each on its own."""
+"""Orders, curves, telemetry, lanes and the crew, each on its own."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,13 +13,12 @@ from hypothesis import strategies as st
 
 from jobs import curves, orders, telemetry
 from jobs.cargo import to_go_on_from
-from jobs.clockwatch import ClockWatch
 from jobs.crew import Crew
 from jobs.errors import BadSpec
 from jobs.lanes import InTurn, SideBySide
 from jobs.model import Checkpoint
 from tests.support.builders import a_job, a_source, a_spec, some_traits
-from tests.support.clock import START, FakeClock
+from tests.support.clock import START
 from tests.support.world import HOME
 from trainer import wire
 from trainer.wire import Again, AgentOrder
@@ -197,58 +195,6 @@ def test_no_event_breaks_the_reading(kind: str, t: object, data: dict[str, objec
     for point in told.points:
         assert (point.value is None) == bool(point.odd)
     assert all(isinstance(value, datetime) for name, value in told.columns.items() if name.endswith("_at"))
-
-
-# ---------------------------------------------------------------- the clock watch
-
-
-def test_a_steady_clock_is_trusted() -> None:
-    clock = FakeClock()
-    watch = ClockWatch(clock)
-    for _ in range(3):
-        clock.advance(hours=1)
-        assert watch.trusted()
-
-
-@pytest.mark.parametrize("hours", [3, -3])
-def test_another_clock_decides_about_a_jump(hours: int) -> None:
-    clock, other = FakeClock(), FakeClock()
-    watch = ClockWatch(clock, other.now)
-    assert watch.trusted()
-    clock.jump(timedelta(hours=hours))
-    assert [watch.trusted(), watch.trusted()] == [False, False]
-    clock.jump(timedelta(hours=-hours))
-    assert watch.trusted()
-    clock.jump(timedelta(hours=hours))
-    other.jump(timedelta(hours=hours))
-    assert watch.trusted()  # a suspended laptop: the other clock agrees
-
-
-@pytest.mark.parametrize("first", [ClockWatch.steady, ClockWatch.trusted])
-def test_a_clock_that_is_wrong_from_the_start_is_not_believed_where_another_can_be_asked(
-    first: Callable[[ClockWatch], bool],
-) -> None:
-    clock, other = FakeClock(), FakeClock()
-    clock.jump(timedelta(hours=2))
-    watch = ClockWatch(clock, other.now)
-    assert [first(watch), watch.steady(), watch.trusted(), watch.steady()] == [False] * 4
-    clock.jump(timedelta(hours=-2))
-    assert [watch.trusted(), watch.steady()] == [True, True]
-    assert ClockWatch(clock).trusted()  # with nobody to ask it is what it is
-
-
-def test_a_clock_that_nobody_has_confirmed_yet_is_asked_about_until_somebody_has() -> None:
-    clock, told = FakeClock(), [None, FakeClock().now() + timedelta(hours=2)]
-    watch = ClockWatch(clock, lambda: told.pop(0) if told else clock.now())
-    assert [watch.trusted() for _ in range(4)] == [True, False, True, True]
-
-
-def test_without_another_clock_a_jump_costs_one_pass() -> None:
-    clock = FakeClock()
-    watch = ClockWatch(clock)
-    watch.trusted()
-    clock.jump(timedelta(minutes=5))
-    assert [watch.trusted() for _ in range(3)] == [False, True, True]
 
 
 # ---------------------------------------------------------------- lanes and the crew
