@@ -112,9 +112,9 @@ class _Chunk:
             return  # the others may still be saving
         spec = parse(JobSpec, self.job.spec or {})
         reason = after_outcome(self.job, spec, own, self.now)
-        if reason is None or (several and own is not wire.Reason.FINISHED and self.job.stop_reason is None):
-            # Interrupted, and to go on elsewhere once this machine is gone; or said about one of several, whose
-            # word may be about another one that is lost: `endings.conclude` will see.
+        if reason is None or (several and own is not wire.Reason.FINISHED):
+            # Interrupted, and to go on elsewhere once this machine is gone; or said by one of several, while the
+            # others may still be saving, and perhaps about one that is lost: `endings.conclude` will see.
             short = {"short_at": self.job.short_at or self.now} if several else {}
             db.touch(self.tx, self.job, self.now, outcome=outcome, **short)
             return

@@ -164,6 +164,21 @@ def test_a_launch_that_came_to_nothing_ends_the_machine_that_waits_for_it_and_bo
     assert rows[2:] == [(2, AttemptState.LAUNCHED), (2, AttemptState.LAUNCHED)]
 
 
+def test_the_end_is_told_with_the_checkpoint_that_the_first_machine_saved_last(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, (first, second) = speaking(world)
+    world.stop(job_id)
+    second.ends("stopped", 0)  # it had nothing to upload
+    world.follow.round()
+    assert world.notes(job_id, "ended") == []
+    first.saves("step-000300", 300).ends("stopped", 0)
+    world.follow.round()
+    world.tick()
+    (told,) = world.notes(job_id, "ended")
+    assert [saved["name"] for saved in told.data["checkpoints"]] == ["step-000300"]
+    assert world.job(job_id).state is JobState.CANCELLED
+
+
 def test_stop_and_the_deadline_end_every_one_of_them(tmp_path: Path) -> None:
     world = World(tmp_path)
     stopped, _ = speaking(world)
