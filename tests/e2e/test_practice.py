@@ -52,6 +52,37 @@ def test_a_line_becomes_a_card_a_plot_and_files_and_the_money_balances(deploymen
     assert deployment.machines() == []
 
 
+TALKS = """
+import os, socket, time
+place = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+if os.environ["NODE_RANK"] == "0":
+    with socket.create_server(place) as server:
+        print("step 1/1: heard", server.accept()[0].recv(99).decode(), flush=True)
+else:
+    while True:
+        try:
+            with socket.create_connection(place) as first:
+                first.send(b"of " + os.environ["PET_LOCAL_ADDR"].encode())
+            break
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+"""
+
+
+def test_two_machines_are_held_and_charged_and_each_finds_the_other(deployment: Deployment) -> None:
+    one = deployment.ended(deployment.train(f"{deployment.script('acme/vit', TRAINS)} gpu=a100 hours=1"))
+    job = deployment.train(f"{deployment.script('acme/pair', TALKS)} gpu=a100 hours=1 nodes=2")
+    done = deployment.ended(job)
+    assert done.state is JobState.SUCCEEDED, (done.error, done.outcome)
+    assert done.hold == 2 * one.hold
+    assert log_of(deployment, job, 1) == ["step 1/1: heard of 127.0.1.101"]
+    rows = deployment.attempts(job)
+    assert [row.rank for row in rows] == [0, 1]
+    assert done.charged == sum(row.billed or 0 for row in rows) and all(row.billed for row in rows)
+    deployment.until(lambda: "2 of practice" in deployment.texts(job))
+    assert deployment.machines() == []
+
+
 def test_the_deadline_ends_a_script_that_ignores_everything(deployment: Deployment) -> None:
     job = deployment.train(f"{deployment.script('acme/stuck', WAITS_FOR_EVER)} gpu=a100 hours=1m")
     done = deployment.ended(job)
