@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -105,9 +106,11 @@ def figures(*, site: Path | None, nanogpt: Path | None) -> list[Figure]:
 def _said(deployment: Deployment, one: Rented) -> str:
     """Return what is wrong with how it went, "" for nothing."""
     try:
-        return _killed_and_again(deployment, one)
+        problem = _killed_and_again(deployment, one)
     except AssertionError as error:
-        return str(error).splitlines()[0]
+        problem = str(error).splitlines()[0]
+    print(f"{one.name}: {problem or 'went on'}", file=sys.stderr, flush=True)  # noqa: T201  it takes many minutes
+    return problem
 
 
 def _killed_and_again(deployment: Deployment, one: Rented) -> str:
@@ -130,7 +133,7 @@ def _killed_and_again(deployment: Deployment, one: Rented) -> str:
     steps = _steps(store, job, attempt=2)
     if done.state is not JobState.SUCCEEDED:
         return f"{done.state.value}: {done.error or done.outcome}"
-    if not steps or not 0 < max(saved, min(_steps(store, job, attempt=1)) + 1) <= min(steps):
+    if not steps or not 0 < max(saved, min(_steps(store, job, attempt=1), default=0) + 1) <= min(steps):
         return f"began at step {min(steps, default=None)} where {saved} was saved"
     log = store.get(wire.log_key(job.id, 2, 1)) or b""
     if b"hourglass: resumed from" not in log:
