@@ -92,10 +92,8 @@ def test_a_phone_reads_the_whole_fact_in_text() -> None:
 
 
 def test_what_costs_nothing_says_so_instead_of_counting_zeros() -> None:
-    own = scenes.facts(
-        **{**scenes.TRAINING, "hold": 0, "attempts": [scenes.attempt(micros_per_hour=0)]},
-        offer=an_offer(micros_per_hour=0),
-    )
+    run = scenes.facts(**{**scenes.TRAINING, "hold": 0, "attempts": [scenes.attempt(micros_per_hour=0)]})
+    own = replace(run, offer=an_offer(micros_per_hour=0))
     assert "loss 1.83, about 12 min to go, free of charge, ends" in card.text(SAY, own)
 
 

@@ -53,8 +53,9 @@ const composers = [
 function boxLabel(label) {
   const room = store.channels.get(route.channel);
   if (room?.archived) return { label: "This channel is archived", closed: true };
-  const name = room?.kind === "im" ? roomName(room) : `#${room?.name}`;
-  return { label: label ?? `Message ${name} or /command` };
+  // A text box cuts what is too long for a phone, without saying so.
+  const whole = room?.kind === "im" ? `Message ${roomName(room)}` : `Message #${room?.name} or /command`;
+  return { label: label ?? whole };
 }
 
 function roomName(room) {
