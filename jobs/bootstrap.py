@@ -3,6 +3,7 @@
     trainer/<sha256>.pyz                     the agent, the same for every machine
     launch/<job>/a<attempt>-r<rank>/script   the user data, as it was first made
     launch/<job>/a<attempt>-r<rank>/bundle   environment and links; gone once the machine has read it
+    launch/<job>/a<attempt>-r<rank>/lease    until when its credentials are good, in unix seconds
 
 Links are signed with the hour and credentials differ each time, and yet asking a provider twice under one key
 must be the same request to the byte. So the first script that is made for a machine is the only one: it is
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -36,6 +37,9 @@ WORKDIR = "/tmp/hourglass"  # noqa: S108  in the container, which one job has to
 # Variables in which a machine finds its store's credentials: (job, attempt, deadline, what else it may read) -> names
 # and values.
 Lender = Callable[[str, int, datetime, Sequence[str]], Mapping[str, str]]
+
+# Among the variables that are lent: until when they are good, in unix seconds; a lender may leave it out.
+EXPIRES = f"{wire.ENV_STORE_PREFIX}EXPIRES"
 
 _log = structlog.get_logger(__name__)
 
@@ -77,10 +81,19 @@ class Bootstrap:
     def forget(self, job: str, attempt: int, rank: int) -> None:
         """Remove script and bundle; a store that does not answer is logged, since nothing depends on it."""
         try:
+            self._store.delete(_lease_key(job, attempt, rank))
             self._store.delete(_bundle_key(job, attempt, rank))
             self._store.delete(_script_key(job, attempt, rank))
         except StoreFault as error:
             _log.warning("launch_files_kept", job=job, attempt=attempt, rank=rank, error=str(error))
+
+    def lasts(self, job: str, attempt: int, rank: int) -> datetime | None:
+        """Return until when a machine reaches its store; None where nobody wrote it down. Raises `Unknown`."""
+        try:
+            kept = self._store.get(_lease_key(job, attempt, rank))
+        except StoreFault as error:
+            raise Unknown(f"How long the machine's credentials last could not be read. {error}") from error
+        return datetime.fromtimestamp(int(kept), UTC) if kept is not None and kept.isdigit() else None
 
     def _made(self, order: LaunchOrder) -> str:
         left = order.deadline - self._clock.now()
@@ -89,7 +102,8 @@ class Bootstrap:
         seconds = int(min(left + LINK_MARGIN, LONGEST_LINK).total_seconds())
         trainer_key, trainer_sha256 = self._agent_in_store()
         bundle_key = _bundle_key(order.job, order.attempt, order.rank)
-        bundle = boot.pack(self._bundle(order, seconds, trainer_key, bundle_key))
+        lent = self._credentials(order.job, order.attempt, order.deadline, order.reads)
+        bundle = boot.pack(self._bundle(order, lent, seconds, trainer_key, bundle_key))
         text = boot.script(
             boot.Boot(
                 name=order.launch_key,
@@ -106,14 +120,17 @@ class Bootstrap:
         )
         # The bundle first: a script that was written down is always one that can be booted.
         self._store.put(bundle_key, bundle)
+        if EXPIRES in lent:
+            self._store.put(_lease_key(order.job, order.attempt, order.rank), lent[EXPIRES].encode())
         self._store.put(_script_key(order.job, order.attempt, order.rank), text.encode())
         return text
 
-    def _bundle(self, order: LaunchOrder, seconds: int, trainer_key: str, bundle_key: str) -> boot.Bundle:
+    def _bundle(
+        self, order: LaunchOrder, lent: Mapping[str, str], seconds: int, trainer_key: str, bundle_key: str
+    ) -> boot.Bundle:
         def sign(verb: str, key: str) -> str:
             return self._store.sign(verb, key, seconds)
 
-        lent = self._credentials(order.job, order.attempt, order.deadline, order.reads)
         prefix = wire.attempt_prefix(order.job, order.attempt, order.rank)
         first_chunk = wire.event_key(order.job, order.attempt, 1, order.rank)
         told = {wire.ENV_SPOT_NOTICE: f"file={NOTICE_FILE}"}
@@ -138,6 +155,10 @@ class Bootstrap:
 
 def _script_key(job: str, attempt: int, rank: int) -> str:
     return f"launch/{job}/a{attempt}-r{rank}/script"
+
+
+def _lease_key(job: str, attempt: int, rank: int) -> str:
+    return f"launch/{job}/a{attempt}-r{rank}/lease"
 
 
 def _bundle_key(job: str, attempt: int, rank: int) -> str:

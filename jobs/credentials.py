@@ -15,8 +15,10 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import boto3
+import structlog
 from botocore.config import Config
 
+from jobs.bootstrap import EXPIRES
 from jobs.clock import Clock
 from jobs.errors import Misconfigured, Rejected
 from jobs.inputs import bucket_and_prefix
@@ -27,6 +29,7 @@ MARGIN = timedelta(minutes=15)  # after the deadline: the last upload, the last 
 LONGEST = timedelta(hours=12)  # STS lends no longer
 SHORTEST = timedelta(minutes=15)  # nor shorter
 POLICY_LIMIT = 2048  # characters of a session policy
+_log = structlog.get_logger(__name__)
 _ROLE = re.compile(r"arn:(?P<partition>aws[a-z-]*):iam::\d{12}:role/.+")
 
 
@@ -100,6 +103,7 @@ def job_credentials(
         f"{wire.ENV_STORE_PREFIX}AWS_ACCESS_KEY_ID": lent["AccessKeyId"],
         f"{wire.ENV_STORE_PREFIX}AWS_SECRET_ACCESS_KEY": lent["SecretAccessKey"],
         f"{wire.ENV_STORE_PREFIX}AWS_SESSION_TOKEN": lent["SessionToken"],
+        EXPIRES: str(int(lent["Expiration"].timestamp())),
     }
 
 
@@ -131,6 +135,7 @@ class JobCredentials:
         self._bucket = parts.netloc
         self._prefix = unquote(parts.path).strip("/")
         self._clock = clock
+        self._longest = True  # until STS says that it lends this role for less
         session = boto3.session.Session()
         self._reach = _reach(os.environ if environment is None else environment, session.region_name)
         self._sts = sts or session.client(
@@ -140,16 +145,32 @@ class JobCredentials:
         )
 
     def __call__(self, job: str, attempt: int, deadline: datetime, inputs: Sequence[str] = ()) -> dict[str, str]:
-        """Return the variables for one attempt; raises `jobs.errors.ProviderError`."""
+        """Return the variables for one attempt; raises `jobs.errors.ProviderError`.
+
+        They last for as long as STS lends the role, so that a rental can be made longer; at the least a quarter of an
+        hour beyond the deadline.
+        """
         span = deadline + MARGIN - self._clock.now()
         if span > LONGEST:
             raise Rejected(
                 f"A machine's credentials last {LONGEST.total_seconds() / 3600:g} hours at most, and this rental needs "
                 f"them for {span.total_seconds() / 3600:.1f}. Ask for fewer hours and continue from the checkpoint."
             )
-        seconds = int(max(span, SHORTEST).total_seconds())
-        lent = job_credentials(self._sts, self._role, self._bucket, self._prefix, job, attempt, seconds, inputs)
-        return {**lent, **self._reach}
+        return {**self._lent(job, attempt, max(span, SHORTEST), inputs), **self._reach}
+
+    def _lent(self, job: str, attempt: int, least: timedelta, inputs: Sequence[str]) -> dict[str, str]:
+        def lend(span: timedelta) -> dict[str, str]:
+            seconds = int(span.total_seconds())
+            return job_credentials(self._sts, self._role, self._bucket, self._prefix, job, attempt, seconds, inputs)
+
+        if self._longest and least < LONGEST:
+            try:
+                return lend(LONGEST)
+            except Rejected as error:
+                # The role's own limit is shorter, or the bot runs on a role itself: an hour then.
+                _log.info("credentials.shorter", error=str(error))
+                self._longest = False
+        return lend(least)
 
 
 def _reach(environment: Mapping[str, str], configured: str | None) -> dict[str, str]:

@@ -115,7 +115,7 @@ def test_a_machine_boots_trains_tells_uploads_and_ends_its_own_rental(ground: Gr
 def test_the_bundle_is_gone_once_it_was_read_and_no_secret_is_seen_from_outside(ground: Ground) -> None:
     machine = ground.rent("shy1", DEAF, 120, secrets={"TOKEN": "hush-hush-9"})
     assert until(lambda: ground.runs("shy1"), 90), ground.machines.console(machine.id)
-    assert list(ground.store.keys("launch/shy1")) == ["launch/shy1/a1-r0/script"]
+    assert list(ground.store.keys("launch/shy1")) == ["launch/shy1/a1-r0/lease", "launch/shy1/a1-r0/script"]
     inspected = subprocess.run(
         ["docker", "inspect", *ground.machines.containers()], capture_output=True, text=True, check=True, timeout=30
     )

@@ -82,7 +82,7 @@ def test_a_process_finds_the_cloud_by_the_sdks_own_variables_and_launches_there(
         assert done.returncode == 0, done.stderr
         assert [one["InstanceId"] for one in cloud.instances()] == [done.stdout.strip()]
         kept = sorted(open_bucket(cloud, uri).keys(""))
-        assert [key.partition("/")[0] for key in kept] == ["launch", "launch", "trainer"]
+        assert [key.partition("/")[0] for key in kept] == ["launch", "launch", "launch", "trainer"]
 
 
 @pytest.mark.parametrize(
