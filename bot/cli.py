@@ -30,6 +30,9 @@ cli.add_typer(team_cli, name="team")
 data_cli = typer.Typer(help="Data that jobs take along, and the keys that it is encrypted with.", no_args_is_help=True)
 cli.add_typer(data_cli, name="data")
 
+aws_cli = typer.Typer(help="What a deployment needs at Amazon.", no_args_is_help=True)
+cli.add_typer(aws_cli, name="aws")
+
 Team = Annotated[str, typer.Option(help="Whose keys are used; default: HOURGLASS_TEAM.")]
 
 
@@ -142,6 +145,30 @@ def team_list() -> None:
     from bot.operator import team_list as run
 
     run()
+
+
+@aws_cli.command("setup")
+def aws_setup(
+    apply: Annotated[bool, typer.Option("--apply", help="Make it, with the rights of whoever runs this.")] = False,
+    bot: Annotated[str, typer.Option(help="ARN of whom the bot runs as; default: whoever runs this.")] = "",
+    reaper: Annotated[str, typer.Option(help="ARN of whom the reaper runs as; default: the bot's.")] = "",
+    instance_type: Annotated[list[str] | None, typer.Option(help="A type that may be rented; default: any.")] = None,
+    vpc: Annotated[str, typer.Option(help="The VPC for machines; default: each region's default one.")] = "",
+    subnet: Annotated[list[str] | None, typer.Option(help="A subnet for machines; default: all of the VPC's.")] = None,
+    keep_days: Annotated[int, typer.Option(help="Days that attempts' files are kept; 0: for ever.")] = 90,
+) -> None:
+    """Print the policies, bucket, roles and network that `aws` needs, least privilege; make them with --apply."""
+    from bot.aws import setup as run
+
+    run(
+        apply=apply,
+        bot=bot,
+        reaper=reaper,
+        types=instance_type or [],
+        vpc=vpc,
+        subnets=subnet or [],
+        keep_days=keep_days,
+    )
 
 
 @data_cli.command("push")

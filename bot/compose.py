@@ -188,7 +188,9 @@ def _credentials(settings: Settings, clock: Clock) -> Lender:
         return no_credentials
     from jobs.credentials import JobCredentials  # with AWS's SDK, which most starts can do without
 
-    return JobCredentials(role=settings.aws_job_role, store_uri=settings.store_uri(), clock=clock)
+    return JobCredentials(
+        role=settings.aws_job_role, store_uri=settings.store_uri(), clock=clock, kms_key=settings.aws_kms_key or ""
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

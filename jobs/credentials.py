@@ -33,10 +33,13 @@ _log = structlog.get_logger(__name__)
 _ROLE = re.compile(r"arn:(?P<partition>aws[a-z-]*):iam::\d{12}:role/.+")
 
 
-def job_policy(role: str, bucket: str, prefix: str, job: str, attempt: int, inputs: Sequence[str] = ()) -> str:
+def job_policy(
+    role: str, bucket: str, prefix: str, job: str, attempt: int, inputs: Sequence[str] = (), *, kms_key: str = ""
+) -> str:
     """Return the session policy of one attempt, all its ranks included, as JSON without spaces.
 
-    `prefix` is the store's own within the bucket, "" or "a/b"; `inputs` are what else may be read (`inputs.reads`).
+    `prefix` is the store's own within the bucket, "" or "a/b"; `inputs` are what else may be read (`inputs.reads`);
+    `kms_key` is what the bucket is encrypted with, where that is a key of the team's own.
     STS counts every character of it: raises `Rejected` where the inputs have too many.
     """
     partition = _partition(role)
@@ -60,6 +63,8 @@ def job_policy(role: str, bucket: str, prefix: str, job: str, attempt: int, inpu
     if foreign:
         statements.append(_allow(["s3:GetObject"], [name for other in foreign for name in _objects(partition, *other)]))
     statements += [_listing(partition, *other) for other in foreign]
+    if kms_key:
+        statements.append(_allow(["kms:Decrypt", "kms:GenerateDataKey"], [kms_key]))
     # Some stores refuse a policy with spaces in it.
     policy = json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
     if len(policy) > POLICY_LIMIT:
@@ -85,7 +90,16 @@ def _listing(partition: str, bucket: str, prefix: str) -> dict[str, Any]:
 
 
 def job_credentials(
-    sts: Any, role: str, bucket: str, prefix: str, job: str, attempt: int, seconds: int, inputs: Sequence[str] = ()
+    sts: Any,
+    role: str,
+    bucket: str,
+    prefix: str,
+    job: str,
+    attempt: int,
+    seconds: int,
+    inputs: Sequence[str] = (),
+    *,
+    kms_key: str = "",
 ) -> dict[str, str]:
     """Return the variables in which a machine finds its store's credentials, good for `seconds`.
 
@@ -95,7 +109,7 @@ def job_credentials(
         answer = sts.assume_role(
             RoleArn=role,
             RoleSessionName=f"hourglass-{job}-a{attempt}"[:64],
-            Policy=job_policy(role, bucket, prefix, job, attempt, inputs),
+            Policy=job_policy(role, bucket, prefix, job, attempt, inputs, kms_key=kms_key),
             DurationSeconds=seconds,
         )
     lent = answer["Credentials"]
@@ -118,6 +132,7 @@ class JobCredentials:
         clock: Clock,
         environment: Mapping[str, str] | None = None,  # the bot's own, for the store's region and endpoint
         sts: Any = None,  # the SDK's client; None makes one
+        kms_key: str = "",  # ARN of the key that the bucket is encrypted with; empty: S3's own
     ) -> None:
         """Raises `Misconfigured` without a role, or where the store is no bucket."""
         parts = urlsplit(store_uri)
@@ -135,6 +150,7 @@ class JobCredentials:
         self._bucket = parts.netloc
         self._prefix = unquote(parts.path).strip("/")
         self._clock = clock
+        self._kms_key = kms_key
         self._longest = True  # until STS says that it lends this role for less
         session = boto3.session.Session()
         self._reach = _reach(os.environ if environment is None else environment, session.region_name)
@@ -161,7 +177,17 @@ class JobCredentials:
     def _lent(self, job: str, attempt: int, least: timedelta, inputs: Sequence[str]) -> dict[str, str]:
         def lend(span: timedelta) -> dict[str, str]:
             seconds = int(span.total_seconds())
-            return job_credentials(self._sts, self._role, self._bucket, self._prefix, job, attempt, seconds, inputs)
+            return job_credentials(
+                self._sts,
+                self._role,
+                self._bucket,
+                self._prefix,
+                job,
+                attempt,
+                seconds,
+                inputs,
+                kms_key=self._kms_key,
+            )
 
         if self._longest and least < LONGEST:
             try:

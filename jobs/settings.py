@@ -100,6 +100,7 @@ class Settings(BaseSettings):
     aws_scheduler_role: str | None = Field(
         None, description="role under which a schedule of AWS's own ends each machine; empty: rentals need a lead"
     )
+    aws_kms_key: str | None = Field(None, description="ARN of a key of your own that the bucket is encrypted with")
     aws_schedule_group: str = Field("hourglass", description="group of those schedules, in each region")
     aws_job_role: str | None = Field(None, description="role assumed for a job's prefix of the store")
 

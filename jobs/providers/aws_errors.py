@@ -21,6 +21,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from jobs.errors import NoCapacity, ProviderError, QuotaExceeded, Rejected, Scope, Throttled, Unauthorized, Unknown
+from jobs.providers.aws_policies import statement_for
 from jobs.providers.aws_words import Quota, credentials_ended, more_of, right
 
 MISMATCH = "IdempotentParameterMismatch"  # a machine was asked for under this token, in other words
@@ -156,9 +157,11 @@ def _unauthorized(error: ClientError, code: str, doing: str, region: str, said: 
     missing = right(str(error.operation_name), code, message)
     # A role that only the spot market wants says nothing of machines on demand.
     scope = Scope.REGION if missing.startswith("iam:") else Scope.ACCOUNT
+    statement = statement_for(missing)
+    named = f", its statement {statement}" if statement else ""
     return Unauthorized(
-        f"AWS did not allow {doing} in {region} {said}. The bot's policy lacks `{missing}`; docs/providers/aws.md has "
-        "the statement.",
+        f"AWS did not allow {doing} in {region} {said}. The bot's policy lacks `{missing}`{named}; "
+        "`hourglass aws setup` prints it.",
         scope=scope,
     )
 

@@ -176,7 +176,9 @@ def _boot_scripts(parts: Parts) -> BootScripts:
     from trainer.storage import S3Store, open_store
 
     settings, uri = parts.settings, parts.settings.store_uri()
-    credentials = JobCredentials(role=settings.aws_job_role, store_uri=uri, clock=parts.clock)
+    credentials = JobCredentials(
+        role=settings.aws_job_role, store_uri=uri, clock=parts.clock, kms_key=settings.aws_kms_key or ""
+    )
     store = open_store(uri)
     if not isinstance(store, S3Store):
         raise Misconfigured("A rented machine needs a bucket. Set HOURGLASS_STORE to s3://bucket/prefix.")

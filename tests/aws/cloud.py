@@ -26,7 +26,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from jobs.providers.aws_schedule import Schedules
-from tests.aws import timers
+from tests.aws import iam, timers
 from tests.aws.supply import Fault, Supply, region_of
 
 # moto's own variable, read when its EC2 is first asked: one machine image instead of thirteen hundred (5 s).
@@ -70,6 +70,7 @@ class Front:
         self._down = False
         self.supply = Supply()
         self.calls: list[str] = []  # EC2's, STS's and the scheduler's actions, in order
+        self.policy: Mapping[str, Any] | None = None  # what whoever asks may do; None: everything
         self.roles: set[str] = set()  # that schedules may act under
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)  # what time it is for whom schedules are set
 
@@ -125,6 +126,10 @@ class Front:
             return self._moto(environ, start)  # type: ignore[no-any-return]  # moto has no types
         if self._down:
             return _answer(start, 503, _FAULT.format(code="ServiceUnavailable", message="Scripted."))
+        if self.policy is not None:
+            lacking = iam.refused(self.policy, iam.needs(environ))
+            if lacking is not None:
+                return self._forbidden(environ, start, lacking)
         if environ.get("HTTP_X_AMZ_TARGET") == "AWSPriceListService.GetProducts":
             return self._products(environ, start)
         scheduling = timers.action_of(environ)
@@ -170,6 +175,21 @@ class Front:
             return _answer(start, status, json.dumps({"__type": code, "message": "Scripted."}), JSON)
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         return _answer(start, 200, json.dumps(self.supply.products(body)), JSON)
+
+    def _forbidden(self, environ: dict[str, Any], start: StartResponse, lacking: iam.Asked) -> Iterable[bytes]:
+        """Say no as each of the services says it."""
+        words = f"User is not authorized to perform: {lacking.action} on resource: {lacking.resource}"
+        scope = environ["HTTP_AUTHORIZATION"].split("/")[3]
+        if scope == "scheduler":
+            return timers.answer(start, "AccessDeniedException", words, 403)
+        if scope == "s3":
+            return _answer(start, 403, f"<Error><Code>AccessDenied</Code><Message>{words}</Message></Error>")
+        if scope == "sts":
+            error = f"<Error><Type>Sender</Type><Code>AccessDenied</Code><Message>{words}</Message></Error>"
+            return _answer(start, 403, f"<ErrorResponse>{error}<RequestId>practice</RequestId></ErrorResponse>")
+        if scope == "ec2":
+            return _answer(start, 403, _FAULT.format(code="UnauthorizedOperation", message=words))
+        return _answer(start, 400, json.dumps({"__type": "AccessDeniedException", "message": words}), JSON)
 
     def _schedule(self, environ: dict[str, Any], start: StartResponse, action: str) -> Iterable[bytes]:
         self.calls.append(action)

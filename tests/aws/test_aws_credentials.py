@@ -119,6 +119,14 @@ def test_inputs_that_no_policy_can_hold_are_refused_and_not_cut_off() -> None:
         job_policy(ROLE, "team-files", "hg", "k3", 2, [f"s3://acme-data-{n}/{'p' * 200}" for n in range(8)])
 
 
+def test_a_bucket_with_a_key_of_the_teams_own_is_read_and_written_with_that_key_alone() -> None:
+    key = "arn:aws:kms:us-east-1:123456789012:key/1"
+    told = json.loads(job_policy(ROLE, "team-files", "hg", "k3vd9wq", 2, kms_key=key))["Statement"]
+    assert [each["Resource"] for each in told if "kms:Decrypt" in each["Action"]] == [[key]]
+    without = json.loads(job_policy(ROLE, "team-files", "hg", "k3vd9wq", 2))["Statement"]
+    assert not any("kms" in str(each) for each in without)
+
+
 def test_without_a_prefix_keys_begin_at_the_bucket() -> None:
     assert allows(job_policy(ROLE, "team-files", "", "k3", 1), "s3:PutObject", f"{BUCKET}/jobs/k3/a1/x")
 

@@ -1,0 +1,108 @@
+"""`hourglass aws setup` makes what a deployment needs, twice as well as once, and leaves what others made alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from bot.aws import setup
+from jobs.errors import Misconfigured
+from jobs.providers.aws_policies import Estate, bot, job, scheduler
+from jobs.settings import load
+from tests.aws.books import SMALL, Scripts, order, provider
+from tests.aws.cloud import REGION, Cloud
+
+BOT = "arn:aws:iam::123456789012:user/bot"
+SETTINGS = {"HOURGLASS_STORE": "s3://team-files/hg", "HOURGLASS_AWS_REGIONS": f"{REGION},us-west-2"}
+
+
+@pytest.fixture
+def cloud() -> Iterator[Cloud]:
+    with Cloud() as cloud:
+        yield cloud
+
+
+def ran(cloud: Cloud, *, apply: bool = True, environment: dict[str, str] | None = None, keep_days: int = 90) -> None:
+    setup(
+        apply=apply,
+        bot=BOT,
+        reaper="",
+        types=(),
+        vpc="",
+        subnets=(),
+        keep_days=keep_days,
+        clients=cloud.client,
+        configured=load(environment or SETTINGS),
+    )
+
+
+def test_printed_it_makes_nothing_and_shows_every_policy_and_setting(
+    cloud: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran(cloud, apply=False)
+    printed = capsys.readouterr().out
+    estate = Estate(account="123456789012", bucket="team-files", prefix="hg", regions=(REGION, "us-west-2"))
+    for policy in (bot(estate), job(estate), scheduler(estate)):
+        assert json.dumps(policy, indent=2) in printed
+    assert "HOURGLASS_AWS_SCHEDULER_ROLE=arn:aws:iam::123456789012:role/hourglass-scheduler" in printed
+    assert cloud.client("s3", REGION).list_buckets()["Buckets"] == []
+
+
+def test_made_the_bucket_is_private_encrypted_and_forgets_old_attempts(cloud: Cloud) -> None:
+    ran(cloud)
+    s3 = cloud.client("s3", REGION)
+    shut = s3.get_public_access_block(Bucket="team-files")["PublicAccessBlockConfiguration"]
+    assert set(shut.values()) == {True}
+    (rule,) = s3.get_bucket_encryption(Bucket="team-files")["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    rules = {one["ID"]: one for one in s3.get_bucket_lifecycle_configuration(Bucket="team-files")["Rules"]}
+    assert rules["hourglass-attempts"]["Expiration"]["Days"] == 90
+    assert rules["hourglass-attempts"]["Filter"]["Prefix"] == "hg/jobs/"
+    assert rules["hourglass-uploads"]["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] == 2
+
+
+def test_done_again_it_changes_only_what_differs_and_nothing_of_others(cloud: Cloud) -> None:
+    s3 = cloud.client("s3", REGION)
+    s3.create_bucket(Bucket="team-files")
+    theirs = {"ID": "theirs", "Status": "Enabled", "Filter": {"Prefix": "x/"}, "Expiration": {"Days": 1}}
+    s3.put_bucket_lifecycle_configuration(Bucket="team-files", LifecycleConfiguration={"Rules": [theirs]})
+    ran(cloud)
+    ran(cloud, keep_days=30)
+    rules = {one["ID"]: one for one in s3.get_bucket_lifecycle_configuration(Bucket="team-files")["Rules"]}
+    assert sorted(rules) == ["hourglass-attempts", "hourglass-launches", "hourglass-uploads", "theirs"]
+    assert rules["hourglass-attempts"]["Expiration"]["Days"] == 30
+    iam = cloud.client("iam", REGION)
+    assert iam.get_role(RoleName="hourglass-job")["Role"]["MaxSessionDuration"] == 12 * 3600
+    arn = "arn:aws:iam::123456789012:policy/hourglass-bot"
+    assert len(iam.list_policy_versions(PolicyArn=arn)["Versions"]) == 1
+    for region in (REGION, "us-west-2"):
+        groups = cloud.client("ec2", region).describe_security_groups(
+            Filters=[{"Name": "tag:hourglass", "Values": ["network"]}]
+        )["SecurityGroups"]
+        assert [group["IpPermissions"] for group in groups] == [[]], "nothing comes in"
+
+
+def test_a_machine_then_stands_in_that_network(cloud: Cloud) -> None:
+    ran(cloud)
+    provider(cloud, Scripts()).launch(dataclasses.replace(SMALL, zone=f"{REGION}a"), order())
+    (machine,) = cloud.instances()
+    (group,) = machine["SecurityGroups"]
+    assert group["GroupName"] == "hourglass"
+
+
+def test_a_key_of_the_teams_own_encrypts_the_bucket_and_may_be_used(cloud: Cloud) -> None:
+    key = "arn:aws:kms:us-east-1:123456789012:key/1"
+    ran(cloud, environment={**SETTINGS, "HOURGLASS_AWS_KMS_KEY": key})
+    found = cloud.client("s3", REGION).get_bucket_encryption(Bucket="team-files")
+    (rule,) = found["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    told = cloud.client("iam", REGION).get_role_policy(RoleName="hourglass-job", PolicyName="hourglass")
+    assert "UseTheBucketsKey" in [each["Sid"] for each in told["PolicyDocument"]["Statement"]]
+
+
+def test_a_store_that_is_no_bucket_is_refused(cloud: Cloud) -> None:
+    with pytest.raises(Misconfigured, match="HOURGLASS_STORE"):
+        ran(cloud, environment={"HOURGLASS_AWS_REGIONS": REGION})
