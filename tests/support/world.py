@@ -227,9 +227,12 @@ class World:
         return job_id
 
     def running(self, spec: JobSpec | None = None, **columns: Any) -> tuple[str, Agent]:
-        """Launch a job and let its agent speak; return its id and the agent."""
+        """Launch a job and let its agents speak; return its id and the first one."""
         job_id = self.launch(spec, **columns)
-        agent = Agent(self, job_id).says("stage", stage="run", note="")
+        agent, *_ = [
+            Agent(self, job_id, row.number, row.rank).says("stage", stage="run", note="")
+            for row in self.attempts(job_id)
+        ]
         self.follow.round()
         assert self.job(job_id).state is JobState.RUNNING
         return job_id, agent
