@@ -80,8 +80,8 @@ def _lose_one(folder: Path, chance: random.Random, jobs: int, *, older: bool, to
         team, period = tx.exec(select(Team)).one(), tx.exec(select(Period)).one()
         team.cap = period.cap = 1_000_000 * DOLLAR
     for _ in range(max(1, jobs // 5)):
-        _, agent = world.running(_spec(chance))
-        agent.ends()
+        job_id, _ = world.running(_spec(chance))
+        _finish(world, job_id)
     world.pass_time(minutes=chance.uniform(3, 20), every=180)
     for _ in range(jobs // 2):
         _start(world, chance)
@@ -113,10 +113,19 @@ def _lose_one(folder: Path, chance: random.Random, jobs: int, *, older: bool, to
     world.restart()
     for job_id in sorted(before.holds):
         if world.job(job_id).attempt and chance.random() < 0.1:
-            Agent(world, job_id).ends()  # some end early
+            _finish(world, job_id)  # some end early
             world.follow.round()
     world.pass_time(hours=6, every=PASS.total_seconds())
     _judge(world, cloud, to)
+
+
+def _finish(world: World, job_id: str) -> None:
+    """Let every machine of the job's newest attempt say that it has finished."""
+    for row in world.attempts(job_id):
+        if row.number == world.job(job_id).attempt:
+            agent = Agent(world, job_id, row.number, row.rank)
+            agent.chunks = row.cursor
+            agent.ends()
 
 
 def _spec(chance: random.Random) -> JobSpec:
