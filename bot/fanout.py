@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobs.model import Job, Note, NoteKind
+from jobs.overdue import NO_CREDENTIALS
 
 APPROVALS, ENDS, WARNINGS, REST = range(4)  # the order in which a queue is worked off
 
@@ -54,6 +55,8 @@ def owed(
             return Owed(drafts=[_reply(note, "refused", ENDS) if carded else _whisper(note, job)])
         case NoteKind.OVERDUE:
             return Owed(drafts=[_reply(note, "overdue", ENDS), *_for_leads(note, leads)])
+        case NoteKind.TROUBLE if note.data.get("code") == NO_CREDENTIALS:
+            return Owed(drafts=[_reply(note, "trouble", WARNINGS), *_for_leads(note, leads)])
         case NoteKind.GONE:
             return Owed(drafts=[_reply(note, "at_last", ENDS), *_for_leads(note, leads)] if paged else [])
         case NoteKind.ENDED:
@@ -112,7 +115,9 @@ def _whisper(note: Note, job: Job) -> Draft:
 
 
 def _for_leads(note: Note, leads: Sequence[str]) -> list[Draft]:
-    what = {NoteKind.ALERT: "alert", NoteKind.GONE: "at_last"}.get(NoteKind(note.kind), "overdue")
+    what = {NoteKind.ALERT: "alert", NoteKind.GONE: "at_last", NoteKind.TROUBLE: "trouble"}.get(
+        NoteKind(note.kind), "overdue"
+    )
     return [
         Draft(key=f"{note.key}:dm:{lead}", what=what, kind="dm", priority=ENDS, to=lead, data=note.data)
         for lead in leads

@@ -31,6 +31,7 @@ from jobs import db
 from jobs.clock import Clock
 from jobs.db import Database
 from jobs.model import Card, Note, NoteKind, Outbox
+from jobs.overdue import NO_CREDENTIALS
 from jobs.providers import Traits
 from jobs.roomier import Market
 from jobs.settings import Settings
@@ -137,7 +138,7 @@ class Notifier:
         """Turn the next facts into owed messages and cards, in one transaction; return how many facts."""
         with self._db.read() as tx:
             facts = outbox.unseen(tx)
-            calling = [note for note in facts if note.kind in _WITH_LEADS or outbox.paged(tx, note)]
+            calling = [note for note in facts if _calls_leads(note) or outbox.paged(tx, note)]
             teams = {note.team_id: db.get_team(tx, note.team_id) for note in calling}
         if not facts:
             return 0
@@ -199,3 +200,7 @@ class Notifier:
             if rank is not None:
                 ready.append(_Next(rank=rank, card=state))
         return min(ready, key=lambda one: one.rank, default=None)
+
+
+def _calls_leads(note: Note) -> bool:
+    return note.kind in _WITH_LEADS or note.data.get("code") == NO_CREDENTIALS

@@ -27,7 +27,7 @@ from jobs.errors import StoreError
 from jobs.lifecycle import AttemptState, JobState
 from jobs.model import Card, Checkpoint, Outbox, Team
 from jobs.providers import Traits
-from jobs.roomier import Market, larger
+from jobs.roomier import Market, elsewhere, larger
 from trainer.wire import Reason
 
 LONGER = (30, 60, 120)  # minutes that the warning's buttons offer
@@ -128,7 +128,9 @@ class Teller:
         return replies.ended(self._say, facts, self._concerned(facts), newest, self._files(newest), advice)
 
     def _advice(self, facts: JobFacts) -> list[Block]:
-        """Return what to do about a GPU that was too small; empty where nothing of that kind is told."""
+        """Return what to do about a GPU that was too small or not to be had; empty where neither is told."""
+        if facts.job.stop_reason == Reason.NO_CAPACITY and facts.spec is not None and self._market is not None:
+            return advising.none_free(self._say, facts, elsewhere(self._market, facts.spec))
         outcome = facts.job.outcome or {}
         if outcome.get("reason") != Reason.GPU_OOM or facts.spec is None:
             return []

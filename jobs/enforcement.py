@@ -21,7 +21,7 @@ from jobs.adoption import Adoption
 from jobs.conclusions import Conclusions
 from jobs.controls import Controls
 from jobs.endings import LIVE, Sight, Step, Turn
-from jobs.errors import IllegalEvent, NotWritten, ProviderError, TooLate
+from jobs.errors import IllegalEvent, NotWritten, ProviderError, TooLate, Unauthorized
 from jobs.lanes import Lanes
 from jobs.launches import Launches
 from jobs.lifecycle import AttemptEventName, AttemptState, JobEventName
@@ -188,6 +188,8 @@ class Enforcement:
             instances = provider.list()
         except ProviderError as error:
             log.warning("list.failed", provider=provider.traits.name, error=str(error))
+            if isinstance(error, Unauthorized):
+                self._overdue.locked_out(provider.traits.name, [job.id for _, job in mine], error)
         except Exception:  # a listing that breaks leaves the single look-ups, by which a machine is ended all the same
             log.exception("list.broke", provider=provider.traits.name)
         else:

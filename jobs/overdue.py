@@ -5,14 +5,17 @@ Whether it is alive counts as yes until its provider says no: money that may be 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
+from sqlmodel import col, func, select
 
 from jobs import db, ledger, milestones
 from jobs.endings import LIVE, OVERDUE_AFTER, deadline_of
+from jobs.errors import Unauthorized
 from jobs.lifecycle import TERMINAL
-from jobs.model import Attempt, Job, NoteKind
+from jobs.model import Attempt, Job, Note, NoteKind
 from jobs.ports import Ports
 from jobs.providers import Guarantee, Traits
 from jobs.records import parse
@@ -21,6 +24,7 @@ from jobs.values import JobSpec, Micros
 
 log = structlog.get_logger(__name__)
 
+NO_CREDENTIALS = "no_credentials"  # a trouble that is the leads', whoever's job it is
 # After the first page; a machine that nobody ends costs money each hour.
 PAGED_EVERY = timedelta(hours=1)
 # What is assumed of a provider that nobody can ask: its machine costs its rate for as long as it may stand.
@@ -84,6 +88,26 @@ class Overdue:
             milestones.Facts(tx=tx, job=job, attempt=attempt.number, now=now).write(
                 f"a{attempt.number}:no_provider", NoteKind.TROUBLE, {"code": "no_provider", "text": text}
             )
+
+    def locked_out(self, provider: str, job_ids: Sequence[str], error: Unauthorized) -> None:
+        """Tell each team's leads, once a day, that a provider does not take the bot's credentials any more.
+
+        In the thread of one of the team's jobs there: its other machines are meant as well.
+        """
+        now = self._ports.clock.now()
+        data = {
+            "code": NO_CREDENTIALS,
+            "text": f"The bot cannot look after its machines at `{provider}`. {error}",
+        }
+        with self._ports.db.read() as tx:
+            standing = select(Job.team_id, func.min(Job.id)).where(col(Job.id).in_(job_ids)).group_by(Job.team_id)
+            teams = {f"{team}:{provider}:{NO_CREDENTIALS}:{now.date()}": (team, job) for team, job in tx.exec(standing)}
+            told = set(tx.exec(select(Note.key).where(col(Note.key).in_(teams))))
+        if not teams.keys() - told:
+            return
+        with self._ports.db.write() as tx:
+            for key, (team, job) in teams.items():
+                db.note(tx, key=key, kind=NoteKind.TROUBLE, at=now, team_id=team, job_id=job, data=data)
 
     def _owed(self, job: Job, rows: list[Attempt]) -> Micros:
         """Return what the job would cost if every machine ended now."""

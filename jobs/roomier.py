@@ -1,4 +1,4 @@
-"""The cheapest machine with more memory than the one that was too small."""
+"""Another machine for a job whose own was too small, or was not to be had: the cheapest of those that would do."""
 
 from __future__ import annotations
 
@@ -33,9 +33,24 @@ class Larger:
 
 def larger(market: Market, spec: JobSpec, had_gb: int, shortage: Shortage) -> Larger | None:
     """Return the cheapest machine with as many GPUs, each larger than `had_gb` and with room; None where none is."""
-    least = max(had_gb + 1, int((shortage.needed or 0) * _ROOM / _GB))
+    return _cheapest(market, spec, max(had_gb + 1, int((shortage.needed or 0) * _ROOM / _GB)), tuple(MEMORY_GB))
+
+
+def elsewhere(market: Market, spec: JobSpec) -> Larger | None:
+    """Return the cheapest machine with other GPUs of no less memory; None where none is, or none was asked for.
+
+    Whether one is free is known only by asking for it.
+    """
+    if spec.gpu not in MEMORY_GB:
+        return None
+    others = tuple(name for name in MEMORY_GB if name != spec.gpu)
+    return _cheapest(market, spec, spec.gpu_memory_gb or MEMORY_GB[spec.gpu][0], others)
+
+
+def _cheapest(market: Market, spec: JobSpec, least: int, names: Sequence[str]) -> Larger | None:
     found = []
-    for name, sizes in MEMORY_GB.items():
+    for name in names:
+        sizes = MEMORY_GB[name]
         for size in sizes:
             if size < least:
                 continue

@@ -37,7 +37,7 @@ def ended(
 ) -> Message:
     """Return the end: who is told, how it went, what it cost so far, and the newest whole checkpoint's files."""
     if not any(attempt.launched_at for attempt in facts.attempts):
-        return _never_ran(say, facts, people)
+        return _never_ran(say, facts, people, advice)
     parts = words.progress(say, facts)[-1:] if facts.job.loss is not None else words.progress(say, facts)
     settled = facts.job.charged  # what was held does not matter any more
     parts.append(say("{cost} charged", cost=dollars(settled)) if settled else money(say, facts))
@@ -56,10 +56,10 @@ def ended(
     return Message(text=line, blocks=blocks)
 
 
-def _never_ran(say: Catalogue, facts: JobFacts, people: Sequence[str]) -> Message:
+def _never_ran(say: Catalogue, facts: JobFacts, people: Sequence[str], advice: Sequence[Block]) -> Message:
     who = Markup(" ".join(mention(person) for person in people))
     line = say("{who} {ended}. Nothing was charged.", who=who, ended=words.standing(say, facts))
-    return Message(text=line, blocks=[section(line), *_explanation(say, facts)])
+    return Message(text=line, blocks=[section(line), *_explanation(say, facts), *advice])
 
 
 def _explanation(say: Catalogue, facts: JobFacts) -> list[Block]:

@@ -29,12 +29,30 @@ def advice(
     """Return what was missing, what to change, and a button for a larger GPU where there is one."""
     lines = [line for line in (_missing(say, shortage), *_change(say, facts, shortage, steps)) if line]
     blocks = [section(Markup("\n".join(lines)))] if lines else []
+    return blocks + run_on(say, facts, larger)
+
+
+def none_free(say: Catalogue, facts: JobFacts, other: Larger | None) -> list[Block]:
+    """Return what else there is for a job whose machine was not to be had, with a button."""
+    if other is None:
+        return []
+    line = say(
+        "{machine} is offered at {provider}, {where}. Whether one is free is seen when it is asked for.",
+        machine=_named(other),
+        provider=other.offer.provider,
+        where=other.offer.zone or other.offer.region,
+    )
+    return [section(line), *run_on(say, facts, other)]
+
+
+def run_on(say: Catalogue, facts: JobFacts, larger: Larger | None) -> list[Block]:
+    """Return the button that asks for the same job on another machine."""
     if larger is None:
-        return blocks
+        return []
     label = say.plain(
         "Run on {gpu} ({price}/h)", gpu=_named(larger), price=dollars(larger.offer.micros_per_hour, up=True)
     )
-    return blocks + actions(
+    return actions(
         f"larger-{facts.job.id}", [button(Markup(label), "larger", f"{facts.job.id} {larger.gpu}", style="primary")]
     )
 

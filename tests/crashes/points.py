@@ -43,6 +43,7 @@ COMMITS = frozenset(
         "jobs.launches.Launches.refused",
         "jobs.launches.Launches.stands",
         "jobs.overdue.Overdue.consider",
+        "jobs.overdue.Overdue.locked_out",
         "jobs.overdue.Overdue.unreachable",
         "jobs.patience.Patience._wait",
         "jobs.search.Search._intend",

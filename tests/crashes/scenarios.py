@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from jobs.errors import NoCapacity, Rejected, Unknown
+from jobs.errors import NoCapacity, Rejected, Unauthorized, Unknown
 from jobs.providers import Guarantee, Offer, Traits
 from jobs.values import DOLLAR, SpotPolicy
 from tests.crashes.bot import Setting
@@ -249,6 +249,12 @@ SCENARIOS = (
         name="prices late",
         presses=(REQUEST,),
         cloud=lambda cloud: cloud.fail("offers", Unknown("The cloud did not answer in time.")),
+    ),
+    Scenario(
+        name="credentials that have ended for a while",
+        presses=(REQUEST,),
+        script=RUNS_LONGER,
+        cloud=lambda cloud: cloud.fail("list", *(Unauthorized("The credentials have ended.") for _ in range(5))),
     ),
     Scenario(
         name="frozen before the launch",

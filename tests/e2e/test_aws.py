@@ -12,22 +12,26 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from bot.demo.proof import Loaded, fetch, load_checkpoint
-from jobs.lifecycle import JobState
+from jobs.lifecycle import AttemptState, JobState
 from jobs.model import EntryKind, Job
 from jobs.orders import launch_key
 from jobs.providers.aws_request import client_token
+from jobs.values import DOLLAR
 from tests.aws.cloud import IMAGE, ROLE, Cloud
 from tests.aws.harness import Machines, engine_cloud, open_bucket
 from tests.aws.orders import boot_log
 from tests.e2e.deployment import CHANNEL, Deployment
 from tests.support import engine
+from tests.support.metadata import Metadata
 from tests.support.registry import Registry
 from trainer.storage import S3Store
 
@@ -51,11 +55,42 @@ PRICES = {
             "spot": False,
             "date": "2026-11-01",
             "source": "our contract",
-        }
+        },
+        {
+            "provider": "aws",
+            "name": "c7i.large",
+            "region": "us-east-1",
+            "gpu": "cpu",
+            "memory_gb": 0,
+            "gpus": 0,
+            "dollars": "0.03",
+            "spot": True,
+            "date": "2026-11-01",
+            "source": "our contract",
+        },
     ]
 }
 DISK_GB, DISK_MICROS = 20, 110  # of the task file; a GB and hour
 TASK = f"resources: {{disk: {DISK_GB}GB}}\ncheckpoints: {{path: out, upload_every: 2s, keep: 2}}\n"
+SPOT_TASK = TASK + "retry: {on_events: [interruption]}\n"
+# Saves when it is asked to stop, and begins where its file says.
+GOES_ON = """
+import signal, sys, time
+from pathlib import Path
+import torch
+steps, file, asked = int(sys.argv[1]), Path("out/ckpt.pt"), []
+signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+step = torch.load(file)["step"] if file.exists() else 0
+print(f"beginning at step {step}", flush=True)
+while step < steps and not asked:
+    step += 1
+    print(f"step {step}/{steps}: loss {1 / step:.6f}", flush=True)
+    time.sleep(0.1)
+file.parent.mkdir(exist_ok=True)
+torch.save({"model": {"weight": torch.ones(1), "bias": torch.ones(1)}, "step": step}, "out/.ckpt.pt")
+Path("out/.ckpt.pt").replace(file)
+"""
+INSTANCE_ACTION = "/latest/meta-data/spot/instance-action"
 LINK = re.compile(r"<(https?://[^|>]+X-Amz-Signature=[^|>]+)\|([^>]+)>")
 
 
@@ -69,6 +104,7 @@ class Ground:
     store: S3Store
     image: str  # by its tag, at the registry
     registry: Registry
+    metadata: Metadata  # of every machine
 
     def train(self, name: str, command: str, *, image: str | None = None) -> Job:
         """Type the line that trains on aws for half an hour at the most."""
@@ -121,6 +157,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     with (
         Registry() as registry,
         engine_cloud() as cloud,
+        Metadata(str(urlsplit(cloud.endpoint).hostname)) as metadata,
         Machines(cloud) as machines,
         pytest.MonkeyPatch.context() as environment,
     ):
@@ -133,13 +170,20 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
             "HOURGLASS_REGISTRIES": json.dumps({registry.address: f"http://{registry.address}"}),
             "HOURGLASS_AWS_JOB_ROLE": ROLE,
             "HOURGLASS_AWS_IMAGE": IMAGE,
+            "HOURGLASS_SPOT_NOTICE": f"aws={metadata.address}",
         }
         image = registry.push(engine.TORCH)
         with Deployment(folder, provider="aws", settings=settings) as deployment:
             deployment.budget()
             store = open_bucket(cloud, uri)
             yield Ground(
-                deployment=deployment, cloud=cloud, machines=machines, store=store, image=image, registry=registry
+                deployment=deployment,
+                cloud=cloud,
+                machines=machines,
+                store=store,
+                image=image,
+                registry=registry,
+                metadata=metadata,
             )
 
 
@@ -248,6 +292,43 @@ def test_stop_saves_and_hands_over_what_was_saved(ground: Ground, tmp_path: Path
     step = ground.checkpoint(job, tmp_path).step
     assert step is not None and step < 100000
     settled(ground, job)
+
+
+def test_a_spot_machine_is_taken_back_and_the_job_goes_on_in_another_zone_under_the_same_deadline_and_hold(
+    ground: Ground, tmp_path: Path
+) -> None:
+    deployment, launches = ground.deployment, len(ground.cloud.front.launches())
+    sha = deployment.repository("acme/spot", {"train.py": GOES_ON, ".hourglass.yml": SPOT_TASK})
+    line = f"acme/spot@{sha} gpu=cpu hours=2 provider=aws spot=auto image={ground.image} -- python train.py 150"
+    job = deployment.train(line)
+    ground.approve(job)
+    deployment.until(lambda: (deployment.job(job.id).step or 0) >= 20, limit=LIMIT)
+    before = deployment.job(job.id)
+    ends = (datetime.now(UTC) + timedelta(minutes=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    ground.metadata.notices[INSTANCE_ACTION] = json.dumps({"action": "terminate", "time": ends})
+    deployment.until(lambda: deployment.attempts(job)[0].state is AttemptState.GONE, limit=LIMIT)
+    ground.metadata.notices.clear()  # the next machine's own service knows of none
+
+    done = deployment.ended(job, limit=LIMIT)
+    assert done.state is JobState.SUCCEEDED, (done.error, boot_log(ground.store, job.id))
+    assert (done.deadline, done.hold) == (before.deadline, before.hold)
+    first, second = deployment.attempts(job)
+    assert (first.offer["spot"], second.offer["spot"]) == (True, True)
+    assert first.offer["zone"] != second.offer["zone"], "AWS has just said that it wants that one back"
+    bids = [asked["InstanceMarketOptions.SpotOptions.MaxPrice"] for asked in ground.cloud.front.launches()[launches:]]
+    assert [Decimal(bid) * DOLLAR for bid in bids] == [first.offer["bid"], second.offer["bid"]]
+    assert max(first.offer["bid"], second.offer["bid"]) <= (done.rate_ceiling or 0)
+
+    said = "".join((ground.store.get(key) or b"").decode() for key in ground.store.keys(f"jobs/{job.id}/a2/log"))
+    began = re.search(r"beginning at step (\d+)", said)
+    assert began is not None and int(began[1]) >= 20
+    assert f"It goes on from step {int(began[1]):,}, with the same deadline." in deployment.texts(job)
+    assert ground.checkpoint(job, tmp_path).step == 150
+    amounts = [(entry.kind, entry.micros) for entry in deployment.entries(job)]
+    assert [micros for kind, micros in amounts if kind is EntryKind.HOLD] == [done.hold]
+    assert done.charged == (first.billed or 0) + (second.billed or 0) > 0
+    assert deployment.balance(job) == 0
+    assert deployment.machines() == []
 
 
 def test_an_image_that_the_registry_does_not_have_is_refused_and_nothing_is_rented(ground: Ground) -> None:

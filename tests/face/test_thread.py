@@ -168,6 +168,24 @@ def test_a_gpu_that_was_too_small_brings_advice_and_a_larger_one_with_its_price(
     assert (again.request["rerun_of"], again.request["overrides"]["gpu"]) == (job.id, "h100")
 
 
+def test_where_no_machine_was_free_another_is_offered_with_its_price(open_stage: Stage) -> None:
+    stage = open_stage
+    job = stage.typed(minutes=60)
+    stage.providers["cloud"].stock = (an_offer(gpu="h100", memory_gb=80, zone="here-1b", micros_per_hour=3 * DOLLAR),)
+    stage.tell()
+    with stage.db.write() as tx:
+        fresh = db.get_job(tx, job.id)
+        withdraw(tx, fresh, JobEventName.FAIL, stage.clock.now(), stop_reason="no_capacity", error="All is full.")
+        stage.noted(tx, job, NoteKind.SETTLED, {"charged": 0, "overrun": 0})
+    stage.tell()
+    end = stage.replies()[-1]
+    assert "1 × H100 80 GB is offered at cloud, here-1b." in shown(end)
+    assert "Run on 1 × H100 80 GB ($3.00/h)" in shown(end)
+    stage.people.press("ada", "#vision", end["ts"], "larger")
+    again = stage.people.wait_for(lambda: stage.service.list_jobs("vision")[0:-1])[0]
+    assert (again.request["rerun_of"], again.request["overrides"]["gpu"]) == (job.id, "h100")
+
+
 def test_a_failure_shows_the_reason_and_the_last_lines(stage: Stage) -> None:
     job = stage.running()
     tail = ["Traceback (most recent call last):", "ValueError: <!channel> & </b>"]
@@ -202,6 +220,14 @@ def test_a_refused_request_is_answered_privately_with_the_line_to_copy(stage: St
         f"<@{stage.ada}> There is no `nope` in acme/vit. Try: `/train acme/vit@main gpu=a100 hours=4`"
     )
     assert "```/train acme/vit@main gpu=a100 hours=4```" in shown(told)
+
+
+def test_credentials_that_have_ended_are_told_in_a_thread_and_to_each_lead(stage: Stage) -> None:
+    job = stage.running()
+    stage.happens(job, NoteKind.TROUBLE, {"code": "no_credentials", "text": "The bot cannot look after its machines."})
+    stage.tell()
+    assert stage.texts()[-1].endswith("trouble with `job0001`: The bot cannot look after its machines.")
+    assert "cannot look after its machines" in stage.people.dms("lea")[-1]["text"]
 
 
 def test_an_overrun_and_an_overdue_machine_are_told_to_the_leads(stage: Stage) -> None:

@@ -10,9 +10,11 @@ TOKEN = "AQAEAL-a-token"  # the stand-in's own, good for nothing
 
 
 class Metadata:
-    """Serves on a free port of 127.0.0.1 inside its `with`; `notices` are answers by path, 404 where there is none."""
+    """Serves on a free port inside its `with`; `notices` are answers by path, 404 where there is none."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        """Serve at `host`; containers reach only the engine's own bridge."""
+        self._host = host
         self.notices: dict[str, str] = {}
         self.broken = False  # it answers everything with 500
         self.tokens = 0  # how many were lent
@@ -30,13 +32,13 @@ class Metadata:
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer((host, 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     @property
     def address(self) -> str:
         """Return where it is."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"http://{self._host}:{self._server.server_port}"
 
     def __enter__(self) -> Metadata:
         self._thread.start()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from jobs.errors import ProviderError, Scope
 from jobs.offers import Desk, Survey
 from jobs.providers import Need, Offer
-from jobs.roomier import larger
+from jobs.roomier import elsewhere, larger
 from jobs.shortage import Shortage, Step, read, steps
 from tests.support.builders import a_spec, an_offer, some_traits
 from tests.support.house import Priced
@@ -107,6 +108,22 @@ def test_the_cheapest_machine_with_room_is_found(
 ) -> None:
     short = Shortage(asked=GIB, total=None, free=None, allocated=needed - GIB, unused=None)
     found = larger(stocked(*stock), a_spec(gpu="a100", gpus=1, providers=()), had, short)
+    assert (found and (str(found.gpu), found.offer)) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "stock", "expected"),
+    [
+        ({"gpu": "a100"}, [A100, A100_80, H100, H200], ("h100", H100)),
+        ({"gpu": "h100", "gpu_memory_gb": 80}, [A100, A100_80, H100, H200], ("a100-80gb", A100_80)),
+        ({"gpu": "h200"}, [A100, A100_80, H100, H200], None),
+        ({"gpu": "cpu"}, [A100], None),
+    ],
+)
+def test_where_none_is_free_the_cheapest_with_other_gpus_of_no_less_memory_is_named(
+    asked: dict[str, Any], stock: Sequence[Offer], expected: tuple[str, Offer] | None
+) -> None:
+    found = elsewhere(stocked(*stock), a_spec(gpus=1, providers=(), **asked))
     assert (found and (str(found.gpu), found.offer)) == expected
 
 
