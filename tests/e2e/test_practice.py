@@ -153,6 +153,8 @@ for step in range(begin + 1, 121):
             file.writestr("step", str(step))
         os.replace("out/new.tmp", "out/ckpt.pt")
     time.sleep(0.05)
+    while step == 60 and not options.resume:  # until its machine is taken back
+        time.sleep(1)
 """
 GOES_ON = """
 commands: [python run.py]

@@ -97,7 +97,7 @@ class Ground:
         return found.state if found is not None else None
 
 
-def until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Wait until the condition holds; return whether it did in time."""
     give_up = time.monotonic() + seconds
     while not (held := condition()) and time.monotonic() < give_up:
@@ -178,7 +178,7 @@ def test_a_polite_signal_does_not_part_the_timer_from_its_machine(ground: Ground
 
 def test_the_machine_outlives_a_killed_bot_and_still_ends_at_its_deadline(ground: Ground) -> None:
     ground.program.write_text(hostile.STAYS)
-    order = ground.order(lasts=timedelta(seconds=7))
+    order = ground.order(lasts=timedelta(seconds=12))
     bot = subprocess.Popen([sys.executable, "-c", _BOT, str(ground.folder), ground.home, order.launch_key])
     try:
         assert until(lambda: len(ground.alive()) == 1)
@@ -192,7 +192,7 @@ def test_the_machine_outlives_a_killed_bot_and_still_ends_at_its_deadline(ground
     assert until(lambda: ground.state(found) is InstanceState.GONE)
 
 
-# A bot of its own, so that it can be killed; what it launches lasts seven seconds.
+# A bot of its own, so that it can be killed; what it launches lasts twelve seconds.
 _BOT = """
 import dataclasses, sys, time
 from datetime import timedelta
@@ -201,7 +201,7 @@ from tests.practice.test_practice import Ground
 from tests.support.builders import an_offer
 ground = Ground(Path(sys.argv[1]))
 ground.home = sys.argv[2]
-order = ground.order(lasts=timedelta(seconds=7))
+order = ground.order(lasts=timedelta(seconds=12))
 tags = dict(order.tags, home=sys.argv[2])
 ground.provider().launch(an_offer(), dataclasses.replace(order, launch_key=sys.argv[3], tags=tags))
 time.sleep(3600)
