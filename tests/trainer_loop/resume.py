@@ -91,7 +91,7 @@ def measure(number: int, seed: int, folder: Path, loop: ModuleType = trainer.loo
             reference[case.precision] = _last(folder / case.precision)
         out = folder / str(index)
         stop = _killed if case.killed else _stopped
-        _apart(partial(stop, case, out, loop))
+        _apart(partial(stop, case, out, loop), hush=case.killed)
         killed += case.killed
         half += case.killed and any(out.glob("*.tmp"))
         asked += not case.killed and (_last(out) or {}).get("step") == case.stop + 1
@@ -151,13 +151,15 @@ def _killed(case: Case, out: Path, loop: ModuleType) -> None:
     _run(case, out, case.workers, loop)
 
 
-def _apart(work: Callable[[], None]) -> None:
-    """Do the work in a forked process, which may die of it."""
+def _apart(work: Callable[[], None], *, hush: bool = False) -> None:
+    """Do the work in a forked process, which may die of it; `hush` what its loader's workers then complain of."""
 
     def quietly() -> None:
         os.setpgid(0, 0)
         with open(os.devnull, "w") as nowhere:  # noqa: PTH123  # it has no path of its own
             os.dup2(nowhere.fileno(), 1)
+            if hush:
+                os.dup2(nowhere.fileno(), 2)
         work()
 
     process = multiprocessing.get_context("fork").Process(target=quietly)
