@@ -71,7 +71,7 @@ def rented(nanogpt: Path | None) -> list[Rented]:
             "text = b''.join(random.randrange(64).to_bytes(2, 'little') for _ in range(4096))\n"
             "for name in ('train', 'val'):\n    open(f'data/chance/{name}.bin', 'wb').write(text)\n"
         )
-        longer = SMALL.replace("iters=80", "iters=3000").replace("interval=20", "interval=100")
+        longer = SMALL.replace("iters=80", "iters=600").replace("interval=20", "interval=100")
         command = f"python3 train.py {longer}"
         found.append(Rented(name="nanoGPT", files=files, command=command, before="python3 chance.py"))
     return found
