@@ -95,6 +95,25 @@ def commits_in_the_source(root: Path = ROOT) -> set[str]:
     return found
 
 
+def calls_in_the_source(root: Path = ROOT) -> set[str]:
+    """Return every verb of a provider that the control plane calls, beside the providers' own files."""
+    found: set[str] = set()
+    for path in sorted((root / "jobs").rglob("*.py")):
+        if "providers" in path.relative_to(root).parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _is_provider(node.func.value):
+                found.add(f"call {node.func.attr}")
+    return found
+
+
+def _is_provider(called: ast.expr) -> bool:
+    """Tell a provider, by its name or taken out of those that are configured, from the mapping of them."""
+    if isinstance(called, ast.Subscript):
+        return ast.unparse(called.value).split(".")[-1].lstrip("_") == "providers"
+    return ast.unparse(called).split(".")[-1].lstrip("_") in ("provider", "cloud")
+
+
 def _writers(node: ast.AST, inside: tuple[str, ...]) -> Iterator[str]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.ClassDef | ast.FunctionDef):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -11,10 +12,11 @@ import pytest
 import structlog
 
 from jobs.engine import connect
+from jobs.providers import Provider
 from tests.crashes.campaign import Goal, Tally, campaign
 from tests.crashes.fate import Death, Fate, MortalDatabase, Unregistered
 from tests.crashes.mutants import MUTANTS
-from tests.crashes.points import COMMITS, UNKILLED, Position, commits_in_the_source
+from tests.crashes.points import CALLS, COMMITS, UNKILLED, Position, calls_in_the_source, commits_in_the_source
 from tests.promises import crashes
 from tests.promises.figure import Scale
 
@@ -40,6 +42,21 @@ def test_a_commit_in_a_function_within_a_function_is_found(tmp_path: Path) -> No
     (tmp_path / "jobs").mkdir()
     (tmp_path / "jobs" / "new.py").write_text(source)
     assert commits_in_the_source(tmp_path) == {"jobs.new.A.f.g"}
+
+
+def test_every_verb_of_a_provider_that_the_product_calls_is_killed_at() -> None:
+    verbs = {f"call {name}" for name, value in vars(Provider).items() if inspect.isfunction(value) and name[0] != "_"}
+    assert verbs == CALLS, "a new verb has a driver in tests/crashes/cloud.py and is killed at"
+    assert calls_in_the_source() == CALLS
+
+
+def test_a_call_of_another_verb_is_found(tmp_path: Path) -> None:
+    (tmp_path / "jobs" / "providers").mkdir(parents=True)
+    (tmp_path / "jobs" / "providers" / "own.py").write_text("self.provider.inner()")
+    (tmp_path / "jobs" / "new.py").write_text(
+        "provider.reboot(x)\nself._ports.providers[name].launch(x)\nproviders.get(name)\nself._provider.list()"
+    )
+    assert calls_in_the_source(tmp_path) == {"call reboot", "call launch", "call list"}
 
 
 def test_a_commit_that_the_table_does_not_name_is_refused() -> None:

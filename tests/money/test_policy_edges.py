@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -142,3 +143,55 @@ def test_a_persons_share_may_be_used_up_and_not_a_micro_more() -> None:
 def test_nobody_has_a_share_of_no_budget() -> None:
     team = a_team(cap=None, share_percent=100, auto_approve=DOLLAR)
     assert policy.asks(team, hold=1, free=1, used=0) == (Why.SHARE,)
+
+
+# ---------------------------------------------------------------- the spot market
+
+
+def bid(pays: int, **changes: Any) -> int:
+    """Return the bid for two machines for two hours with a disk of 10 GB and one retry, priced at one dollar."""
+    told: dict[str, Any] = {"price": DOLLAR, "ceiling": 3 * DOLLAR, "nodes": 2, "minutes": 120.0, "traits": PER_DISK}
+    return policy.highest_bid(pays=pays, **{**told, "retries": 1, "disk_gb": 10, **changes})
+
+
+def worst(rate: int) -> int:
+    """Return what those machines may come to cost at that rate."""
+    return policy.worst_case(ceiling=rate, nodes=2, minutes=120, traits=PER_DISK, retries=1, disk_gb=10)
+
+
+@pytest.mark.parametrize("rate", [DOLLAR + 1, 2 * DOLLAR, 3 * DOLLAR - 1])
+def test_a_bid_is_the_last_micro_that_is_paid_for(rate: int) -> None:
+    found = bid(worst(rate))
+    assert worst(found) <= worst(rate) < worst(found + 1)
+    assert abs(found - rate) <= 1  # a micro an hour is not always one of the bill's
+    assert bid(worst(rate) - 2) < rate
+
+
+def test_a_bid_is_never_above_the_ceiling_nor_below_the_price() -> None:
+    assert bid(worst(9 * DOLLAR)) == 3 * DOLLAR
+    assert bid(worst(3 * DOLLAR)) == 3 * DOLLAR
+    assert bid(0) == DOLLAR
+    assert bid(worst(2 * DOLLAR), ceiling=DOLLAR) == DOLLAR
+    assert bid(worst(9 * DOLLAR), ceiling=DOLLAR // 2) == DOLLAR  # the price was allowed before
+    assert bid(worst(9 * DOLLAR), ceiling=DOLLAR + 1) == DOLLAR + 1
+
+
+@pytest.mark.parametrize(
+    ("left", "minutes", "short"),
+    [
+        (HOUR, 60.0, True),
+        (HOUR + timedelta(seconds=1), 60.0, False),
+        (timedelta(hours=2), 8 * 60.0, True),
+        (timedelta(hours=2, seconds=1), 8 * 60.0, False),
+        (HOUR, 8 * 60.0, True),
+    ],
+)
+def test_an_hour_or_a_quarter_of_the_job_is_short(left: timedelta, minutes: float, short: bool) -> None:
+    assert policy.is_short(left, minutes) is short
+
+
+@pytest.mark.parametrize(
+    ("minutes", "words"), [(90, "90m"), (119, "119m"), (121, "2h1m"), (120, "2h"), (119.5, "119.5m")]
+)
+def test_odd_minutes_are_told_in_hours_from_two_hours_on(minutes: float, words: str) -> None:
+    assert policy.duration(minutes) == words

@@ -18,6 +18,7 @@ from jobs.providers.practice import Practice
 from tests.simulation.weather import Weather
 
 MINUTE = timedelta(minutes=1)
+HALF_A_MINUTE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,15 +93,15 @@ _ALIBABA_FLOOR = timedelta(minutes=30)
 
 DEAD_BOT: Sequence[Ground] = (
     # Its timer is a process beside the machine that looks each second, asks, waits out the grace and kills.
-    Ground(name="practice", traits=_PRACTICE, timer=Timer(every=1.0, takes=(0.0, 20.0)), promised=_PRACTICE.hard_lag),
+    Ground(name="practice", traits=_PRACTICE, timer=Timer(every=1.0, takes=(0.0, 20.0)), promised=HALF_A_MINUTE),
     # PID 1 looks each second, asks, waits out the grace and kills.
-    Ground(name="docker", traits=_DOCKER, timer=Timer(every=1.0, takes=(0.0, 20.0)), promised=_DOCKER.hard_lag),
+    Ground(name="docker", traits=_DOCKER, timer=Timer(every=1.0, takes=(0.0, 20.0)), promised=HALF_A_MINUTE),
     # `shutdown -P +N` counts whole minutes from the boot: up to one is lost by rounding up, then systemd powers off.
     Ground(
         name="aws timer",
         traits=_AWS,
         timer=Timer(every=50.0, takes=(1.0, 9.0)),
-        promised=_AWS.hard_lag,
+        promised=MINUTE,
         boot=(15.0, 90.0),
     ),
     # EventBridge's schedules fire within their minute, `at()` has seconds; TerminateInstances takes seconds more.

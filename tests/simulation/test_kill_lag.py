@@ -18,6 +18,24 @@ def test_every_kill_lag_is_kept() -> None:
     assert [promise for promise in kill_lag.measure(Scale(full=False, seed=3)) if not promise.held] == []
 
 
+# What people are promised, written down a second time: a provider may not promise itself more time.
+PROMISED = {
+    "practice": 30,
+    "docker": 30,
+    "aws timer": 60,
+    "aws schedule": 120,
+    "gcp": 60,
+    "alibaba": 60,
+    "vast": 120,
+    "lambda": 0,
+}
+
+
+def test_what_is_held_for_a_late_end_is_what_is_promised_of_each_cloud() -> None:
+    assert {ground.name: ground.traits.hard_lag.total_seconds() for ground in DEAD_BOT} == PROMISED
+    assert {ground.name: (ground.promised or timedelta(0)).total_seconds() for ground in DEAD_BOT} == PROMISED
+
+
 def test_a_machine_whose_own_timer_is_switched_off_outlives_its_deadline() -> None:
     docker = next(ground for ground in DEAD_BOT if ground.name == "docker")
     kept = abandoned("a", docker)
