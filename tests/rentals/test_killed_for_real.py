@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from jobs import db, policy, withdrawal
+from jobs.endings import CALLS_APART
 from jobs.lifecycle import AttemptState, JobState
 from tests.support import killed_bot
 from tests.support.killed_bot import JOB
@@ -44,7 +45,7 @@ def killed_in(folder: Path, point: str) -> None:
 def test_a_bot_killed_in_mid_launch_leaves_one_machine_that_the_next_one_knows(tmp_path: Path, point: str) -> None:
     killed_in(tmp_path, point)
     provider = killed_bot.practice(tmp_path)
-    ports, follow, rentals = killed_bot.bot(tmp_path, provider)
+    ports, follow, rentals = killed_bot.bot(tmp_path, provider, killed_bot.Later(CALLS_APART))
     try:
         assert (0 if point == "before launch" else 1) == len(provider.list())
 

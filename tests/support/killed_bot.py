@@ -11,10 +11,11 @@ import sys
 import tarfile
 import threading
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from jobs import db, ledger
-from jobs.clock import SystemClock
+from jobs.clock import Clock, SystemClock
 from jobs.db import Database
 from jobs.follow import Follow
 from jobs.lifecycle import JobEventName, JobState
@@ -75,11 +76,21 @@ def practice(folder: Path) -> Practice:
     )
 
 
-def bot(folder: Path, provider: Provider) -> tuple[Ports, Follow, Rentals]:
+class Later(SystemClock):
+    """This machine's clock, `by` ahead: for a bot that is started a while after the one before it was killed."""
+
+    def __init__(self, by: timedelta) -> None:
+        self._by = by
+
+    def now(self) -> datetime:
+        return super().now() + self._by
+
+
+def bot(folder: Path, provider: Provider, clock: Clock | None = None) -> tuple[Ports, Follow, Rentals]:
     """Return a bot over the folder's database, store and machines."""
     database, clock, store = (
         Database.open(f"sqlite:///{folder / 'bot.db'}"),
-        SystemClock(),
+        clock or SystemClock(),
         FolderStore(folder / "store"),
     )
     follow = Follow(db=database, clock=clock, store=store, wake=lambda _: None)
