@@ -181,7 +181,7 @@ class ProviderContract:
 
     def test_a_timer_beside_the_machine_is_shown_from_when_it_was_set(self, rig: Rig) -> None:
         if rig.provider.traits.guarantee is not Guarantee.EXTERNAL:
-            pytest.skip(f"{rig.provider.traits.name} keeps none")
+            pytest.skip(f"{rig.provider.traits.name} does not promise it")
         order, instance = launched(rig)
         before = rig.provider.find(order.launch_key)
         assert before is not None and before.limit is None and before.limit_seen

@@ -154,15 +154,21 @@ class Radosgw:
         iam.put_role_policy(RoleName="hourglass-job", PolicyName="files", PolicyDocument=_policy(allowed))
 
     def _disk_up(self) -> bool:
-        """Return whether the disk is known to be up, and start it again where it has left.
+        return b"1 up" in (self._ceph("osd", "stat") or b"")
+
+    def _left(self) -> subprocess.Popen[bytes] | None:
+        """Return a program that has ended, the disk apart: that is started again.
 
         On a busy machine it asks the monitor before it has learnt whose that is, is told "wrong fsid", and goes.
         """
-        disk = self._children[-1]
-        if disk.poll() is not None:
-            self._children.remove(disk)
+        for child in list(self._children):
+            if child.poll() is None:
+                continue
+            if child.args[0] != "ceph-osd":  # type: ignore[index]  # what _start was given: a list
+                return child
+            self._children.remove(child)
             self._start("ceph-osd", "-i", "0")
-        return b"1 up" in (self._ceph("osd", "stat") or b"")
+        return None
 
     def _answers(self) -> bool:
         try:
@@ -193,8 +199,8 @@ class Radosgw:
     def _until(self, condition: Any) -> None:
         give_up = time.monotonic() + _START
         while not condition():
-            for child in self._children:
-                assert child.poll() is None, f"{child.args!r} left with {child.returncode}; see {self.folder}"
+            left = self._left()
+            assert left is None, f"{left.args!r} left with {left.returncode}; see {self.folder}"
             assert time.monotonic() < give_up, f"Ceph did not stand in time; see {self.folder}"
             time.sleep(0.2)  # other processes' work: there is nothing here to be woken by
 
