@@ -172,6 +172,13 @@ def next_step(
     return _of_its_timer(attempt, sight.instance, deadline) if traits.guarantee is Guarantee.EXTERNAL else Step.WAIT
 
 
+def is_dated_by_us(step: Step, sight: Sight) -> bool:
+    """Return whether a step writes down when a machine went, and nobody but our own clock says when that was."""
+    if step in (Step.COUNT_ABSENT, Step.COUNT_EMPTY):
+        return True
+    return step is Step.GONE and (sight.instance is None or sight.instance.ended_at is None)
+
+
 def _of_its_timer(attempt: Attempt, instance: Instance, deadline: datetime) -> Step:
     """The provider's timer and the tag, from which the machine and the reaper know, have to say the deadline."""
     if instance.state is InstanceState.ENDING:

@@ -275,6 +275,8 @@ class Enforcement:
             calling=calling,
             spoke=self._spoke(row, sight, end),
         )
+        if not trusted and endings.is_dated_by_us(step, sight):
+            return Step.WAIT  # it is billed until then, and a clock that jumped would make that hours, or none
         if end and row.state is not AttemptState.ENDING and step is not Step.ADOPT:
             try:
                 self._end(row, why or "")
@@ -283,7 +285,7 @@ class Enforcement:
                     raise
                 _unwritten(row, error)
         try:
-            self._take(provider, row, step, sight, now)
+            self._take(provider, row, step, sight, now, trusted)
         except NotWritten as error:
             if not end or step is not Step.ADOPT or sight.instance is None:
                 raise
@@ -310,7 +312,7 @@ class Enforcement:
             self._fact(tx, row, NoteKind.ENDING, {"why": why, "key": row.launch_key})
         log.info("machine.ending", job=row.job_id, key=row.launch_key, why=why)
 
-    def _take(self, provider: Provider, row: Attempt, step: Step, sight: Sight, now: datetime) -> None:
+    def _take(self, provider: Provider, row: Attempt, step: Step, sight: Sight, now: datetime, trusted: bool) -> None:
         instance = sight.instance
         match step:
             case Step.ADOPT if instance is not None:
@@ -332,8 +334,9 @@ class Enforcement:
                 self._securing.stands(row)
             case Step.GONE:
                 self._hear_out(row)
-                until = (instance.ended_at if instance else row.absent_at) or now
-                self._settlements.gone(row, until=until, note=instance.note if instance else "")
+                self._settlements.gone(
+                    row, until=_until(row, sight, now, trusted), note=instance.note if instance else ""
+                )
                 timed = provider.traits.guarantee is Guarantee.EXTERNAL
                 if instance is not None and (row.end_accepted_at is None or timed):
                     # One that ended by itself may leave a record, or a disk; one that was ended, its timer.
@@ -369,6 +372,15 @@ class Enforcement:
     def _touch(self, row: Attempt, **columns: datetime | int | None) -> None:
         with self._ports.db.write() as tx:
             db.touch_attempt(tx, row, self._ports.clock.now(), **columns)
+
+
+def _until(row: Attempt, sight: Sight, now: datetime, trusted: bool) -> datetime:
+    """Return until when a machine that is gone is billed: by its provider's word, else by when it was first missed.
+
+    Nobody is charged for what is still to come; but where our own clock is wrong, it does not correct a provider's.
+    """
+    told = (sight.instance.ended_at if sight.instance else row.absent_at) or now
+    return min(told, now) if trusted else told
 
 
 def _unwritten(row: Attempt, error: NotWritten) -> None:

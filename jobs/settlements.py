@@ -59,7 +59,7 @@ class Settlements:
             job, row = db.get_job(tx, attempt.job_id), db.attempt_as_is(tx, attempt)
             if row.state not in LIVE:
                 return False
-            until = max(min(until, now), began(row))
+            until = max(until, began(row))
             billed = cost(row, _spec(job), traits, until)
             if row.state is AttemptState.INTENT:  # the answer was lost, and it is gone already
                 db.move_attempt(tx, row, AttemptEventName.LAUNCHED, now, launched_at=began(row))
