@@ -234,7 +234,7 @@ def conclude(job: Job, spec: JobSpec, attempts: list[Attempt], now: datetime) ->
         return Conclusion(event=None)
     mine = [attempt for attempt in attempts if attempt.number == job.attempt]
     missing = any(attempt.state is AttemptState.NEVER for attempt in mine)
-    if job.state is JobState.PROVISIONING and missing and _told_reason(job) in (None, *_INTERRUPTED):
+    if missing and _told_reason(job) in (None, *_INTERRUPTED):  # what stood of it could not begin alone
         return Conclusion(event=JobEventName.RETRY, reason=Reason.NO_CAPACITY)
     reason = why_gone(job, mine, now)
     if reason in _INTERRUPTED and may_go_on(job, spec, now):

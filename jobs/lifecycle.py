@@ -104,6 +104,7 @@ JOB_TRANSITIONS: dict[tuple[JobState, JobEventName], JobState] = {
     (J.PROVISIONING, E.RETRY): J.QUEUED,
     (J.PROVISIONING, E.RECLAIM): J.QUEUED,
     (J.PROVISIONING, E.STOP): J.STOPPING,
+    (J.RUNNING, E.RETRY): J.QUEUED,  # one of several machines spoke, another never came
     (J.RUNNING, E.RECLAIM): J.QUEUED,
     (J.RUNNING, E.STOP): J.STOPPING,
     (J.STOPPING, E.SUCCEED): J.SUCCEEDED,

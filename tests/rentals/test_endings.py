@@ -201,6 +201,25 @@ def test_a_launch_that_came_to_nothing_lets_the_job_try_again() -> None:
     assert JobEventName.RETRY is found.event
 
 
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (None, JobEventName.RETRY),
+        ({"attempt": 1, "reason": "preempted"}, JobEventName.RETRY),
+        ({"attempt": 1, "reason": "error"}, JobEventName.STOP),  # its setup, which needs no other machine
+    ],
+)
+def test_one_of_two_that_spoke_alone_is_no_run_that_was_lost(
+    outcome: dict[str, Any] | None, expected: JobEventName
+) -> None:
+    pair = [
+        an_attempt(state=AttemptState.NEVER),
+        an_attempt(state=AttemptState.GONE, rank=1, billed_until=START + HOUR, end_accepted_at=START),
+    ]
+    job = a_job(state=JobState.RUNNING, spec=dump(a_spec(nodes=2)), outcome=outcome)
+    assert expected is endings.conclude(job, a_spec(nodes=2), pair, START + HOUR).event
+
+
 @pytest.mark.parametrize("reason", list(Reason))
 def test_how_each_reason_is_filed(reason: Reason) -> None:
     filed = {

@@ -357,6 +357,47 @@ def test_a_jump_that_stays_is_believed_from_the_next_pass_on(tmp_path: Path) -> 
     assert (world.job(job_id).state, world.cloud.alive()) == (JobState.TIMED_OUT, [])
 
 
+def test_what_ended_while_the_clock_is_wrong_is_billed_by_its_provider(tmp_path: Path) -> None:
+    truth = FakeClock()
+    world = World(tmp_path, FakeProvider(truth))
+    job_id, agent = world.running(HOUR)
+    world.rentals.enforce()
+    truth.advance(timedelta(minutes=30))
+    world.clock.advance(timedelta(minutes=30))
+    world.clock.jump(timedelta(hours=-2))
+    agent.ends()
+    world.follow.round()
+    world.rentals.enforce()
+    (attempt,) = world.attempts(job_id)
+    half_an_hour = policy.bill(
+        micros_per_hour=2 * DOLLAR, ran=truth.now() - (attempt.launched_at or truth.now()), traits=world.cloud.traits
+    )
+    assert (world.job(job_id).state, world.job(job_id).charged) == (JobState.SUCCEEDED, half_an_hour)
+
+
+def test_what_is_missing_while_the_clock_is_wrong_is_written_off_once_it_is_right(tmp_path: Path) -> None:
+    truth = FakeClock()
+    cloud = FakeProvider(truth, forget_after=timedelta(0))
+    world = World(tmp_path, cloud)
+    job_id, agent = world.running(HOUR)
+    world.rentals.enforce()
+    truth.advance(timedelta(minutes=30))
+    world.clock.advance(timedelta(minutes=30))
+    world.clock.jump(timedelta(hours=-2))
+    agent.ends()
+    world.follow.round()
+    world.rentals.enforce()
+    world.rentals.attend(job_id)
+    (attempt,) = world.attempts(job_id)
+    assert (attempt.state, attempt.absent_at, cloud.alive()) == (AttemptState.ENDING, None, [])
+
+    world.clock.jump(timedelta(hours=2))  # it was corrected
+    world.pass_time(minutes=3)
+    least = policy.bill(micros_per_hour=2 * DOLLAR, ran=timedelta(minutes=30), traits=cloud.traits)
+    assert JobState.SUCCEEDED is world.job(job_id).state
+    assert least <= (world.job(job_id).charged or 0) <= least * 11 // 10
+
+
 def test_every_pass_leaves_its_mark(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.cloud.down = Unknown("nobody answers")
