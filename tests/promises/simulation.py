@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ def measure(scale: Scale) -> Sequence[Promise]:
             histories.append(played)
             steps += played.steps
         number += 1
+        sys.stderr.write(f"simulation: {number} seasons, {steps:,} of {wanted:,} steps, {len(broken)} violations\n")
     spent = time.process_time() - begun
     return [
         _ledger(scale, histories, broken),
