@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from sqlite3 import Connection
 
+from jobs.policy import Person
 from tests.simulation.reckoning import Ask, Terms
 
 ALERTS = (50, 80, 100)  # percent of a month at which its team is told
@@ -81,6 +82,7 @@ class Case:
     terms: list[Terms] = field(default_factory=list)  # those that what was held so far agrees with
     minutes: float = 0.0  # allowed by now: asked for, shortened, extended
     extending: float = 0.0  # minutes that are being added in this step
+    extender: Person | None = None  # who adds them
     period: int | None = None
     first: int | None = None
     held: int = 0

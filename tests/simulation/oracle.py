@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from sqlite3 import Connection
 
+from jobs.policy import Person
 from jobs.providers import Guarantee, Traits
 from tests.simulation import months
 from tests.simulation.books import Alerts, Book, Case, Tally, Violation, Written
@@ -69,9 +70,9 @@ class Oracle:
         """Take note that a lead allowed less time than was asked for."""
         self.cases[job].allows(minutes)
 
-    def extending(self, job: str, minutes: float) -> None:
-        """Take note that somebody is about to add minutes; 0.0 when that came to nothing."""
-        self.cases[job].extending = minutes
+    def extending(self, job: str, minutes: float, by: Person) -> None:
+        """Take note of who is about to add minutes."""
+        self.cases[job].extending, self.cases[job].extender = minutes, by
 
     def extended(self, job: str, minutes: float) -> None:
         """Take note that minutes were added: the deadline that people were told moved."""
@@ -226,6 +227,7 @@ class Oracle:
             wanted = {max(0, worst(case.ask, one, longer, capped=False) - case.held): one for one in case.terms}
             self._expected(key, amount, wanted)
             case.terms = [one for one in case.terms if worst(case.ask, one, longer, capped=False) - case.held <= amount]
+            self._judge_extender(case, book, key, amount)
         else:
             if case.first is not None:
                 raise Violation(f"{key}: {job} holds twice")
@@ -255,6 +257,15 @@ class Oracle:
         if 2 * (used + amount) > self.caps[case.team]:
             return f"its person has {used} of {self.caps[case.team]} already"
         return ""
+
+    def _judge_extender(self, case: Case, book: Book, key: str, amount: int) -> None:
+        """A job is extended by its person or a lead; by a lead where a rental of that size takes one, nobody's own."""
+        by = case.extender
+        if by is None or not (by.lead or by.id == case.person):
+            raise Violation(f"{key}: {by} may not extend a job of {case.person}'s")
+        why = self._asks_lead(case, book, case.held + amount)
+        if why and not (by.lead and by.id != case.person):
+            raise Violation(f"{key}: {by} may not extend it, a lead has to: {why}")
 
     def _judge_overdue(self, job: str, case: Case, key: str, amount: int) -> None:
         now = self._now()

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from sqlmodel import Session
 
-from jobs import policy
+from jobs import extensions, policy
 from jobs.clockwatch import ClockWatch
+from jobs.errors import NotAllowed
+from jobs.policy import Person
 from jobs.providers import Offer
 from jobs.values import DOLLAR, JobSpec, Micros
 from tests.simulation.books import Violation
@@ -57,14 +62,40 @@ def prices_triple(world: World) -> None:
         cloud.prices = [dataclasses.replace(one, micros_per_hour=3 * one.micros_per_hour) for one in cloud.prices]
 
 
+def somebody_else_extends(world: World) -> None:
+    """Let somebody who neither leads nor asked for it press Extend."""
+    job_id, owner = world.rows.execute("SELECT id, person FROM job").fetchone()
+    other = next(one for one in map(world.person, ("ada", "tam", "bo")) if one.id != owner)
+    extends(world, job_id, other)
+
+
+def its_person_extends_by_far(world: World) -> None:
+    """Let whoever asked for it press Extend until it may cost more than starts without a lead."""
+    job_id, owner = world.rows.execute("SELECT id, person FROM job").fetchone()
+    extends(world, job_id, Person(id=owner, lead=False), minutes=20 * 60)
+
+
+def extends(world: World, job_id: str, by: Person, minutes: float = 30.0) -> None:
+    """Let somebody extend a job, as far as he may."""
+    world.oracle.extending(job_id, minutes, by)
+    with suppress(NotAllowed):
+        world.service.extend(job_id, by, minutes)
+
+
 def nothing(world: World) -> None:
     """Let nothing happen."""
 
 
 @pytest.mark.parametrize(
     ("ground", "habits", "strike", "machines"),
-    [(ALONE, PLAIN, the_clock_jumps, 1), (WEAK, CROWD, nothing, 1), (WEAK, PLAIN, prices_triple, 0)],
-    ids=["the clock jumps", "many press", "prices rise while a lead thinks"],
+    [
+        (ALONE, PLAIN, the_clock_jumps, 1),
+        (WEAK, CROWD, nothing, 1),
+        (WEAK, PLAIN, prices_triple, 0),
+        (ALONE, PLAIN, somebody_else_extends, 1),
+        (ALONE, PLAIN, its_person_extends_by_far, 1),
+    ],
+    ids=["the clock jumps", "many press", "prices rise while a lead thinks", "somebody else extends", "far extended"],
 )
 def test_the_bot_as_it_is_is_in_order(
     ground: Ground, habits: Habits, strike: Callable[[World], None], machines: int
@@ -100,3 +131,17 @@ def test_a_bot_that_rents_at_any_price_is_caught(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(policy, "choose", cheapest)  # the mutant
     with pytest.raises(Violation, match=r"over every ceiling|is held for"):
         an_hour(WEAK, PLAIN, prices_triple)
+
+
+@pytest.mark.parametrize("strike", [somebody_else_extends, its_person_extends_by_far])
+def test_a_bot_that_lets_anybody_extend_is_caught(
+    strike: Callable[[World], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begins = extensions.begin
+
+    def for_anybody(tx: Session, job_id: str, by: Person, minutes: float, **rest: Any) -> extensions.Extension:
+        return begins(tx, job_id, Person(id="a lead", lead=True), minutes, **rest)
+
+    monkeypatch.setattr(extensions, "begin", for_anybody)  # the mutant
+    with pytest.raises(Violation, match="may not extend"):
+        an_hour(ALONE, PLAIN, strike)

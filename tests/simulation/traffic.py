@@ -230,7 +230,7 @@ class Traffic:
         if chance.random() < habits.extended:
             wait = max(5.0, (case.minutes - 12) * 60 + chance.uniform(-300, 900))
             more = chance.choice((30.0, 60.0, 120.0))
-            self._later(wait, "extend", lambda: self._extend(job_id, chance.choice(("ada", "lea")), more))
+            self._later(wait, "extend", lambda: self._extend(job_id, chance.choice(("ada", "lea", "bo")), more))
 
     def _stop(self, job_id: str, name: str) -> None:
         world, before = self._world, job_id in self._world.oracle.stopping
@@ -250,7 +250,7 @@ class Traffic:
         oracle = self._world.oracle
 
         def do() -> None:
-            oracle.extending(job_id, minutes)
+            oracle.extending(job_id, minutes, self._world.person(name))
             before = self._of(job_id, "deadline")
             try:
                 self._world.service.extend(job_id, self._world.person(name), minutes)
