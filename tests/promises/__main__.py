@@ -4,6 +4,7 @@ make promises                        everything, as often as the goals name it
 make promises ARGS='--small'         everything, as often as the checks try it
 make promises ARGS='--only crashes'  those whose name contains a word
 make promises ARGS='--seed 7 --json promises.json'
+make promises ARGS='--only crashes --seconds 3600'  as much as an hour allows
 """
 
 from __future__ import annotations
@@ -32,9 +33,12 @@ def main() -> int:
     parser.add_argument("--only", default="", help=f"a word out of: {', '.join(PARTS)}")
     parser.add_argument("--small", action="store_true", help="as often as the checks do")
     parser.add_argument("--seed", type=int, default=1, help="what every random choice is drawn from")
+    parser.add_argument(
+        "--seconds", type=float, default=0.0, help="end simulation and crashes then, each, whatever was reached"
+    )
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
     asked = parser.parse_args()
-    scale = Scale(full=not asked.small, seed=asked.seed)
+    scale = Scale(full=not asked.small, seed=asked.seed, seconds=asked.seconds)
     found: list[Promise] = []
     for part in [part for part in PARTS if asked.only in part]:
         begun = time.perf_counter()

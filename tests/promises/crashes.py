@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from tests.crashes.campaign import SHARES, Goal, Tally, campaign
@@ -16,9 +17,16 @@ FEW_HISTORIES, FEW_KILLS = 120, 3
 def measure(scale: Scale) -> Sequence[Promise]:
     """Tell the histories, and the same under broken rules."""
     histories, kills = scale.of(HISTORIES, FEW_HISTORIES), scale.of(KILLS, FEW_KILLS)
-    tally = campaign(
-        Goal(seed=scale.seed, histories=histories, kills=kills, weathers=scale.of(4, 1)), shares=scale.of(SHARES, 1)
+    shares = scale.of(SHARES, 1)
+    at_a_time = min(shares, os.cpu_count() or 1)
+    goal = Goal(
+        seed=scale.seed,
+        histories=histories,
+        kills=kills,
+        weathers=scale.of(4, 1),
+        seconds=scale.seconds * at_a_time / shares,
     )
+    tally = campaign(goal, shares=shares)
     return (_kept(tally, scale, histories, kills), _caught(tally, scale))
 
 

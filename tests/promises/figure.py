@@ -32,6 +32,7 @@ class Scale:
 
     full: bool
     seed: int
+    seconds: float = 0.0  # after which a long part stops, whatever was reached; 0 for never
 
     def of(self, full: int, small: int) -> int:
         """Return the count that fits."""
