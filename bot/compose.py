@@ -6,10 +6,9 @@ import gc
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
 
 import httpx
 import structlog
@@ -41,6 +40,7 @@ from jobs.image_names import cuda_named
 from jobs.images import ImageResolver, check_cuda
 from jobs.intake import Intake
 from jobs.lanes import SideBySide
+from jobs.leases import Lender
 from jobs.offers import Desk
 from jobs.ports import Ports as RentalPorts
 from jobs.ports import no_credentials
@@ -57,9 +57,6 @@ from trainer.storage import open_store
 log = structlog.get_logger(__name__)
 
 # A registry that has not answered by then makes the request wait for the next try, not for ever.
-# (job, attempt, deadline, what else it may read) -> variables
-Lender = Callable[[str, int, datetime, Sequence[str]], Mapping[str, str]]
-
 REGISTRY_TIMEOUT = httpx.Timeout(10.0)
 
 
@@ -141,6 +138,7 @@ def control_plane(settings: Settings, ports: Ports, wakes: Wakes, stack: ExitSta
         git_hosts=settings.git_hosts, git_tokens=settings.git_tokens, cache_dir=settings.state / "git"
     )
     desk = Desk(providers)
+    lender = _lender(settings, ports.clock)
     follow = Follow(db=db, clock=ports.clock, store=store, wake=wakes)
     rentals = Rentals(
         RentalPorts(
@@ -153,7 +151,8 @@ def control_plane(settings: Settings, ports: Ports, wakes: Wakes, stack: ExitSta
             store_uri=settings.store_uri(),
             home=str(settings.home),
             secrets=secrets,
-            credentials=_credentials(settings, ports.clock),
+            credentials=no_credentials if set(settings.providers) == {"aws"} else lender,
+            renew=lender,
             data_keys=settings.data_keys(),
             drain=follow.drain,
             wake=wakes,
@@ -182,9 +181,9 @@ def control_plane(settings: Settings, ports: Ports, wakes: Wakes, stack: ExitSta
     )
 
 
-def _credentials(settings: Settings, clock: Clock) -> Lender:
-    """Return who lends machines their way to the store; `aws` lends its machines their own with the boot script."""
-    if not settings.store_uri().startswith("s3:") or set(settings.providers) == {"aws"}:
+def _lender(settings: Settings, clock: Clock) -> Lender:
+    """Return who lends machines their way to the store; the first ones of `aws` come with the boot script."""
+    if not settings.store_uri().startswith("s3:"):
         return no_credentials
     from jobs.credentials import JobCredentials  # with AWS's SDK, which most starts can do without
 

@@ -3,7 +3,7 @@
     trainer/<sha256>.pyz                     the agent, the same for every machine
     launch/<job>/a<attempt>-r<rank>/script   the user data, as it was first made
     launch/<job>/a<attempt>-r<rank>/bundle   environment and links; gone once the machine has read it
-    launch/<job>/a<attempt>-r<rank>/lease    until when its credentials are good, in unix seconds
+    launch/<job>/a<attempt>-r<rank>/lease    since when its credentials are lent and until when (`leases.Span`)
 
 Links are signed with the hour and credentials differ each time, and yet asking a provider twice under one key
 must be the same request to the byte. So the first script that is made for a machine is the only one: it is
@@ -14,8 +14,8 @@ credentials can read.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +24,7 @@ import structlog
 from jobs import boot
 from jobs.clock import Clock
 from jobs.errors import Rejected, Unknown
+from jobs.leases import Lender, note_span, span_key
 from jobs.providers import LaunchOrder, machine_env
 from trainer import wire
 from trainer.storage import Store, StoreFault
@@ -33,13 +34,6 @@ LINK_MARGIN = timedelta(minutes=15)  # a machine may still be telling its end
 LONGEST_LINK = timedelta(days=7)  # S3 signs for no longer
 NOTICE_FILE = "/hourglass/notice"  # in the container; the warden puts it there
 WORKDIR = "/tmp/hourglass"  # noqa: S108  in the container, which one job has to itself; any user may write there
-
-# Variables in which a machine finds its store's credentials: (job, attempt, deadline, what else it may read) -> names
-# and values.
-Lender = Callable[[str, int, datetime, Sequence[str]], Mapping[str, str]]
-
-# Among the variables that are lent: until when they are good, in unix seconds; a lender may leave it out.
-EXPIRES = f"{wire.ENV_STORE_PREFIX}EXPIRES"
 
 _log = structlog.get_logger(__name__)
 
@@ -81,19 +75,11 @@ class Bootstrap:
     def forget(self, job: str, attempt: int, rank: int) -> None:
         """Remove script and bundle; a store that does not answer is logged, since nothing depends on it."""
         try:
-            self._store.delete(_lease_key(job, attempt, rank))
+            self._store.delete(span_key(job, attempt, rank))
             self._store.delete(_bundle_key(job, attempt, rank))
             self._store.delete(_script_key(job, attempt, rank))
         except StoreFault as error:
             _log.warning("launch_files_kept", job=job, attempt=attempt, rank=rank, error=str(error))
-
-    def lasts(self, job: str, attempt: int, rank: int) -> datetime | None:
-        """Return until when a machine reaches its store; None where nobody wrote it down. Raises `Unknown`."""
-        try:
-            kept = self._store.get(_lease_key(job, attempt, rank))
-        except StoreFault as error:
-            raise Unknown(f"How long the machine's credentials last could not be read. {error}") from error
-        return datetime.fromtimestamp(int(kept), UTC) if kept is not None and kept.isdigit() else None
 
     def _made(self, order: LaunchOrder) -> str:
         left = order.deadline - self._clock.now()
@@ -120,8 +106,7 @@ class Bootstrap:
         )
         # The bundle first: a script that was written down is always one that can be booted.
         self._store.put(bundle_key, bundle)
-        if EXPIRES in lent:
-            self._store.put(_lease_key(order.job, order.attempt, order.rank), lent[EXPIRES].encode())
+        note_span(self._store, order.job, order.attempt, order.rank, self._clock.now(), lent)
         self._store.put(_script_key(order.job, order.attempt, order.rank), text.encode())
         return text
 
@@ -133,7 +118,10 @@ class Bootstrap:
 
         prefix = wire.attempt_prefix(order.job, order.attempt, order.rank)
         first_chunk = wire.event_key(order.job, order.attempt, 1, order.rank)
-        told = {wire.ENV_SPOT_NOTICE: f"file={NOTICE_FILE}"}
+        told = {
+            wire.ENV_SPOT_NOTICE: f"file={NOTICE_FILE}",
+            wire.ENV_LEASE_URL: sign("GET", wire.lease_key(order.job, order.attempt)),
+        }
         return boot.Bundle(
             env={**machine_env(order, instance=order.launch_key, workdir=WORKDIR), **lent, **told},
             trainer_url=sign("GET", trainer_key),
@@ -155,10 +143,6 @@ class Bootstrap:
 
 def _script_key(job: str, attempt: int, rank: int) -> str:
     return f"launch/{job}/a{attempt}-r{rank}/script"
-
-
-def _lease_key(job: str, attempt: int, rank: int) -> str:
-    return f"launch/{job}/a{attempt}-r{rank}/lease"
 
 
 def _bundle_key(job: str, attempt: int, rank: int) -> str:

@@ -1,7 +1,8 @@
-"""Credentials for a rented machine: a session of the job role, narrowed to one job's files, that outlives the rental.
+"""Credentials for a rented machine: a session of the job role, narrowed to one job's files, for as long as STS lends.
 
 No key of the team's and none that can rent ever lies on a machine. What it gets writes the attempt's own prefix,
-reads the job's and its inputs', and only reads the control file; STS takes it back by itself.
+reads the job's and its inputs', and only reads the control file; STS takes it back by itself. While the machine runs
+the next ones come in time (`jobs.renewals`).
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ import boto3
 import structlog
 from botocore.config import Config
 
-from jobs.bootstrap import EXPIRES
 from jobs.clock import Clock
 from jobs.errors import Misconfigured, Rejected
 from jobs.inputs import bucket_and_prefix
+from jobs.leases import EXPIRES, KEY_ID, SECRET, TOKEN
 from jobs.providers.aws_errors import translated
 from trainer import wire
 
 MARGIN = timedelta(minutes=15)  # after the deadline: the last upload, the last words
 LONGEST = timedelta(hours=12)  # STS lends no longer
+CHAINED = timedelta(hours=1)  # nor longer than this where the bot itself runs on a role
 SHORTEST = timedelta(minutes=15)  # nor shorter
 POLICY_LIMIT = 2048  # characters of a session policy
 _log = structlog.get_logger(__name__)
@@ -47,7 +49,8 @@ def job_policy(
     objects = f"arn:{partition}:s3:::{bucket}/{root}"
     machine = wire.attempt_prefix(job, attempt)
     writes = [f"{objects}{machine}/*", f"{objects}{machine}-r*"]
-    reads = [f"{objects}jobs/{job}/*", f"{objects}control/{job}/*"]
+    # Beside another attempt's control file lie that attempt's credentials.
+    reads = [f"{objects}jobs/{job}/*", f"{objects}control/{job}/a{attempt}.*"]
     # An index and parts are asked for by their names alone, so that nothing of them need be listed.
     reads += [f"{objects}{kept}/*" for kept in inputs if not kept.startswith("s3://")]
     seen = [f"{root}jobs/{job}/*", f"{root}control/{job}/*"]
@@ -114,9 +117,9 @@ def job_credentials(
         )
     lent = answer["Credentials"]
     return {
-        f"{wire.ENV_STORE_PREFIX}AWS_ACCESS_KEY_ID": lent["AccessKeyId"],
-        f"{wire.ENV_STORE_PREFIX}AWS_SECRET_ACCESS_KEY": lent["SecretAccessKey"],
-        f"{wire.ENV_STORE_PREFIX}AWS_SESSION_TOKEN": lent["SessionToken"],
+        KEY_ID: lent["AccessKeyId"],
+        SECRET: lent["SecretAccessKey"],
+        TOKEN: lent["SessionToken"],
         EXPIRES: str(int(lent["Expiration"].timestamp())),
     }
 
@@ -151,7 +154,7 @@ class JobCredentials:
         self._prefix = unquote(parts.path).strip("/")
         self._clock = clock
         self._kms_key = kms_key
-        self._longest = True  # until STS says that it lends this role for less
+        self._refused = LONGEST + timedelta(seconds=1)  # the shortest time for which STS would not lend this role
         session = boto3.session.Session()
         self._reach = _reach(os.environ if environment is None else environment, session.region_name)
         self._sts = sts or session.client(
@@ -163,40 +166,37 @@ class JobCredentials:
     def __call__(self, job: str, attempt: int, deadline: datetime, inputs: Sequence[str] = ()) -> dict[str, str]:
         """Return the variables for one attempt; raises `jobs.errors.ProviderError`.
 
-        They last for as long as STS lends the role, so that a rental can be made longer; at the least a quarter of an
-        hour beyond the deadline.
+        They last for as long as STS lends the role, so that few have to be renewed; where it refuses 12 hours, for a
+        quarter of an hour beyond the deadline or for an hour.
         """
-        span = deadline + MARGIN - self._clock.now()
-        if span > LONGEST:
-            raise Rejected(
-                f"A machine's credentials last {LONGEST.total_seconds() / 3600:g} hours at most, and this rental needs "
-                f"them for {span.total_seconds() / 3600:.1f}. Ask for fewer hours and continue from the checkpoint."
-            )
-        return {**self._lent(job, attempt, max(span, SHORTEST), inputs), **self._reach}
-
-    def _lent(self, job: str, attempt: int, least: timedelta, inputs: Sequence[str]) -> dict[str, str]:
-        def lend(span: timedelta) -> dict[str, str]:
-            seconds = int(span.total_seconds())
-            return job_credentials(
-                self._sts,
-                self._role,
-                self._bucket,
-                self._prefix,
-                job,
-                attempt,
-                seconds,
-                inputs,
-                kms_key=self._kms_key,
-            )
-
-        if self._longest and least < LONGEST:
+        needed = min(max(deadline + MARGIN - self._clock.now(), SHORTEST), LONGEST)
+        shortest = min(needed, CHAINED)
+        longer = [span for span in (LONGEST, needed) if shortest < span < self._refused]
+        for place, span in enumerate(spans := [*dict.fromkeys(longer), shortest]):
             try:
-                return lend(LONGEST)
+                lent = self._lent(job, attempt, span, inputs)
             except Rejected as error:
-                # The role's own limit is shorter, or the bot runs on a role itself: an hour then.
-                _log.info("credentials.shorter", error=str(error))
-                self._longest = False
-        return lend(least)
+                if span is shortest:
+                    raise
+                # The role's own limit is shorter, or the bot runs on a role itself.
+                _log.info("credentials.shorter", seconds=int(span.total_seconds()), error=str(error))
+            else:
+                self._refused = min([self._refused, *spans[:place]])
+                break
+        return {**lent, **self._reach}
+
+    def _lent(self, job: str, attempt: int, span: timedelta, inputs: Sequence[str]) -> dict[str, str]:
+        return job_credentials(
+            self._sts,
+            self._role,
+            self._bucket,
+            self._prefix,
+            job,
+            attempt,
+            int(span.total_seconds()),
+            inputs,
+            kms_key=self._kms_key,
+        )
 
 
 def _reach(environment: Mapping[str, str], configured: str | None) -> dict[str, str]:

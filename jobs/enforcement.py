@@ -30,6 +30,7 @@ from jobs.overdue import Overdue
 from jobs.ports import Claims, Ports
 from jobs.providers import Guarantee, Instance, InstanceState, Provider
 from jobs.records import parse
+from jobs.renewals import Renewals
 from jobs.securing import Securing
 from jobs.settlements import Settlements
 from jobs.values import JobSpec
@@ -67,6 +68,7 @@ class Enforcement:
         self._overdue = Overdue(ports)
         self._securing = Securing(ports, controls)
         self._lanes = lanes
+        self._renewals = Renewals(ports)
 
     # ------------------------------------------------------------ passes
 
@@ -78,7 +80,10 @@ class Enforcement:
         if self._turn_all(jobs):
             with self._ports.db.read() as tx:
                 live = glances.machines(tx)
-        work: dict[str, Callable[[], None]] = {"control": lambda: self._reconcile_all(live)}
+        work: dict[str, Callable[[], None]] = {
+            "control": lambda: self._reconcile_all(live),
+            "credentials": lambda: self._renewals.round(live),
+        }
         for name, provider in self._ports.providers.items():
             mine = [(attempt, job) for attempt, job in live if attempt.provider == name]
             # Asking for a machine may take as long as its image is large: no other machine's end waits for that.

@@ -27,6 +27,7 @@ from jobs.errors import (
 )
 from jobs.inputs import reads
 from jobs.journal import Journal
+from jobs.leases import note_span
 from jobs.lifecycle import AttemptEventName, AttemptState, JobEventName, JobState
 from jobs.model import Attempt, NoteKind
 from jobs.patience import Refusal
@@ -83,8 +84,10 @@ class Launches:
     def _order(self, launch: orders.Launch, node: Attempt) -> LaunchOrder:
         self._journal.write(node.job_id)  # a machine whose rows are lost is known by what lies in the store
         inputs = reads(launch.spec.inputs)
+        lent = self._ports.credentials(node.job_id, node.number, node.deadline, inputs)
+        note_span(self._ports.store, node.job_id, node.number, node.rank, self._ports.clock.now(), lent)
         credentials = {
-            **self._ports.credentials(node.job_id, node.number, node.deadline, inputs),
+            **lent,
             **self._ports.data_keys.variables(launch.job.team_id, launch.spec, resumes=launch.resume_key is not None),
         }
         return orders.launch_order(launch, node.rank, secrets=self._ports.secrets, credentials=credentials)

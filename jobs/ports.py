@@ -17,6 +17,7 @@ from jobs.clock import Clock
 from jobs.datakeys import TeamKeys
 from jobs.db import Database
 from jobs.errors import ProviderError
+from jobs.leases import Lender
 from jobs.model import Attempt
 from jobs.providers import Need, Offer, Provider
 from jobs.values import Source
@@ -69,7 +70,9 @@ class Ports:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)  # teams' secrets by name
     # Variables with which a machine reaches the store and what else it may read, asked for after the intent is
     # committed.
-    credentials: Callable[[str, int, datetime, Sequence[str]], Mapping[str, str]] = no_credentials
+    credentials: Lender = no_credentials
+    # The next ones, for a machine that runs; also for machines whose first ones came with their boot script.
+    renew: Lender = no_credentials
     data_keys: TeamKeys = field(default_factory=TeamKeys)
     # Applies what a machine left behind (`Follow.drain`); raises `StoreFault`.
     drain: Callable[[Attempt], int]

@@ -7,6 +7,7 @@ a machine is found by its key, a deadline is a column. Put together here of its 
     enforcement, endings         what has to end, and when it is believed gone
     conclusions, settlements     another machine or the end; the money closed
     controls                     what a running machine is asked for, and a deadline that moves
+    renewals                     its credentials, lent anew before they end
     adoption, overdue            machines that no row knows, machines that do not end
     journal, snapshots           what a lost database is rebuilt from
 """

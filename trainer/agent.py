@@ -30,6 +30,7 @@ from trainer.inbox import Inbox
 from trainer.init import ENV_INIT_FD, EXIT_BAD_MACHINE, say
 from trainer.inputs import Ground, Inputs
 from trainer.inspection import inspect
+from trainer.lent import LeaseWatch
 from trainer.logs import LogShip
 from trainer.machine import BadMachine, Machine, machine_from
 from trainer.notice import Notice, NoticeWatch, Source, seconds_left
@@ -38,7 +39,7 @@ from trainer.output import Output, Redactor
 from trainer.peers import PATIENCE, Meeting
 from trainer.preempt import Preemption, Step
 from trainer.progress import Progress
-from trainer.storage import FolderStore, Store, StoreFault, open_store
+from trainer.storage import FolderStore, S3Store, Store, StoreFault, open_store
 from trainer.uploads import Uploads
 from trainer.watches import Watches
 from trainer.wire import AgentOrder, Control, EventKind, Reason, Stage
@@ -84,6 +85,9 @@ class Agent:
             wish=self._mail.put,
             notice=self._reporter.notice,
         )
+        if isinstance(store, S3Store) and store.lent is not None:
+            link = env.get(wire.ENV_LEASE_URL, "")
+            LeaseWatch(lambda: store.get(wire.lease_key(*key)), take=store.lent.take, link=link)
         self._uploads: Uploads | None = None
         self._watches: Watches | None = None
         self._notices: NoticeWatch | None = None

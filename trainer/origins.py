@@ -14,6 +14,7 @@ from typing import Protocol
 
 from trainer import datasets, sealed
 from trainer.datasets import PART, BadDataset, Dataset
+from trainer.lent import Lent
 from trainer.sealed import Key, Ring
 from trainer.storage import Listed, S3Store, Store, StoreRefusal, open_store
 from trainer.wire import Input
@@ -122,15 +123,16 @@ def origin_of(
     ring: Ring,
     *,
     env: Mapping[str, str],
-    opened: Callable[[str, Mapping[str, str]], Store] = open_store,
+    opened: Callable[[str, Mapping[str, str], Lent | None], Store] = open_store,
 ) -> Origin:
     """Return where an input's files come from; raises `NoInput`, and `StoreFault` while the store does not answer."""
     try:
         if not what.source.startswith("s3://"):
             return _pushed(what, store, ring)
         folder, _, last = what.source.rstrip("/").rpartition("/")
-        found = _folder(_bucket(opened(what.source, env)))
-        return found or _alone(_bucket(opened(folder, env)), last)
+        lent = store.lent if isinstance(store, S3Store) else None  # renewed with it, however long the download takes
+        found = _folder(_bucket(opened(what.source, env, lent)))
+        return found or _alone(_bucket(opened(folder, env, lent)), last)
     except StoreRefusal as error:
         raise NoInput(str(error)) from error
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
+from trainer.lent import Lent
 from trainer.parts import Parts
 from trainer.wire import ENV_STORE_PREFIX
 
@@ -221,8 +222,10 @@ class FolderStore:
 class S3Store:
     """A store in a bucket of S3 or of what speaks it (the endpoint is the SDK's own `AWS_ENDPOINT_URL`)."""
 
-    def __init__(self, bucket: str, prefix: str = "", *, env: Mapping[str, str] | None = None) -> None:
-        """Open `bucket`; credentials named `HOURGLASS_STORE_AWS_…` in `env` go before the SDK's own chain."""
+    def __init__(
+        self, bucket: str, prefix: str = "", *, env: Mapping[str, str] | None = None, lent: Lent | None = None
+    ) -> None:
+        """Open `bucket` with what was `lent`, else what `env` calls `HOURGLASS_STORE_AWS_…`, else the SDK's own."""
         import boto3
         from boto3.exceptions import Boto3Error
         from boto3.s3.transfer import TransferConfig
@@ -233,6 +236,7 @@ class S3Store:
             return (env or {}).get(f"{ENV_STORE_PREFIX}{name}") or None
 
         self.bucket = bucket
+        self.lent = lent or Lent.in_env(env or {})
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._refusals: tuple[type[Exception], ...] = (ClientError,)
         self._faults: tuple[type[Exception], ...] = (BotoCoreError, ClientError, Boto3Error, OSError)
@@ -240,13 +244,11 @@ class S3Store:
             multipart_threshold=_PART, multipart_chunksize=_PART, max_concurrency=_PARALLEL, max_io_queue=_QUEUED
         )
         try:
-            self._client: Any = boto3.client(
+            session: Any = boto3 if self.lent is None else self.lent.session()
+            self._client: Any = session.client(
                 "s3",
                 region_name=named("AWS_REGION"),
                 endpoint_url=named("AWS_ENDPOINT_URL"),
-                aws_access_key_id=named("AWS_ACCESS_KEY_ID"),
-                aws_secret_access_key=named("AWS_SECRET_ACCESS_KEY"),
-                aws_session_token=named("AWS_SESSION_TOKEN"),
                 config=Config(
                     signature_version="s3v4",  # the old style of signing is refused in newer regions
                     connect_timeout=10,
@@ -411,14 +413,14 @@ class S3Store:
             )
 
 
-def open_store(uri: str, env: Mapping[str, str] | None = None) -> Store:
+def open_store(uri: str, env: Mapping[str, str] | None = None, lent: Lent | None = None) -> Store:
     """Return the store that `uri` names: `file:///dir` or `s3://bucket/prefix`; raises `StoreFault` on others.
 
-    `env` is where a rented machine finds credentials of its own (see `S3Store`).
+    `env` is where a rented machine finds credentials of its own, `lent` those of another store (see `S3Store`).
     """
     parts = urlsplit(uri)
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
         return FolderStore(Path(unquote(parts.path)))
     if parts.scheme == "s3" and parts.netloc:
-        return S3Store(parts.netloc, unquote(parts.path), env=env)
+        return S3Store(parts.netloc, unquote(parts.path), env=env, lent=lent)
     raise StoreFault(f"{uri!r} is not a store: use file:///dir or s3://bucket/prefix.")

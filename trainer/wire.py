@@ -13,6 +13,7 @@ reads the next object by its number.
     jobs/<job>/a<attempt>/boot/00000001.txt     what the warden of a VM saw before the agent spoke
     jobs/<job>/a<attempt>/peer.json             where one of several machines is reached (`Peer`)
     control/<job>/a<attempt>.json               `Control`: stop, new deadline; only read by the machine
+    control/<job>/a<attempt>.lease.json         `Lease`: the next credentials of the store; only read by the machine
     data/…                                      what jobs take along (`trainer.datasets`); only read by the machine
 """
 
@@ -55,6 +56,7 @@ ENV_SPOT_NOTICE = "HOURGLASS_SPOT_NOTICE"  # where it learns that it is taken ba
 # Credentials of the store where they must not meet the team's own: `HOURGLASS_STORE_AWS_ACCESS_KEY_ID` and the
 # like. They are taken out of the environment of the team's command.
 ENV_STORE_PREFIX = "HOURGLASS_STORE_"
+ENV_LEASE_URL = "HOURGLASS_STORE_LEASE_URL"  # a signed link to the next ones (`Lease`), for when these have ended
 ENV_KEYS = "HOURGLASS_STORE_DATA_KEY"  # the team's keys, one a line (`trainer.sealed`); the first seals
 # What the team's command finds in its environment.
 ENV_RESUME = "HOURGLASS_RESUME"  # folder with the last whole checkpoint, or unset
@@ -208,6 +210,16 @@ class Control:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lease:
+    """Credentials of the store that take the place of those before; for every machine of the attempt."""
+
+    until: float  # unix seconds
+    access_key_id: str = field(repr=False)
+    secret_access_key: str = field(repr=False)
+    session_token: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Event:
     """One line of an event chunk. `data` by kind:
 
@@ -304,6 +316,11 @@ def control_key(job: str, attempt: int) -> str:
     return f"control/{job}/a{attempt}.json"
 
 
+def lease_key(job: str, attempt: int) -> str:
+    """Return where the bot leaves the next credentials of a running attempt."""
+    return f"control/{job}/a{attempt}.lease.json"
+
+
 def to_json(record: Any) -> bytes:
     """Return a wire record as compact JSON with sorted keys, byte for byte the same each time."""
     return json.dumps(dataclasses.asdict(record), sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
@@ -318,7 +335,7 @@ def wire_float(value: float) -> float | str:
     return value
 
 
-Record = TypeVar("Record", AgentOrder, Control, Event, Manifest, Peer)
+Record = TypeVar("Record", AgentOrder, Control, Event, Lease, Manifest, Peer)
 
 
 def from_json(kind: type[Record], data: bytes) -> Record:

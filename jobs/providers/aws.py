@@ -47,8 +47,6 @@ def traits(*, scheduled: bool) -> Traits:
     )
 
 
-AFTERWARDS = timedelta(minutes=5)  # what a machine still has to upload when its time is up
-
 _STATES = {
     "pending": InstanceState.PENDING,
     "running": InstanceState.RUNNING,
@@ -72,9 +70,6 @@ class BootScripts(Protocol):
 
     def forget(self, job: str, attempt: int, rank: int) -> None:
         """Remove what was kept for that machine; it will not be launched again."""
-
-    def lasts(self, job: str, attempt: int, rank: int) -> datetime | None:
-        """Return until when that machine reaches its files; None where that is not known."""
 
 
 def sdk_clients() -> Clients:
@@ -219,7 +214,6 @@ class Aws:
     def extend(self, instance: Instance, deadline: datetime) -> None:
         """Let schedule and tag say the deadline, in this order; the machine's own timers follow its tag."""
         self._must_be_ours(instance)
-        self._must_last(instance, deadline)
         key = instance.tags.get("key", "")
         if self._schedules is not None:
             self._schedules.set(instance.region, client_token(key), instance.id, deadline)
@@ -231,20 +225,6 @@ class Aws:
             if self._schedules is not None and instance.limit is not None:
                 self._schedules.set(instance.region, client_token(key), instance.id, instance.limit)
             raise
-
-    def _must_last(self, instance: Instance, deadline: datetime) -> None:
-        """Refuse a deadline that is later than the tag's, where the machine's credentials would not last to it."""
-        tags = instance.tags
-        told = tags.get("deadline", "")
-        if not told.isdigit() or int(deadline.timestamp()) <= int(told) or not tags.get("attempt", "").isdigit():
-            return
-        ends = self._boot.lasts(tags.get("job", ""), int(tags["attempt"]), int(tags.get("rank") or 0))
-        if ends is None or ends < deadline + AFTERWARDS:
-            until = "for the time that was asked for" if ends is None else f"until {ends:%H:%M} UTC"
-            raise Rejected(
-                f"This machine can keep its files {until}, and no longer: STS lends credentials for 12 hours at most, "
-                "and for one where the bot itself runs on a role. Continue from its checkpoint with a new rental."
-            )
 
     def _must_be_ours(self, instance: Instance) -> None:
         if instance.tags.get("home", self._home) != self._home:

@@ -193,8 +193,5 @@ class _NoScripts:
         """Refuse."""
         raise Rejected(f"{order.launch_key} cannot be launched from here: this process may only end machines.")
 
-    def lasts(self, job: str, attempt: int, rank: int) -> None:
-        """Say that nothing is known of its credentials here."""
-
     def forget(self, job: str, attempt: int, rank: int) -> None:
         """Leave what was kept to the bot, which removes it when it sees that the machine is gone."""

@@ -21,14 +21,10 @@ class Scripts:
 
     def __init__(self, text: str = "#!/bin/bash\n") -> None:
         self.text = text
-        self.until: datetime | None = datetime(2026, 11, 12, 21, 45, tzinfo=UTC)  # twelve hours from a morning
         self.forgotten: list[tuple[str, int, int]] = []
 
     def script(self, order: LaunchOrder) -> str:
         return self.text
-
-    def lasts(self, job: str, attempt: int, rank: int) -> datetime | None:
-        return self.until
 
     def forget(self, job: str, attempt: int, rank: int) -> None:
         self.forgotten.append((job, attempt, rank))

@@ -193,19 +193,6 @@ def test_a_tag_that_would_not_move_takes_the_schedule_back_with_it(cloud: Cloud,
     assert (found(aws).limit, found(aws).tags["deadline"]) == (ENDS, str(int(ENDS.timestamp())))
 
 
-@pytest.mark.parametrize("until", [None, ENDS + timedelta(minutes=30)], ids=["unknown", "too short"])
-def test_no_rental_is_made_longer_than_its_machine_can_reach_its_files(cloud: Cloud, until: datetime | None) -> None:
-    scripts = Scripts()
-    aws = provider(cloud, scripts, schedules=cloud.with_schedules())
-    aws.extend(aws.launch(SMALL, order()), ENDS)
-    scripts.until = until
-    with pytest.raises(Rejected, match="Continue from its checkpoint"):
-        aws.extend(found(aws), ENDS + timedelta(hours=1))
-    assert (found(aws).limit, found(aws).tags["deadline"]) == (ENDS, str(int(ENDS.timestamp())))
-    aws.extend(found(aws), ENDS - timedelta(minutes=1))
-    assert found(aws).limit == ENDS - timedelta(minutes=1), "sooner is always possible"
-
-
 def test_without_schedules_the_tag_alone_moves(cloud: Cloud) -> None:
     aws = provider(cloud, Scripts())
     machine = aws.launch(SMALL, order())

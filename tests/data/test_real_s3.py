@@ -14,11 +14,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from jobs.credentials import job_credentials
 from jobs.inputs import reads
+from jobs.leases import KEY_ID, SECRET, TOKEN, lease_of
 from jobs.pushing import Push, survey
 from tests.support import radosgw
 from tests.support.line import BrittleLine
 from tests.support.radosgw import REGION, ROLE, Radosgw
-from tests.trainer.rented import JOB, Rented
+from tests.trainer.rented import JOB, Rented, until
 from trainer import wire
 from trainer.archive import build
 from trainer.parts import Parts
@@ -144,6 +145,13 @@ def sha256_of(blocks: Iterable[bytes]) -> str:
     return digest.hexdigest()
 
 
+def machine(folder: Path, store: Store) -> Rented:
+    """Return a machine of which nothing lies in the store."""
+    for left in [*store.keys(f"jobs/{JOB}"), *store.keys(f"control/{JOB}")]:
+        store.delete(left)  # other tests' of this gateway
+    return Rented(folder, build(folder / "trainer.pyz", with_s3=True), store=store, uri="s3://team-files/hg")
+
+
 COCO = Input(name="coco", source="s3://acme-data/coco")
 
 
@@ -153,7 +161,7 @@ def test_a_machine_with_its_own_token_takes_along_trains_and_keeps(gateway: Rado
     (tmp_path / "mine" / "a.txt").write_text("from a folder")
     sent = Push(store, "words", survey(tmp_path / "mine"), key=key, now=1.0).run()
     words = Input(name="words", source=sent.reference)
-    rented = Rented(tmp_path, build(tmp_path / "trainer.pyz", with_s3=True), store=store, uri="s3://team-files/hg")
+    rented = machine(tmp_path, store)
     rented.order(
         {"train.py": SCRIPT},
         argv=["python", "train.py"],
@@ -170,6 +178,83 @@ def test_a_machine_with_its_own_token_takes_along_trains_and_keeps(gateway: Rado
         assert sum(len(block) for block in unseal(kept, Ring((key,)))) > SIZE
     finally:
         rented.close()
+
+
+LONG_SCRIPT = """
+import os, pathlib, time, zipfile
+os.makedirs("out")
+print(sorted(os.environ), flush=True)
+for step in (1, 2):
+    print(f"step {step}: loss 1.0", flush=True)
+    with zipfile.ZipFile("out/.ckpt", "w") as file:
+        file.writestr("weights", os.urandom(1_000_000))
+    os.rename("out/.ckpt", f"out/step_{step}.pt")
+    while not pathlib.Path(f"../../go{step}").exists():  # beside the machine's folder: the test's own
+        time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["in time", "too late, by the link"])
+def test_credentials_that_end_while_a_job_runs_are_replaced_and_nothing_is_lost(
+    gateway: Radosgw, tmp_path: Path, late: bool
+) -> None:
+    """The first session's role loses its rights while the job runs; what the machine keeps later is the second's."""
+    role = "hourglass-late" if late else "hourglass-first"
+    first, sts, store = gateway.role(role), gateway.client("sts", gateway.bot), bots(gateway)
+    assert isinstance(store, S3Store)
+    rented = machine(tmp_path, store)
+    rented.order({"train.py": LONG_SCRIPT}, argv=["python", "train.py"], seconds=240.0)
+    key = wire.lease_key(JOB, 1)
+    following = job_credentials(sts, ROLE, "team-files", "hg", JOB, 1, 900)
+    with BrittleLine(gateway.endpoint) as line:
+        link = {wire.ENV_LEASE_URL: store.sign("GET", key, 900)} if late else {}
+        try:
+            rented.start(
+                **job_credentials(sts, first, "team-files", "hg", JOB, 1, 900),
+                **reach(gateway) | prefixed({"AWS_ENDPOINT_URL": line.endpoint}),
+                **link,
+            )
+            until(lambda: len(rented.manifests()) == 1)
+            if late:
+                gateway.disallow(role)
+            store.put(key, wire.to_json(lease_of(following)))
+            until(lambda: following[KEY_ID].encode() in line.keys)
+            if not late:
+                gateway.disallow(role)
+            (tmp_path / "go1").touch()
+            until(lambda: len(rented.manifests()) == 2)
+            (tmp_path / "go2").touch()
+            assert rented.wait(60) == 0
+            assert rented.outcome()["reason"] == "finished"
+            assert len(rented.series("loss")) == 2
+            told = rented.log() + repr(rented.events())
+            assert "HOURGLASS_JOB" in told and "HOURGLASS_STORE" not in told
+            assert not any(following[name] in told for name in (KEY_ID, SECRET, TOKEN))
+        finally:
+            rented.close()
+
+
+def test_an_upload_that_began_with_one_session_is_finished_with_the_next(gateway: Radosgw, tmp_path: Path) -> None:
+    first = gateway.role("hourglass-begins")
+    path, key = tmp_path / "ckpt.pt", "jobs/J1/a1/ckpt/step-000009/ckpt.pt"
+    path.write_bytes(os.urandom(LARGE))
+    sts = gateway.client("sts", gateway.bot)
+    with BrittleLine(gateway.endpoint) as line:
+        env = {**job_credentials(sts, first, "team-files", "hg", JOB, 1, 900), **reach(gateway)}
+        store = open_store("s3://team-files/hg", {**env, **prefixed({"AWS_ENDPOINT_URL": line.endpoint})})
+        line.break_after(LARGE - PART // 2)
+        with pytest.raises(StoreFault):
+            store.put_file(key, path, "its digest")
+        line.mend()
+        gateway.disallow("hourglass-begins")
+        with pytest.raises(StoreFault, match="AccessDenied"):
+            store.put_file(key, path, "its digest")
+        assert isinstance(store, S3Store) and store.lent is not None
+        store.lent.take(lease_of(job_credentials(sts, ROLE, "team-files", "hg", JOB, 1, 900)))
+        before = line.sent
+        store.put_file(key, path, "its digest")
+        assert line.sent - before < IN_THE_AIR * PART + SPARE
+    assert sha256_of(bots(gateway).blocks(key)) == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_the_token_opens_nothing_beside_it(gateway: Radosgw) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 from urllib.parse import urlsplit
+
+_SIGNED = re.compile(rb"Credential=([^/\s]+)/")
 
 
 class BrittleLine:
@@ -17,6 +20,7 @@ class BrittleLine:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.sent = 0  # bytes from the client
+        self.keys: set[bytes] = set()  # ids of the keys that requests to S3 were signed with
         self._breaks_at: int | None = None
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
@@ -60,6 +64,7 @@ class BrittleLine:
                 if counts:
                     with self._lock:
                         self.sent += len(data)
+                        self.keys.update(_SIGNED.findall(data))
                     if self._broken:
                         self._cut()
                         return

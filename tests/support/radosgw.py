@@ -90,7 +90,7 @@ class Radosgw:
             self._begin(mon)
             self.owner = self._user("team", "--caps=roles=*")
             self.bot = self._user("bot")
-            self._role()
+            self.role(ROLE.rpartition("/")[2])
         except BaseException:
             self.close()
             raise
@@ -141,8 +141,8 @@ class Radosgw:
         key: dict[str, str] = json.loads(made[made.index(b"{") :])["keys"][0]
         return key
 
-    def _role(self) -> None:
-        """Make the job role: it may do anything with objects, and the bot alone may take it."""
+    def role(self, name: str) -> str:
+        """Make a role that may do anything with objects, and that the bot alone may take; return its ARN."""
         trust = {
             "Effect": "Allow",
             "Principal": {"AWS": [f"arn:aws:iam::{ACCOUNT}:user/bot"]},
@@ -150,8 +150,13 @@ class Radosgw:
         }
         allowed = {"Effect": "Allow", "Action": ["s3:*"], "Resource": ["arn:aws:s3:::*"]}
         iam = self.client("iam", self.owner)
-        iam.create_role(RoleName="hourglass-job", AssumeRolePolicyDocument=_policy(trust))
-        iam.put_role_policy(RoleName="hourglass-job", PolicyName="files", PolicyDocument=_policy(allowed))
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(trust))
+        iam.put_role_policy(RoleName=name, PolicyName="files", PolicyDocument=_policy(allowed))
+        return f"arn:aws:iam::{ACCOUNT}:role/{name}"
+
+    def disallow(self, name: str) -> None:
+        """Take from a role what it may do: its sessions are refused from now on."""
+        self.client("iam", self.owner).delete_role_policy(RoleName=name, PolicyName="files")
 
     def _disk_up(self) -> bool:
         return b"1 up" in (self._ceph("osd", "stat") or b"")
