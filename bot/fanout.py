@@ -63,6 +63,7 @@ def owed(
             return Owed(drafts=[_last_plot(note, job), _end(note, job), *_no_more_buttons(note, job, buttons)])
         case NoteKind.SETTLED:
             over = [_reply(note, "overrun", ENDS)] if note.data.get("overrun") else []
+            over += [_bill(note)] if note.data.get("bills") and carded else []
             # An end that no machine told (nothing was free, it never came up) is told here, once.
             return Owed(drafts=[_end(note, job), *over, *_no_more_buttons(note, job, buttons)] if carded else over)
         case NoteKind.PLOT:
@@ -93,6 +94,10 @@ def _reply(note: Note, what: str, priority: int) -> Draft:
 
 def _plot(note: Note) -> Draft:
     return Draft(key=f"{note.key}:plot", what="plot", kind="plot", priority=REST, data=note.data)
+
+
+def _bill(note: Note) -> Draft:
+    return Draft(key=f"{note.key}:bill", what="bill", kind="reply", priority=ENDS, data=note.data)
 
 
 def _last_plot(note: Note, job: Job) -> Draft:

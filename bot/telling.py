@@ -18,7 +18,7 @@ from bot.facts import JobFacts
 from bot.links import Links
 from bot.markup import Markup, dollars, mention
 from bot.people import People
-from bot.views import alt, answers, approval, card, replies
+from bot.views import alt, answers, approval, bills, card, replies
 from bot.views import shortage as advising
 from bot.views.blocks import Block, Message
 from jobs import db, shortage
@@ -179,6 +179,9 @@ class Teller:
     def _overrun(self, facts: JobFacts, data: Mapping[str, Any]) -> Message:
         return replies.overrun(self._say, facts, self._people.leads(facts.team), int(data.get("overrun", 0)))
 
+    def _bill(self, facts: JobFacts, data: Mapping[str, Any]) -> Message:
+        return bills.settled(self._say, data)
+
     def _extended(self, facts: JobFacts, data: Mapping[str, Any]) -> Message | None:
         return None if facts.ended else replies.extended(self._say, facts, str(data.get("by") or ""))
 
@@ -222,6 +225,7 @@ _View = Callable[[Teller, JobFacts, Mapping[str, Any]], Message | None]
 _VIEWS: dict[str, _View] = {
     "asked": Teller._asked,
     "at_last": Teller._at_last,
+    "bill": Teller._bill,
     "checkpoint": Teller._checkpoint,
     "denied": Teller._denied,
     "ended": Teller._ended,

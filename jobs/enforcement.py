@@ -16,7 +16,7 @@ import structlog
 from sqlmodel import Session
 from structlog.contextvars import bound_contextvars
 
-from jobs import db, endings, glances, milestones, orders, policy
+from jobs import db, endings, glances, metering, milestones, orders, policy
 from jobs.adoption import Adoption
 from jobs.conclusions import Conclusions
 from jobs.controls import Controls
@@ -32,7 +32,7 @@ from jobs.providers import Guarantee, Instance, InstanceState, Provider
 from jobs.records import parse
 from jobs.renewals import Renewals
 from jobs.securing import Securing
-from jobs.settlements import Settlements
+from jobs.settlements import Settlements, began
 from jobs.values import JobSpec
 from trainer import wire
 from trainer.storage import StoreFault
@@ -339,9 +339,9 @@ class Enforcement:
                 self._securing.stands(row)
             case Step.GONE:
                 self._hear_out(row)
-                self._settlements.gone(
-                    row, until=_until(row, sight, now, trusted), note=instance.note if instance else ""
-                )
+                until = _until(row, sight, now, trusted)
+                reading = metering.read(provider, row, instance, since=began(row), until=until)
+                self._settlements.gone(row, until=until, note=instance.note if instance else "", reading=reading)
                 timed = provider.traits.guarantee is Guarantee.EXTERNAL
                 if instance is not None and (row.end_accepted_at is None or timed):
                     # One that ended by itself may leave a record, or a disk; one that was ended, its timer.

@@ -68,10 +68,14 @@ class Decision:
 
 def bill(*, micros_per_hour: Micros, ran: timedelta, traits: Traits, disk_gb: int = 0) -> Micros:
     """Return what one machine costs that ran so long: whole granules, at least the minimum, its disk, rounded up."""
-    granule = max(traits.granule, _MICROSECOND)
-    granules = -(-max(ran, traits.minimum, timedelta(0)) // granule)
     rate = micros_per_hour + disk_gb * traits.disk_micros_per_gb_hour
-    return -(-rate * (granules * granule // _MICROSECOND) // _HOUR)
+    return -(-rate * (billed_time(ran, traits) // _MICROSECOND) // _HOUR)
+
+
+def billed_time(ran: timedelta, traits: Traits) -> timedelta:
+    """Return how long a machine is billed that ran so long: whole granules, at least the minimum."""
+    granule = max(traits.granule, _MICROSECOND)
+    return granule * -(-max(ran, traits.minimum, timedelta(0)) // granule)
 
 
 def rate_ceiling(cheapest: Offer, spec: JobSpec, steady: Offer | None = None) -> Micros:

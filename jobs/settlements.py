@@ -6,16 +6,19 @@ is written after that commit, and again at the next start where a crash came bet
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from sqlmodel import Session, col, select
 
-from jobs import db, ledger, milestones, policy, snapshots
+from jobs import bills, db, ledger, milestones, policy, snapshots
+from jobs.bills import Bill
 from jobs.endings import LIVE, closing_event
 from jobs.errors import IllegalEvent, TooLate
 from jobs.lifecycle import TERMINAL, AttemptEventName, AttemptState, JobEventName, JobState
+from jobs.metering import FLAT, Reading
 from jobs.model import Attempt, Job, NoteKind
 from jobs.ports import Ports
 from jobs.providers import Traits
@@ -45,14 +48,29 @@ def cost(attempt: Attempt, spec: JobSpec, traits: Traits, until: datetime) -> Mi
     )
 
 
+def _bill(attempt: Attempt, spec: JobSpec, traits: Traits, until: datetime, reading: Reading) -> Bill:
+    return bills.bill(
+        attempt,
+        began=began(attempt),
+        until=until,
+        disk_gb=spec.disk_gb,
+        traits=traits,
+        metered=reading.metered,
+        unmetered=reading.failed,
+    )
+
+
 class Settlements:
     """Writes machines off and closes jobs."""
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
 
-    def gone(self, attempt: Attempt, *, until: datetime, note: str = "") -> bool:
-        """Write a machine off that is confirmed gone since `until`; False when another hand did so before."""
+    def gone(self, attempt: Attempt, *, until: datetime, note: str = "", reading: Reading = FLAT) -> bool:
+        """Write a machine off that is confirmed gone since `until`; False when another hand did so before.
+
+        `reading` is what the market of its provider said of its time.
+        """
         now = self._ports.clock.now()
         traits = self._ports.providers[attempt.provider].traits
         with self._ports.db.write() as tx:
@@ -60,19 +78,19 @@ class Settlements:
             if row.state not in LIVE:
                 return False
             until = max(until, began(row))
-            billed = cost(row, _spec(job), traits, until)
+            due = _bill(row, _spec(job), traits, until, reading)
             if row.state is AttemptState.INTENT:  # the answer was lost, and it is gone already
                 db.move_attempt(tx, row, AttemptEventName.LAUNCHED, now, launched_at=began(row))
-            db.move_attempt(tx, row, AttemptEventName.GONE, now, billed_until=until, billed=billed, note=note)
+            db.move_attempt(tx, row, AttemptEventName.GONE, now, billed_until=until, billed=due.micros, note=note)
             milestones.Facts(tx=tx, job=job, attempt=row.number, now=now).write(
                 f"a{row.number}:r{row.rank}:gone",
                 NoteKind.GONE,
-                {"billed_until": until.timestamp(), "billed": billed, "provider": row.provider, "note": note},
+                {**due.told(), "billed_until": until.timestamp(), "provider": row.provider, "note": note},
             )
             _mark_short(tx, job, row, now)
             late = job.state in TERMINAL
             if late:
-                self._late(tx, job, row, billed, now)
+                self._late(tx, job, row, due.micros, now)
             else:
                 db.touch(tx, job, now)  # the card says that it is gone
         if late:
@@ -148,9 +166,23 @@ class Settlements:
                 "held": closed.held,
                 "released": closed.released,
                 "overrun": closed.overrun,
+                **self._beside(tx, job, rows),
             },
         )
         return True
+
+    def _beside(self, tx: Session, job: Job, rows: list[Attempt]) -> dict[str, int]:
+        """Return what is told beside the charge where money moves: savings, estimates, what was not metered."""
+        stood = [row for row in rows if row.state is AttemptState.GONE]
+        traits = [self._ports.providers[row.provider].traits for row in stood if row.provider in self._ports.providers]
+        if not any(one.bills for one in traits):
+            return {}
+        summary = bills.summary(
+            [note.data for note in db.notes(tx, job.id) if note.kind == NoteKind.GONE],
+            kept_bytes=sum(one.bytes for one in db.checkpoints(tx, job.id)),
+            egress_micros_per_gb=traits[-1].egress_micros_per_gb,
+        )
+        return {"bills": 1, **asdict(summary)}
 
     def receipt(self, job_id: str) -> None:
         """Put the receipt of a settled job into the store; a store that does not answer is asked at the next start."""

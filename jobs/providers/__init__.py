@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from trainer import wire
 
@@ -126,6 +126,8 @@ class Instance:
     limit: datetime | None = None
     limit_seen: bool = True  # False: whether there is one could not be asked
     note: str = ""  # the provider's own word about its state: "fetching the image", "spot capacity"
+    zone: str = ""  # where in the region it stands, where the provider says
+    taken_back: bool = False  # it is ending or gone because its provider wanted it back
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +146,7 @@ class Traits:
     runs_images: bool
     joins: bool = False  # machines of one attempt reach each other, so that `nodes=2` can train
     disk_micros_per_gb_hour: int = 0  # billed beside the instance, where the provider does
+    egress_micros_per_gb: int = 0  # of what leaves the provider's network, as a download of a checkpoint does
     stand_in: str = ""  # the sentence the card must carry, where this is one; `{gpu}` is the GPU asked for
 
 
@@ -172,4 +175,32 @@ class Provider(Protocol):
 
         Any failure leaves the old deadline standing. With `Guarantee.EXTERNAL` it sets a limit that is not there yet,
         too, and returns only when that was seen to stand.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """What a machine costs an hour from a time on."""
+
+    since: datetime
+    micros_per_hour: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metered:
+    """What a machine's time cost on a market whose price moves."""
+
+    rates: Sequence[Rate]  # oldest first, at least one; the first counts from the launch on
+    on_demand: int | None = None  # micros an hour of the same machine where nobody takes it back; None: not known
+    free: bool = False  # nothing is asked for its time: its provider took it back too soon
+
+
+@runtime_checkable
+class Meter(Protocol):
+    """What a provider has beside its verbs, if its price moves while a machine runs. No other has to."""
+
+    def metered(self, offer: Offer, instance: Instance | None, since: datetime, until: datetime) -> Metered | None:
+        """Return what the machine's time cost between launch and end; None where the price did not move.
+
+        Raises `ProviderError` where that cannot be had now. `instance` is None where its provider has forgotten it.
         """

@@ -20,10 +20,10 @@ import boto3
 from botocore.config import Config
 
 from jobs.errors import NoCapacity, ProviderError, QuotaExceeded, Rejected, Unauthorized, Unknown
-from jobs.providers import Guarantee, Instance, InstanceState, LaunchOrder, Need, Offer, Traits
+from jobs.providers import Guarantee, Instance, InstanceState, LaunchOrder, Metered, Need, Offer, Traits
 from jobs.providers.aws_errors import MISMATCH, NOT_FOUND, code_of, repeated, translated
 from jobs.providers.aws_offers import Offers
-from jobs.providers.aws_prices import Prices
+from jobs.providers.aws_prices import NOT_CHARGED, Prices, spot_rates
 from jobs.providers.aws_request import TITLE, Clients, Requests, client_token
 from jobs.providers.aws_schedule import Limit, Schedules
 from jobs.providers.aws_words import quota_of
@@ -44,6 +44,7 @@ def traits(*, scheduled: bool) -> Traits:
         idempotent=True,
         runs_images=True,
         disk_micros_per_gb_hour=110,  # gp3 in us-east-1: $0.08 a GB and month
+        egress_micros_per_gb=90_000,  # to the internet from us-east-1, beyond the first 100 GB of an account's month
     )
 
 
@@ -56,6 +57,7 @@ _STATES = {
     "stopped": InstanceState.ENDING,
     "terminated": InstanceState.GONE,
 }
+TAKEN_BACK = "Server.SpotInstanceTermination"  # EC2's word for a spot machine that it wanted itself
 # Seconds after a launch in which EC2 may answer that it has never heard of the machine.
 NOT_YET = 300.0
 # "User initiated (2026-11-12 10:00:00 GMT)"
@@ -226,6 +228,20 @@ class Aws:
                 self._schedules.set(instance.region, client_token(key), instance.id, instance.limit)
             raise
 
+    # ------------------------------------------------------------ the bill
+
+    def metered(self, offer: Offer, instance: Instance | None, since: datetime, until: datetime) -> Metered | None:
+        """Return what a spot machine's time cost, by the market of its zone; None on demand."""
+        own = self._offers.own(offer.region, offer.name, spot=True)
+        if not offer.spot or own is not None:
+            return None
+        zone = (instance.zone if instance is not None else "") or offer.zone
+        return Metered(
+            rates=spot_rates(self._client, offer, zone, since, until),
+            on_demand=self._offers.on_demand(offer.region, offer.name),
+            free=instance is not None and instance.taken_back and until - since < NOT_CHARGED,
+        )
+
     def _must_be_ours(self, instance: Instance) -> None:
         if instance.tags.get("home", self._home) != self._home:
             raise Rejected(f"{instance.id} is not of this deployment: it belongs to home {instance.tags['home']}.")
@@ -291,6 +307,8 @@ class Aws:
             launched_at=launched.astimezone(UTC) if launched is not None else None,
             ended_at=datetime.fromisoformat(ended[1]).replace(tzinfo=UTC) if over and ended else None,
             note=str(described.get("StateReason", {}).get("Message", "")),
+            zone=str(described.get("Placement", {}).get("AvailabilityZone", "")),
+            taken_back=over and described.get("StateReason", {}).get("Code") == TAKEN_BACK,
         )
         if "key" in tags:
             self._seen[tags["key"]] = (region, instance.id)

@@ -58,6 +58,20 @@ class Offers:
             found, key=lambda offer: (offer.micros_per_hour, self._regions.index(offer.region), offer.name, offer.zone)
         )
 
+    def own(self, region: str, name: str, *, spot: bool) -> Micros | None:
+        """Return the operator's own price of a type; None where none was given."""
+        offer = self._own.get((name, region, spot))
+        return None if offer is None else offer.micros_per_hour
+
+    def on_demand(self, region: str, name: str) -> Micros | None:
+        """Return what an hour of a type costs on demand, by the same order of prices; None where nobody knows."""
+        own = self.own(region, name, spot=False)
+        listed = self._live.list_price(region, name) if own is None and self._live is not None else None
+        if own is not None or (listed is not None and listed.answer is not None):
+            return own if listed is None else listed.answer
+        dated = self._dated.get((name, region, False))
+        return None if dated is None else dated.micros_per_hour
+
     def _names(self, region: str, need: Need) -> Mapping[str, Type]:
         """Return the types that satisfy, also those that only a price list of the operator's knows."""
         priced = [*self._dated.values(), *self._own.values()]

@@ -18,7 +18,8 @@ from typing import Any, Generic, TypeVar
 import structlog
 
 from jobs.clock import Clock
-from jobs.errors import ProviderError
+from jobs.errors import ProviderError, Unknown
+from jobs.providers import Offer, Rate
 from jobs.providers.aws_errors import translated
 from jobs.providers.aws_request import Clients
 from jobs.values import DOLLAR, Micros
@@ -28,6 +29,9 @@ LIST_PRICES_KEPT = timedelta(hours=6)  # they change a few times a year
 SPOT_PRICES_KEPT = timedelta(minutes=5)
 ZONES_KEPT = timedelta(hours=24)
 FAILURE_KEPT = timedelta(minutes=1)  # an account that may not ask is not asked again with each glance
+
+# A spot machine that Amazon takes back within its first hour is not charged for.
+NOT_CHARGED = timedelta(hours=1)
 
 _PRODUCT = (("operatingSystem", "Linux"), ("tenancy", "Shared"), ("preInstalledSw", "NA"), ("capacitystatus", "Used"))
 
@@ -119,6 +123,32 @@ class Prices:
                 for row in page["InstanceTypeOfferings"]:
                     found.setdefault(str(row["InstanceType"]), []).append(str(row["Location"]))
         return {name: sorted(zones) for name, zones in found.items()}
+
+
+def spot_rates(clients: Clients, offer: Offer, zone: str, since: datetime, until: datetime) -> list[Rate]:
+    """Return what an hour of a type cost on the spot market of its zone in that time, oldest first.
+
+    Raises `ProviderError`; `Unknown`, too, where the market has no word of that zone and time.
+    """
+    asked = {
+        "InstanceTypes": [offer.name],
+        "ProductDescriptions": ["Linux/UNIX"],
+        "AvailabilityZone": zone,
+        "StartTime": since,
+        "EndTime": until,
+    }
+    found: dict[datetime, Micros] = {}
+    with translated("the look-up of what a spot machine cost", offer.region):
+        pages = clients("ec2", offer.region).get_paginator("describe_spot_price_history")
+        for page in pages.paginate(**asked) if zone else ():
+            for row in page["SpotPriceHistory"]:
+                price = _micros(row["SpotPrice"])
+                # Beside the changes in that time the last one before it is told, which was in force at its begin.
+                if price and row["InstanceType"] == offer.name and row["AvailabilityZone"] == zone:
+                    found[row["Timestamp"]] = price
+    if not found:
+        raise Unknown(f"The spot market has no price of {offer.name} in {zone or offer.region} for that time.")
+    return [Rate(since=at, micros_per_hour=price) for at, price in sorted(found.items())]
 
 
 def hourly(product: str) -> list[Micros]:

@@ -13,6 +13,7 @@ from base64 import b64decode
 from collections import Counter
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -36,6 +37,9 @@ class Supply:
 
     list_prices: dict[tuple[str, str], str] = field(default_factory=dict)  # region and type to dollars an hour
     spot_prices: dict[tuple[str, str], str] = field(default_factory=dict)  # zone and type
+    spot_moves: dict[tuple[str, str], list[tuple[datetime, str]]] = field(
+        default_factory=dict
+    )  # from when, oldest first
     room: dict[tuple[str, str, bool], int] = field(default_factory=dict)  # zone, type, spot to machines left
     quotas: dict[tuple[str, bool], int] = field(default_factory=dict)  # region, spot to machines left
     throttled: Counter[str] = field(default_factory=Counter)  # actions to how many more calls are turned away
@@ -132,10 +136,28 @@ class Supply:
             for day, dollars in (("02", price), ("01", "99.000000"))
             if zone.startswith(region) and kind in wanted
         ]
+        rows += [row for kind in sorted(wanted) for row in self._moves(words, region, kind)]
         return (
             f'<DescribeSpotPriceHistoryResponse xmlns="{EC2}"><spotPriceHistorySet>{"".join(rows)}'
             "</spotPriceHistorySet><nextToken></nextToken></DescribeSpotPriceHistoryResponse>"
         )
+
+    def _moves(self, words: Mapping[str, str], region: str, kind: str) -> list[str]:
+        """Return the changes in the time that is asked for, the newest first, and the last one before it."""
+        begin, end = (datetime.fromisoformat(words[name]) for name in ("StartTime", "EndTime"))
+        told = []
+        for (zone, sold), moves in self.spot_moves.items():
+            if sold != kind or not zone.startswith(region) or words.get("AvailabilityZone", zone) != zone:
+                continue
+            before = [move for move in moves if move[0] <= begin][-1:]
+            within = [move for move in moves if begin < move[0] <= end]
+            told += [
+                f"<item><instanceType>{kind}</instanceType><productDescription>Linux/UNIX</productDescription>"
+                f"<spotPrice>{dollars}</spotPrice><timestamp>{at:%Y-%m-%dT%H:%M:%S}.000Z</timestamp>"
+                f"<availabilityZone>{zone}</availabilityZone></item>"
+                for at, dollars in reversed(before + within)
+            ]
+        return told
 
 
 QUOTA = Fault("VcpuLimitExceeded", "You have requested more vCPU capacity than your current vCPU limit of 8 allows.")

@@ -14,9 +14,10 @@ from typing import Any, Protocol
 
 from jobs.clock import Clock
 from jobs.errors import NoCapacity, ProviderError
-from jobs.providers import Instance, LaunchOrder, Need, Offer, Traits, machine_env
+from jobs.providers import Instance, LaunchOrder, Metered, Need, Offer, Rate, Traits, machine_env
 from tests.crashes.fate import Fate
 from tests.crashes.points import Position
+from tests.support.clock import START
 from tests.support.fake_provider import FakeProvider, Machine
 from trainer import wire
 
@@ -29,6 +30,14 @@ class Asked:
     order: LaunchOrder
     limit: datetime | None
     timer: datetime | None
+
+
+MARKET_MOVES = 60  # seconds from one price of the spot market to the next
+
+
+def market_price(offer: Offer, second: int) -> int:
+    """Return what an hour of a spot machine costs so many seconds after the start: a quarter less every other time."""
+    return offer.micros_per_hour * (3 if second // MARKET_MOVES % 2 else 4) // 4
 
 
 class Cloud(FakeProvider):
@@ -61,6 +70,23 @@ class Cloud(FakeProvider):
         super().extend(instance, deadline)
         if instance.id in self._limit:
             self._limit[instance.id] = deadline
+
+    def metered(self, offer: Offer, instance: Instance | None, since: datetime, until: datetime) -> Metered | None:
+        """Say what the spot market asked in that time."""
+        self._enter("metered", instance.id if instance else "")
+        if not offer.spot:
+            return None
+        first = int((since - START).total_seconds() // MARKET_MOVES)
+        last = int((until - START).total_seconds() // MARKET_MOVES)
+        return Metered(
+            rates=[
+                Rate(
+                    since=START + timedelta(seconds=number * MARKET_MOVES),
+                    micros_per_hour=market_price(offer, number * MARKET_MOVES),
+                )
+                for number in range(first, last + 1)
+            ]
+        )
 
     def tell(self, machine: Machine, deadline: datetime) -> None:
         """Let the machine's own timer know the deadline that its control file says."""
@@ -135,6 +161,10 @@ class Driver:
     def extend(self, instance: Instance, deadline: datetime) -> None:
         """Move the deadline."""
         self._call("extend", instance, deadline)
+
+    def metered(self, offer: Offer, instance: Instance | None, since: datetime, until: datetime) -> Metered | None:
+        """Ask what its time cost."""
+        return self._call("metered", offer, instance, since, until)
 
     def _call(self, verb: str, *arguments: Any) -> Any:
         self._fate.point(f"call {verb}", Position.BEFORE)

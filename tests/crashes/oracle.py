@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.crashes.bot import JOB
+from tests.crashes.cloud import market_price
 from tests.crashes.world import Told
+from tests.support.clock import START
 from tests.support.fake_provider import Machine
 
 # Between a deadline and the terminate that the cloud accepts, the bot killed and started anew on the way.
@@ -118,6 +120,10 @@ def _bill(machine: Machine, told: Told) -> int:
     traits = told.cloud.traits
     ran = max((machine.ends_at or told.now) - machine.launched_at, traits.minimum).total_seconds()
     granule = traits.granule.total_seconds()
+    if machine.offer.spot:
+        begun = int((machine.launched_at - START).total_seconds())
+        seconds = range(begun, begun + math.ceil(ran))
+        return math.ceil(sum(market_price(machine.offer, second) for second in seconds) / 3600)
     return math.ceil(machine.offer.micros_per_hour * math.ceil(ran / granule) * granule / 3600)
 
 

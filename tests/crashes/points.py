@@ -20,7 +20,7 @@ class Position(StrEnum):
     AFTER = "after"  # it is committed; the answer is read
 
 
-CALLS = frozenset(f"call {verb}" for verb in ("offers", "launch", "find", "list", "terminate", "extend"))
+CALLS = frozenset(f"call {verb}" for verb in ("offers", "launch", "find", "list", "terminate", "extend", "metered"))
 
 # Functions of the product with a `db.write()` in them.
 COMMITS = frozenset(

@@ -203,6 +203,7 @@ def settled(ground: Ground, job: Job) -> None:
     assert amounts[EntryKind.CHARGE] == charge(attempt.launched_at, attempt.billed_until)
     assert amounts[EntryKind.HOLD] == amounts[EntryKind.CHARGE] + amounts[EntryKind.RELEASE]
     assert deployment.held() == 0
+    deployment.until(lambda: "that were held;" in deployment.texts(job) and "for its disk" in deployment.texts(job))
     assert deployment.machines() == []
     deployment.wait(lambda: not ground.machines.powered() and not ground.machines.containers())
     assert list(ground.store.keys(f"launch/{job.id}")) == []

@@ -14,7 +14,7 @@ from bot.facts import JobFacts
 from bot.markup import mention, room
 from bot.parse import TOPICS
 from bot.verbs import BudgetField
-from bot.views import answers, approval, budget, card, fits, manual, modals, replies
+from bot.views import answers, approval, bills, budget, card, fits, manual, modals, replies
 from bot.views.blocks import Block, Message
 from bot.views.replies import FileLink
 from jobs.errors import BadRequest, TooLate
@@ -118,6 +118,15 @@ def links(count: int = 2, *, url: bool = True) -> list[FileLink]:
     ]
 
 
+BILL: Mapping[str, Any] = {
+    "charged": 3_120_000,
+    "held": 9_800_000,
+    "released": 6_680_000,
+    "saved": 5_100_000,
+    "disk": 30_000,
+    "egress": 210_000,
+    "egress_bytes": 2_300_000_000,
+}
 TRAINING: Mapping[str, Any] = {
     "stage": "run",
     "step": 1800,
@@ -249,6 +258,9 @@ def _scenes() -> Iterator[Scene]:
     yield Scene("overdue and gone", lambda say: replies.at_last(say, run, [LEA], last))
     yield Scene("overdue and gone without leads", lambda say: replies.at_last(say, run, [], last))
     yield Scene("overrun", lambda say: replies.overrun(say, run, [LEA], DOLLAR))
+    yield Scene("bill", lambda say: bills.settled(say, BILL))
+    yield Scene("bill of a failed meter", lambda say: bills.settled(say, {**BILL, "unmetered": 1, "released": 0}))
+    yield Scene("bill over its hold", lambda say: bills.settled(say, {**BILL, "overrun": 1, "free": 1}))
     yield Scene("plot failed", lambda say: replies.plot_failed(say, run, 1.8, 1800))
     yield Scene("plot failed early", lambda say: replies.plot_failed(say, run, None, None))
     yield Scene("unreachable", lambda say: replies.unreachable(say, run, room("C1TRAIN"), replies.reclaimed(say, run)))

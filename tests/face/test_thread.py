@@ -240,3 +240,22 @@ def test_an_overrun_and_an_overdue_machine_are_told_to_the_leads(stage: Stage) -
     stage.happens(job, NoteKind.SETTLED, {"charged": 4 * DOLLAR, "overrun": DOLLAR})
     stage.tell()
     assert stage.texts()[-1] == f"<@{stage.lea}> `job0001` cost $1.00 more than was held for it."
+
+
+def test_the_thread_ends_with_the_bill_where_money_moved(stage: Stage) -> None:
+    facts = {"charged": 3 * DOLLAR, "held": 8 * DOLLAR, "released": 5 * DOLLAR, "overrun": 0}
+    estimates = {"saved": 2 * DOLLAR, "disk": 20_000, "egress": 180_000, "egress_bytes": 2_000_000_000}
+    stage.happens(stage.running(), NoteKind.SETTLED, {**facts, **estimates, "bills": 1})
+    stage.tell()
+    assert stage.texts()[-1] == (
+        "It cost $3.00 of the $8.00 that were held; $5.00 are free again. "
+        "Spot saved $2.00 against the same machines on demand. "
+        "In that, by estimate: $0.02 for its disk. "
+        "Not in that, by estimate: $0.18 when its files (2.0 GB) are downloaded once."
+    )
+
+
+def test_no_bill_is_told_of_a_machine_that_costs_nothing(stage: Stage) -> None:
+    stage.happens(stage.running(), NoteKind.SETTLED, {"charged": 3 * DOLLAR, "held": 8 * DOLLAR, "released": 5})
+    stage.tell()
+    assert "that were held" not in "".join(stage.texts())

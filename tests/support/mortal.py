@@ -15,7 +15,7 @@ from sqlmodel import Session
 
 from jobs.db import Database
 from jobs.engine import DEFAULT_PATIENCE
-from jobs.providers import Instance, LaunchOrder, Need, Offer, Provider
+from jobs.providers import Instance, LaunchOrder, Meter, Metered, Need, Offer, Provider
 
 
 class Killed(BaseException):
@@ -106,3 +106,7 @@ class MortalProvider:
         self.fate.point("before extend")
         self.provider.extend(instance, deadline)
         self.fate.point("after extend")
+
+    def metered(self, offer: Offer, instance: Instance | None, since: datetime, until: datetime) -> Metered | None:
+        """Ask what its time cost."""
+        return self.provider.metered(offer, instance, since, until) if isinstance(self.provider, Meter) else None
