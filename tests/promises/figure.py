@@ -13,6 +13,9 @@ from rich.table import Table
 from tests.bench.figures import machine
 
 
+WIDE = 200  # characters of a line where no terminal says how many there are
+
+
 @dataclass(frozen=True, kw_only=True)
 class Promise:
     """One row. `counts` says how much was tried and found, by name; `seed` repeats the run."""
@@ -48,7 +51,10 @@ def show(promises: Sequence[Promise], out: Path | None) -> None:
         counts = ", ".join(f"{value:,} {name}" for name, value in promise.counts.items())
         mark = "held" if promise.held else "BROKEN"
         table.add_row(promise.name, promise.goal, promise.measured, mark, counts, str(promise.seed), promise.note)
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDE)
+    console.print(table)
     if out:
         rows = {"machine": machine(), "promises": [asdict(promise) for promise in promises]}
         out.write_text(json.dumps(rows, indent=2) + "\n")
