@@ -12,7 +12,6 @@ from rich.table import Table
 
 from tests.bench.figures import machine
 
-
 WIDE = 200  # characters of a line where no terminal says how many there are
 
 
