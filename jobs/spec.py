@@ -70,10 +70,10 @@ def merge(request: Request, task_file: str | None, *, defaults: Defaults = DEFAU
         disk_gb=file.disk_gb or defaults.disk_gb,
         shm_gb=file.shm_gb or defaults.shm_gb,
         providers=_providers(said, file),
-        spot=SpotPolicy(said["spot"]) if "spot" in said else file.spot or SpotPolicy.ON_DEMAND,
+        spot=(spot := SpotPolicy(said["spot"]) if "spot" in said else file.spot or SpotPolicy.ON_DEMAND),
         max_price=_dollars(said, "max_price", file.max_price),
         max_cost=_dollars(said, "max_cost", file.max_cost),
-        retry_on=tuple(dict.fromkeys(file.retry_on)),
+        retry_on=_retry_on(file, spot),
         checkpoint_path=file.checkpoint_path or defaults.checkpoint_path,
         checkpoint_every=file.checkpoint_every or defaults.checkpoint_every,
         checkpoint_keep=file.checkpoint_keep or defaults.checkpoint_keep,
@@ -86,6 +86,13 @@ def merge(request: Request, task_file: str | None, *, defaults: Defaults = DEFAU
         hang_timeout=(defaults.hang_timeout if file.hang_timeout is None else file.hang_timeout) or None,
         **_idle_rule(file, gpu),
     )
+
+
+def _retry_on(file: TaskFile, spot: SpotPolicy) -> tuple[str, ...]:
+    """Return what is retried: as the file says, else what whoever rents on the spot market takes into account."""
+    if file.retry_on is not None:
+        return tuple(dict.fromkeys(file.retry_on))
+    return () if spot is SpotPolicy.ON_DEMAND else ("interruption",)
 
 
 def _nodes(said: Mapping[str, Any], file: TaskFile) -> int:

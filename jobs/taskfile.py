@@ -53,7 +53,7 @@ class TaskFile:
     minutes: float | None = None
     max_price: Micros | None = None
     max_cost: Micros | None = None
-    retry_on: Sequence[str] = ()
+    retry_on: Sequence[str] | None = None  # None: nothing was said
     min_gpu_utilization: int | None = None  # percent
     utilization_window: float | None = None  # seconds
     checkpoint_path: str | None = None

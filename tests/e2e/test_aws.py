@@ -72,7 +72,6 @@ PRICES = {
 }
 DISK_GB, DISK_MICROS = 20, 110  # of the task file; a GB and hour
 TASK = f"resources: {{disk: {DISK_GB}GB}}\ncheckpoints: {{path: out, upload_every: 2s, keep: 2}}\n"
-SPOT_TASK = TASK + "retry: {on_events: [interruption]}\n"
 # Saves when it is asked to stop, and begins where its file says.
 GOES_ON = """
 import signal, sys, time
@@ -299,7 +298,7 @@ def test_a_spot_machine_is_taken_back_and_the_job_goes_on_in_another_zone_under_
     ground: Ground, tmp_path: Path
 ) -> None:
     deployment, launches = ground.deployment, len(ground.cloud.front.launches())
-    sha = deployment.repository("acme/spot", {"train.py": GOES_ON, ".hourglass.yml": SPOT_TASK})
+    sha = deployment.repository("acme/spot", {"train.py": GOES_ON, ".hourglass.yml": TASK})
     line = f"acme/spot@{sha} gpu=cpu hours=2 provider=aws spot=auto image={ground.image} -- python train.py 150"
     job = deployment.train(line)
     ground.approve(job)

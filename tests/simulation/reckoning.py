@@ -16,7 +16,7 @@ from itertools import combinations
 from jobs.providers import Offer, Traits
 
 HOUR = 3_600_000_000  # microseconds
-RETRIES = 3  # machines after the first that a job may begin where it asked for that
+RETRIES = 3  # machines after the first that a job may begin where it asked for that or rents on the spot market
 
 
 def micros(span: timedelta) -> int:

@@ -314,13 +314,14 @@ class Traffic:
 def _as_asked(overrides: dict[str, object], *, patient: bool) -> Ask:
     """Return what the words mean for the money."""
     dollars = {key: int(float(str(overrides[key])) * DOLLAR) for key in ("max_cost", "max_price") if key in overrides}
+    markets = MARKETS[str(overrides.get("spot", "on-demand"))]
     plain = Ask(
         minutes=float(str(overrides["hours"])) * 60,
         gpu=str(overrides["gpu"]),
         disk_gb=100,
-        spot=MARKETS[str(overrides.get("spot", "on-demand"))],
+        spot=markets,
         max_price=None,
         max_cost=None,
-        retry=patient,
+        retry=patient or True in markets,  # a spot machine that is taken back is followed by another, unasked
     )
     return dataclasses.replace(plain, **dollars)

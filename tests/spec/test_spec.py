@@ -120,7 +120,34 @@ def test_gpus_in_each_of_their_forms(gpu: str) -> None:
     [("true", ("no-capacity", "interruption")), ("false", ()), ("{on_events: [interruption]}", ("interruption",))],
 )
 def test_retries_in_each_of_their_forms(yaml: str, expected: tuple[str, ...]) -> None:
-    assert tuple(parse_task_file(f"retry: {yaml}").retry_on) == expected
+    assert parse_task_file(f"retry: {yaml}").retry_on == expected
+
+
+@pytest.mark.parametrize(
+    ("yaml", "expected"),
+    [
+        ("", ()),
+        ("spot_policy: on-demand", ()),
+        ("spot_policy: spot", ("interruption",)),
+        ("spot_policy: auto", ("interruption",)),
+        ("spot_policy: spot\nretry: false", ()),
+        ("spot_policy: spot\nretry: {on_events: [no-capacity]}", ("no-capacity",)),
+    ],
+)
+def test_a_machine_of_the_spot_market_is_followed_by_another_unless_the_file_says_otherwise(
+    yaml: str, expected: tuple[str, ...]
+) -> None:
+    assert (
+        merged(
+            "acme/vit@main -- python train.py", f"resources: {{gpu: A100}}\nimage: a:1\nmax_duration: 4h\n{yaml}"
+        ).retry_on
+        == expected
+    )
+
+
+def test_a_typed_spot_is_followed_by_another_too() -> None:
+    line = "acme/vit@main gpu=a100 hours=4 spot=yes image=a:1 -- python train.py"
+    assert merged(line, None).retry_on == ("interruption",)
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "image:\n", "env:\n"])
