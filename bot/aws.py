@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from urllib.parse import unquote, urlsplit
@@ -29,13 +30,17 @@ def setup(
     vpc: str,
     subnets: Sequence[str],
     keep_days: int,
+    accountant: str = "",
     clients: Clients | None = None,
     configured: Settings | None = None,
 ) -> None:
     """Print the policies and the settings, and make it all with `apply`; raises `jobs.errors.HourglassError`."""
     clients = clients or sdk_clients()
     found = configured or load()
+    if accountant and _PRINCIPAL.fullmatch(accountant) is None:
+        raise Misconfigured(f"{accountant!r} is nobody a role can trust: write arn:aws:iam::<account>:user/… .")
     wanted = _wanted(found, bot or _myself(clients, found.aws_regions[0]), reaper, types, vpc, subnets, keep_days)
+    wanted = dataclasses.replace(wanted, accountant=accountant)
     for name, document in documents(wanted).items():
         typer.echo(f"# {name}\n{text(document)}\n")
     if apply:

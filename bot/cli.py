@@ -125,6 +125,20 @@ def audit(job: Annotated[str, typer.Argument(help="A job's id, as its card shows
     run(job)
 
 
+@cli.command()
+def reconcile(
+    month: Annotated[str, typer.Argument(help="The month of the ledger: 2026-11")],
+    tolerance: Annotated[float, typer.Option(help="Percent by which a job may differ; five cents always may.")] = 2.0,
+) -> None:
+    """Compare what the ledger charged for machines of `aws` with Amazon's bill, job by job; 1 where they differ.
+
+    Asks Cost Explorer by the tag `job`, at $0.01 a page of its answer. `hourglass aws setup` prints the right to.
+    """
+    from bot.reconcile import run
+
+    sys.exit(run(month, tolerance))
+
+
 @team_cli.command("add")
 def team_add(
     name: Annotated[str, typer.Argument(help="A short name: vision")],
@@ -156,6 +170,9 @@ def aws_setup(
     vpc: Annotated[str, typer.Option(help="The VPC for machines; default: each region's default one.")] = "",
     subnet: Annotated[list[str] | None, typer.Option(help="A subnet for machines; default: all of the VPC's.")] = None,
     keep_days: Annotated[int, typer.Option(help="Days that attempts' files are kept; 0: for ever.")] = 90,
+    accountant: Annotated[
+        str, typer.Option(help="ARN of whom `hourglass reconcile` runs as; default: no role is made for it.")
+    ] = "",
 ) -> None:
     """Print the policies, bucket, roles and network that `aws` needs, least privilege; make them with --apply."""
     from bot.aws import setup as run
@@ -168,6 +185,7 @@ def aws_setup(
         vpc=vpc,
         subnets=subnet or [],
         keep_days=keep_days,
+        accountant=accountant,
     )
 
 

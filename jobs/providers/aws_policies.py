@@ -13,6 +13,7 @@ from typing import Any
 
 APP = "hourglass"
 SCHEDULER = "scheduler.amazonaws.com"
+ACCOUNTANT = "CompareTheBill"  # the one statement of whoever runs `hourglass reconcile`; the bot needs it not
 
 Document = Mapping[str, Any]
 
@@ -31,6 +32,7 @@ class Estate:
     job_role: str = "hourglass-job"
     scheduler_role: str = "hourglass-scheduler"
     reaper_role: str = "hourglass-reaper"
+    accountant_role: str = "hourglass-accountant"
     group: str = "hourglass"  # of schedules
     kms_key: str = ""  # ARN, where the bucket is encrypted with a key of the team's own
 
@@ -104,7 +106,6 @@ def bot(estate: Estate) -> Document:
         ),
         _allow("LendTheJobsRole", "sts:AssumeRole", [estate.role(estate.job_role)]),
         *_files(estate),
-        _allow("CompareTheBill", "ce:GetCostAndUsage", ["*"]),
     ]
     return _document(statements)
 
@@ -147,6 +148,11 @@ def reaper(estate: Estate) -> Document:
             _allow("SeeMachines", "ec2:DescribeInstances", ["*"]),
         ]
     )
+
+
+def accountant() -> Document:
+    """Return what whoever compares the ledger with the bill may do; it shows the whole account's costs."""
+    return _document([_allow(ACCOUNTANT, "ce:GetCostAndUsage", ["*"])])
 
 
 def trust_service(estate: Estate) -> Document:

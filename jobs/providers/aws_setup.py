@@ -29,6 +29,7 @@ class Wanted:
     estate: Estate
     bot: str  # ARN of whom the bot runs as
     reaper: str  # and of whom the reaper does
+    accountant: str = ""  # and of whom `hourglass reconcile` does; empty: no role is made for that
     keep_days: int = 90  # attempts' files in the store; 0 keeps them for ever
     vpc: str = ""  # empty: the default one of each region
     subnets: Sequence[str] = ()  # empty: all of that VPC's
@@ -45,6 +46,12 @@ def documents(wanted: Wanted) -> Mapping[str, Document]:
         f"{estate.scheduler_role} (who may take it)": policies.trust_service(estate),
         f"{estate.reaper_role} (role)": policies.reaper(estate),
         f"{estate.reaper_role} (who may take it)": policies.trust(wanted.reaper),
+        f"{estate.accountant_role} (optional: who runs `hourglass reconcile`)": policies.accountant(),
+        **(
+            {f"{estate.accountant_role} (who may take it)": policies.trust(wanted.accountant)}
+            if wanted.accountant
+            else {}
+        ),
     }
 
 
@@ -124,6 +131,8 @@ class Setup:
         yield self._role(estate.job_role, policies.trust(wanted.bot), policies.job(estate))
         yield self._role(estate.scheduler_role, policies.trust_service(estate), policies.scheduler(estate))
         yield self._role(estate.reaper_role, policies.trust(wanted.reaper), policies.reaper(estate))
+        if wanted.accountant:
+            yield self._role(estate.accountant_role, policies.trust(wanted.accountant), policies.accountant())
 
     def _role(self, name: str, trust: Document, policy: Document) -> str:
         iam, session = self._client("iam", self._home), LONGEST_SESSION

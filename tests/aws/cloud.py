@@ -26,7 +26,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from jobs.providers.aws_schedule import Schedules
-from tests.aws import iam, timers
+from tests.aws import costs, iam, timers
 from tests.aws.supply import Fault, Supply, region_of
 
 # moto's own variable, read when its EC2 is first asked: one machine image instead of thirteen hundred (5 s).
@@ -69,6 +69,7 @@ class Front:
         self._then: dict[str, str] = {}
         self._down = False
         self.supply = Supply()
+        self.costs = costs.Costs()
         self.calls: list[str] = []  # EC2's, STS's and the scheduler's actions, in order
         self.policy: Mapping[str, Any] | None = None  # what whoever asks may do; None: everything
         self.roles: set[str] = set()  # that schedules may act under
@@ -132,6 +133,9 @@ class Front:
                 return self._forbidden(environ, start, lacking)
         if environ.get("HTTP_X_AMZ_TARGET") == "AWSPriceListService.GetProducts":
             return self._products(environ, start)
+        if environ.get("HTTP_X_AMZ_TARGET") == costs.TARGET:
+            status, told = self.costs.answer(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+            return _answer(start, status, json.dumps(told), JSON)
         scheduling = timers.action_of(environ)
         if scheduling is not None:
             return self._schedule(environ, start, scheduling)
@@ -286,7 +290,8 @@ class Cloud:
         if (service, region, key_id) not in self._clients:
             self._clients[service, region, key_id] = _SESSION.client(
                 service,
-                config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20),
+                # moto reads hundreds of managed policies when its IAM is first asked: half a minute on a busy machine.
+                config=Config(retries={"total_max_attempts": 1}, connect_timeout=20, read_timeout=90),
                 endpoint_url=self.endpoint,
                 region_name=region,
                 aws_access_key_id=key_id,

@@ -25,7 +25,14 @@ def cloud() -> Iterator[Cloud]:
         yield cloud
 
 
-def ran(cloud: Cloud, *, apply: bool = True, environment: dict[str, str] | None = None, keep_days: int = 90) -> None:
+def ran(
+    cloud: Cloud,
+    *,
+    apply: bool = True,
+    environment: dict[str, str] | None = None,
+    keep_days: int = 90,
+    accountant: str = "",
+) -> None:
     setup(
         apply=apply,
         bot=BOT,
@@ -34,6 +41,7 @@ def ran(cloud: Cloud, *, apply: bool = True, environment: dict[str, str] | None 
         vpc="",
         subnets=(),
         keep_days=keep_days,
+        accountant=accountant,
         clients=cloud.client,
         configured=load(environment or SETTINGS),
     )
@@ -49,6 +57,22 @@ def test_printed_it_makes_nothing_and_shows_every_policy_and_setting(
         assert json.dumps(policy, indent=2) in printed
     assert "HOURGLASS_AWS_SCHEDULER_ROLE=arn:aws:iam::123456789012:role/hourglass-scheduler" in printed
     assert cloud.client("s3", REGION).list_buckets()["Buckets"] == []
+
+
+def test_a_role_for_the_comparison_with_the_bill_is_made_for_whom_it_is_asked(
+    cloud: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran(cloud)
+    printed = capsys.readouterr().out
+    assert "CompareTheBill" in printed, "its policy is printed all the same"
+    assert "CompareTheBill" not in json.dumps(bot(Estate(account="1", bucket="team-files")))
+    who = "arn:aws:iam::123456789012:user/controller"
+    ran(cloud, accountant=who)
+    role = cloud.client("iam", REGION).get_role(RoleName="hourglass-accountant")["Role"]
+    (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"AWS": [who]}
+    with pytest.raises(Misconfigured, match="is nobody a role can trust"):
+        ran(cloud, accountant="controller")
 
 
 def test_made_the_bucket_is_private_encrypted_and_forgets_old_attempts(cloud: Cloud) -> None:
