@@ -30,6 +30,7 @@ class Boot:
     deadline: int  # unix seconds
     lifetime: int  # seconds; the most that the machine may live where its clock is wrong
     image: str
+    mirror: str = ""  # the same image's name at a nearer registry, tried first; "" for none
     gpus: int  # 0: none are handed to the container, else all of the machine's
     shm_gb: int  # 0: the engine's default
     notice: str  # where the provider says that it takes the machine back (`trainer.notice.Source`)
@@ -60,6 +61,7 @@ def script(boot: Boot) -> str:
         _line("DEADLINE", str(boot.deadline)),
         _line("LIFETIME", str(boot.lifetime)),
         _line("IMAGE", boot.image),
+        _line("MIRROR", boot.mirror),
         _line("GPUS", str(boot.gpus)),
         _line("SHM_GB", str(boot.shm_gb)),
         _line("NOTICE", boot.notice),

@@ -17,6 +17,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import structlog
@@ -24,6 +25,7 @@ import structlog
 from jobs import boot
 from jobs.clock import Clock
 from jobs.errors import Rejected, Unknown
+from jobs.image_names import mirrored
 from jobs.leases import Lender, note_span, span_key
 from jobs.providers import LaunchOrder, machine_env
 from trainer import wire
@@ -34,6 +36,8 @@ LINK_MARGIN = timedelta(minutes=15)  # a machine may still be telling its end
 LONGEST_LINK = timedelta(days=7)  # S3 signs for no longer
 NOTICE_FILE = "/hourglass/notice"  # in the container; the warden puts it there
 WORKDIR = "/tmp/hourglass"  # noqa: S108  in the container, which one job has to itself; any user may write there
+
+NO_MIRRORS: Mapping[str, str] = MappingProxyType({})
 
 _log = structlog.get_logger(__name__)
 
@@ -48,11 +52,22 @@ class SigningStore(Store, Protocol):
 class Bootstrap:
     """Makes boot scripts for machines that read their files from `store`."""
 
-    def __init__(self, *, store: SigningStore, clock: Clock, archive: Path, credentials: Lender, notice: str) -> None:
+    def __init__(
+        self,
+        *,
+        store: SigningStore,
+        clock: Clock,
+        archive: Path,
+        credentials: Lender,
+        notice: str,
+        mirrors: Mapping[str, str] = NO_MIRRORS,
+    ) -> None:
         """Take the trainer's archive, built with S3 in it, and who lends a machine its credentials.
 
-        `notice` is where its provider says that it takes the machine back.
+        `notice` is where its provider says that it takes the machine back; `mirrors` are registries' copies that are
+        nearer to machines, by the registry's name.
         """
+        self._mirrors = mirrors
         self._store = store
         self._clock = clock
         self._archive = archive
@@ -96,6 +111,7 @@ class Bootstrap:
                 deadline=int(order.deadline.timestamp()),
                 lifetime=int(left.total_seconds()),
                 image=order.image,
+                mirror=mirrored(order.image, self._mirrors),
                 gpus=order.gpus,
                 shm_gb=order.shm_gb,
                 notice=self._notice,
@@ -116,11 +132,11 @@ class Bootstrap:
         def sign(verb: str, key: str) -> str:
             return self._store.sign(verb, key, seconds)
 
-        prefix = wire.attempt_prefix(order.job, order.attempt, order.rank)
-        first_chunk = wire.event_key(order.job, order.attempt, 1, order.rank)
+        machine = order.job, order.attempt
+        first_chunk = wire.event_key(*machine, 1, order.rank)
         told = {
             wire.ENV_SPOT_NOTICE: f"file={NOTICE_FILE}",
-            wire.ENV_LEASE_URL: sign("GET", wire.lease_key(order.job, order.attempt)),
+            wire.ENV_LEASE_URL: sign("GET", wire.lease_key(*machine)),
         }
         return boot.Bundle(
             env={**machine_env(order, instance=order.launch_key, workdir=WORKDIR), **lent, **told},
@@ -128,7 +144,9 @@ class Bootstrap:
             outcome_url=sign("PUT", first_chunk),
             spoken_url=sign("HEAD", first_chunk),
             discard_url=sign("DELETE", bundle_key),
-            boot_urls=[sign("PUT", f"{prefix}/boot/{number:08d}.txt") for number in range(1, BOOT_CHUNKS + 1)],
+            boot_urls=[
+                sign("PUT", wire.boot_key(*machine, number, order.rank)) for number in range(1, BOOT_CHUNKS + 1)
+            ],
         )
 
     def _agent_in_store(self) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from sqlmodel import Session
 from structlog.contextvars import bound_contextvars
 
 from jobs import charts, effects, glances, statements, telemetry
+from jobs.bootlog import Boots
 from jobs.charts import Chart
 from jobs.clock import Clock
 from jobs.db import Database
@@ -74,6 +75,7 @@ class Follow:
         self._store = store
         self._wake = wake
         self._charts: dict[int, _Drawn] = {}  # by attempt
+        self._boots = Boots(db=db, clock=clock, store=store, wake=wake)
 
     def round(self) -> int:
         """Apply what is new of every machine that may stand; return how many chunks that were."""
@@ -83,6 +85,7 @@ class Follow:
         waiting = speakers
         for _ in range(CHUNKS_A_ROUND):  # the next chunk of each, then the one after that
             waiting = [chunk.speaker for batch in self._batches(waiting) for chunk in self._applied(batch)]
+        self._boots.round([each.attempt for each in speakers if each.heard == 0 and each.attempt.rank == 0])
         return sum(speaker.applied for speaker in speakers)
 
     def drain(self, attempt: Attempt) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,6 +58,19 @@ def parse_reference(image: str) -> Reference:
     return Reference(
         registry=registry, repository=repository, tag=tag or (None if at else "latest"), digest=digest or None
     )
+
+
+def mirrored(image: str, mirrors: Mapping[str, str]) -> str:
+    """Return the image's name at its registry's mirror, "" where it has none.
+
+    Of a pinned image alone: its digest says that the copy is the same, whoever serves it.
+    """
+    try:
+        reference = parse_reference(image)
+    except BadImage:
+        return ""
+    mirror = mirrors.get(reference.registry)
+    return f"{mirror.rstrip('/')}/{reference.repository}@{reference.digest}" if mirror and reference.digest else ""
 
 
 def cuda_named(image: str) -> str | None:

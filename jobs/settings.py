@@ -29,6 +29,8 @@ _SECRET_NAME = re.compile(r"^HOURGLASS_SECRET_|(TOKEN|SECRET|PASSWORD|PASSWD|PAS
 _LOGIN = re.compile(r"[^\s:/]{1,100}:[^\s:/]{6,}")
 _IN_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/:@]*:([^\s/@]+)@", re.IGNORECASE)
 
+_MIRROR = re.compile(r"[A-Za-z0-9.-]+(?::\d{1,5})?(?:/[a-z0-9._/-]+)?")
+
 Names = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -60,6 +62,10 @@ class Settings(BaseSettings):
     registries: Annotated[Mapping[str, str], NoDecode] = Field(
         default_factory=dict,
         description='JSON {"docker.io": "https://mirror.example"}: whom to ask about a registry\'s images instead',
+    )
+    mirrors: Annotated[Mapping[str, str], NoDecode] = Field(
+        default_factory=dict,
+        description='JSON {"docker.io": "mirror.example/hub"}: where rented machines look for its images first',
     )
     data_key: SecretStr | None = Field(
         None, description="what `hourglass data key` prints; several with commas: the newest seals, all open"
@@ -117,7 +123,7 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("git_tokens", "registries", mode="before")
+    @field_validator("git_tokens", "registries", "mirrors", mode="before")
     @classmethod
     def _decode(cls, value: object) -> object:
         return json.loads(value) if isinstance(value, str) else value
@@ -129,6 +135,16 @@ class Settings(BaseSettings):
             parts = urlsplit(address)
             if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise ValueError(f"{registry!r} is to be asked at {address!r}, which is no address: write https://host")
+        return value
+
+    @field_validator("mirrors")
+    @classmethod
+    def _places(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for registry, place in value.items():
+            if not _MIRROR.fullmatch(place):
+                raise ValueError(
+                    f"{registry!r} has the mirror {place!r}: write host, host:port or host/path, no https://"
+                )
         return value
 
     @field_validator("spot_notice")

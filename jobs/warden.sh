@@ -183,13 +183,27 @@ engine_answers() {
     return 1
 }
 
+told() { tail -n 4 "$LOG" | grep -Eiq "$1"; }
+
+no_room() {
+    told 'no space left' &&
+        fail bad_spec "The image does not fit on the machine's disk. Ask for more: resources: {disk: 200GB}."
+}
+
 pull() {
     local wait
     docker image inspect "$IMAGE" >/dev/null 2>&1 && return
+    if [[ -n $MIRROR ]]; then
+        say "Fetching the image $MIRROR."
+        docker pull "$MIRROR" && IMAGE=$MIRROR && return
+        no_room
+        say "The mirror did not give it."
+    fi
     say "Fetching the image $IMAGE."
     for wait in 5 20 0; do
         docker pull "$IMAGE" && return
-        tail -n 3 "$LOG" | grep -Eiq 'manifest unknown|not found|denied|unauthorized|invalid reference|no matching manifest' &&
+        no_room
+        told 'manifest unknown|not found|denied|unauthorized|invalid reference|no matching manifest' &&
             fail bad_image "The image $IMAGE cannot be pulled. Check its name and that it may be read."
         sleep "$wait"
     done
@@ -217,6 +231,9 @@ run() {
     # The variables are read inside: they may span lines, and none of them may steer the engine's client here.
     if ! { docker create "${flags[@]}" "$IMAGE" -c '. /hourglass/env.sh && exec python3 /hourglass/trainer.pyz' &&
         docker cp "$DIR/hourglass" "$NAME:/" && docker start "$NAME"; } >/dev/null; then
+        no_room
+        ((GPUS > 0)) && told 'nvidia|device driver|cdi' &&
+            fail no_gpu "This machine's GPUs cannot be used: its NVIDIA driver or container toolkit is missing or broken."
         fail launch_failed "The container did not start."
     fi
     say "The container runs."

@@ -284,6 +284,11 @@ def log_key(job: str, attempt: int, number: int, rank: int = 0) -> str:
     return f"{attempt_prefix(job, attempt, rank)}/log/{number:08d}.txt"
 
 
+def boot_key(job: str, attempt: int, number: int, rank: int = 0) -> str:
+    """Return the key of chunk `number` of what the warden saw, counted from 1."""
+    return f"{attempt_prefix(job, attempt, rank)}/boot/{number:08d}.txt"
+
+
 def checkpoint_prefix(job: str, attempt: int, name: str, rank: int = 0) -> str:
     """Return the prefix of one checkpoint's files."""
     return f"{attempt_prefix(job, attempt, rank)}/ckpt/{name}"

@@ -6,6 +6,7 @@ from bot.catalogue import Catalogue, later
 from bot.facts import JobFacts
 from bot.markup import Markup, clock, code, dollars, escape, mention, number, output, short
 from jobs.lifecycle import AttemptState, JobState
+from jobs.model import Attempt
 from jobs.providers import Guarantee
 
 _STAGES = {
@@ -17,6 +18,13 @@ _STAGES = {
     "run": later("training"),
     "save": later("saving the last checkpoint"),
     "done": later("finishing"),
+}
+# Until the agent speaks: `jobs.bootlog`.
+_BOOTS = {
+    "boot": later("the machine boots"),
+    "engine": later("waiting for the machine's container engine"),
+    "image": later("the machine fetches the image"),
+    "container": later("the container starts"),
 }
 _NOTED = ("setup", "check", "run", "inputs")  # stages whose note people read
 
@@ -110,10 +118,21 @@ def _starting(say: Catalogue, facts: JobFacts) -> Markup:
     live = facts.live
     if live is None or live.state is AttemptState.INTENT:
         return say("asking {provider} for a machine", provider=live.provider if live else "")
-    doing = escape(short(live.note, 80)) if live.note else say("the machine is starting")
+    doing = escape(short(live.note, 80)) if live.note else _booting(say, facts, live)
     if facts.billed_since is None or facts.traits is None or not facts.traits.bills:
         return doing
     return say("{doing}, billed since {time}", doing=doing, time=clock(facts.billed_since))
+
+
+def _booting(say: Catalogue, facts: JobFacts, live: Attempt) -> Markup:
+    """Say how far the machine is by its boot log, where that is this machine's."""
+    job = facts.job
+    if job.stage not in _BOOTS or job.stage_at is None or job.stage_at < live.intent_at:
+        return say("the machine is starting")
+    done, _, layers = job.stage_note.partition("/")
+    if not layers:
+        return say(_BOOTS[job.stage])
+    return say("{doing}, {done} of {layers} layers", doing=say(_BOOTS[job.stage]), done=done, layers=layers)
 
 
 def _stage(say: Catalogue, facts: JobFacts) -> Markup:

@@ -183,7 +183,14 @@ def _boot_scripts(parts: Parts) -> BootScripts:
     if not isinstance(store, S3Store):
         raise Misconfigured("A rented machine needs a bucket. Set HOURGLASS_STORE to s3://bucket/prefix.")
     notice = settings.spot_notice or "aws"
-    return Bootstrap(store=store, clock=parts.clock, archive=parts.archive, credentials=credentials, notice=notice)
+    return Bootstrap(
+        store=store,
+        clock=parts.clock,
+        archive=parts.archive,
+        credentials=credentials,
+        notice=notice,
+        mirrors=settings.mirrors,
+    )
 
 
 class _NoScripts:

@@ -150,6 +150,75 @@ def test_the_providers_word_is_laid_where_the_agent_looks_for_it(tmp_path: Path)
     assert notice.by == "Google Cloud"
 
 
+def pulled(tmp_path: Path, engine: str, **changes: object) -> tuple[str, list[str]]:
+    """Let the warden pull with an engine's client that is this script; return what it said, and what it was asked."""
+    (tmp_path / "docker").write_text(f'#!/bin/bash\necho "$*" >>{tmp_path}/asked\n{engine}\n')
+    (tmp_path / "docker").chmod(0o755)
+    text = boot.script(a_boot(**changes)).replace("DIR=/var/lib/hourglass", f"DIR={tmp_path}")
+    (tmp_path / "script").write_text(text)
+    # Where the log is what `tail` reads, as in the machine; nobody is told the outcome, and nothing is waited for.
+    run = 'exec >"$2/boot.log" 2>&1; . "$1" nothing; PATH=$2:$PATH; sleep() { :; }; pull; echo "runs $IMAGE"'
+    words = ["bash", "-c", run, "bash", str(tmp_path / "script"), str(tmp_path)]
+    subprocess.run(words, timeout=30, check=False)
+    return (tmp_path / "boot.log").read_text(), (tmp_path / "asked").read_text().splitlines()
+
+
+IMAGE = a_boot().image
+MIRROR = "mirror.example/hub/pytorch/pytorch@sha256:" + "ab" * 32
+
+
+def test_an_image_comes_from_the_mirror_where_there_is_one(tmp_path: Path) -> None:
+    said, asked = pulled(tmp_path, "[[ $1 == pull ]]", mirror=MIRROR)
+    assert said.endswith(f"runs {MIRROR}\n")
+    assert asked[1:] == [f"pull {MIRROR}"]
+
+
+def test_what_the_mirror_does_not_have_comes_from_the_images_own_registry(tmp_path: Path) -> None:
+    engine = f"[[ $2 != {MIRROR} ]] || {{ echo denied; exit 1; }}; [[ $1 == pull ]]"
+    said, asked = pulled(tmp_path, engine, mirror=MIRROR)
+    assert "The mirror did not give it." in said and said.endswith(f"runs {IMAGE}\n")
+    assert asked[1:] == [f"pull {MIRROR}", f"pull {IMAGE}"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "sentence", "tries"),
+    [
+        ("write /var/lib/docker/tmp/x: no space left on device", "The image does not fit on the machine's disk.", 1),
+        ("manifest unknown", "cannot be pulled. Check its name and that it may be read.", 1),
+        ("i/o timeout", f"The image {IMAGE} could not be fetched.", 3),
+    ],
+)
+def test_a_pull_that_fails_is_told_in_a_sentence(tmp_path: Path, problem: str, sentence: str, tries: int) -> None:
+    said, asked = pulled(tmp_path, f"[[ $1 != pull ]] || echo {problem!r}; exit 1")
+    assert sentence in said.splitlines()[-1]
+    assert len(asked) == 1 + tries
+
+
+def test_its_units_are_what_systemd_takes(tmp_path: Path) -> None:
+    """With systemd's own judge; the units come out of the script as a machine writes them."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("needs systemd-analyze: apt-get install systemd")
+    (tmp_path / "script").write_text(boot.script(a_boot()).replace("DIR=/var/lib/hourglass", f"DIR={tmp_path}"))
+    (tmp_path / "systemctl").write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/asked\n')
+    (tmp_path / "systemctl").chmod(0o755)
+    text = (tmp_path / "script").read_text().replace("/etc/systemd/system", str(tmp_path))
+    text = text.replace("[[ -d /run/systemd/system ]] || return", "")
+    (tmp_path / "script").write_text(text)
+    bash('. "$1" nothing; PATH=$2:$PATH; start_units', str(tmp_path / "script"), str(tmp_path))
+    assert (tmp_path / "asked").read_text().splitlines() == [
+        "daemon-reload",
+        "enable --now --no-block hourglass-guard hourglass-work",
+    ]
+    units = [str(tmp_path / f"hourglass-{part}.service") for part in ("guard", "work")]
+    judged = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, timeout=60, check=False
+    )
+    ours = [line for line in judged.stderr.splitlines() if "hourglass" in line]
+    assert (judged.returncode, ours) == (0, [])
+    guard = Path(units[0]).read_text()
+    assert "Restart=always" in guard and "StartLimitIntervalSec=0" in guard, "it comes back however often it is killed"
+
+
 values = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
 
 

@@ -56,10 +56,12 @@ class Ground:
         *,
         image: str = engine.PYTHON,
         secrets: Mapping[str, str] | None = None,
+        gpus: int = 0,
     ) -> Instance:
         """Lay the job ready and launch its machine, to end `lasts` seconds from now."""
         ends = datetime.now(UTC) + timedelta(seconds=lasts)
         order = launch_order(self.uri, home=self.home, job=job, deadline=ends, image=image, secrets=secrets)
+        order = dataclasses.replace(order, gpus=gpus)
         put_work(self.store, order, commands=commands, files={"train.py": TRAIN})
         ask(self.store, order)
         self.orders[job] = order
@@ -190,6 +192,17 @@ def test_an_image_that_cannot_be_is_told_in_the_agents_place(ground: Ground) -> 
     assert told["reason"] == wire.Reason.BAD_IMAGE
     assert "The image Not/An:Image:Name cannot be pulled." in str(told["tail"])
     assert until(lambda: ground.state("image1") is InstanceState.GONE, 60)
+
+
+def test_a_machine_without_a_driver_is_told_in_the_agents_place(ground: Ground) -> None:
+    """As on this computer's engine, which has no GPU to hand to a container."""
+    machine = ground.rent("blind1", DEAF, 120, gpus=1)
+    assert until(lambda: bool(ground.outcome("blind1")), 60), ground.machines.console(machine.id)
+    told = ground.outcome("blind1")
+    assert told["reason"] == wire.Reason.NO_GPU
+    assert "its NVIDIA driver or container toolkit is missing or broken." in str(told["tail"])
+    assert "could not select device driver" in str(told["tail"]), "the engine's own word"
+    assert until(lambda: ground.state("blind1") is InstanceState.GONE, 60)
 
 
 @pytest.fixture

@@ -67,6 +67,7 @@ COMMITS = frozenset(
 
 SLACK = "a message's own row, beside a call of Slack's and no call of a provider's: tests/face kills it there"
 TOLD = "a sentence for the thread, which the next pass writes again: tests/rentals tells it once"
+SHOWN = "what the card says of a machine that boots: the next bot reads the same log from its beginning"
 LIMITS = "a lead's settings: one row that no machine hangs on"
 UNKILLED = {
     "bot.actions.Actions._whisper": SLACK,
@@ -75,6 +76,7 @@ UNKILLED = {
     "bot.cards.Cards._settle": SLACK,
     "bot.events.Events._owe": SLACK,
     "bot.postbox.Postbox._settle": SLACK,
+    "jobs.bootlog.Boots._show": SHOWN,
     "jobs.renewals.Renewals._tell": TOLD,
     "jobs.recover.recover": "an operator's command, one transaction, while no bot runs: typed again it changes nothing",
     "jobs.service.Service.add_team": LIMITS,

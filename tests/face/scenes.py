@@ -155,6 +155,9 @@ def _cards() -> Iterator[tuple[str, JobFacts]]:
     yield "fetching", facts(JobState.PROVISIONING, **PROVISIONING, attempts=(fetching,))
     starting = attempt(AttemptState.LAUNCHED)
     yield "starting", facts(JobState.PROVISIONING, **PROVISIONING, attempts=(starting,))
+    for stage, note in (("boot", ""), ("engine", ""), ("image", "2/9"), ("container", "")):
+        boots = {**PROVISIONING, "stage": stage, "stage_note": note, "stage_at": START + timedelta(minutes=1)}
+        yield f"boots, {stage}", facts(JobState.PROVISIONING, **boots, attempts=(starting,))
     for stage in ("source", "setup", "check", "run", "save", "done", ""):
         yield f"stage {stage}", facts(**{**TRAINING, "stage": stage, "stage_note": "1/2"})
     yield "training", facts(**TRAINING, checkpoints=(checkpoint(),))

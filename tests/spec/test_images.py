@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from jobs.errors import BadImage
-from jobs.image_names import cuda_of_tag, parse_reference
+from jobs.image_names import cuda_of_tag, mirrored, parse_reference
 from jobs.images import LARGEST_ANSWER, ImageResolver, check_cuda
 from tests.support.builders import an_offer
 
@@ -255,3 +255,17 @@ def test_names_are_read_as_engines_read_them(typed: str, full: str) -> None:
 def test_what_is_no_image_name_is_quoted(typed: str) -> None:
     with pytest.raises(BadImage, match="is not the name of an image"):
         parse_reference(typed)
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (f"python@sha256:{'ab' * 32}", f"near.example/hub/library/python@sha256:{'ab' * 32}"),
+        (f"docker.io/acme/vit:1@sha256:{'ab' * 32}", f"near.example/hub/acme/vit@sha256:{'ab' * 32}"),
+        ("python:3.12", ""),  # nothing would say that the copy is the same
+        (f"ghcr.io/acme/vit@sha256:{'ab' * 32}", ""),
+        ("Not/An:Image:Name", ""),
+    ],
+)
+def test_a_pinned_image_has_a_name_at_its_registrys_mirror(image: str, expected: str) -> None:
+    assert mirrored(image, {"docker.io": "near.example/hub/"}) == expected

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from bot.doctor import described
@@ -48,3 +50,12 @@ def test_where_a_spot_notice_is_looked_for_is_checked_at_the_start() -> None:
     for wrong in ("azure", "aws=https://x", "file=/x"):
         with pytest.raises(Misconfigured, match=f"HOURGLASS_SPOT_NOTICE cannot be used: .*{wrong}' names no notice"):
             load({"HOURGLASS_SPOT_NOTICE": wrong})
+
+
+def test_mirrors_are_places_without_a_scheme() -> None:
+    assert load({"HOURGLASS_MIRRORS": '{"docker.io": "mirror.example:5000/hub"}'}).mirrors == {
+        "docker.io": "mirror.example:5000/hub"
+    }
+    for wrong in ("https://mirror.example", "mirror.example/a b", "", "mirror.example; reboot"):
+        with pytest.raises(Misconfigured, match="write host"):
+            load({"HOURGLASS_MIRRORS": json.dumps({"docker.io": wrong})})
