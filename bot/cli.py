@@ -189,6 +189,18 @@ def aws_setup(
     )
 
 
+@aws_cli.command("smoke")
+def aws_smoke(
+    max_cost: Annotated[float, typer.Option(help="Dollars that it may cost in the worst case.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before renting.")] = False,
+    out: Annotated[Path, typer.Option(help="The folder for the report.")] = Path(),
+) -> None:
+    """Rent the cheapest GPU for minutes and see each layer of the hard stop end it alone; needs the bot's rights."""
+    from bot.smoke import run
+
+    sys.exit(run(max_cost, out, yes=yes))
+
+
 @data_cli.command("push")
 def data_push(
     folder: Annotated[Path, typer.Argument(help="The folder to send; what is there already is not sent again.")],
