@@ -138,6 +138,21 @@ def check_providers(settings: Settings) -> Sequence[Finding]:
     return found
 
 
+def check_aws(settings: Settings) -> Sequence[Finding]:
+    """Try at Amazon what the bot is going to ask for."""
+    if "aws" not in settings.providers:
+        return []
+    from bot import checkup  # with AWS's SDK, which most can do without
+
+    try:
+        return [
+            Finding(part=seen.part, well=seen.well, says=seen.says)
+            for seen in checkup.aws(settings, str(settled(settings).home))
+        ]
+    except HourglassError as error:
+        return [_no("aws", str(error))]
+
+
 def check_rest(settings: Settings) -> Sequence[Finding]:
     """Look at what no connection shows."""
     found = [
@@ -151,7 +166,7 @@ def check_rest(settings: Settings) -> Sequence[Finding]:
     return found
 
 
-CHECKS = (check_slack, check_database, check_store, check_providers, check_rest)
+CHECKS = (check_slack, check_database, check_store, check_providers, check_aws, check_rest)
 
 
 def _yes(part: str, says: str) -> Finding:

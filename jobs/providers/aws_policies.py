@@ -106,10 +106,12 @@ def bot(estate: Estate) -> Document:
         ),
         _allow("LendTheJobsRole", "sts:AssumeRole", [estate.role(estate.job_role)]),
         *_files(estate),
+        _allow("SeeTheBucketsRules", _RULES, [f"arn:{estate.partition}:s3:::{estate.bucket}"]),
     ]
     return _document(statements)
 
 
+_RULES = ("s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration")  # for `hourglass doctor`
 _SEEN = (
     "ec2:DescribeImages",
     "ec2:DescribeInstanceTypeOfferings",

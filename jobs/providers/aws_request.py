@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jobs.errors import NoCapacity, Rejected
+from jobs.errors import NoCapacity, Rejected, Scope
 from jobs.providers import LaunchOrder, Offer
 from jobs.providers.aws_errors import translated
 from jobs.values import DOLLAR, Micros
@@ -102,6 +102,7 @@ class Requests:
             place["Placement"] = {"AvailabilityZone": offer.zone}
         group = self._group or (self._tagged_group(offer.region) if subnets and not self._subnets else None)
         if group:
+            self._must_let_nothing_in(offer.region, group)
             place["SecurityGroupIds"] = [group]
         return place
 
@@ -165,10 +166,42 @@ class Requests:
         group: str | None = self._once(("group", region), ask)
         return group
 
+    def _must_let_nothing_in(self, region: str, group: str) -> None:
+        """Refuse a group with a way in: nobody has to reach a machine. What machines of one group do among
+        themselves is theirs.
+        """
+
+        def ask() -> bool:
+            with translated("the look-up of the security group", region):
+                found = self._client("ec2", region).describe_security_groups(GroupIds=[group])["SecurityGroups"]
+            ways = [way for each in found for rule in each.get("IpPermissions", ()) for way in _ways_in(rule, group)]
+            if ways:
+                raise Rejected(
+                    f"The security group {group} in {region} lets in {', '.join(ways[:4])}, and no machine of this bot "
+                    "needs a way in. Remove its inbound rules, or name another group in HOURGLASS_AWS_SECURITY_GROUP.",
+                    scope=Scope.REGION,
+                )
+            return True
+
+        self._once(("closed", region, group), ask)
+
     def _once(self, key: tuple[str, ...], ask: Callable[[], Any]) -> Any:
         if key not in self._facts:
             self._facts[key] = ask()
         return self._facts[key]
+
+
+def _ways_in(rule: Mapping[str, Any], group: str) -> Sequence[str]:
+    """Return what an inbound rule lets in, each as `tcp 22 from 0.0.0.0/0`."""
+    what = "everything" if rule.get("IpProtocol") == "-1" else str(rule.get("IpProtocol"))
+    if "FromPort" in rule and rule["FromPort"] != -1:
+        first, last = rule["FromPort"], rule.get("ToPort")
+        what += f" {first}" if last in (None, first) else f" {first}-{last}"
+    sources = [each["CidrIp"] for each in rule.get("IpRanges", ())]
+    sources += [each["CidrIpv6"] for each in rule.get("Ipv6Ranges", ())]
+    sources += [each["PrefixListId"] for each in rule.get("PrefixListIds", ())]
+    sources += [each["GroupId"] for each in rule.get("UserIdGroupPairs", ()) if each.get("GroupId") != group]
+    return [f"{what} from {source}" for source in sources]
 
 
 def client_token(launch_key: str) -> str:

@@ -14,10 +14,17 @@ _SERVICES = {
     "GetParameter": "ssm",
     "GetProducts": "pricing",
     "CreateSchedule": "scheduler",
+    "GetBucketEncryption": "s3",
+    "GetBucketLifecycleConfiguration": "s3",
     "DeleteSchedule": "scheduler",
     "GetSchedule": "scheduler",
     "ListSchedules": "scheduler",
     "UpdateSchedule": "scheduler",
+}
+# Calls whose right has a name of its own.
+_NAMED = {
+    "GetBucketEncryption": "GetEncryptionConfiguration",
+    "GetBucketLifecycleConfiguration": "GetLifecycleConfiguration",
 }
 _DENIED = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z]+)")
 _EXPIRED = frozenset(
@@ -81,4 +88,4 @@ def right(operation: str, code: str, said: str) -> str:
     if code == _NEVER_ASKED:
         return "iam:CreateServiceLinkedRole"
     found = _DENIED.search(said)
-    return found[1] if found else f"{_SERVICES.get(operation, 'ec2')}:{operation}"
+    return found[1] if found else f"{_SERVICES.get(operation, 'ec2')}:{_NAMED.get(operation, operation)}"

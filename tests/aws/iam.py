@@ -26,6 +26,9 @@ _S3 = {
 }
 
 
+_OF_BUCKETS = {"encryption": "s3:GetEncryptionConfiguration", "lifecycle": "s3:GetLifecycleConfiguration"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """One permission that a request needs."""
@@ -150,6 +153,8 @@ def _schedule(environ: dict[str, Any], region: str, raw: bytes) -> Iterator[Aske
 
 def _object(environ: dict[str, Any]) -> Asked:
     bucket, _, key = unquote(environ["PATH_INFO"]).strip("/").partition("/")
+    if not key and (named := _OF_BUCKETS.get(environ.get("QUERY_STRING", ""))):
+        return Asked(action=named, resource=f"arn:aws:s3:::{bucket}")
     if not key:
         return Asked(action="s3:ListBucket", resource=f"arn:aws:s3:::{bucket}")
     query, verb = environ.get("QUERY_STRING", ""), environ["REQUEST_METHOD"]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 import boto3
 
@@ -54,6 +55,10 @@ def refusal(environ: dict[str, Any], action: str, now: datetime, roles: Set[str]
 
     `roles` are those that the scheduler may take.
     """
+    if action == "ListSchedules":
+        listed = dict(parse_qsl(environ.get("QUERY_STRING", ""))).get("ScheduleGroup", "default")
+        known = listed in _groups(environ["HTTP_AUTHORIZATION"].split("/")[2])
+        return None if known else ("ResourceNotFoundException", f"Schedule group {listed} does not exist.")
     if action not in ("CreateSchedule", "UpdateSchedule"):
         return None
     raw = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
