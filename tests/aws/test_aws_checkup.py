@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from bot import checkup
 from bot.aws import setup
+from jobs.clock import SystemClock
 from jobs.credentials import JobCredentials
 from jobs.errors import Rejected
 from jobs.providers.aws_checkup import Seen
@@ -18,7 +18,6 @@ from jobs.settings import load
 from tests.aws.books import HOME, SMALL, Scripts, order, provider
 from tests.aws.cloud import IMAGE, REGION, ROLE, SCHEDULER_ROLE, Cloud
 from tests.aws.harness import prices
-from tests.support.clock import FakeClock
 
 SETTINGS = {
     "HOURGLASS_STORE": "s3://team-files/hg",
@@ -55,7 +54,7 @@ def made(cloud: Cloud, **changes: str) -> None:
 def looked(cloud: Cloud, **changes: str) -> dict[str, Seen]:
     """Return what the doctor sees, by part."""
     settings = load({**SETTINGS, **changes})
-    clock = FakeClock(datetime.now(UTC))  # the cloud's own clock is the computer's
+    clock = SystemClock()  # as the cloud's own
     lender = JobCredentials(
         role=ROLE,
         store_uri=settings.store_uri(),
