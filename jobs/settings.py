@@ -103,6 +103,7 @@ class Settings(BaseSettings):
     aws_subnets: Names = Field((), description="subnets to launch into; empty: the default VPC's")
     aws_security_group: str | None = Field(None, description="no inbound port is needed")
     aws_image: str | None = Field(None, description="an AMI id; default: the deep-learning AMI by its parameter")
+    aws_cuda: str = Field("", description="the newest CUDA that the driver of that AMI runs, as nvidia-smi says: 12.8")
     aws_scheduler_role: str | None = Field(
         None, description="role under which a schedule of AWS's own ends each machine; empty: rentals need a lead"
     )

@@ -24,7 +24,7 @@ from jobs.providers import Guarantee, Instance, InstanceState, LaunchOrder, Mete
 from jobs.providers.aws_errors import MISMATCH, NOT_FOUND, code_of, repeated, translated
 from jobs.providers.aws_offers import Offers
 from jobs.providers.aws_prices import NOT_CHARGED, Prices, spot_rates
-from jobs.providers.aws_request import TITLE, Clients, Requests, client_token
+from jobs.providers.aws_request import IMAGE_CUDA, TITLE, Clients, Requests, client_token
 from jobs.providers.aws_schedule import Limit, Schedules
 from jobs.providers.aws_words import quota_of
 
@@ -103,6 +103,7 @@ class Aws:
         boot: BootScripts,
         clients: Clients | None = None,
         image: str | None = None,
+        cuda: str | None = None,
         subnets: Sequence[str] = (),
         security_group: str | None = None,
         own_prices: Sequence[Offer] = (),
@@ -112,12 +113,14 @@ class Aws:
     ) -> None:
         """Take `prices` from the catalogue, `own_prices` from the operator; without `live` no others are asked for.
 
-        `image` None takes AWS's own, `subnets` empty those that are tagged, else the default network's. Without
-        `schedules` no timer of AWS's own stands behind a machine.
+        `image` None takes AWS's own, `subnets` empty those that are tagged, else the default network's. `cuda` is the
+        newest that the driver of `image` runs, None where nobody says. Without `schedules` no timer of AWS's own
+        stands behind a machine.
         """
         self.traits = traits(scheduled=schedules is not None)
         self._schedules = schedules
         self._home = home
+        self._cuda = cuda or (IMAGE_CUDA if image is None else None)
         self._regions = tuple(regions)
         self._boot = boot
         self._client = clients or sdk_clients()
@@ -135,7 +138,8 @@ class Aws:
 
     def offers(self, need: Need) -> Sequence[Offer]:
         """Return the machines that satisfy `need`, at the newest prices, cheapest whole instance first."""
-        return self._offers.matching(need)
+        found = self._offers.matching(need)
+        return [dataclasses.replace(one, cuda=self._cuda) if one.gpus and one.cuda is None else one for one in found]
 
     def launch(self, offer: Offer, order: LaunchOrder) -> Instance:
         """Ask EC2 for the machine; the same order is the same machine, also after a lost answer."""

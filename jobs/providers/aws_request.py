@@ -21,6 +21,8 @@ Clients = Callable[[str, str], Any]  # service and region to a client; the SDK s
 IMAGE_PARAMETER = (
     "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-22.04/latest/ami-id"  # a name of SSM's
 )
+# The newest CUDA that its driver runs, by the release notes of September 2026: driver 595, CUDA 13.2.
+IMAGE_CUDA = "13.2"
 USER_DATA_LIMIT = 16 * 1024  # bytes before base64
 TOKEN_LIMIT = 64
 TITLE = "Name"  # the tag that Amazon's console shows as a machine's name; for people, so it is not read back

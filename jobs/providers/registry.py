@@ -161,6 +161,7 @@ def _aws(parts: Parts) -> Provider:
         prices=() if parts.ends_only else parts.catalogue("aws"),
         boot=_NoScripts() if parts.ends_only else _boot_scripts(parts),
         image=settings.aws_image,
+        cuda=settings.aws_cuda or None,
         subnets=settings.aws_subnets,
         security_group=settings.aws_security_group,
         clients=clients,

@@ -13,7 +13,10 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from bot.compose import Pinner
+from jobs.errors import BadImage
 from jobs.gpus import MEMORY_GB
+from jobs.images import PinnedImage
 from jobs.offers import Desk
 from jobs.providers.aws import Aws
 from jobs.providers.aws_prices import FAILURE_KEPT, LIST_PRICES_KEPT, SPOT_PRICES_KEPT, Prices, hourly
@@ -21,7 +24,7 @@ from jobs.providers.aws_types import TYPES
 from tests.aws.books import Scripts, provider
 from tests.aws.cloud import REGION, Cloud
 from tests.aws.harness import prices
-from tests.support.builders import a_need, an_offer
+from tests.support.builders import a_need, a_spec, an_offer
 from tests.support.clock import FakeClock
 
 WEST = "us-west-2"
@@ -212,3 +215,41 @@ def test_what_is_no_product_has_no_price(product: str) -> None:
 def test_a_price_of_nothing_is_none(price: str, expected: list[int]) -> None:
     dimension = {"unit": "Hrs", "pricePerUnit": {"USD": price}}
     assert hourly(json.dumps({"terms": {"OnDemand": {"a": {"priceDimensions": {"b": dimension}}}}})) == expected
+
+
+# ---------------------------------------------------------------- the driver's CUDA
+
+
+@pytest.mark.parametrize(
+    ("changes", "cuda"),
+    [
+        ({"image": None}, "13.2"),  # Amazon's own, by its release notes
+        ({"image": "ami-1"}, None),  # nobody says
+        ({"image": "ami-1", "cuda": "12.8"}, "12.8"),
+        ({"image": None, "cuda": "12.8"}, "12.8"),
+    ],
+)
+def test_an_offer_says_which_cuda_its_driver_runs(
+    cloud: Cloud, clock: FakeClock, changes: dict[str, Any], cuda: str | None
+) -> None:
+    aws = selling(cloud, clock, **changes)
+    assert {offer.cuda for offer in aws.offers(T4)} == {cuda}
+    assert {offer.cuda for offer in aws.offers(a_need(gpu="cpu", count=0))} <= {None}
+
+
+def test_an_image_that_needs_a_newer_driver_is_refused_before_anything_is_held(cloud: Cloud, clock: FakeClock) -> None:
+    class Registry:
+        """Knows one image, which needs CUDA 13.0."""
+
+        def pin(self, image: str, *, auth: str | None = None) -> PinnedImage:
+            return PinnedImage(image=f"{image}@sha256:{'ab' * 32}", digest="sha256:" + "ab" * 32, cuda="13.0")
+
+    aws = selling(cloud, clock, image="ami-1", cuda="12.8")
+    pin = Pinner(providers={"aws": aws}, images=Registry(), secrets={})  # type: ignore[arg-type]  # one verb is asked
+    spec = a_spec(image="acme/vit:1")
+    with pytest.raises(
+        BadImage, match=r"needs CUDA 13\.0, and the driver of g4dn\.xlarge at aws runs CUDA 12\.8 at most"
+    ):
+        pin(spec, aws.offers(T4)[0])
+    newer = selling(cloud, clock, image=None)
+    assert pin(spec, newer.offers(T4)[0]) == f"acme/vit:1@sha256:{'ab' * 32}"
