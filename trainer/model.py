@@ -1,8 +1,8 @@
 """A GPT as GPT-2 was, to begin with: replace it with your own.
 
-What the loop asks of a model: called with a micro-batch (`model(*batch)`, or `model(**batch)` for a dict) it returns
-the **sum** of the losses over the micro-batch's targets, not their mean. If it has `flops_per_sample`, the loop
-prints how much of the GPU is used; what lies in a `ModuleList` is sharded piece by piece.
+What the loop asks of a model: called with a micro-batch (`model(*batch)`) it returns the **sum** of the losses over the
+micro-batch's targets, not their mean. If it has `flops_per_sample`, the loop prints how much of the GPU is used; what
+lies in a `ModuleList` is sharded piece by piece. `Windows` is the data to begin with: one long row of token ids.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import Dataset
 
 IGNORED = -100  # a target that does not count: padding, or what was asked rather than answered
 
@@ -72,3 +73,23 @@ class GPT(nn.Module):
         """
         parameters = sum(parameter.numel() for parameter in self.parameters()) - self.place.weight.numel()
         return self.context * (6.0 * parameters + 12.0 * self.layers * self.width * self.context)
+
+
+class Windows(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+    """Windows of one long row of token ids, as inputs and as targets one place further; cut anew in each epoch.
+
+    `ids` is any integer tensor, also one that lies in a file: `torch.from_file(name, size=n, dtype=torch.uint16)`.
+    """
+
+    def __init__(self, ids: torch.Tensor, length: int) -> None:
+        if len(ids) < 2 * length + 1:
+            raise ValueError(f"{len(ids):,} tokens are too few for windows of {length:,}: bring at least twice as many")
+        self.ids, self.length = ids, length
+
+    def __len__(self) -> int:
+        return (len(self.ids) - 1) // self.length - 1  # one less, so that each can slide by up to its length
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        first = index * self.length + int(torch.randint(self.length, ()))
+        window = self.ids[first : first + self.length + 1].to(torch.int64)
+        return window[:-1], window[1:]

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from trainer.data import Batches, Windows
+from trainer.data import Batches
 from trainer.loop import Loop, Settings
-from trainer.model import GPT
+from trainer.model import GPT, Windows
 from trainer.world import World
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _timed(command: Sequence[str], home: Path) -> Speed:
             lines.append(line)
             if found := re.match(r"(?:iter|step) (\d+)\S* loss", line):
                 at[int(found[1])] = time.perf_counter()
-            if found := re.search(r"mfu: ([\d.]+)%", line):
+            if found := re.search(r"mfu:? ([\d.]+)", line):
                 mfu = float(found[1])
     if process.returncode or FIRST not in at or LAST not in at:
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{''.join(lines[-30:])}")
@@ -166,9 +166,8 @@ def stall() -> list[Figure]:
 
 def _steps(loop: Loop, chunks: list[Any]) -> Callable[[], None]:
     def step() -> None:
-        with loop.world.attention():
-            loop._gradients(chunks)
-            loop._update()
+        loop._gradients(chunks)
+        loop._update()
 
     return step
 
@@ -245,7 +244,9 @@ def main() -> None:
     """Train on a file of tokens, as `speed` times it."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--train", type=Path, required=True)
-    parser.add_argument("--attention", choices=["cudnn", "flash"], default="cudnn")
+    parser.add_argument(
+        "--attention", choices=["torch's", "flash"], default="torch's", help="which, or torch's own choice"
+    )
     parser.add_argument("--compile", default="default")
     parser.add_argument("--steps", type=int, default=LAST)
     arguments = parser.parse_args()
@@ -256,7 +257,7 @@ def main() -> None:
         loop = gpt2(Path(folder), text, **options)
         if arguments.attention == "flash":
             with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
-                loop._steps()
+                loop.run()
         else:
             loop.run()
 

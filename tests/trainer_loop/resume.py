@@ -37,7 +37,7 @@ from trainer.checkpoint import load_newest
 STEPS, SAVE_EVERY = 9, 2
 PAD = 500_000  # numbers that make a checkpoint large enough to be caught half written
 # What a mutant forgets: that a resumed run has to draw what the other would have drawn.
-FORGETFUL = ("loop", "torch.manual_seed(seed_of(self.settings.seed, self.step, self.world.rank))", "pass")
+FORGETFUL = ("loop", "draw_from(self.settings.seed, self.step, self.world.rank)", "pass")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ def measure(number: int, seed: int, folder: Path, loop: ModuleType = trainer.loo
         half += case.killed and any(out.glob("*.tmp"))
         asked += not case.killed and (_last(out) or {}).get("step") == case.stop + 1
         _apart(partial(_run, case, out, case.workers_after, loop))
-        equal += _same(reference[case.precision], _last(out))
+        equal += same(reference[case.precision], _last(out))
     return Count(cases=number, equal=equal, killed=killed, half_written=half, asked=asked)
 
 
@@ -175,13 +175,14 @@ def _last(out: Path) -> Any:
     return found[1] if found else None
 
 
-def _same(one: Any, other: Any) -> bool:
+def same(one: Any, other: Any) -> bool:
+    """Say whether two states are the same, bit by bit."""
     if isinstance(one, torch.Tensor):
         return isinstance(other, torch.Tensor) and one.dtype == other.dtype and torch.equal(one, other)
     if isinstance(one, dict):
-        return isinstance(other, dict) and one.keys() == other.keys() and all(_same(one[k], other[k]) for k in one)
+        return isinstance(other, dict) and one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
     if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(_same(a, b) for a, b in zip(one, other, strict=True))
+        return len(one) == len(other) and all(same(a, b) for a, b in zip(one, other, strict=True))
     return bool(one == other)
 
 

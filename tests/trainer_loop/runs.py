@@ -16,8 +16,8 @@ import torch
 
 import trainer.data
 import trainer.loop
-from trainer.data import Batches, Windows
-from trainer.model import GPT, IGNORED
+from trainer.data import Batches
+from trainer.model import GPT, IGNORED, Windows
 from trainer.world import World
 
 CONTEXT, VOCAB = 8, 32
@@ -61,6 +61,8 @@ class Run:
     dropout: float = 0.0
     room: int | None = None  # samples at once, above which memory runs out
     save_every: int = 4
+    parallel: str = "ddp"
+    seed: int = 7  # of the weights
     extra: Mapping[str, Any] = field(default_factory=dict)
     batches: Callable[[Batches], Callable[[int], Iterator[Any]]] = lambda batches: batches
     loop: ModuleType = trainer.loop
@@ -69,9 +71,9 @@ class Run:
 def make(run: Run, world: World | None = None) -> Any:
     """Return the run's loop, ready for `run()`; the same weights each time."""
     world = world or World(device=torch.device("cpu"))
-    torch.manual_seed(7)
+    text = torch.randint(VOCAB, (1_000,), generator=torch.Generator().manual_seed(7))
+    torch.manual_seed(run.seed)
     model = Small(room=run.room, dropout=run.dropout)
-    text = torch.randint(VOCAB, (1_000,))
     settings = trainer.loop.Settings(
         steps=run.steps,
         global_batch=run.global_batch,
@@ -81,6 +83,7 @@ def make(run: Run, world: World | None = None) -> Any:
         precision=run.precision,
         log_every=1,
         save_every=run.save_every,
+        parallel=run.parallel,
         out=run.out,
     )
     batches = Batches(

@@ -97,4 +97,4 @@ def test_who_is_told_of_a_checkpoint_finds_it_whole_and_knows_its_step(tmp_path:
     [(0.0, 3600.0, 60.0), (2.0, 3600.0, 120.0), (50.0, 6 * 3600.0, 600.0), (1.0, 10.0, 60.0)],
 )
 def test_the_interval_is_youngs_and_dalys_within_bounds(cost: float, between: float, expected: float) -> None:
-    assert save_interval(cost, between) == pytest.approx(expected)
+    assert save_interval(cost, between, 600.0) == pytest.approx(expected)

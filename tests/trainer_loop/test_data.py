@@ -6,6 +6,7 @@ import random
 from itertools import islice
 from typing import Any
 
+import numpy.random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,10 +18,11 @@ pytestmark = torches.ONE_WORKER
 
 
 def setup_module() -> None:
-    global torch, Batches, Windows, plan
+    global torch, Batches, Windows, draw_from, plan
     import torch
 
-    from trainer.data import Batches, Windows, plan
+    from trainer.data import Batches, draw_from, plan
+    from trainer.model import Windows
 
 
 @given(samples=st.integers(1, 40), seed=st.integers(0, 9), position=st.integers(0, 200), cut=st.integers(0, 30))
@@ -75,14 +77,15 @@ def test_the_number_of_workers_changes_nothing() -> None:
     assert drawn(0, 10, workers=2) == drawn(0, 10)
 
 
-def test_fetching_leaves_the_trainings_chance_alone() -> None:
-    torch.manual_seed(0)
-    random.seed(0)
-    expected = torch.rand(3).tolist(), random.random()
-    torch.manual_seed(0)
-    random.seed(0)
+def test_all_chance_is_drawn_from_the_parts_and_from_nothing_before() -> None:
+    def drawn_from(*parts: int) -> tuple[float, ...]:
+        draw_from(*parts)
+        return torch.rand(()).item(), random.random(), float(numpy.random.random())
+
+    first, others = drawn_from(1, 2), drawn_from(2, 1)
+    assert all(one != other for one, other in zip(first, others, strict=True))
     drawn(0, 4)
-    assert (torch.rand(3).tolist(), random.random()) == expected
+    assert drawn_from(1, 2) == first
 
 
 def test_windows_are_inputs_and_what_comes_next() -> None:

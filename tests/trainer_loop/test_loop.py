@@ -45,6 +45,8 @@ def one_thread() -> Iterator[None]:
 PROGRAMS = {
     "resumed": ["resume", "--count", "4", "--seed", "1"],
     "worlds": ["worlds", "--steps", "20", "--accumulation", "2"],
+    "ranks": ["ranks", "--parallel", "ddp"],
+    "sharded": ["ranks", "--parallel", "fsdp"],
     "forgetful": ["resume", "--count", "1", "--seed", "5", "--mutant"],
 }
 IN_TURN = """
@@ -57,7 +59,7 @@ for words in json.loads(sys.argv[1]):
 
 
 @pytest.fixture(scope="module")
-def printed() -> Mapping[str, dict[str, float]]:
+def printed() -> Mapping[str, dict[str, Any]]:
     """What each of the programs printed."""
     done = subprocess.run(
         [sys.executable, "-c", IN_TURN, json.dumps(list(PROGRAMS.values()))],
@@ -189,20 +191,31 @@ def test_the_rate_rises_in_a_line_and_falls_in_half_a_cosine() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(500)  # real processes on a machine that others may be using too
-def test_a_resumed_run_is_bitwise_the_one_that_never_stopped(printed: Mapping[str, dict[str, float]]) -> None:
+def test_a_resumed_run_is_bitwise_the_one_that_never_stopped(printed: Mapping[str, dict[str, Any]]) -> None:
     count = printed["resumed"]
     assert (count["equal"], count["killed"], count["half_written"], count["asked"]) == (4, 2, 2, 2)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(500)  # as above
-def test_a_loop_that_forgets_its_chance_would_be_noticed(printed: Mapping[str, dict[str, float]]) -> None:
+def test_a_loop_that_forgets_its_chance_would_be_noticed(printed: Mapping[str, dict[str, Any]]) -> None:
     assert printed["forgetful"]["equal"] == 0
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(500)  # as above
-def test_two_processes_train_as_one_does(printed: Mapping[str, dict[str, float]]) -> None:
+def test_two_processes_train_as_one_does(printed: Mapping[str, dict[str, Any]]) -> None:
     distance = printed["worlds"]
     assert distance["gradients"] <= 1e-5
     assert (distance["losses"] <= 1e-12, distance["short"] <= 1e-12) == (True, True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(500)  # as above
+@pytest.mark.parametrize("how", ["ranks", "sharded"])
+def test_ranks_go_on_from_rank_0s_checkpoint_or_not_at_all(printed: Mapping[str, dict[str, Any]], how: str) -> None:
+    found = printed[how]
+    assert (found["began"], found["equal"]) == ([8, 8, 8, 8], True)
+    assert found["weights"] <= 1e-5  # each rank drew its own, and rank 0's were taken
+    assert found["crossed"] <= 1e-5  # from DDP to FSDP2, or back
+    assert found["ahead"] == ["rank 0 has a checkpoint of step 4, another rank has 8: share the folder"] * 2

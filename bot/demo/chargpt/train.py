@@ -23,7 +23,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from checkpoint import load_newest
-from data import Batches, Windows
+from data import Batches
 from loop import Loop, Settings
 from world import World
 
@@ -82,6 +82,21 @@ class GPT(nn.Module):
         if targets is None:
             return logits
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
+
+
+class Windows:
+    """Windows of the text, as inputs and as targets one character further; cut anew in each epoch."""
+
+    def __init__(self, ids, length):
+        self.ids, self.length = ids, length
+
+    def __len__(self):
+        return (len(self.ids) - 1) // self.length - 1  # one less, so that each can slide by up to its length
+
+    def __getitem__(self, index):
+        first = index * self.length + int(torch.randint(self.length, ()))
+        window = self.ids[first : first + self.length + 1]
+        return window[:-1], window[1:]
 
 
 def load_text(most=4_000_000):
@@ -150,7 +165,6 @@ def main():
         )
 
     steps = args.steps or (STEPS if cuda or world.size > 1 else fitting(shape, next(batches(text[:cut])(0))))
-    torch.manual_seed(args.seed)  # each rank begins with the same weights
     settings = Settings(
         steps=steps,
         global_batch=args.batch_size,
@@ -166,6 +180,7 @@ def main():
     )
     validation = list(islice(batches(text[cut:])(0), 4))
     extra = {"shape": shape, "chars": CHARS, "steps": steps}
+    torch.manual_seed(args.seed)
     Loop(GPT(**shape), batches(text[:cut]), settings, world, validation=validation, extra=extra).run()
 
 

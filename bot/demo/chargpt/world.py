@@ -1,15 +1,14 @@
-"""The processes of a run and the GPU under each: who talks to whom, over what, and what the chip can do."""
-
-from __future__ import annotations
+"""The processes of a run, the GPU under each, and how a model and its state lie on them: whole, or in pieces."""
 
 import os
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 from torch import distributed as dist
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 # Dense bf16 TFLOP/s of a GPU whose name contains this, from NVIDIA's data sheets (fp16 on V100 and T4).
 PEAKS = {"B200": 2250, "H200": 989, "H100 PCIe": 756, "H100 NVL": 835, "H100": 989, "A100": 312, "L40S": 362}
@@ -23,19 +22,22 @@ class World:
     rank: int = 0
     size: int = 1
     device: torch.device
+    name: str = "CPU"  # what the device is called
 
     @classmethod
-    def join(cls) -> World:
+    def join(cls) -> "World":
         """Take this process's place: NCCL between GPUs, gloo between hosts and where there is no GPU."""
         rank, size, local = (int(os.environ.get(*pair)) for pair in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0)))
         cuda = torch.cuda.is_available()
-        if cuda:
-            torch.cuda.set_device(local)
-            torch.set_float32_matmul_precision("high")  # TF32 for what stays in float32
         if size > 1:
             # Ten minutes: one rank may compile for several while the others wait; what takes longer has died.
             dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=timedelta(minutes=10))
-        return cls(rank=rank, size=size, device=torch.device("cuda", local) if cuda else torch.device("cpu"))
+        if not cuda:
+            return cls(rank=rank, size=size, device=torch.device("cpu"))
+        torch.cuda.set_device(local)
+        torch.set_float32_matmul_precision("high")  # TF32 for what stays in float32
+        device = torch.device("cuda", local)
+        return cls(rank=rank, size=size, device=device, name=torch.cuda.get_device_name(device))
 
     def any(self, *flags: bool) -> list[bool]:
         """Return for each flag whether some rank raises it; the hosts talk, and no GPU waits."""
@@ -50,18 +52,53 @@ class World:
             dist.all_reduce(value)
         return value
 
-    @property
-    def name(self) -> str:
-        """What the device is called."""
-        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
+    def gather(self, value: Any) -> list[Any]:
+        """Return every rank's value, in the order of the ranks."""
+        values = [value] * self.size
+        if self.size > 1:
+            dist.all_gather_object(values, value)
+        return values
+
+    def whole(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return a tensor as it is, or in host memory where ranks hold pieces of it; all ranks call this."""
+        if not hasattr(tensor, "full_tensor"):
+            return tensor
+        full: torch.Tensor = tensor.full_tensor()
+        return full.cpu() if self.rank == 0 else full  # whose host needs room for all of it
+
+    def take(self, mine: Any, first: torch.Tensor | None) -> None:
+        """Make a tensor, or this rank's piece of it, what rank 0 brings; all ranks call this, the others with None."""
+        full = torch.empty(mine.shape, dtype=mine.dtype) if first is None else first.contiguous()
+        full = full.to(mine.device, mine.dtype)
+        if self.size > 1:
+            dist.broadcast(full, 0)
+        if hasattr(mine, "full_tensor"):
+            from torch.distributed.tensor import distribute_tensor  # seconds, for those who need it
+
+            full = distribute_tensor(full, mine.device_mesh, mine.placements, src_data_rank=None)
+        mine.copy_(full)
+
+    def spread(self, model: nn.Module, parallel: str, low: torch.dtype | None, compile_mode: str) -> nn.Module:
+        """Return a model as the ranks share it, with rank 0's weights; its own parameters keep their names."""
+        cuda, sharded = self.device.type == "cuda", parallel == "fsdp" and self.size > 1
+        if sharded:
+            from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard  # as above
+
+            with torch.no_grad():
+                for tensor in model.state_dict().values():
+                    self.take(tensor, tensor)  # as DDP does by itself
+            policy = MixedPrecisionPolicy(param_dtype=low, reduce_dtype=torch.float32 if low else None)
+            lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
+            for block in [*(block for blocks in lists for block in blocks), model]:
+                fully_shard(block, mp_policy=policy)
+        if cuda and compile_mode:
+            model.compile(dynamic=False, mode=compile_mode)  # a halved micro-batch anew, and as fast as the first
+        if sharded or self.size == 1:
+            return model
+        spread = DistributedDataParallel(model, [self.device] if cuda else None, gradient_as_bucket_view=True)
+        spread.broadcast_buffers = False  # a forward pass that talks could not fail on one rank alone
+        return spread
 
     def peak_flops(self) -> float:
         """Return the FLOP/s that the data sheet promises for dense bf16; 0.0 where none is known."""
         return next((1e12 * peak for part, peak in PEAKS.items() if part in self.name), 0.0)
-
-    def attention(self) -> AbstractContextManager[None]:
-        """Prefer cuDNN's attention from Hopper on: it is written for that chip, and the others are not."""
-        if self.device.type != "cuda" or torch.cuda.get_device_capability(self.device) < (9, 0):
-            return nullcontext()
-        first = [SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION]
-        return sdpa_kernel([*first, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH], set_priority=True)
