@@ -35,7 +35,7 @@ from bot.views import answers, card, fits, manual
 from bot.views.blocks import Message
 from bot.views.replies import FileLink
 from jobs import db, policy
-from jobs.errors import HourglassError, NotAllowed, NotFound, NotWritten, TooLate
+from jobs.errors import BadRequest, HourglassError, NotAllowed, NotFound, NotWritten, TooLate
 from jobs.lifecycle import JobState
 from jobs.model import Checkpoint, Job
 from jobs.policy import Person
@@ -103,7 +103,7 @@ def perform(parts: Parts, command: Command, caller: Caller) -> Message:
             facts = look(parts, command.job, caller)
             if command.follow and not facts.ended:
                 return follow(parts, facts)
-            return answers.logs(parts.say, facts, logbook.read(parts.store, facts, command.grep), command.grep)
+            return logs(parts, facts, command)
         case Checkpoints():
             facts = look(parts, command.job, caller)
             found = {saved.name: files(parts, saved) for saved in facts.checkpoints}
@@ -144,6 +144,17 @@ def extend(parts: Parts, job_id: str, minutes: float, caller: Caller) -> Message
     by = person(parts, facts.job, caller.person)
     parts.service.extend(job_id, by, minutes, delivery=caller.delivery)
     return answers.extended(parts.say, look(parts, job_id, caller))
+
+
+def logs(parts: Parts, facts: JobFacts, command: Logs) -> Message:
+    """Return the newest lines of one machine's output; raises `BadRequest` where the job has no such machine."""
+    node, most = command.node or 1, facts.spec.nodes if facts.spec else 1
+    if node > most:
+        fix = f"/train logs {facts.job.id}"
+        if most == 1:
+            raise BadRequest(f"Job `{facts.job.id}` has one machine.", fix=fix)
+        raise BadRequest(f"Job `{facts.job.id}` has {most} machines, counted from 1.", fix=f"{fix} node={most}")
+    return answers.logs(parts.say, facts, logbook.read(parts.store, facts, command.grep, node), command.grep, node)
 
 
 def follow(parts: Parts, facts: JobFacts) -> Message:

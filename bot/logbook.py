@@ -12,11 +12,14 @@ LINES = 40  # in an answer
 CHUNKS = 40  # read at the most, the newest first: a word may stand far back, a hundred megabytes need not be read
 
 
-def read(store: Store, facts: JobFacts, grep: str | None) -> list[str]:
-    """Return the newest lines, oldest first, of the newest attempt that said anything; raises `StoreError`."""
+def read(store: Store, facts: JobFacts, grep: str | None, node: int = 1) -> list[str]:
+    """Return the newest lines, oldest first, of the newest attempt that said anything; raises `StoreError`.
+
+    Of several machines those of `node`, counted from 1.
+    """
     try:
         for attempt in sorted({one.number for one in facts.attempts}, reverse=True):
-            prefix = f"{attempt_prefix(facts.job.id, attempt)}/log/"
+            prefix = f"{attempt_prefix(facts.job.id, attempt, node - 1)}/log/"
             found = _newest(store, list(store.keys(prefix)), grep)
             if found:
                 return found

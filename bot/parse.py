@@ -4,7 +4,7 @@
            [nodes=…] [notify=@teammate] [env.K=V] [reason="…"] [-- command…]
     /train estimate MODEL|owner/repo@ref [lora …] [gpu=…] [batch=…] [key=value …]
     /train help [topic] | gpus [name] [spot] | list [mine|all] | status JOB | stop JOB | extend JOB 1h
-           | logs JOB [text] | checkpoints JOB | rerun JOB [key=value…]
+           | logs JOB [node=N] [text] | checkpoints JOB | rerun JOB [key=value…]
 
 Every error is a `BadRequest` whose message quotes the bad word. Its `fix`, where one can be guessed, is the whole
 corrected line: it has been parsed, so that copying it never leads to the next error.
@@ -31,6 +31,7 @@ from jobs.quantities import parse_minutes
 VERBS: Final = ("help", "gpus", "estimate", "list", "status", "stop", "extend", "logs", "checkpoints", "rerun")
 RESUME: Final = "resume"  # behind `rerun`: from the last checkpoint
 FOLLOW: Final = "follow"  # behind `logs`: in the thread, until it ends
+NODE: Final = "node="  # which machine's log
 TOPICS: Final = (*VERBS, "train", "budget", *KEYS, "env")
 
 _MEANT: Final = {
@@ -120,8 +121,7 @@ def _verb(verb: str, line: Line, context: _Context) -> Command:
     if verb == "extend":
         return Extend(job=job, minutes=_minutes(job, rest, context))
     if verb == "logs":
-        follow = [word.text.lower() for word in rest] == [FOLLOW]
-        return Logs(job=job, grep=None if follow else " ".join(word.text for word in rest) or None, follow=follow)
+        return _logs(job, rest, context)
     if verb == "rerun":
         resume = bool(rest) and rest[0].text.lower() == RESUME
         overrides = _rerun_overrides(words, rest[resume:], line)
@@ -206,6 +206,22 @@ def _minutes(job: str, rest: list[Word], context: _Context) -> float:
     if len(rest) > 1:
         raise BadRequest(f"Write the time as one word: `{said}`.", fix=f"extend {named}{said}")
     return minutes
+
+
+def _logs(job: str, rest: list[Word], context: _Context) -> Logs:
+    said, node = [word.text for word in rest], None
+    if said and said[0].lower().startswith(NODE):
+        number = said.pop(0).lower().removeprefix(NODE)
+        node = int(number) if number.isascii() and number.isdigit() and len(number) < 4 else 0
+        named = "" if context.job == job else f"{job} "
+        if node == 0:
+            fix = f"logs {named}{NODE}2"
+            raise BadRequest(f"`{rest[0].text}`: machines are counted from 1, like `{NODE}2`.", fix=fix)
+        if [word.lower() for word in said] == [FOLLOW] and node != 1:
+            fix = f"logs {named}{NODE}{node}"
+            raise BadRequest("Only the first machine's output is followed in the thread.", fix=fix)
+    follow = [word.lower() for word in said] == [FOLLOW]
+    return Logs(job=job, grep=None if follow else " ".join(said) or None, node=node, follow=follow)
 
 
 def _rerun_overrides(words: list[Word], rest: list[Word], line: Line) -> dict[str, object]:

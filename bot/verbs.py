@@ -78,6 +78,7 @@ class Logs:
 
     job: str
     grep: str | None  # plain text, not a pattern
+    node: int | None = None  # which of several machines, counted from 1; None: the first
     follow: bool = False  # in the thread, brought up to date until the job ends
 
 

@@ -97,9 +97,8 @@ class Adoption:
             alone = not any(other.state in LIVE and other.id != row.id for other in db.attempts(tx, job.id))
             if job.state is JobState.QUEUED and alone and number > job.attempt:
                 # The rows are older than the machine: it is the one that the job was waiting for.
-                db.move(
-                    tx, job, JobEventName.LAUNCH, now, attempt=number, deadline=job.deadline or deadline, short_at=None
-                )
+                fresh = {"short_at": None, "first_left_at": None}
+                db.move(tx, job, JobEventName.LAUNCH, now, attempt=number, deadline=job.deadline or deadline, **fresh)
             milestones.Facts(tx=tx, job=job, attempt=number, now=now).write(
                 f"a{number}:r{row.rank}:adopted",
                 NoteKind.ADOPTED,

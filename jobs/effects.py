@@ -72,6 +72,8 @@ class _Chunk:
         if leads:
             milestones.plots(self.facts, self.chart)
         milestones.troubles(self.facts, tidings.troubles)
+        if wire.Stage.SAVE in tidings.stages or tidings.outcome is not None:
+            self._left()
         if tidings.outcome is not None:
             self._outcome(tidings.outcome)
             news = True
@@ -99,6 +101,12 @@ class _Chunk:
 
     def _machines(self) -> list[Attempt]:
         return [row for row in db.attempts(self.tx, self.job.id) if row.number == self.attempt.number]
+
+    def _left(self) -> None:
+        """Of several machines this one's command has ended: the others' time to end runs from the first that does."""
+        if is_of_several(self.job) and self.attempt.left_at is None:
+            db.touch_attempt(self.tx, self.attempt, self.now, left_at=self.now)
+            db.touch(self.tx, self.job, self.now, first_left_at=self.job.first_left_at or self.now)
 
     def _outcome(self, told: Mapping[str, Any]) -> None:
         outcome = {**told, "attempt": self.attempt.number}

@@ -12,8 +12,9 @@ that no machine outlives its deadline:
 
 Of several machines each has a row, and none is of use without the others: once one has gone, or has told an end that
 is not that of a training which finished, the others end too, after the time that a stop leaves them to save and to
-upload. Why the job ended is said when all are gone: a machine that went without a word, and was not asked to, is why
-the others failed.
+upload. Once the command of one has ended, those of the others have `OTHERS_LEAVE_IN`: what goes on by then waits for a
+process that is gone, and is asked to stop. Why the job ended is said when all are gone: a machine that went without a
+word, and was not asked to, is why the others failed.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ EMPTY_LISTINGS = 3
 CALLS_APART = timedelta(seconds=60)
 # Beside the grace that the command has: the agent looks at the control file each few seconds, then uploads.
 STOP_SLACK = timedelta(seconds=60)
+# How long a command may go on after that of another machine has ended. All processes leave a training together; what
+# differs is what rank 0 alone still evaluates and writes, for which torchrun lets the others wait five minutes before
+# that. A machine that uploads has left.
+OTHERS_LEAVE_IN = timedelta(minutes=10)
 # How long after its deadline a living machine is somebody's business.
 OVERDUE_AFTER = timedelta(minutes=5)
 # Tags and timers have whole seconds.
@@ -126,6 +131,7 @@ class Turn(StrEnum):
 
     WARN = "warn"
     STOP = "stop"  # save and stop: the grace before the deadline has begun
+    LEFT_BEHIND = "left_behind"  # save and stop, if `left_behind` names a machine
 
 
 def turn(job: Job, spec_minutes: float, now: datetime) -> Turn | None:
@@ -136,7 +142,14 @@ def turn(job: Job, spec_minutes: float, now: datetime) -> Turn | None:
         return Turn.STOP
     if job.state is JobState.RUNNING and not job.warned and now >= job.deadline - policy.warning(spec_minutes):
         return Turn.WARN
+    if job.first_left_at is not None and now >= job.first_left_at + OTHERS_LEAVE_IN:
+        return Turn.LEFT_BEHIND
     return None
+
+
+def left_behind(job: Job, attempts: Sequence[Attempt]) -> list[Attempt]:
+    """Return the machines whose command goes on, of a job in which another machine's has ended long ago."""
+    return [row for row in attempts if row.number == job.attempt and row.state in LIVE and row.left_at is None]
 
 
 def next_step(

@@ -168,13 +168,21 @@ class Enforcement:
                 at = job.deadline.timestamp()
                 facts.write(f"warned:{int(at)}", NoteKind.WARNED, {"deadline": at})
             else:
-                db.move(tx, job, JobEventName.STOP, now, stop_reason=Reason.DEADLINE.value, stopping_at=now)
-                facts.write("stopping", NoteKind.STOPPING, {"reason": Reason.DEADLINE.value})
+                behind = endings.left_behind(job, db.attempts(tx, job.id)) if due is Turn.LEFT_BEHIND else []
+                if due is Turn.LEFT_BEHIND and not behind:
+                    return  # they upload what they have
+                reason = Reason.LEFT_BEHIND if behind else Reason.DEADLINE
+                db.move(tx, job, JobEventName.STOP, now, stop_reason=reason.value, stopping_at=now)
+                facts.write("stopping", NoteKind.STOPPING, {"reason": reason.value})
+                if behind:
+                    milestones.left_behind(facts, behind, endings.OTHERS_LEAVE_IN)
         self._ports.wake(job_id)
 
     def _reconcile_all(self, live: Sequence[tuple[Attempt, Job]]) -> None:
+        told: set[str] = set()  # the machines of one job read one file
         for attempt, job in live:
-            if attempt.state in (AttemptState.LAUNCHED, AttemptState.UP) and attempt.rank == 0:
+            if attempt.state in (AttemptState.LAUNCHED, AttemptState.UP) and job.id not in told:
+                told.add(job.id)
                 self._guarded(attempt, lambda: self._reconcile(job, attempt))  # noqa: B023  called at once
 
     def _reconcile(self, job: Job, attempt: Attempt) -> None:

@@ -20,8 +20,12 @@ from jobs.prepared import Pair, Query, Rows, table_of
 
 _JOB, _ATTEMPT = table_of(Job), table_of(Attempt)
 _SEEN_JOBS = Rows(
-    Job, ("state", "attempt", "deadline", "spec", "outcome", "stop_reason", "short_at", "stopping_at", "warned")
-)
+    Job,
+    (
+        "state", "attempt", "deadline", "spec", "outcome", "stop_reason", "short_at", "first_left_at", "stopping_at",
+        "warned",
+    ),
+)  # fmt: skip
 _SEEN = Rows(
     Attempt,
     (

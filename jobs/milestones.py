@@ -16,7 +16,7 @@ from sqlmodel import Session, col, delete, func, select
 from jobs import charts, db, statements
 from jobs import curves as rules
 from jobs.charts import Chart
-from jobs.model import Checkpoint, Job, MetricPoint, Note, NoteKind
+from jobs.model import Attempt, Checkpoint, Job, MetricPoint, Note, NoteKind
 from jobs.telemetry import Point, Trouble
 from trainer.wire import Reason
 
@@ -181,6 +181,14 @@ def troubles(facts: Facts, found: Sequence[Trouble]) -> None:
             NoteKind.TROUBLE,
             {"code": trouble.code, "text": trouble.text},
         )
+
+
+def left_behind(facts: Facts, machines: Sequence[Attempt], waited: timedelta) -> None:
+    """Tell which machines' commands went on when another one's had ended; people count them from 1."""
+    names = ", ".join(str(row.rank + 1) for row in machines)
+    text = f"Another machine's command ended {waited // timedelta(minutes=1)} minutes ago, and that of machine {names} "
+    text += "goes on: it may wait for a process that is gone. It is asked to save and to stop."
+    troubles(facts, [Trouble(code="left_behind", text=text)])
 
 
 def ended(facts: Facts, reason: Reason, outcome: Mapping[str, Any] | None = None, text: str = "") -> None:

@@ -141,6 +141,7 @@ class Job(SQLModel, table=True):
     stop_by: str | None = None  # person, where one asked
     # Of several machines: since when one has gone, or told an end that is not the others'; they end soon after.
     short_at: datetime | None = None
+    first_left_at: datetime | None = None  # of several machines: when the command of the first had ended
     stopping_at: datetime | None = None  # when the machine was asked to save and stop; its grace counts from here
     finished_at: datetime | None = None  # terminal: machine gone and money settled
     charged: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
@@ -198,6 +199,7 @@ class Attempt(SQLModel, table=True):
     billed: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     cursor: int = 0  # the last event chunk applied
     outcome: str | None = None  # `trainer.wire.Reason`, as its agent told it
+    left_at: datetime | None = None  # of several machines: when its command had ended, or was asked to
     note: str = ""
 
 

@@ -152,6 +152,7 @@ class Search:
                 deadline=launch.deadline,
                 not_before=None,
                 short_at=None,
+                first_left_at=None,
             )
             nodes = [
                 Attempt(

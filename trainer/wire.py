@@ -112,6 +112,7 @@ class Reason(StrEnum):
     LAUNCH_FAILED = "launch_failed"
     UNSECURED = "unsecured"  # no timer of its provider's would have ended the machine
     LOST = "lost"  # the machine went away and told nobody why
+    LEFT_BEHIND = "left_behind"  # of several machines, one had left the training and another had not
     PREEMPTED = "preempted"
     REFUSED = "refused"  # budget, limits or rights said no
     NO_CHANNEL = "no_channel"

@@ -172,15 +172,19 @@ def _listing(lines: Sequence[str]) -> list[Block]:
     return [*blocks, section(pre(held))] if held else blocks
 
 
-def logs(say: Catalogue, facts: JobFacts, lines: Sequence[str], grep: str | None) -> Message:
-    """Return the newest lines of a job's output, those that hold `grep` where it is given."""
+def logs(say: Catalogue, facts: JobFacts, lines: Sequence[str], grep: str | None, node: int = 1) -> Message:
+    """Return the newest lines of a job's output, those that hold `grep` where it is given.
+
+    Of several machines they are those of `node`, counted from 1, and the answer says how to see the others'.
+    """
+    others = _other_logs(say, facts, node)
     if not lines:
         told = (
             say("No line of {job} holds {grep}.", job=words.name(facts), grep=code(grep))
             if grep
             else say("{job} has said nothing yet.", job=words.name(facts))
         )
-        return Message(text=told, blocks=[section(told)])
+        return Message(text=told, blocks=[section(told), *others])
     shown: list[str] = []
     room = LOG_MOST
     for line in reversed(lines):
@@ -191,7 +195,17 @@ def logs(say: Catalogue, facts: JobFacts, lines: Sequence[str], grep: str | None
         shown.insert(0, cut)
     head = _log_head(say, facts, len(shown), grep)
     body = pre("\n".join(shown))
-    return Message(text=Markup(f"{head}\n{body}"), blocks=[section(head), section(body)])
+    return Message(text=Markup(f"{head}\n{body}"), blocks=[section(head), section(body), *others])
+
+
+def _other_logs(say: Catalogue, facts: JobFacts, node: int) -> list[Block]:
+    nodes = facts.spec.nodes if facts.spec else 1
+    if nodes == 1:
+        return []
+    command = code(f"/train logs {facts.job.id} node={node % nodes + 1}")
+    return [
+        context(say("Machine {node} of {nodes}. Another one's: {command}", node=node, nodes=nodes, command=command))
+    ]
 
 
 def _log_head(say: Catalogue, facts: JobFacts, count: int, grep: str | None) -> Markup:

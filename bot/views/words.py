@@ -47,6 +47,7 @@ _ENDS = {
     "launch_failed": later("failed: the machine did not come up"),
     "unsecured": later("stopped: its provider would not keep a timer that ends the machine"),
     "lost": later("failed: the machine went away without a word"),
+    "left_behind": later("failed: one machine had left the training, and another went on without it"),
     "preempted": later("ended: the provider took the machine back"),
     "refused": later("refused"),
     "no_channel": later("failed: the channel could not be posted to"),

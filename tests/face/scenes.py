@@ -176,8 +176,8 @@ def _cards() -> Iterator[tuple[str, JobFacts]]:
     yield "withdrawn", facts(JobState.CANCELLED, stop_reason="stopped", stop_by=ADA)
     for reason in (
         "error", "oom", "gpu_oom", "deadline", "stopped", "idle_gpu", "diverged", "no_gpu", "setup_failed",
-        "bad_source", "bad_spec", "bad_image", "no_capacity", "launch_failed", "lost", "preempted", "refused",
-        "no_channel", "internal",
+        "bad_source", "bad_spec", "bad_image", "no_capacity", "launch_failed", "lost", "left_behind", "preempted",
+        "refused", "no_channel", "internal",
     ):  # fmt: skip
         yield f"failed {reason}", facts(JobState.FAILED, **ended, outcome={"reason": reason, "code": 1})
     yield "failed by signal", facts(JobState.FAILED, **ended, outcome={"reason": "error", "code": None})

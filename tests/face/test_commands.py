@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import select
 
 from bot.events import Events
+from jobs import db
 from jobs.lifecycle import JobState
 from jobs.model import Job, NoteKind
 from jobs.values import DOLLAR
@@ -167,6 +168,32 @@ def test_extend_and_rerun_by_command(open_stage: Stage) -> None:
     again = stage.people.wait_for(lambda: stage.job("job0003") if newest(stage).startswith("On it") else None)
     assert again is not None
     assert (again.request["rerun_of"], again.request["resume"]) == (job.id, True)
+
+
+def test_of_several_machines_one_log_is_shown_and_the_answer_says_which_and_how_to_see_another(
+    open_stage: Stage,
+) -> None:
+    stage = open_stage
+    alone, job = stage.running(), stage.running()
+    with stage.db.write() as tx:
+        db.touch(tx, db.get_job(tx, job.id), stage.clock.now(), spec={**(job.spec or {}), "nodes": 2})
+    stage.store.put(log_key(job.id, 1, 1), b"rank 0 speaks\n")
+    stage.store.put(log_key(job.id, 1, 1, rank=1), b"rank 1 speaks\n")
+
+    def answered(line: str, word: str) -> str:
+        stage.people.type("ada", "#vision", f"/train logs {job.id}{line}")
+        stage.people.wait_for(lambda: word in shown(stage.people.ephemerals("ada", stage.vision)[-1]))
+        return shown(stage.people.ephemerals("ada", stage.vision)[-1])
+
+    told = answered("", "rank 0 speaks")
+    assert "rank 1 speaks" not in told
+    assert f"Machine 1 of 2. Another one's: `/train logs {job.id} node=2`" in told
+    told = answered(" node=2", "rank 1 speaks")
+    assert f"Machine 2 of 2. Another one's: `/train logs {job.id} node=1`" in told
+    answered(" node=2 rank 0", f"Another one's: `/train logs {job.id} node=1`")
+    assert "2 machines, counted from 1" in answered(" node=3", "counted from 1")
+    stage.people.type("ada", "#vision", f"/train logs {alone.id} node=2")
+    stage.people.wait_for(lambda: "has one machine" in newest(stage))
 
 
 def test_a_log_that_is_followed_stands_in_the_thread_until_the_job_has_ended(open_stage: Stage) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.endings import EMPTY_FOR, STOP_SLACK
+from jobs.endings import EMPTY_FOR, OTHERS_LEAVE_IN, STOP_SLACK
 from jobs.errors import Unknown
 from jobs.lifecycle import AttemptState, JobState
 from jobs.values import JobSpec
@@ -15,6 +15,7 @@ from tests.support.builders import a_spec, some_traits
 from tests.support.clock import FakeClock
 from tests.support.fake_provider import FakeProvider
 from tests.support.world import Agent, World, key_of
+from trainer import wire
 from trainer.wire import Reason
 
 PAIR = a_spec(nodes=2, minutes=240.0)
@@ -83,6 +84,54 @@ def test_one_that_fails_leaves_the_other_time_to_upload_and_then_ends_it(tmp_pat
     assert world.cloud.alive() == []
 
 
+@pytest.mark.parametrize("gone", [0, 1])
+def test_one_that_goes_on_long_after_the_other_has_finished_is_asked_to_stop_then_ended_and_the_thread_says_so(
+    tmp_path: Path, gone: int
+) -> None:
+    world = World(tmp_path)
+    job_id, agents = speaking(world, GOES_ON)
+    agents[gone].ends()
+    world.follow.round()
+    world.pass_time(OTHERS_LEAVE_IN - timedelta(seconds=30))
+    assert [row.state for row in world.attempts(job_id)].count(AttemptState.UP) == 1
+    assert (world.job(job_id).state, world.notes(job_id, "trouble")) == (JobState.RUNNING, [])
+
+    world.pass_time(minutes=1)
+    assert (world.job(job_id).state, world.job(job_id).stop_reason) == (JobState.STOPPING, Reason.LEFT_BEHIND)
+    control = wire.from_json(wire.Control, world.store.get(wire.control_key(job_id, 1)) or b"")
+    assert control.stop == Reason.LEFT_BEHIND  # whichever of them is gone
+    (told,) = world.notes(job_id, "trouble")
+    assert f"that of machine {2 - gone} goes on" in told.data["text"]
+
+    world.pass_time(WAIT + timedelta(seconds=30))
+    assert world.states(job_id) == (JobState.FAILED, [AttemptState.GONE, AttemptState.GONE])
+    assert [note.data["reason"] for note in world.notes(job_id, "ended")] == ["left_behind"]
+    assert world.cloud.alive() == [] and world.balanced()
+
+
+def test_one_that_uploads_for_long_has_left_and_is_let_go_on(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, (first, second) = speaking(world)
+    second.ends()
+    first.says("stage", stage="save", note="")
+    world.follow.round()
+    world.pass_time(OTHERS_LEAVE_IN * 3)
+    assert world.job(job_id).state is JobState.RUNNING
+    first.saves("step-000300", 300).ends()
+    world.follow.round()
+    world.tick()
+    assert world.job(job_id).state is JobState.SUCCEEDED
+
+
+def test_one_that_goes_on_while_the_other_uploads_is_not_waited_for_until_that_is_done(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, (first, _) = speaking(world)
+    first.says("stage", stage="save", note="")
+    world.follow.round()
+    world.pass_time(OTHERS_LEAVE_IN + timedelta(minutes=1))
+    assert (world.job(job_id).state, world.job(job_id).stop_reason) == (JobState.STOPPING, Reason.LEFT_BEHIND)
+
+
 @pytest.mark.parametrize("lost", [0, 1])
 @pytest.mark.parametrize("told", ["error", None])
 def test_one_that_is_lost_is_why_the_other_failed_and_both_go_on_from_the_checkpoint(
@@ -128,7 +177,7 @@ def test_one_that_has_finished_and_gone_before_its_words_were_read_was_not_lost(
     world.cloud.reclaim(key_of(job_id, 1, 1), note="exit code 0")
     world.rentals.enforce()  # before anybody listened
     assert world.job(job_id).short_at is None
-    world.pass_time(minutes=10)
+    world.pass_time(minutes=9)
     assert world.job(job_id).state is JobState.RUNNING
     first.ends()
     world.pass_time(minutes=1)
