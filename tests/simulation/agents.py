@@ -10,10 +10,11 @@ import hashlib
 import json
 import math
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from tests.simulation.cloud import NOTICE, Cloud
@@ -54,7 +55,7 @@ class Agents:
         self._chunks: dict[str, int] = {}
         self._over: set[str] = set()
         self.befell: Counter[str] = Counter()
-        self._listening: dict[str, tuple[Cloud, Machine]] = {}
+        self._listening: defaultdict[str, list[tuple[Cloud, Machine]]] = defaultdict(list)  # by their control file
 
     def begin(self, cloud: Cloud, machine: Machine) -> None:
         """Lay out a new machine's life."""
@@ -67,7 +68,7 @@ class Agents:
         self._plan(begins, cloud, machine, "up", lambda: self._says(machine, _stage("run")))
         life = (machine.order.deadline - begins).total_seconds()
         if chance.random() >= temper.deaf:
-            self._listening[self._control(machine)] = (cloud, machine)
+            self._listening[self._control(machine)].append((cloud, machine))
         else:
             self.befell["a script that ignores its stop"] += 1
         if life <= 10:
@@ -94,11 +95,9 @@ class Agents:
 
     def told(self, key: str) -> None:
         """Look at a control file that was just written, a few seconds later, as agents do."""
-        listener = self._listening.get(key)
-        if listener is not None:
-            cloud, machine = listener
+        for cloud, machine in self._listening.get(key, ()):
             later = cloud.time.now() + timedelta(seconds=5)
-            self._plan(later, cloud, machine, "control", lambda: self._obeys(cloud, machine))
+            self._plan(later, cloud, machine, "control", partial(self._obeys, cloud, machine))
 
     def over(self, machine: Machine) -> bool:
         """Return whether a machine's agent has ended, or died."""
@@ -121,6 +120,7 @@ class Agents:
         data = self._shelf.get(self._control(machine))
         stop = None if data is None else wire.from_json(wire.Control, data).stop
         if stop is not None:
+            self.befell["a machine is left behind"] += stop is wire.Reason.LEFT_BEHIND
             self._ends(cloud, machine, stop.value)
 
     def _progress(self, machine: Machine, share: float) -> None:
@@ -136,7 +136,7 @@ class Agents:
 
     def _saves(self, machine: Machine, *, cut: bool = False) -> None:
         name = f"step-{self._chunks.get(machine.id, 0)}"
-        prefix = wire.checkpoint_prefix(machine.order.job, machine.order.attempt, name)
+        prefix = wire.checkpoint_prefix(machine.order.job, machine.order.attempt, name, machine.order.rank)
         entry = wire.FileEntry(path="ckpt.pt", size=len(name), sha256=hashlib.sha256(name.encode()).hexdigest())
         self._shelf.put(f"{prefix}/ckpt.pt", name.encode())
         whole = wire.Manifest(name=name, step=1, at=0.0, files=(entry,))

@@ -43,6 +43,10 @@ MENU: Final[Mapping[str, tuple[str, ...]]] = {
     "two bots at once": ("two bots at once", "the second bot acts"),
     "a flood of metrics; NaN and Infinity as loss": ("numbers that are none, or hundreds of series",),
     "bidi and control characters, `<!channel>`": ("last words to be misread",),
+    "two machines for one job, of which one leaves, dies or never speaks": (
+        "two machines are asked for",
+        "a machine is left behind",
+    ),
     "prices that rise": ("prices move",),
     "a month that ends in mid-run": ("a month ends",),
     "an early finish; a script that dies, says nothing, ignores its stop": (

@@ -108,7 +108,10 @@ class Oracle:
         case = self.cases[row[0]]
         if machine.key in self._known:
             raise Violation(f"{machine.key} has two machines")
-        if any(one.alive(self._now()) for _, one in self._of(case)):
+        together = [one for _, one in self._of(case) if one.order.attempt == machine.order.attempt]
+        if len(together) > case.ask.nodes or any(
+            one.alive(self._now()) for _, one in self._of(case) if one not in together
+        ):
             raise Violation(f"{machine.key} was launched beside another machine of {row[0]}")
         if weak(cloud.traits, case.asks_lead) and not case.agreed_by:
             raise Violation(f"{machine.key} was launched and no lead had agreed: {weak(cloud.traits, case.asks_lead)}")
@@ -133,10 +136,17 @@ class Oracle:
             case.deadline = machine.order.deadline
         elif machine.order.deadline > case.deadline:
             raise Violation(f"{machine.key} goes on beyond the first machine's deadline {case.deadline}")
-        left = case.held - sum(self._billed(key, machine.launched_at)[0] for key in case.keys[:-1])
-        most = price(bid, case.ask.disk_gb, self._longest(cloud.traits, machine), cloud.traits)
+        before = [key for key in case.keys if not self._together(key, machine)]
+        left = case.held - sum(self._billed(key, machine.launched_at)[0] for key in before)
+        # Each of several: none of them may come to cost more than its share, so that all can be paid to the deadline.
+        most = case.ask.nodes * price(bid, case.ask.disk_gb, self._longest(cloud.traits, machine), cloud.traits)
         if most > left:
             raise Violation(f"{machine.key} may cost {most} to its deadline, and {left} is held for {job}")
+
+    def _together(self, key: str, machine: Machine) -> bool:
+        """Return whether a key's machine is of the same attempt."""
+        made = [one for cloud in self._clouds.values() for one in cloud.of_key(key)]
+        return any(one.order.attempt == machine.order.attempt for one in made)
 
     @staticmethod
     def _longest(traits: Traits, machine: Machine) -> timedelta:
@@ -404,12 +414,23 @@ class Oracle:
         grace = timedelta(minutes=min(2.0, case.minutes / 10))
         if now >= deadline - grace or (ended and ended[1] is not Cause.ASKED):
             return
-        if not self.over(machine) and job not in self.stopping and machine.key == case.keys[-1]:
+        if not (self.over(machine) or job in self.stopping or self._superseded(case, machine) or self._alone(machine)):
             raise Violation(f"{machine.key} was ended {(deadline - now).total_seconds():.0f} s before its deadline")
+
+    def _superseded(self, case: Case, machine: Machine) -> bool:
+        return not self._together(case.keys[-1], machine)
+
+    def _alone(self, machine: Machine) -> bool:
+        """Return whether another machine of its attempt has left, gone or never come: alone it is of no use."""
+        case = self.cases[machine.order.job]
+        others = [one for _, one in self._of(case) if one.order.attempt == machine.order.attempt and one is not machine]
+        working = [one for one in others if one.alive(self._now()) and not self.over(one)]
+        return len(working) < case.ask.nodes - 1
 
     def _deadline(self, machine: Machine) -> datetime:
         case = self.cases[machine.order.job]
-        return case.deadline if case.deadline and case.keys[-1] == machine.key else machine.order.deadline
+        old = case.deadline is None or self._superseded(case, machine)
+        return machine.order.deadline if old else case.deadline or machine.order.deadline
 
     def _judge_lateness(self, cloud: Cloud, machine: Machine, deadline: datetime, now: datetime) -> None:
         since = max(deadline, self._excused_until.get(cloud.traits.name, deadline))

@@ -50,6 +50,7 @@ class Ask:
     max_price: int | None
     max_cost: int | None
     retry: bool
+    nodes: int = 1  # machines that are rented together, each at that price
 
 
 def worst(ask: Ask, terms: Terms, minutes: float, *, capped: bool = True) -> int:
@@ -59,7 +60,7 @@ def worst(ask: Ask, terms: Terms, minutes: float, *, capped: bool = True) -> int
         longest = timedelta(minutes=minutes) + traits.startup + traits.hard_lag
         again = price(terms.ceiling, ask.disk_gb, timedelta(microseconds=1), traits) + 1
         run = price(terms.ceiling, ask.disk_gb, longest, traits)
-        most = max(most, run + (RETRIES * again if ask.retry else 0))
+        most = max(most, ask.nodes * (run + (RETRIES * again if ask.retry else 0)))
     return min(most, ask.max_cost) if capped and ask.max_cost is not None else most
 
 
@@ -68,6 +69,7 @@ def possible_terms(ask: Ask, market: Sequence[tuple[Traits, Sequence[Offer]]]) -
     told = [
         (traits, [offer for offer in offers if offer.gpu == ask.gpu and offer.spot is spot])
         for traits, offers in market
+        if ask.nodes == 1 or traits.joins
         for spot in ask.spot
     ]
     answers = [(traits, offers) for traits, offers in told if offers]

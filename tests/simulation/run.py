@@ -65,12 +65,12 @@ def grounds() -> Sequence[Ground]:
     return (
         Ground(
             name="north",
-            traits=cloud_traits("north", extendable=True, disk_micros_per_gb_hour=110),
+            traits=cloud_traits("north", extendable=True, joins=True, disk_micros_per_gb_hour=110),
             native=Native(lag=(0.0, 30.0)),
         ),
         Ground(
             name="south",
-            traits=cloud_traits("south", idempotent=False, granule=timedelta(minutes=1), extendable=True),
+            traits=cloud_traits("south", idempotent=False, granule=timedelta(minutes=1), extendable=True, joins=True),
             native=Native(lag=(0.0, 50.0)),
         ),
         Ground(

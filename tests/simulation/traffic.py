@@ -37,6 +37,7 @@ class Habits:
     twice: float = 0.1  # a delivery comes twice
     bad: float = 0.04  # names a commit that is none, or a machine that nobody has
     spot: float = 0.25
+    several: float = 0.12  # asks for two machines that train together
     patient: float = 0.4  # asks to be tried again
     max_cost: float = 0.1
     max_price: float = 0.1
@@ -57,6 +58,7 @@ class Traffic:
         self._world = world
         self._habits = habits
         self._chance = random.Random(f"{world.seed} traffic")
+        self._of_several = random.Random(f"{world.seed} several")
         self._deliveries = 0
         self._pressed: set[str] = set()
         self._watched: set[str] = set()
@@ -129,6 +131,9 @@ class Traffic:
             overrides["max_cost"] = str(chance.choice((3, 6, 12)))
         if chance.random() < habits.max_price:
             overrides["max_price"] = chance.choice(("1.5", "2.5", "4"))
+        if self._of_several.random() < habits.several:
+            overrides["nodes"] = "2"
+            world.befell["two machines are asked for"] += 1
         ref = "patient" if chance.random() < habits.patient else "main"
         if chance.random() < habits.bad:
             ref, overrides["gpu"] = chance.choice((("gone", "a100"), ("main", "b300")))
@@ -323,5 +328,6 @@ def _as_asked(overrides: dict[str, object], *, patient: bool) -> Ask:
         max_price=None,
         max_cost=None,
         retry=patient or True in markets,  # a spot machine that is taken back is followed by another, unasked
+        nodes=int(str(overrides.get("nodes", 1))),
     )
     return dataclasses.replace(plain, **dollars)
