@@ -182,7 +182,9 @@ def test_of_several_machines_one_log_is_shown_and_the_answer_says_which_and_how_
 
     def answered(line: str, word: str) -> str:
         stage.people.type("ada", "#vision", f"/train logs {job.id}{line}")
-        stage.people.wait_for(lambda: word in shown(stage.people.ephemerals("ada", stage.vision)[-1]))
+        stage.people.wait_for(
+            lambda: any(word in shown(said) for said in stage.people.ephemerals("ada", stage.vision)[-1:])
+        )
         return shown(stage.people.ephemerals("ada", stage.vision)[-1])
 
     told = answered("", "rank 0 speaks")
