@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from bot.demo.proof import links
+from jobs.endings import OTHERS_LEAVE_IN
 from jobs.lifecycle import JobState
 from jobs.model import EntryKind, Job
 from tests.e2e.deployment import Deployment
@@ -81,6 +82,30 @@ def test_two_machines_are_held_and_charged_and_each_finds_the_other(deployment: 
     assert done.charged == sum(row.billed or 0 for row in rows) and all(row.billed for row in rows)
     deployment.until(lambda: "2 of practice" in deployment.texts(job))
     assert deployment.machines() == []
+
+
+LEAVES_ONE_BEHIND = """
+import os, time
+print("step 1/1000: loss 3.0", flush=True)
+while os.environ["NODE_RANK"] == "1":
+    time.sleep(60)
+"""
+
+
+def test_a_machine_that_is_left_behind_is_ended_long_before_its_deadline_and_the_thread_names_it(
+    deployment: Deployment,
+) -> None:
+    job = deployment.train(f"{deployment.script('acme/behind', LEAVES_ONE_BEHIND)} gpu=a100 hours=1 nodes=2")
+    deployment.until(lambda: deployment.job(job.id).first_left_at)
+    assert deployment.job(job.id).state is JobState.RUNNING
+    deployment.left_long_ago(job, OTHERS_LEAVE_IN)
+    done = deployment.ended(job)
+    assert (done.state, done.stop_reason) == (JobState.FAILED, "left_behind")
+    assert [row.outcome for row in deployment.attempts(job)] == ["finished", "left_behind"]
+    deployment.until(lambda: "that of machine 2 goes on" in deployment.texts(job))
+    deployment.until(lambda: "another went on without it" in deployment.texts(job))
+    assert deployment.machines() == []
+    assert deployment.held() == 0
 
 
 def test_the_deadline_ends_a_script_that_ignores_everything(deployment: Deployment) -> None:

@@ -15,7 +15,7 @@ from tests.simulation.traffic import Habits
 from tests.simulation.weather import Menu
 from tests.simulation.world import Cast, World
 
-HABITS = Habits(every=3000.0, hours=(0.5,), bad=0.0, denied=0.0, eve=4)
+HABITS = Habits(every=3000.0, hours=(0.5,), bad=0.0, denied=0.0, several=0.0, eve=4)
 # Five hours before October ends in Berlin, a few days after its clocks went back; an hour later it ends for UTC.
 EVE = datetime(2027, 10, 31, 18, 0, tzinfo=UTC)
 SHORT = Cast(begins=EVE, grounds=grounds()[:1], prices=prices(), menu=Menu(boot=(20.0, 20.0)), cap=25 * DOLLAR)
