@@ -87,14 +87,14 @@ class Loop:
             raise ValueError(f"{world.size} GPUs cannot share a global batch of {settings.global_batch} evenly")
         share = settings.global_batch // world.size
         self.micro = min(settings.micro_batch, share)
-        self.chunks = -(-share // self.micro)  # that `batches` yields in a step
+        self.chunks = -(-share // self.micro)  # micro-batches that `batches` yields in a step, before any is halved
         self.unproven = world.size > 1  # whether each rank has room for `micro` samples is not known yet
         self.low = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}[settings.precision]
         self.step = self.position = 0
         self.asked = self.near_end = False
         self.step_seconds = 0.0
 
-        self.plain = self.model.to(world.device)
+        self.plain = self.model.to(world.device)  # the model itself; from here on `model` is how the ranks share it
         self.model = world.spread(self.plain, settings.parallel, self.low, settings.compile)
         self.parameters = [parameter for parameter in self.plain.parameters() if parameter.requires_grad]
         self.optimizer = self._new_optimizer()
