@@ -12,19 +12,14 @@ from dataclasses import dataclass
 from trainer.formats import Reading
 from trainer.numbers import NUMBER, is_companion, is_outcome, number, series_name
 
-_COUNTERS = {
-    "epoch": True,
-    "epochs": True,
-    "step": False,
-    "steps": False,
-    "iter": False,
-    "iteration": False,
-    "round": False,
-    "episode": False,
-    "counter": False,
-    "#": False,
-}
-_WORD = re.compile(r"(?:[A-Za-z][\w ./@%\-]*|#)$")
+_EPOCHS = frozenset({"epoch", "epochs", "ep"})
+_STEPS = frozenset(
+    {"step", "steps", "iter", "iters", "iteration", "iterations", "it", "n_iter", "round", "episode", "counter", "#"}
+    | {"gen", "generation", "update", "updates", "batch", "global_step", "timestep", "timesteps", "total_timesteps"}
+)
+_WORD = re.compile(r"(?:[A-Za-z][\w ./@%()+*:\-]*|#)$")
+_SPACED = re.compile(r"\S+(?: \S+)*")  # a column of several words, by single spaces
+_TIGHT = re.compile(r"\S+")
 _CELL = re.compile(NUMBER + r"%?$")
 _OF = re.compile(r"(\d+)/(\d+)$")
 _MOST_COLUMNS = 24
@@ -32,9 +27,11 @@ _MOST_COLUMNS = 24
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """A table's header: what stands in which column."""
+    """A table's header: what stands in which column, and from where to where."""
 
     names: Sequence[str]
+    spans: Sequence[tuple[int, int]]  # empty where something else than space parts the columns
+    parted: str  # what parts them, "" for space
     counter: int  # the column that counts
     epochs: bool  # it counts epochs
 
@@ -43,37 +40,58 @@ def _judges(name: str) -> bool:
     return is_outcome(name) or name.startswith("loss_")  # spaCy's "LOSS TEXTCAT"
 
 
+def _kept(name: str) -> bool:
+    return _judges(name) or is_companion(name)
+
+
 _RULES = str.maketrans(dict.fromkeys("│┃║", "|"))
-
-
-def _ruled(text: str) -> str:
-    """Return the text with the rules between columns as they are typed."""
-    return text.translate(_RULES)
+_COUNTING = re.compile(r"epoch|step|iter|#|round|episode|counter|\bgen|update|batch|\bep\b|\bit\b", re.IGNORECASE)
 
 
 def header(text: str) -> Columns | None:
     """Return the columns if `text` is the header of a table of progress: one column counts, one is an outcome."""
-    lower = text.lower()
-    if not any(name in lower for name in ("epoch", "step", "iter", "#", "round", "episode", "counter")):
+    if not _COUNTING.search(text):
         return None
-    words = re.split(r"\s{2,}|\t|,", _ruled(text).replace("|", "  ").strip())  # "Train Loss" is one column
-    words = [word.strip() for word in words]
-    words = words if len(words) > 1 else text.split()
-    if not 2 <= len(words) <= _MOST_COLUMNS or not all(_WORD.match(word) for word in words):
-        return None
-    names = [series_name(word) for word in words]
-    counter = next((at for at, name in enumerate(names) if name in _COUNTERS), None)
-    if counter is None or not any(_judges(name) for name in names):
-        return None
-    return Columns(names=names, counter=counter, epochs=_COUNTERS[names[counter]])
+    for parted, words in _split(text.translate(_RULES).expandtabs()):
+        names = [series_name(text) for text, _, _ in words]
+        if not 2 <= len(words) <= _MOST_COLUMNS or not all(_WORD.match(text) for text, _, _ in words):
+            continue
+        steps = next((at for at, name in enumerate(names) if name in _STEPS), None)
+        counter = next((at for at, name in enumerate(names) if name in _EPOCHS), None) if steps is None else steps
+        if counter is not None and any(map(_judges, names)):
+            spans = [] if parted else [(start, end) for _, start, end in words]
+            return Columns(names=names, spans=spans, parted=parted, counter=counter, epochs=steps is None)
+    return None
+
+
+def _split(text: str) -> list[tuple[str, list[tuple[str, int, int]]]]:
+    """Return the ways in which `text` may be columns: what parts them, and their words with from where to where."""
+    for parted in ("|", ","):
+        if parted in text:
+            return [(parted, [(cell, 0, 0) for cell in _cells(text, parted)])]
+    return [
+        ("", [(found.group(), found.start(), found.end()) for found in form.finditer(text)])
+        for form in (_SPACED, _TIGHT)
+    ]
+
+
+def _cells(text: str, parted: str) -> list[str]:
+    cells = [cell.strip() for cell in text.strip().split(parted)]
+    return cells[cells[0] == "" : len(cells) - (cells[-1] == "")]
 
 
 def row(columns: Columns, text: str) -> Reading | None:
     """Return what a line under that header says; None if it is not a row of that table."""
-    cells = _ruled(text).replace("|", " ").replace(",", " ").split()
+    text = text.translate(_RULES).expandtabs()
+    if columns.parted and columns.parted in text:
+        cells: Sequence[str | None] = _cells(text, columns.parted)
+        if len(cells) != len(columns.names):
+            return None
+    else:
+        cells = _by_place(columns, text) or text.replace("|", " ").replace(",", " ").split()
     if len(cells) < len(columns.names):
         return None
-    count, total = cells[columns.counter], None
+    count, total = cells[columns.counter] or "", None
     if of := _OF.match(count):
         count, total = of[1], of[2]
     if not count.isdecimal():
@@ -81,7 +99,7 @@ def row(columns: Columns, text: str) -> Reading | None:
     values = {
         name: number(cell.rstrip("%"))
         for name, cell in zip(columns.names, cells, strict=False)  # a bar may stand behind the last column
-        if (_judges(name) or is_companion(name)) and _CELL.match(cell)
+        if cell and _kept(name) and _CELL.match(cell)
     }
     if not any(map(_judges, values)):
         return None
@@ -91,6 +109,23 @@ def row(columns: Columns, text: str) -> Reading | None:
         epoch=float(count) if columns.epochs else None,
         values=values,
     )
+
+
+def _by_place(columns: Columns, text: str) -> list[str | None] | None:
+    """Return the cells by the columns that they stand under, where some are empty; None where none is."""
+    found = list(_TIGHT.finditer(text))
+    if not columns.spans or not 2 <= len(found) < len(columns.names):
+        return None
+    cells: list[str | None] = [None] * len(columns.names)
+    for cell in found:
+        at = min(
+            range(len(columns.spans)),
+            key=lambda at: min(abs(columns.spans[at][0] - cell.start()), abs(columns.spans[at][1] - cell.end())),  # noqa: B023
+        )
+        if cells[at] is not None:
+            return None
+        cells[at] = cell.group()
+    return cells
 
 
 # Composer: "[epoch=1][batch=4/8]:", then a line for each value: "	 Train loss/train/total: 0.6931".
@@ -138,8 +173,8 @@ def item(text: str) -> Mapping[str, float]:
 
 
 # stable-baselines3's table of one iteration: "|    value_loss           | 112          |".
-_PAIR = re.compile(rf"^\|\s+(?P<name>[\w./@-]+)\s*\|\s*(?P<value>{NUMBER})\s*\|$")
-_COUNTS = ("total_timesteps", "step", "global_step")
+_PAIR = re.compile(rf"^[|│┃║]\s+(?P<name>[A-Za-z][\w ./@-]*?)\s*[|│┃║]\s*(?P<value>{NUMBER})\s*[|│┃║]$")
+_COUNTS = ("total_timesteps", "step", "steps", "global_step", "total_steps", "iteration", "itr", "totalenvinteracts")
 
 
 def is_pair(text: str) -> bool:

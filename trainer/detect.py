@@ -9,33 +9,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from trainer import blocks, formats
+from trainer import blocks, formats, generic, headings
 from trainer.formats import Reading
 from trainer.known import FORMATS
-from trainer.numbers import is_of_evaluation, is_outcome, may_measure
+from trainer.numbers import is_of_evaluation, is_outcome, may_measure, of_part
 from trainer.place import Place
 
 # Belief: the lower, the earlier. A row's is its place in the table; the others stand between and before them.
 _API = -1.0  # what a script tells through `import hourglass`
 FILE, EVENT_FILE = 0.3, 0.6  # after the lines that are meant for programs, before those that are meant for people
-_BLOCK = float(next(row for row, kind in enumerate(FORMATS) if kind.read is formats.stepped_line))
+_BLOCK = float(next(row for row, kind in enumerate(FORMATS) if kind.read is generic.stepped_line))
 _BAR = float(next(row for row, kind in enumerate(FORMATS) if kind.read is formats.bar_line))
 _DICT = float(next(row for row, kind in enumerate(FORMATS) if kind.read is formats.python_dict_line))
 
 _RANK = re.compile(r"^\[(?:default|rank|trainer)?(?P<rank>\d+)\]:\s?")
-_EPOCH_HEADER = re.compile(
-    r"^(?:.*\b(?:INFO|DEBUG)\b)?[\W_]*(?:(?:start(?:ing|ed)?|begin(?:ning)?|running|training) )?"
-    r"epoch[\s:#\[=]*(\d+)(?:\s*(?:/|of)\s*(\d+))?[\W_]*$",
-    re.IGNORECASE,
-)
 _TRACE = re.compile(r'^\s*File ".*", line \d+|^\S+:\d+: \w*Warning: ')
 _REPORT = re.compile(r"^=+ (?P<title>.*\w.*) =+$")  # of a test run, which shows what failed in its own words
 _REPORT_ENDS = re.compile(r" in [\d.]+s")
 _EXCEPTION = re.compile(r"^[\w.]*(?:Error|Exception|Warning|Interrupt)\b")
 _SETTLED = 5  # lines after which a bar keeps the series that it shows
-_HEADER = 100  # characters that a line may have that names an epoch and nothing else
+_HEADER = 100  # characters that a line may have that says where what follows belongs, and nothing else
+_PART_LINES = 12  # lines for which a heading such as "Validation:" holds at most
 _WIDEST, _WIDEST_RECORD = 1_000, 8_000  # characters; a longer line is data, not progress
 
 
@@ -64,6 +60,8 @@ class Detector:
         self._told = 0  # how often that counted in a row
         self._bare = True  # the bar that counts brought no values so far
         self._epoch: int | None = None  # named on a line of its own
+        self._counted: Reading | None = None  # counted on a line of its own, and not used yet
+        self._part, self._part_left = "", 0  # of the data that the lines below a heading are of, and how many may be
         self._in_trace = False
         self._in_frame = False
         self._in_report = False
@@ -83,25 +81,39 @@ class Detector:
             if int(rank["rank"]) != 0:
                 return None
             text = text[rank.end() :]
-        if len(text) < _HEADER and "poch" in text.lower() and (header := _EPOCH_HEADER.match(text)):
-            self._epoch = int(header[1])
-            if header[2]:
-                self._place.epoch_begins(self._epoch, int(header[2]))
-            return None
         if self._in_block or text.startswith("["):
             self._in_block = blocks.begins(text) or (self._in_block and blocks.within(text))
             if self._in_block:
                 return self._block(text)
+        if len(text) < _HEADER and (heading := headings.heading(text)):
+            self._head(heading)
+            return None
         if text.startswith("---"):
             self._in_pairs, self._above = False, {}
         lower = text.lower()
+        self._part_left -= 1
         named: bool | None = None
         for row, kind in enumerate(FORMATS):
             if kind.hint is None:
-                named = may_measure(lower) if named is None else named
+                named = may_measure(lower) or generic.names_epoch(lower) if named is None else named
             if (named if kind.hint is None else kind.hint in lower) and (reading := kind.read(text)):
                 return self._resolve(row, reading)
-        return self._table(text)
+        return self._table(line, text)
+
+    def _head(self, heading: headings.Heading) -> None:
+        """Take a line that says where what follows belongs, and nothing else."""
+        counts = heading.counts
+        if heading.part is not None:
+            self._part, self._part_left = heading.part, _PART_LINES
+        elif counts is not None and counts.epoch is not None:
+            self._part_left = 0
+        if counts is None or (counts.epoch is None and self._part and self._part_left > 0):
+            return  # what an evaluation counts is not the run's
+        if counts.step is None and counts.epoch is not None:
+            self._epoch = counts.epoch
+            self._place.epoch_begins(counts.epoch, counts.epochs)
+        else:
+            self._counted = generic.place(counts)
 
     def report(self, step: int, total: int | None, values: Mapping[str, float]) -> Detection:
         """Take what the script says by itself; its series and its steps win over whatever is read."""
@@ -134,12 +146,13 @@ class Detector:
         values = blocks.item(text)
         return self._resolve(_BLOCK, Reading(values=values)) if values else None
 
-    def _table(self, text: str) -> Detection | None:
-        if text.startswith("|") and blocks.is_pair(text):
+    def _table(self, line: str, text: str) -> Detection | None:
+        if text[0] in "|│┃║" and blocks.is_pair(text):
             return self._pair(text)
-        if columns := blocks.header(text):
+        table = generic.without_prefix(line.rstrip())
+        if columns := blocks.header(table):
             self._columns = columns
-        elif self._columns and (reading := blocks.row(self._columns, text)):
+        elif self._columns and (reading := blocks.row(self._columns, table)):
             return self._resolve(_BLOCK, reading)
         return None
 
@@ -170,6 +183,8 @@ class Detector:
         return self._in_trace or self._in_frame or self._in_report or code or bool(_EXCEPTION.match(line))
 
     def _resolve(self, row: float, reading: Reading) -> Detection | None:
+        if reading.step is None and reading.bar is None and reading.values:
+            reading = self._below_headings(reading)
         judges = self._counter is not None and reading.within_epoch and _all_of_evaluation(reading.values)
         step, total = (None, None) if judges else self._place.of(reading)
         moved = counts = step is not None and self._may_count(row, reading)
@@ -198,6 +213,16 @@ class Detector:
         return Detection(
             step=step, moved=moved, total=total, epoch=reading.epoch, values=values, percent=percent, eta=eta, rate=rate
         )
+
+    def _below_headings(self, reading: Reading) -> Reading:
+        """Return a reading without a step as what the headings above it say."""
+        values = reading.values
+        if self._part and self._part_left > 0 and not any(map(is_of_evaluation, values)):
+            values = {of_part(self._part, name): value for name, value in values.items()}
+        counted, self._counted = self._counted, None
+        if counted is None:
+            return replace(reading, values=values)
+        return replace(counted, values=values)
 
     def _may_count(self, row: float, reading: Reading) -> bool:
         if self._counter is None or row == self._counter:

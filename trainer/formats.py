@@ -23,16 +23,9 @@ _STEP = re.compile(
     re.IGNORECASE,
 )
 _EPOCH = re.compile(r"(?<![\w.])epoch\s*[:=#]?\s*\[?\s*(?P<epoch>\d+)(?:\s*(?:/|of)\s*(?P<epochs>\d+))?", re.IGNORECASE)
-# A step's time; a name that ends in "_time" tells of the whole run.
-_MILLISECONDS = re.compile(rf"(?<!_time)(?:^|[\s:=,|])(?P<ms>{NUMBER})\s*ms\b(?!/)")
 _STEP_KEYS = ("step", "global_step", "trainer_global_step", "_step", "num_updates", "iter", "iteration", "update")
 _TOTAL_KEYS = ("total_steps", "max_steps", "num_steps", "total_iters", "max_iters")
 _ITEMS = re.compile(rf"'([\w./@ -]+)': (?:[\w.]+\()?\[?'?({NUMBER})'?(?=[,}})\]])")
-_EVALUATION = re.compile(
-    r"^\W*(?:\d[\d:,. -]*\s)?"  # a log's time
-    r"(?P<word>dev|val|valid|validation|eval|evaluation|test|train(?:ing)?(?= results?| metrics?))\b[^=]{0,12}?[:\s]",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +117,16 @@ _BAR_BEFORE = re.compile(
     r"^(?P<name>.*?):?\s*\[(?P<n>\d+)/(?P<total>\d+)\]\s+\d+%\|[^\x00-\x7f ]*\s*(?P<post>[^\[|]*)"
     r"\[(?P<spent>[\d:]+)<(?P<eta>[\d:?]+)(?P<rate>)(?P<unit>)\]"
 )
+# tqdm's where nobody told it how many there are, with what it counts: "12it [00:01, 9.10it/s, loss=0.5]".
+_BAR_OPEN = re.compile(
+    r"(?<![\w.])(?P<n>\d+)[a-z]{1,12} \[[\d:]+,\s*(?:[\d.]+|\?)\s*(?P<unit>[A-Za-z]+/s|s/[A-Za-z]+)(?![\w/])(?P<post>[^\]]*)(?:\]|$)"
+)
+# Those of rich, as Lightning draws them, of progressbar2 and of alive-progress.
+_BAR_OTHERS = (
+    re.compile(r"[━╸╺╴─]{4,}\s+(?:\d+%\s+)?(?P<n>\d+)/(?P<total>\d+)(?P<post>.*)$"),
+    re.compile(r"\d+% \((?P<n>\d+) of (?P<total>\d+)\) \|[^|]*\|(?P<post>.*)$"),
+    re.compile(r"\|[▁-▏ ]+\|\s*[▁-▏]*\s*(?P<n>\d+)/(?P<total>\d+) \[\d+%\](?P<post>.*)$"),
+)
 _OTHER_UNITS = re.compile(r"^(?:[kKMGT]?i?B|examples?|files?|rows?)/s$|^s/(?:file|example)s?$")  # of what is loaded
 _BAR_EPOCH = re.compile(r"\bepoch:?\s*\[?(\d+)(?:\s*/\s*(\d+))?\]?(?=$|[\s:,|])", re.IGNORECASE)
 _EVALUATION_BAR = re.compile(r"(?:^|\s)(?P<part>val|valid|test|eval)(?:idation|ing|uation)?\b|\(v\)$", re.IGNORECASE)
@@ -167,6 +170,53 @@ def bar_line(text: str) -> Reading | None:
         bar=name,
         within_epoch=epoch is not None,
         from_either=epoch is not None and epochs is None and not one_based and "v_num=" not in text,
+    )
+
+
+def open_bar_line(text: str) -> Reading | None:
+    """Read a bar that does not know its end."""
+    found = _BAR_OPEN.search(text)
+    if found is None or _OTHER_UNITS.match(found["unit"]):
+        return None
+    values = _behind(f"{found['post']} {text[found.end() :]}")
+    name = text[: found.start()].strip()
+    epoch = _BAR_EPOCH.search(name)
+    if part := _EVALUATION_BAR.search(name):
+        values = {of_part(part["part"] or "val", series): value for series, value in values.items()}
+        return Reading(values=values) if values else None
+    if not values:
+        return None
+    return Reading(
+        step=int(found["n"]),
+        epoch=int(epoch[1]) - bool(epoch[2]) if epoch else None,
+        epochs=int(epoch[2]) if epoch and epoch[2] else None,
+        values=values,
+        within_epoch=epoch is not None,
+    )
+
+
+def drawn_bar_line(text: str) -> Reading | None:
+    """Read the bars of others than tqdm."""
+    found = next((found for form in _BAR_OTHERS if (found := form.search(text))), None)
+    if found is None or re.search(r"\d\s*(?:[kKMGT]i?B|bytes)\b", found["post"]):
+        return None
+    name = text[: found.start()].strip().rstrip(":")
+    epoch = _BAR_EPOCH.search(name)
+    values = {**(measurements(name, stepped=False) if may_measure(name.lower()) else {}), **_behind(found["post"])}
+    if part := _EVALUATION_BAR.search(name):
+        values = {of_part(part["part"] or "val", series): value for series, value in values.items()}
+    if not values and epoch is None:
+        return None  # of whatever is drawn in a terminal
+    epochs = int(epoch[2]) if epoch and epoch[2] else None
+    return Reading(
+        step=int(found["n"]),
+        total=int(found["total"]),
+        epoch=int(epoch[1]) if epoch else None,
+        epochs=epochs,
+        values=values,
+        bar=name,
+        within_epoch=epoch is not None,
+        from_either=epoch is not None,
     )
 
 
@@ -272,77 +322,3 @@ def listed_line(text: str) -> Reading | None:
         return None
     values = {"train_loss": number(found["train"]), "val_loss": number(found["val"])}
     return Reading(step=int(found["n"]), epoch=float(found["n"]), values=values)
-
-
-def stepped_line(text: str) -> Reading | None:
-    """Read a line that names its step: nanoGPT's, torchtitan's, Megatron's and many people's own."""
-    found = _STEP.search(text)
-    if found is None:
-        return None
-    rest = text[found.end() :]
-    values = measurements(rest, stepped=True) or measurements(text[: found.start()], stepped=False)
-    if not values:
-        return None
-    epoch = _EPOCH.search(text)
-    took = _MILLISECONDS.search(rest)
-    milliseconds = number(took["ms"]) if took else 0.0
-    # An epoch beside a counted total says that the count starts anew with each epoch, where the epoch comes first.
-    within = epoch is not None and epoch.start() < found.start()
-    step, total = _integer(found["step"]), _integer(found["total"])
-    if step is not None and total is not None and step > total:  # it goes on, and the total is an epoch's
-        within, total = False, None
-    return Reading(
-        step=step,
-        total=total,
-        epoch=float(epoch["epoch"]) if epoch else None,
-        epochs=int(epoch["epochs"]) if within and epoch and epoch["epochs"] else None,
-        values=_judged(text, values),
-        rate=1000 / milliseconds if milliseconds > 0 else None,
-        within_epoch=within,
-        from_either=within,
-    )
-
-
-# A count that leads the line, "[3/10] loss 0.3", or two of them: epochs and batches. No date does.
-_LEADING = re.compile(
-    r"^\W{0,3}(?P<n>\d+)(?:\s*/\s*(?P<total>\d+)(?![\d/])|(?=:))[\]):|\s]+(?!\d\d:)"
-    r"(?:\[?(?P<inner>\d+)\s*/\s*(?P<inners>\d+)[\]):|\s]+)?"
-)
-_TWO = re.compile(r"\[\s*(?P<n>\d+)\s*/\s*(?P<total>\d+)\s*\]\s*\[\s*(?P<inner>\d+)\s*/\s*(?P<inners>\d+)\s*\]")
-
-
-def counted_line(text: str) -> Reading | None:
-    """Read a line whose counts have no name."""
-    found = _LEADING.match(text) or _TWO.search(text)
-    values = measurements(text[found.end() :], stepped=False) if found else {}
-    if found is None or not values:
-        return None
-    n, total, inner, inners = (_integer(found[name]) for name in ("n", "total", "inner", "inners"))
-    if n is None or (total is not None and n > total):
-        return None
-    if inner is None:
-        return Reading(step=n, total=total, values=_judged(text[found.end() :], values))
-    return Reading(step=inner, total=inners, epoch=n, epochs=total, values=values, within_epoch=True, from_either=True)
-
-
-def plain_line(text: str) -> Reading | None:
-    """Read a line that has measurements and perhaps an epoch, and no step."""
-    values = measurements(text, stepped=False)
-    if not values:
-        return None
-    epoch = _EPOCH.search(text)
-    return Reading(
-        epoch=float(epoch["epoch"]) if epoch else None,
-        epochs=int(epoch["epochs"]) if epoch and epoch["epochs"] else None,
-        values=_judged(text, values),
-        epoch_counts=True,
-    )
-
-
-def _judged(text: str, values: Mapping[str, float]) -> Mapping[str, float]:
-    """Return `values` under names that say so if the line is of an evaluation."""
-    found = _EVALUATION.match(text)
-    if found is None:
-        return values
-    word = series_name(found["word"])
-    return {name if name.startswith(f"{word}_") else f"{word}_{name}": value for name, value in values.items()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from trainer import formats
+from trainer import formats, generic
 from trainer.formats import Reading
 
 
@@ -71,6 +71,30 @@ FORMATS = (
         ),
     ),
     Format(
+        name="bar without an end",
+        hint="[",
+        read=formats.open_bar_line,
+        samples=(
+            "121it [00:13,  9.10it/s, loss=0.5123]",
+            "Epoch 2/3: 6batch [00:13,  1.10s/batch, loss=0.5123]",
+        ),
+    ),
+    Format(
+        name="rich's bar",
+        hint="━",
+        read=formats.drawn_bar_line,
+        samples=("Epoch 1/2  ━━━━━━━━━━━━━ 5/10 0:00:00 • 0:00:01 12.30it/s v_num: 0.000 train_loss: 0.512",),
+    ),
+    Format(
+        name="bars of progressbar2 and alive-progress",
+        hint="| ",
+        read=formats.drawn_bar_line,
+        samples=(
+            " 10% (1 of 10) |##              | Elapsed Time: 0:00:00 ETA:  0:00:01 loss: 0.51",
+            "on 3: |████████████████████▌                   | 5/10 [50%] in 1.2s (8.33/s) loss=0.5",
+        ),
+    ),
+    Format(
         name="epoch and batch",
         hint="[",
         read=formats.batched_line,
@@ -121,7 +145,7 @@ FORMATS = (
     Format(
         name="a line that names its step",
         hint=None,
-        read=formats.stepped_line,
+        read=generic.stepped_line,
         samples=(
             "iter 100: loss 3.2173, time 135.20ms, mfu 41.23%",  # nanoGPT
             "step 250: train loss 2.4412, val loss 2.5310",  # nanoGPT's evaluation
@@ -140,7 +164,7 @@ FORMATS = (
     Format(
         name="a count without a name",
         hint=None,
-        read=formats.counted_line,
+        read=generic.counted_line,
         samples=(
             "[3/10] train loss: 0.35",
             "Train [3/10][20/100] loss 0.35",
@@ -150,7 +174,7 @@ FORMATS = (
     Format(
         name="anything that names a measurement",
         hint=None,
-        read=formats.plain_line,
+        read=generic.plain_line,
         samples=(
             "Epoch 3/10 train_loss=0.531 val_loss=0.612 acc: 0.81",
             "INFO:root:Validation loss: 0.5310",

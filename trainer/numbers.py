@@ -10,41 +10,56 @@ NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\
 
 # What a run is judged by; one of these makes a line a measurement.
 _OUTCOME = re.compile(
-    r"(?:^|_)(?:\w*loss\d*|loss_(?!scale|scaling|weight|decimal|fn|func|type|name|coef|ratio|curve)[a-z]\w*|nll|\w?xent|ce|bce"
-    r"|cost|objective|(?:log_?)?likelihood|cross_?entropy|ppl|perplexity|acc|\w*accuracy|(?:acc|top|acc@)[15]"
-    r"|rew(?:ards?)?|returns?|mse|mae|rmse|mape|r2|f1|bleu|rouge\w*|m?iou|auc|auroc|auprc|ndcg|mrr|hits?|mcc|kappa"
-    r"|spearman\w*|pearson\w*|(?:val|test|eval|dev)_score|psnr|ssim|fid|wer|cer|bpb|bpc)$"
+    r"(?:^|_)(?:\w*loss(?:es)?\d*|loss_(?!scale|scaling|weight|decimal|fn|func|type|name|coef|ratio|curve)[a-z]\w*|nll|\w?xent|ce|bce"
+    r"|cost|objective|obj|(?:log_?)?likelihood|cross_?entropy|log_?lik|deviance|ppl|perplexity|acc|\w*accuracy"
+    r"|(?:acc|top|acc@|prec|prec@)[15]"
+    r"|rew(?:ards?)?|returns?|n?mse|n?mae|n?rmse|rmsle|s?mape|r2|f1|bleu|rouge\w*|m?iou|auc|auroc|auprc|ndcg|mrr|hits?"
+    r"|mcc|kappa|elbo"
+    r"|spearman\w*|pearson\w*|(?:val|test|eval|dev)_score|psnr|ssim|lpips|fid|wer|cer|bpb|bpc)$"
 )
-# What is worth a series once the line is known to be a measurement.
+_OF_TIME = re.compile(r"(?:time|reader|batch|data)_(?:cost|loss)$")
+# What is worth a series once the line is known to be a measurement; beside a count it makes the line one.
 _COMPANION = re.compile(
-    r"(?:^|_)(?:lr|learning_rate|grad_?norm|gnorm|mfu|tps|tokens_per_sec(?:ond)?|score|error|precision|recall|kl"
-    r"|entropy|map|map50|dice|elbo|margin|margins)$"
+    r"(?:^|_)(?:lr|learning_rate|grad_?norm|gnorm|mfu|tps|tokens_per_sec(?:ond)?|\w*score|\w*err(?:or)?|precision|recall|kl|kld"
+    r"|entropy|map|map50|map50_95|dice|jaccard|margin|margins|divergence|fitness|inertia|residual|ll|log_?prob|specificity"
+    r"|sensitivity|success_rate|success|corr(?:elation)?|brier|ece|crps|gini|hr|ap|ndcg|mrr|concordance|c_index|regret|gap)$"
 )
 # What may follow such a name: the part of the data it is of, and how many answers count ("recall@20").
-_OF_PART = re.compile(r"(?:@\d+)?(?:_(?:train|training|val|valid|validation|test|dev|eval))?$")
+_OF_PART = re.compile(
+    r"(?:@\d+)?(?:_(?:train|training|val|valid|validation|test|dev|eval|total|sum|all|epoch|step|batch|ema|smooth))?$"
+)
 # A part of each name above, to tell cheaply that a line holds none of them.
 _STEMS = (
     "loss", "nll", "entropy", "ppl", "perplexity", "acc", "top1", "top5", "rew", "return", "mse", "mae", "mape", "f1",
     "bleu", "rouge", "iou", "auc", "auroc", "auprc", "psnr", "ssim", "fid", "wer", "cer", "bpb", "bpc", "lr",
-    "learning", "norm", "mfu", "tps", "tokens", "score", "error", "precision", "recall", "kl", "map", "dice", "elbo",
-    "margin", "xent", "ce", "cost", "objective", "likelihood", "r2", "ndcg", "mrr", "hit", "mcc", "kappa", "spearman",
-    "pearson",
+    "learning", "norm", "mfu", "tps", "tokens", "score", "err", "prec", "recall", "kl", "map", "dice", "elbo",
+    "margin", "xent", "ce", "cost", "obj", "lik", "r2", "ndcg", "mrr", "hit", "mcc", "kappa", "spearman",
+    "pearson", "divergence", "fitness", "inertia", "deviance", "rms", "ll", "success", "corr", "regret", "gap",
 )  # fmt: skip
 _NOT_SERIES = re.compile(
     r"(?:^|_)(?:epoch|time|timestamp|ts|runtime|elapsed|per_second|total_flos|pid|rank|seed|hp_metric)$"
 )
-_WORDS = (
-    r"(?:(?:train|training|val|valid|validation|eval|evaluation|test|dev|avg|average|mean|running|lm|total|d|g|policy"
-    r"|value|actor|critic|generator|discriminator|box|cls|kl)[ _/]+){0,2}"
+# What may stand before a name as a word of its own and belongs to it: "Batch Loss", "Gen Loss Total".
+_BEFORE = frozenset(
+    "train training val val. valid validation eval evaluation test testing dev avg avg. average mean running lm total d g "
+    "policy value actor critic generator discriminator gen disc box cls kl batch step epoch episode global smooth smoothed "
+    "weighted macro micro student teacher recon reconstruction real fake aux auxiliary main task contrastive triplet mlm ctc "
+    "att log negative squared absolute root balanced top-1 top-5 top1 top5 token word node edge energy learning grad gradient "
+    "error cross force forces stress in-sample out-of-sample oob cv q pi alpha temperature prior posterior content style "
+    "cycle identity loss acc accuracy reward".split()
 )
-_OTHERS = r"(?:best|min|max|final|target|previous|prev|initial)"  # a record of a measurement is none itself
+_RECORDS = frozenset("best min max final target previous prev initial lowest highest time".split())  # none itself
+_MOST_BEFORE = 4
+_RECORD = re.compile(r"(?:best|min|max|final|target|previous|prev|initial|lowest|highest|time)_")
+_NEAR = 56  # characters that those words may have
+# The last words of names that are none by themselves: "grad norm", "learning rate", "loss total".
+_LAST_WORDS = frozenset({"norm", "rate", "total", "sum", "ema", "entropy"})
 _PAIR = re.compile(
-    rf"(?<![\w./@?&-])(?P<other>{_OTHERS}[ _]+)?"
-    rf"(?P<name>{_WORDS}(?:learning rate|grad norm|(?:negative )?log likelihood|[a-z][\w./@-]*))"
-    r"(?:\s?\((?P<part>train\w*|val\w*|test|dev|eval\w*)\))?"
-    r"(?P<sign>['\"]?\s*(?:[:=]|[-=]>|→)\s*|['\"],\s|['\"]?\s(?:is|reached|-)\s|\s{1,3})"
+    r"(?<![\w./@?&-])(?P<name>[a-z][\w./@-]*)"
+    r"(?:\s?\((?:(?P<part>train\w*|val\w*|test|dev|eval\w*)|[^()\d=]{1,24})\))?"
+    r"(?P<sign>['\"]?\s*(?:[:=]|[-=]>|→|\.{3,})\s*|['\"],\s|['\"]?\s(?:is|reached|-)\s|\s{1,3})"
     rf"(?:\[\s*)?(?:(?:tensor|array|(?:np\.)?float\d*)\(\s*)?(?P<value>{NUMBER})"
-    r"(?!\.?\d|\s*[*/+]|[\w:]|-\w)",  # what goes on as a formula, a word, a time or a range is no measurement
+    r"(?!\.?\d|\s*[*/+](?!-)|[\w:]|-\w)",  # what goes on as a formula, a word, a time or a range is no measurement
     re.IGNORECASE,
 )
 # "Train - loss: 0.3 | Valid - loss: 0.4": of which part the names behind it are.
@@ -54,7 +69,8 @@ _SECTION = re.compile(
     re.IGNORECASE,
 )
 _PARTED = re.compile(r"^(loss|metrics)/(train|eval|val)/([\w./-]+)$")
-_FIRST_WORDS = {"training": "train", "valid": "val", "validation": "val", "evaluation": "eval"}
+_FIRST_WORDS = {"training": "train", "valid": "val", "validation": "val", "evaluation": "eval", "testing": "test"}
+_PARTS = ("train", "val", "test", "dev", "eval")
 _NOT_FINITE = ("nan", "inf", "infinity")
 _WRAPPERS = ("metrics", "metric", "logs", "stats", "results")  # what a record puts around its measurements
 _MOST = 32  # series one line may bring
@@ -81,9 +97,16 @@ def series_name(name: str) -> str:
 
 
 @_cached
+def _may_end(word: str) -> bool:
+    """Return whether a name may be, or end in, this word."""
+    name = series_name(word)
+    return not _RECORD.match(name) and (is_outcome(name) or is_companion(name) or name in _PARTS or name in _LAST_WORDS)
+
+
+@_cached
 def is_outcome(name: str) -> bool:
     """Return whether a series of this name is what a run is judged by."""
-    return bool(_OUTCOME.search(name) or _OUTCOME.search(_OF_PART.sub("", name)))
+    return not _OF_TIME.search(name) and bool(_OUTCOME.search(name) or _OUTCOME.search(_OF_PART.sub("", name)))
 
 
 @_cached
@@ -109,32 +132,68 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
     """Return the series in `text`, empty if it holds no measurement.
 
     A line that names a step may bring companions alone; any other needs an outcome. A number behind a mere space
-    counts only with a decimal point, as in "loss 3.21".
+    counts only with a decimal point, as in "loss 3.21", or where the line names a step and no number follows it.
     """
     found: dict[str, float] = {}
     sections = _sections(text)
+    of = ""  # the part that the last name was of, by its own words
     for pair in _PAIR.finditer(text):
-        name, value, sign = series_name(pair["name"]), pair["value"], pair["sign"].strip()
+        word, part, sign, value = pair.groups()
+        if not _may_end(word):
+            continue
+        at = pair.start()
+        before = _words_before(text, at)
+        name = series_name(" ".join((*before, word)))
+        sign = sign.strip()
         bare = sign in ("", "-", "is") or "reached" in sign
         wanted = is_outcome(name) or (is_companion(name) and (stepped or not bare))
-        if pair["other"] or not wanted or (bare and not _stands_alone(name, value)):
+        wanted = wanted or (stepped and name in _PARTS and "." in value)
+        if not wanted or (bare and not _stands_alone(name, value, text[pair.end() :], stepped)):
             continue
-        part = pair["part"] or next((of for at, of in reversed(sections) if at < pair.start()), "")
+        if before and before[0].lower() in _RECORDS:
+            continue
+        part = part or next((of for begins, of in reversed(sections) if begins < at), "")
         name = of_part(part, name)
+        of = next((word for word in _PARTS if name.startswith(f"{word}_")), of)
+        name = (
+            of_part(of, name) if name in found and not part else name
+        )  # "train loss 0.5 acc 0.8, val loss 0.6 acc 0.7"
         if name not in found and len(found) < _MOST:
             found[name] = number(value)
     judged = any(is_outcome(name) for name in found)
     return found if judged or stepped else {}
 
 
-def _stands_alone(name: str, value: str) -> bool:
+def _words_before(text: str, at: int) -> list[str]:
+    """Return the words that stand before the name at `at` and belong to it, the first perhaps one of `_RECORDS`."""
+    if at < 2 or text[at - 1] != " ":
+        return []
+    words: list[str] = []
+    for word in reversed(text[max(0, at - _NEAR) : at].split()):
+        bare = word.lstrip("[({|<'\"")
+        lower = bare.lower()
+        if lower in _RECORDS:
+            return [bare, *words]
+        if lower not in _BEFORE or len(words) == _MOST_BEFORE:
+            break
+        words.insert(0, bare)
+        if bare != word:
+            break
+    return words
+
+
+def _stands_alone(name: str, value: str, behind: str, stepped: bool) -> bool:
     """Return whether a name and a number with a mere space between them are a measurement: "loss 3.2", "loss nan"."""
+    if name in ("return", "returns") and not stepped:
+        return False  # of prose: "log() returns Inf"
     if value.lower().strip("+-") in _NOT_FINITE:
-        return name not in ("return", "returns")  # of prose: "log() returns Inf"
-    return bool(re.search(r"[.eE]", value))
+        return True
+    if re.search(r"[.eE]", value):
+        return True
+    return stepped and is_outcome(name) and not re.match(r"\s*[\d(%]|\s+of\b|\s+\w", behind)
 
 
-_EVALUATED = re.compile(r"^(?:val|valid|test|eval|dev)_|_(?:val|valid|test|eval|dev)$")
+_EVALUATED = re.compile(r"^(?:val|valid|test|eval|dev)(?:_|$)|_(?:val|valid|test|eval|dev)$")
 
 
 @_cached
@@ -153,3 +212,29 @@ def of_part(part: str, name: str) -> str:
     """Return a series' name with the part of the data that it is of, "" for none."""
     word = series_name(part) if part else ""
     return name if not word or name.startswith(f"{word}_") else f"{word}_{name}"
+
+
+# Of what a line that names an epoch may tell beside what it measures.
+_BESIDE = re.compile(
+    r"(?:^|_)(?:time|times|sec|secs|seconds|s|ms|min|mins|minutes|eta|elapsed|dur|duration|speed|rate|throughput|mem\w*|gpu\w*"
+    r"|cpu\w*|ram|vram|ips|fps|wps|ups|tok\w*|samples?|size|momentum|wd|decay|patience|best|max|seed|version|wait|data|batch"
+    r"|epochs?|steps?|iters?|it|progress|remaining|left|total|took|scale|temp|temperature|beta|epsilon|eps|gamma|tau|dropout"
+    r"|threshold|factor|weight|ratio|port|id|rank|world|workers?|threads?)\d*$"
+)
+_ANY_PAIR = re.compile(
+    rf"(?<![\w./@?&-])(?P<name>[a-z][\w./@-]*(?: [a-z][\w./@-]*)?)['\"]?\s*[:=]\s*(?P<value>{NUMBER})"
+    r"(?!\.?\d|\s*[*/+]|[\w:]|-\w|\s*(?:s|sec|secs|seconds|ms|min|mins|h|MB|MiB|GB|GiB|it/s|s/it)\b)",
+    re.IGNORECASE,
+)
+
+
+def anything(text: str) -> Mapping[str, float]:
+    """Return whatever `text` gives a name and a number with a decimal point: of a line that names its epoch."""
+    found: dict[str, float] = {}
+    for pair in _ANY_PAIR.finditer(text):
+        name = series_name(pair["name"])
+        if _BESIDE.search(name) or _RECORD.match(name) or not name:
+            continue
+        if re.search(r"[.eE]|nan|inf", pair["value"]) and len(found) < _MOST:
+            found.setdefault(name, number(pair["value"]))
+    return found

@@ -26,7 +26,8 @@ class Place:
     """Puts the counts of one run's lines together."""
 
     def __init__(self) -> None:
-        self._header: tuple[int, int] | None = None  # "Epoch 3/10" on a line of its own
+        self._header: tuple[int, int | None] | None = None  # "Epoch 3/10" on a line of its own
+        self._header_from_zero = False
         self._first: float | None = None  # the epoch that a bar named first
         self._from_zero = False  # epochs are counted from 0
         self._bar: tuple[int, int] | None = None  # count and total of the run's own bar
@@ -44,8 +45,9 @@ class Place:
         """Whether the run's own bar has come to its end."""
         return self._bar is not None and self._bar[0] >= self._bar[1]
 
-    def epoch_begins(self, epoch: int, epochs: int) -> None:
-        """Take a line that names an epoch, counted from 1, and says nothing else."""
+    def epoch_begins(self, epoch: int, epochs: int | None) -> None:
+        """Take a line that names an epoch and says nothing else."""
+        self._header_from_zero = self._header_from_zero or epoch == 0
         self._header = epoch, epochs
 
     def of(self, reading: Reading) -> tuple[int | None, int | None]:
@@ -58,7 +60,7 @@ class Place:
             return reading.step, reading.total
         epoch, epochs = reading.epoch, reading.epochs
         if epoch is None and self._header:
-            epoch, epochs = self._header[0] - 1, self._header[1]
+            epoch, epochs = self._header[0] - (not self._header_from_zero), self._header[1]
         elif reading.bar is not None and epoch is not None and reading.from_either:
             self._first = epoch if self._first is None else self._first
             epoch -= 1 if self._first == 1 else 0  # "epoch 5" first: where it goes on, and nobody says from what

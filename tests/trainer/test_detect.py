@@ -187,6 +187,21 @@ SAID: dict[str, tuple[int | None, int | None, float | None, dict[str, float]]] =
         3,
         {"train_loss": 0.531, "val_loss": 0.612, "acc": 0.81},
     ),
+    "121it [00:13,  9.10it/s, loss=0.5123]": (121, None, None, {"loss": 0.5123}),
+    "Epoch 2/3: 6batch [00:13,  1.10s/batch, loss=0.5123]": (6, None, 1, {"loss": 0.5123}),
+    "Epoch 1/2  ━━━━━━━━━━━━━ 5/10 0:00:00 • 0:00:01 12.30it/s v_num: 0.000 train_loss: 0.512": (
+        5,
+        20,
+        1,
+        {"train_loss": 0.512},
+    ),
+    " 10% (1 of 10) |##              | Elapsed Time: 0:00:00 ETA:  0:00:01 loss: 0.51": (1, 10, None, {"loss": 0.51}),
+    "on 3: |████████████████████▌                   | 5/10 [50%] in 1.2s (8.33/s) loss=0.5": (
+        5,
+        10,
+        None,
+        {"loss": 0.5},
+    ),
     "INFO:root:Validation loss: 0.5310": (None, None, None, {"val_loss": 0.531}),
     "Test set: Average loss: 0.0485, Accuracy: 9842/10000 (98%)": (None, None, None, {"test_loss": 0.0485}),
 }

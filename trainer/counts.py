@@ -1,0 +1,143 @@
+"""Where a line says that the run stands: counts of epochs and steps in the spellings that people have for them.
+
+Pure: one line at a time; what belongs together over lines is put together in `trainer.place`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+INTEGER = r"\d[\d,]*"
+_EPOCH_WORDS = r"epochs?|ep\.?"
+_STEP_WORDS = (
+    r"global[_ -]?steps?|(?:time)?steps?|iter(?:ation)?s?|it|updates?|num_updates"
+    r"|(?:mini-?)?batch(?:es)?|episodes?|rounds?|gen(?:eration)?s?|tick"
+)
+# What follows a count makes it none: a fraction, a time, a date, a share, a unit.
+_ENDS = r"(?!\w|[.,]\d|\s?%|[:\-]\d)"
+_NAMED = re.compile(
+    rf"(?<![\w.?&/%])(?:(?P<epoch>{_EPOCH_WORDS})|(?P<step>{_STEP_WORDS}))"
+    rf"(?:[-_]|\s*[:=#]?\s*[\[(]?\s*)(?P<n>{INTEGER})"
+    rf"(?:(?:\s*/\s*|\s+of\s+|\s+out of\s+)(?P<total>{INTEGER}))?{_ENDS}",
+    re.IGNORECASE,
+)
+# "200/ 2983 batches", and espnet's "3epoch".
+_COUNTED_THINGS = re.compile(
+    rf"(?<![\w.:/])(?P<n>{INTEGER})\s*(?:/|of)\s*(?P<total>{INTEGER})\s+(?:batch(?:es)?|steps?|iter(?:ation)?s?|updates?)\b",
+    re.IGNORECASE,
+)
+_ORDINAL = re.compile(r"(?<![\w.])(?P<n>\d+)epoch\b")
+# What stands behind an epoch without a name counts within it: "Epoch 2 [50/7330]", "epoch 001:    100 / 1000".
+_BEHIND = re.compile(
+    rf"[\])\s:|,>-]*[\[(]?\s*(?P<n>{INTEGER})\s*/\s*(?P<total>{INTEGER})(?![\d/.])(?:\s*\(\s*\d+\s*%\s*\))?",
+    re.IGNORECASE,
+)
+_BRACKETED = re.compile(rf"[\[(]\s*(?P<n>{INTEGER})\s*/\s*(?P<total>{INTEGER})\s*(?:\(\s*[\d.]+\s*%\s*\))?\s*[\])]")
+# How many there are, or how many make a round, is no place.
+_SETTINGS = ("total", "max", "num", "number of", "warmup", "warm-up", "per", "every")
+_PLURAL_SETTINGS = ("train", "training", "val", "eval", "test", "save", "saving", "logging", "accumulation")
+_ABSOLUTE = ("global", "num_updates")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """What a line counts, and the line without it."""
+
+    epoch: int | None = None
+    epochs: int | None = None
+    step: int | None = None
+    total: int | None = None
+    within: bool = False  # the step is of this epoch alone
+    named: bool = False  # a word says what is counted
+    rest: str = ""
+
+
+@lru_cache(maxsize=4)  # several readers ask about one line
+def counts(text: str) -> Counts | None:
+    """Return what `text` counts, or None; the first count of each kind holds, one over the whole run before others."""
+    epoch = step = None
+    others: list[re.Match[str]] = []
+    for found in _NAMED.finditer(text):
+        if _is_setting(text, found):
+            continue
+        others.append(found)
+        if found["epoch"]:
+            epoch = epoch or found
+        elif step is None or (_is_absolute(found) and not _is_absolute(step)):
+            step = found
+    if epoch is None and "epoch" in text:
+        epoch = _ORDINAL.search(text)
+    named = step is not None
+    if step is None and ("/" in text or " of " in text):
+        step = (
+            (epoch and _behind(text, epoch))
+            or _COUNTED_THINGS.search(text)
+            or (epoch and _bracketed(text, epoch))
+            or step
+        )
+    if epoch is None and step is None:
+        return None
+    n, total = _whole(step)
+    of_epoch, epochs = _whole(epoch)
+    # A step beside an epoch starts anew with it, unless it comes first or says that it does not.
+    within = epoch is not None and step is not None and epoch.start() < step.start() and not _is_absolute(step)
+    if n is not None and total is not None and n > total:  # it goes on, and the total is an epoch's
+        within, total = False, None
+    return Counts(
+        epoch=of_epoch,
+        epochs=epochs,
+        step=n,
+        total=total,
+        within=within,
+        named=epoch is not None or named or (step is not None and step.re is _COUNTED_THINGS),
+        rest=_without(text, *{one.span(): one for one in (epoch, step, *others) if one}.values()),
+    )
+
+
+def trailing(text: str) -> Counts | None:
+    """Return a count in brackets that has no name, as in "loss: 0.51 [ 6464/60000]"."""
+    found = _BRACKETED.search(text)
+    if found is None:
+        return None
+    n, total = _whole(found)
+    if n is None or total is None or n > total:
+        return None
+    return Counts(step=n, total=total, within=True, rest=_without(text, found))
+
+
+def _whole(found: re.Match[str] | None) -> tuple[int | None, int | None]:
+    if found is None:
+        return None, None
+    total = found.groupdict().get("total")
+    return int(found["n"].replace(",", "")), int(total.replace(",", "")) if total else None
+
+
+def _is_setting(text: str, found: re.Match[str]) -> bool:
+    before = text[max(0, found.start() - 14) : found.start()].rstrip(" _-").lower()
+    word = (found["epoch"] or found["step"]).lower()
+    return before.endswith(_SETTINGS) or (
+        word.endswith("s") and not found["total"] and before.endswith(_PLURAL_SETTINGS)
+    )
+
+
+def _is_absolute(found: re.Match[str]) -> bool:
+    return (found.groupdict().get("step") or "").lower().startswith(_ABSOLUTE)
+
+
+def _behind(text: str, epoch: re.Match[str]) -> re.Match[str] | None:
+    if epoch.re is _ORDINAL:
+        return None
+    return _BEHIND.match(text, epoch.end())
+
+
+def _bracketed(text: str, epoch: re.Match[str]) -> re.Match[str] | None:
+    return _BRACKETED.search(text, epoch.end())
+
+
+def _without(text: str, *found: re.Match[str] | None) -> str:
+    """Return `text` with what was found as a rule between what stands around it."""
+    for one in sorted((one for one in found if one), key=lambda one: -one.start()):
+        text = f"{text[: one.start()]} | {text[one.end() :]}"
+    return text

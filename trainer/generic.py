@@ -1,0 +1,120 @@
+"""Lines in nobody's format in particular: counts, names and numbers in the spellings that people have for them.
+
+A line that counts is worth more than one that does not: beside a count fewer words make a measurement.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from trainer.counts import Counts, counts, trailing
+from trainer.formats import Reading
+from trainer.headings import without_prefix
+from trainer.numbers import NUMBER, anything, measurements, may_measure, number, series_name
+
+_EVALUATION = re.compile(
+    r"^\W*(?:\d[\d:,. -]*\s)?"  # a log's time
+    r"(?P<word>dev|val|valid|validation|validating|eval|evaluation|test|testing|train(?:ing)?(?= results?| metrics?))\b[^=]{0,12}?[:\s]",
+    re.IGNORECASE,
+)
+_WORDS = {"validating": "val", "testing": "test"}
+# A step's time; a name that ends in "_time" tells of the whole run.
+_MILLISECONDS = re.compile(rf"(?<!_time)(?:^|[\s:=,|])(?P<ms>{NUMBER})\s*ms\b(?!/)")
+# A count that leads the line, "[3/10] loss 0.3", or two of them: epochs and batches. No date does.
+_LEADING = re.compile(
+    r"^\W{0,3}(?P<n>\d+)(?:\s*/\s*(?P<total>\d+)(?![\d/])|(?=:|\s?\||\]))[\]):|\s]+(?!\d\d:)"
+    r"(?:\[?(?P<inner>\d+)\s*/\s*(?P<inners>\d+)[\]):|\s]+)?"
+)
+_TWO = re.compile(r"\[\s*(?P<n>\d+)\s*/\s*(?P<total>\d+)\s*\]\s*\[\s*(?P<inner>\d+)\s*/\s*(?P<inners>\d+)\s*\]")
+
+
+def stepped_line(text: str) -> Reading | None:
+    """Read a line that names its step, or its epoch and a count behind it: nanoGPT's, Megatron's, many people's own."""
+    found = counts(without_prefix(text))
+    if found is None or found.step is None:
+        return None
+    values = _beside(found.rest, epoch=found.epoch is not None)
+    if not values:
+        return None
+    took = _MILLISECONDS.search(found.rest)
+    milliseconds = number(took["ms"]) if took else 0.0
+    rate = 1000 / milliseconds if milliseconds > 0 else None
+    return replace(place(found), values=_judged(found.rest, values), rate=rate)
+
+
+def place(found: Counts) -> Reading:
+    """Return where a line's counts say that the run stands."""
+    return Reading(
+        step=found.step,
+        total=found.total,
+        epoch=None if found.epoch is None else float(found.epoch),
+        epochs=found.epochs if found.within else None,
+        within_epoch=found.within,
+        from_either=found.within,
+    )
+
+
+def counted_line(text: str) -> Reading | None:
+    """Read a line whose counts have no name."""
+    text = without_prefix(text)
+    found = _LEADING.match(text) or _TWO.search(text)
+    values = measurements(text[found.end() :], stepped=False) if found else {}
+    if found is None or not values:
+        return _trailing(text) if found is None else None
+    n, total, inner, inners = (int(one) if one else None for one in found.group("n", "total", "inner", "inners"))
+    if n is None or (total is not None and n > total):
+        return None
+    values = _judged(text[found.end() :], values)
+    if inner is None:
+        return Reading(step=n, total=total, values=values)
+    return Reading(step=inner, total=inners, epoch=n, epochs=total, values=values, within_epoch=True, from_either=True)
+
+
+def _trailing(text: str) -> Reading | None:
+    found = trailing(text) if "/" in text and "epoch" not in text.lower() else None
+    values = measurements(found.rest, stepped=False) if found else {}
+    if found is None or not values:
+        return None
+    return Reading(step=found.step, total=found.total, values=_judged(found.rest, values), within_epoch=True)
+
+
+def plain_line(text: str) -> Reading | None:
+    """Read a line that has measurements and perhaps an epoch, and no step."""
+    text = without_prefix(text)
+    found = counts(text) if "ep" in text.lower() else None
+    epoch = found.epoch if found else None
+    rest = found.rest if found and epoch is not None else text
+    values = _beside(rest, epoch=True) if epoch is not None else measurements(text, stepped=False)
+    if not values:
+        return None
+    return Reading(
+        epoch=None if epoch is None else float(epoch),
+        epochs=found.epochs if found else None,
+        values=_judged(rest, values),
+        epoch_counts=True,
+    )
+
+
+def names_epoch(lower: str) -> bool:
+    """Return whether a line, in lower case, may tell the epoch that its numbers are of."""
+    return "epoch" in lower and "." in lower
+
+
+def _beside(text: str, *, epoch: bool) -> Mapping[str, float]:
+    """Return what stands beside a count; beside an epoch's, names need not be known."""
+    values = measurements(text, stepped=True) if epoch or may_measure(text.lower()) else {}
+    return values or (anything(text) if epoch else {})
+
+
+def _judged(text: str, values: Mapping[str, float]) -> Mapping[str, float]:
+    """Return `values` under names that say so if the line is of an evaluation."""
+    found = _EVALUATION.match(text.lstrip(" |"))
+    if found is None:
+        return values
+    word = _WORDS.get(found["word"].lower()) or series_name(found["word"])
+    return {
+        name if name == word or name.startswith(f"{word}_") or name.startswith("train") else f"{word}_{name}": value
+        for name, value in values.items()
+    }

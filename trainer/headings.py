@@ -1,0 +1,77 @@
+"""What stands before a line or above it: a logger's prefix, and lines that only say where what follows belongs.
+
+Pure: one line at a time.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from trainer.counts import Counts, counts
+
+_LEVELS = "TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|SUCCESS"
+_CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
+# What loggers put before a line: processes, times, levels, names, places in the source.
+_PREFIX = re.compile(
+    rf"""(?:
+        \(\w+\ pid=\d+[^)]*\)\s*                                             # Ray
+        |[IWEF]\d{{4}}\ {_CLOCK}\s+\d+\ \S+?\]\s*                            # glog
+        |[\[(<]?\d{{4}}[-/]\d\d[-/]\d\d(?:[T\ _,]\s?{_CLOCK})?(?:\ [AP]M)?[\])>]?[\s,|:-]*
+        |[\[(<]?\d\d?/\d\d(?:/\d\d(?:\d\d)?)?\ {_CLOCK}(?:\ [\w.]+)?[\])>]?:?[\s,|:-]*
+        |[\[(<]?{_CLOCK}[\])>]?(?=[\s|-])[\s,|-]*
+        |[\[(<|]?\s*(?:{_LEVELS}|Info|Debug)\s*[\])>|]?[\s:|-]+(?:(?:root|__main__|[a-z_][\w.]*)(?:[.:][\w<>]+)*(?::\d+)?\s*(?:-\s+|:\s*(?=\S)(?!\d)))?
+        |[\[(]?[\w./]+\.py:\d+(?::\w+)?[\])]?[\s:|-]*
+        |(?:[a-z_]\w*\.)*[a-z_]\w*\s+-\s+(?=(?:{_LEVELS})\b)
+    )+""",
+    re.VERBOSE,
+)
+_PART = re.compile(
+    r"^[\W_]*(?:(?:running|starting|start|begin|performing|final|end of|the|on|model) )*"
+    r"(?P<part>train(?:ing)?|val(?:id(?:ation|ating)?)?|test(?:ing)?|eval(?:uat(?:ion|ing|e))?|dev)"
+    r"(?:[\s_-]+(?:set|phase|split|results?|metrics?|scores?|stats|statistics|performance|summary|report|error|loop|data|dataset|step|mode"
+    r"|begins?|started|finished|done|completed?))*[\W_]*$",
+    re.IGNORECASE,
+)
+_PARTS = {"tr": "", "va": "val", "te": "test", "ev": "eval", "de": "dev"}
+_COUNTS = ("epoch", "step", "iter", "episode", "round", "batch", "update", "generation")
+_PART_WORDS = ("train", "val", "test", "eval", "dev")
+_FEW = 14  # words that a heading has at most, with a logger's before it
+# What a line may say beside its count, and still be a heading.
+_BESIDE = re.compile(
+    r"\b(?:time|eta|elapsed|start(?:ing|ed)?|begin(?:s|ning)?|running|training|train|learning|now|processing|in|epoch|s|sec|ms|h|m|min)\b"
+    r"|[\W\d_]+",
+    re.IGNORECASE,
+)
+_MORE = re.compile(r"\d\.\d|%\||=[-\d.]|\w: \S+ \w")  # numbers and names of something else
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heading:
+    """What a line that measures nothing says of those below it."""
+
+    part: str | None = None  # of the data; "" for the training's own
+    counts: Counts | None = None
+
+
+def heading(text: str) -> Heading | None:
+    """Return what `text` heads, or None if it is more than a heading, or none."""
+    lower = text.lower()
+    counting = any([word in lower for word in _COUNTS])
+    if text.count(" ") > _FEW or not (counting or any([word in lower for word in _PART_WORDS])) or _MORE.search(text):
+        return None
+    text = without_prefix(text)
+    found = counts(text) if counting else None
+    rest = found.rest if found else text
+    part = _PART.match(rest)
+    if part is None and (found is None or _BESIDE.sub("", rest)):
+        return None
+    return Heading(part=_PARTS[part["part"][:2].lower()] if part else None, counts=found)
+
+
+@lru_cache(maxsize=4)  # several readers ask about one line
+def without_prefix(text: str) -> str:
+    """Return `text` without what a logger put before it."""
+    found = _PREFIX.match(text)
+    return text[found.end() :] if found else text
