@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlmodel import Session
 
@@ -36,6 +37,7 @@ class JobFacts:
     traits: Traits | None  # of the provider that the offer or the newest attempt names
     free: Micros | None  # in the month of the hold, or else in this one; None before the month has a row
     now: datetime
+    resumed: Mapping[str, Any] | None = None  # the checkpoint that the newest attempt went on from: name, step
 
     @property
     def title(self) -> str:
@@ -117,9 +119,10 @@ def read(tx: Session, job_id: str, traits: Mapping[str, Traits], now: datetime) 
     # What does not fit into the month has no hold in it; what is free there is what a lead wants to know.
     held_in = job.period_id
     period = db.find_period(tx, team, now) if held_in is None else db.find_period_by_id(tx, held_in)
+    request = parse(Request, job.request)
     facts = JobFacts(
         job=job,
-        request=parse(Request, job.request),
+        request=request,
         team=team,
         spec=None if job.spec is None else parse(JobSpec, job.spec),
         source=None if job.source is None else parse(Source, job.source),
@@ -129,6 +132,7 @@ def read(tx: Session, job_id: str, traits: Mapping[str, Traits], now: datetime) 
         traits=traits.get(provider),
         free=None if period is None else period.cap + period.granted - period.held - period.spent,
         now=now,
+        resumed=db.resumed(tx, job_id, job.attempt) if job.attempt > 1 or request.resume else None,
     )
     tx.expunge_all()
     return facts

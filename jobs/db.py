@@ -329,6 +329,12 @@ def notes(tx: Session, job_id: str) -> list[Note]:
     return list(tx.exec(select(Note).where(Note.job_id == job_id).order_by(col(Note.id))))
 
 
+def resumed(tx: Session, job_id: str, attempt: int) -> Mapping[str, Any] | None:
+    """Return the checkpoint that an attempt's command went on from, as its agent told it: name, step."""
+    data = tx.exec(select(Note.data).where(Note.key == f"{job_id}:a{attempt}:resumed")).one_or_none()
+    return None if data is None else data.get("resumed")
+
+
 def notes_after(tx: Session, note_id: int, limit: int) -> list[Note]:
     """Return the notes of every team written after `note_id`, oldest first."""
     return statements.NOTES_AFTER.all(tx, after=note_id, most=limit)

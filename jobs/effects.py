@@ -67,6 +67,9 @@ class _Chunk:
             db.touch(self.tx, self.job, self.now, **columns)
         for stage in tidings.stages if leads else ():
             self.facts.write(f"a{self.attempt.number}:stage:{stage.value}", NoteKind.STAGE, {"stage": stage.value})
+        if leads and tidings.resumed:
+            data = {"stage": wire.Stage.RUN.value, "resumed": tidings.resumed}
+            self.facts.write(f"a{self.attempt.number}:resumed", NoteKind.STAGE, data)
         for found in _record_checkpoints(self.tx, self.job, self.attempt, proven):
             milestones.checkpoint(self.facts, found, self._rental())
         if leads:

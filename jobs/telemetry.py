@@ -69,6 +69,7 @@ class Tidings:
     saved: Sequence[Saved] = ()
     troubles: Sequence[Trouble] = ()
     stages: Sequence[Stage] = ()
+    resumed: Mapping[str, Any] | None = None  # the checkpoint that the command goes on from: name, step
     outcome: Mapping[str, Any] | None = None  # as `Job.outcome` holds it, without the attempt
     garbage: int = 0  # lines that were none
 
@@ -112,12 +113,14 @@ def digest(data: bytes, now: datetime) -> Tidings:
     saved: list[Saved] = []
     troubles: list[Trouble] = []
     stages: list[Stage] = []
+    resumed: Mapping[str, Any] | None = None
     outcome: Mapping[str, Any] | None = None
     for event in events:
         at = _moment(event.t, now)
         match event.kind:
             case EventKind.STAGE:
                 stages.extend(_stage(event.data, at, columns))
+                resumed = _resumed(event.data) or resumed
             case EventKind.GPU:
                 columns["gpu_seen"] = _gpu(event.data)
             case EventKind.METRIC:
@@ -141,6 +144,7 @@ def digest(data: bytes, now: datetime) -> Tidings:
         saved=saved,
         troubles=troubles,
         stages=stages,
+        resumed=resumed,
         outcome=outcome,
         garbage=garbage,
     )
@@ -173,6 +177,13 @@ def _stage(data: Mapping[str, Any], at: datetime, columns: dict[str, Any]) -> li
         return []
     columns.update(stage=stage.value, stage_note=_text(data.get("note")), stage_at=at)
     return [stage]
+
+
+def _resumed(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    told = data.get("resumed")
+    if data.get("stage") != Stage.RUN or not isinstance(told, dict):
+        return None
+    return {"name": _name(told.get("name")), "step": _whole(told.get("step"))}
 
 
 def _gpu(data: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from trainer import fetch, keys, procs, resuming, wire
 from trainer.artifacts import Artifacts, Place
@@ -202,7 +203,7 @@ class Agent:
             self._stage(Stage.RUN)
             return list(order.argv) or shell(order.commands, env.get("PATH"))
         start = resuming.start(order, restored, folder)
-        self._stage(Stage.RUN, resuming.reached(restored))
+        self._stage(Stage.RUN, resuming.reached(restored), resumed={"name": restored.name, "step": restored.step})
         self._output.say(f"hourglass: {start.said}")
         return list(start.argv) or shell(start.commands, env.get("PATH"))
 
@@ -356,8 +357,8 @@ class Agent:
         if self._watches is not None:
             self._watches.sign()
 
-    def _stage(self, stage: Stage, note: str = "") -> None:
-        self._reporter.tell(EventKind.STAGE, {"stage": stage.value, "note": note})
+    def _stage(self, stage: Stage, note: str = "", **more: Any) -> None:
+        self._reporter.tell(EventKind.STAGE, {"stage": stage.value, "note": note, **more})
 
     # -- the end ---------------------------------------------------------------------------------------------
 

@@ -20,8 +20,10 @@ _STEPS = frozenset(
 _WORD = re.compile(r"(?:[A-Za-z][\w ./@%()+*:\-]*|#)$")
 _SPACED = re.compile(r"\S+(?: \S+)*")  # a column of several words, by single spaces
 _TIGHT = re.compile(r"\S+")
-_CELL = re.compile(NUMBER + r"%?$")
+_CELL = re.compile(rf"\[?({NUMBER})%?\]?$")  # a list of one is a number
+_LAST = ("final", "last", "end")  # where a count would stand
 _OF = re.compile(r"(\d+)/(\d+)$")
+_OF_DATA = ("train_", "val_", "test_", "eval_", "dev_")
 _MOST_COLUMNS = 24
 
 
@@ -94,15 +96,17 @@ def row(columns: Columns, text: str) -> Reading | None:
     count, total = cells[columns.counter] or "", None
     if of := _OF.match(count):
         count, total = of[1], of[2]
-    if not count.isdecimal():
+    if not count.isdecimal() and count.lower() not in _LAST:
         return None
     values = {
-        name: number(cell.rstrip("%"))
+        name: number(found[1])
         for name, cell in zip(columns.names, cells, strict=False)  # a bar may stand behind the last column
-        if cell and _kept(name) and _CELL.match(cell)
+        if cell and (_kept(name) or name.startswith(_OF_DATA)) and (found := _CELL.match(cell))
     }
     if not any(map(_judges, values)):
         return None
+    if not count.isdecimal():
+        return Reading(values=values)
     return Reading(
         step=int(count),
         total=None if total is None else int(total),

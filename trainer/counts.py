@@ -45,6 +45,7 @@ _ABSOLUTE = ("global", "num_updates")
 class Counts:
     """What a line counts, and the line without it."""
 
+    episodes: bool = False  # one of the counts is of episodes
     epoch: int | None = None
     epochs: int | None = None
     step: int | None = None
@@ -92,6 +93,7 @@ def counts(text: str) -> Counts | None:
         total=total,
         within=within,
         named=epoch is not None or named or (step is not None and step.re is _COUNTED_THINGS),
+        episodes=any((one["step"] or "").lower().startswith("episode") for one in others),
         rest=_without(text, *{one.span(): one for one in (epoch, step, *others) if one}.values()),
     )
 

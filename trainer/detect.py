@@ -149,7 +149,7 @@ class Detector:
     def _table(self, line: str, text: str) -> Detection | None:
         if text[0] in "|│┃║" and blocks.is_pair(text):
             return self._pair(text)
-        table = generic.without_prefix(line.rstrip())
+        table = headings.without_prefix(line.rstrip())
         if columns := blocks.header(table):
             self._columns = columns
         elif self._columns and (reading := blocks.row(self._columns, table)):
@@ -185,7 +185,11 @@ class Detector:
     def _resolve(self, row: float, reading: Reading) -> Detection | None:
         if reading.step is None and reading.bar is None and reading.values:
             reading = self._below_headings(reading)
-        judges = self._counter is not None and reading.within_epoch and _all_of_evaluation(reading.values)
+        below = self._part and self._part_left > 0  # a heading of an evaluation
+        if below and reading.bar is not None and not reading.values and not reading.bar:
+            return None
+        judges = self._counter is not None and _all_of_evaluation(reading.values)
+        judges = judges and (reading.within_epoch or (reading.step or 0) < (self._step or 0))
         step, total = (None, None) if judges else self._place.of(reading)
         moved = counts = step is not None and self._may_count(row, reading)
         if counts:
@@ -245,5 +249,5 @@ class Detector:
 
 
 def _all_of_evaluation(values: Mapping[str, float]) -> bool:
-    judged = [name for name in values if is_outcome(name)]
+    judged = [name for name in values if is_outcome(name)] or list(values)
     return bool(judged) and all(map(is_of_evaluation, judged))

@@ -12,7 +12,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from trainer.numbers import NUMBER, is_outcome, is_series, may_measure, measurements, number, of_part, series_name
+from trainer.numbers import (
+    NUMBER,
+    described,
+    is_outcome,
+    is_series,
+    may_measure,
+    measurements,
+    number,
+    of_part,
+    series_name,
+)
 
 _INTEGER = r"\d[\d,]*"
 _STEP = re.compile(
@@ -110,7 +120,9 @@ def _keyed(flat: Mapping[str, float], *, epoch_counts: bool) -> Reading | None:
 
 _BAR = re.compile(
     r"^(?P<name>.*?):?\s*\d+%\|[^|]*\|\s*(?P<n>\d+)/(?P<total>\d+)\s*"
-    r"\[(?P<spent>[\d:]+)<(?P<eta>[\d:?]+)(?:,\s*(?P<rate>[\d.]+|\?)\s*(?P<unit>[A-Za-z]+/s|s/[A-Za-z]+)(?![\w/]))?(?P<post>[^\]]*)(?:\]|$)"
+    r"\[(?P<spent>[\d:]+)<(?P<eta>[\d:?]+)(?:,\s*(?P<rate>[\d.]+|\?)\s*(?P<unit>[A-Za-z]+/s|s/[A-Za-z]+)(?![\w/]))?"
+    r"(?:,\s*[\d.?]+\s*[A-Za-z]*/?$)?"  # a bar that is as wide as the terminal is cut within its pace
+    r"(?P<post>(?:[^\[\]]|\[[^\[\]]*\])*)(?:\]|$)"
 )
 # pytorch-ignite's: the count before the bar, the values behind it.
 _BAR_BEFORE = re.compile(
@@ -127,6 +139,8 @@ _BAR_OTHERS = (
     re.compile(r"\d+% \((?P<n>\d+) of (?P<total>\d+)\) \|[^|]*\|(?P<post>.*)$"),
     re.compile(r"\|[▁-▏ ]+\|\s*[▁-▏]*\s*(?P<n>\d+)/(?P<total>\d+) \[\d+%\](?P<post>.*)$"),
 )
+# What a bar tells in its name: "loss: 0.45", "Gen. (+00.61)".
+_DESCRIBED = re.compile(r"[^\w()]*[A-Za-z][\w./@-]*\s*(?:[:=]\s*|\(\s*)[-+]?\d*\.\d.*$")
 _OTHER_UNITS = re.compile(r"^(?:[kKMGT]?i?B|examples?|files?|rows?)/s$|^s/(?:file|example)s?$")  # of what is loaded
 _BAR_EPOCH = re.compile(r"\bepoch:?\s*\[?(\d+)(?:\s*/\s*(\d+))?\]?(?=$|[\s:,|])", re.IGNORECASE)
 _EVALUATION_BAR = re.compile(r"(?:^|\s)(?P<part>val|valid|test|eval)(?:idation|ing|uation)?\b|\(v\)$", re.IGNORECASE)
@@ -143,17 +157,18 @@ def bar_line(text: str) -> Reading | None:
     found = _BAR.match(text) or _BAR_BEFORE.match(text)
     if found is None or (found["unit"] and _OTHER_UNITS.match(found["unit"])):
         return None
-    name, rate, eta = found["name"].strip(), None, None
+    told, rate, eta = found["name"].strip(), None, None
+    name = _DESCRIBED.sub("", told)
     if found["rate"] and found["rate"] != "?" and float(found["rate"]) > 0:
         rate = float(found["rate"]) if found["unit"].endswith("/s") else 1 / float(found["rate"])
     if "?" not in found["eta"]:
         eta = sum(60**power * int(part) for power, part in enumerate(reversed(found["eta"].split(":"))))
-    epoch = _BAR_EPOCH.search(name) or _BAR_COUNTS.match(name)
+    epoch = _BAR_EPOCH.search(told) or _BAR_COUNTS.match(told)
     epochs = int(epoch[2]) if epoch and epoch[2] and epoch.re is _BAR_EPOCH else None
-    values = {
-        **(measurements(name, stepped=False) if may_measure(name.lower()) else {}),
-        **_behind(f"{found['post']} {text[found.end() :]}"),
-    }
+    behind = f"{found['post']} {text[found.end() :]}"
+    values = {**(measurements(told, stepped=False) if may_measure(told.lower()) else {}), **_behind(behind)}
+    if not values and ("=" in behind or told != name):
+        values = {**described(told), **described(behind)}
     if part := _EVALUATION_BAR.search(name):
         values = {of_part(part["part"] or "val", series): value for series, value in values.items()}
     # Lightning counts epochs from 0 and does not say how many; who says "3/10" counts from 1.
@@ -274,7 +289,7 @@ def keras_line(text: str) -> Reading | None:
     return Reading(step=int(found["n"]), total=int(found["total"]), values=values, within_epoch=True)
 
 
-_CORNER = re.compile(r"^\[(?P<epoch>\d+),\s*(?P<n>\d+)\]\s")
+_CORNER = re.compile(r"^\[(?P<epoch>\d+),\s+(?P<n>\d+)\]\s")
 
 
 def corner_line(text: str) -> Reading | None:
@@ -285,13 +300,13 @@ def corner_line(text: str) -> Reading | None:
     return Reading(step=int(found["n"]), epoch=int(found["epoch"]) - 1, values=values, within_epoch=True)
 
 
-_ROUND = re.compile(r"^\[(?P<n>\d+)\]\s")
+_ROUND = re.compile(r"^\[(?P<n>\d[\d,]*)\]\s")
 
 
 def round_line(text: str) -> Reading | None:
     found = _ROUND.match(text)
     values = measurements(text[found.end() :].replace("'s ", "_"), stepped=False) if found else {}  # "val's auc: 0.7"
-    return Reading(step=int(found["n"]), values=values) if found and values else None
+    return Reading(step=_integer(found["n"]), values=values) if found and values else None
 
 
 _LEARNT = re.compile(

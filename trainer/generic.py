@@ -24,10 +24,11 @@ _WORDS = {"validating": "val", "testing": "test"}
 _MILLISECONDS = re.compile(rf"(?<!_time)(?:^|[\s:=,|])(?P<ms>{NUMBER})\s*ms\b(?!/)")
 # A count that leads the line, "[3/10] loss 0.3", or two of them: epochs and batches. No date does.
 _LEADING = re.compile(
-    r"^\W{0,3}(?P<n>\d+)(?:\s*/\s*(?P<total>\d+)(?![\d/])|(?=:|\s?\||\]))[\]):|\s]+(?!\d\d:)"
+    r"^\W{0,3}(?P<n>\d[\d,]*)(?:\s*/\s*(?P<total>\d+)(?![\d/])|(?=:|\s?\||\]))[\]):|\s]+(?!\d\d:)"
     r"(?:\[?(?P<inner>\d+)\s*/\s*(?P<inners>\d+)[\]):|\s]+)?"
 )
 _TWO = re.compile(r"\[\s*(?P<n>\d+)\s*/\s*(?P<total>\d+)\s*\]\s*\[\s*(?P<inner>\d+)\s*/\s*(?P<inners>\d+)\s*\]")
+_SETTINGS = re.compile(r"\w=(?:True|False|None)\b")  # of a call that is printed, never of what is measured
 
 
 def stepped_line(text: str) -> Reading | None:
@@ -35,7 +36,7 @@ def stepped_line(text: str) -> Reading | None:
     found = counts(without_prefix(text))
     if found is None or found.step is None:
         return None
-    values = _beside(found.rest, epoch=found.epoch is not None)
+    values = _beside(found.rest, epoch=found.epoch is not None or found.episodes)
     if not values:
         return None
     took = _MILLISECONDS.search(found.rest)
@@ -63,7 +64,9 @@ def counted_line(text: str) -> Reading | None:
     values = measurements(text[found.end() :], stepped=False) if found else {}
     if found is None or not values:
         return _trailing(text) if found is None else None
-    n, total, inner, inners = (int(one) if one else None for one in found.group("n", "total", "inner", "inners"))
+    n, total, inner, inners = (
+        int(one.replace(",", "")) if one else None for one in found.group("n", "total", "inner", "inners")
+    )
     if n is None or (total is not None and n > total):
         return None
     values = _judged(text[found.end() :], values)
@@ -82,6 +85,8 @@ def _trailing(text: str) -> Reading | None:
 
 def plain_line(text: str) -> Reading | None:
     """Read a line that has measurements and perhaps an epoch, and no step."""
+    if _SETTINGS.search(text):
+        return None
     text = without_prefix(text)
     found = counts(text) if "ep" in text.lower() else None
     epoch = found.epoch if found else None
@@ -98,8 +103,8 @@ def plain_line(text: str) -> Reading | None:
 
 
 def names_epoch(lower: str) -> bool:
-    """Return whether a line, in lower case, may tell the epoch that its numbers are of."""
-    return "epoch" in lower and "." in lower
+    """Return whether a line, in lower case, may tell the epoch or the episode that its numbers are of."""
+    return "." in lower and ("epoch" in lower or "episode" in lower)
 
 
 def _beside(text: str, *, epoch: bool) -> Mapping[str, float]:

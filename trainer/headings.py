@@ -30,7 +30,7 @@ _PREFIX = re.compile(
 _PART = re.compile(
     r"^[\W_]*(?:(?:running|starting|start|begin|performing|final|end of|the|on|model) )*"
     r"(?P<part>train(?:ing)?|val(?:id(?:ation|ating)?)?|test(?:ing)?|eval(?:uat(?:ion|ing|e))?|dev)"
-    r"(?:[\s_-]+(?:set|phase|split|results?|metrics?|scores?|stats|statistics|performance|summary|report|error|loop|data|dataset|step|mode"
+    r"(?:[\s_-]+(?:set|phase|split|results?|metrics?|scores?|stats|statistics|performance|summary|report|error|loop|data|dataset|step|epoch|mode"
     r"|begins?|started|finished|done|completed?))*[\W_]*$",
     re.IGNORECASE,
 )

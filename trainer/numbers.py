@@ -13,7 +13,7 @@ _OUTCOME = re.compile(
     r"(?:^|_)(?:\w*loss(?:es)?\d*|loss_(?!scale|scaling|weight|decimal|fn|func|type|name|coef|ratio|curve)[a-z]\w*|nll|\w?xent|ce|bce"
     r"|cost|objective|obj|(?:log_?)?likelihood|cross_?entropy|log_?lik|deviance|ppl|perplexity|acc|\w*accuracy"
     r"|(?:acc|top|acc@|prec|prec@)[15]"
-    r"|rew(?:ards?)?|returns?|n?mse|n?mae|n?rmse|rmsle|s?mape|r2|f1|bleu|rouge\w*|m?iou|auc|auroc|auprc|ndcg|mrr|hits?"
+    r"|rew(?:ards?)?|returns?|n?mse|n?mae|n?rmse|rmsle|s?mape|r2|f1|bleu|rouge\w*|m?iou|\w*auc|auroc|auprc|ndcg|mrr|hits?"
     r"|mcc|kappa|elbo"
     r"|spearman\w*|pearson\w*|(?:val|test|eval|dev)_score|psnr|ssim|lpips|fid|wer|cer|bpb|bpc)$"
 )
@@ -48,15 +48,15 @@ _BEFORE = frozenset(
     "error cross force forces stress in-sample out-of-sample oob cv q pi alpha temperature prior posterior content style "
     "cycle identity loss acc accuracy reward".split()
 )
-_RECORDS = frozenset("best min max final target previous prev initial lowest highest time".split())  # none itself
+_RECORDS = frozenset("best min max final target previous prev init initial lowest highest time".split())  # none itself
 _MOST_BEFORE = 4
-_RECORD = re.compile(r"(?:best|min|max|final|target|previous|prev|initial|lowest|highest|time)_")
+_RECORD = re.compile(r"(?:best|min|max|final|target|previous|prev|init|initial|lowest|highest|time)_")
 _NEAR = 56  # characters that those words may have
 # The last words of names that are none by themselves: "grad norm", "learning rate", "loss total".
 _LAST_WORDS = frozenset({"norm", "rate", "total", "sum", "ema", "entropy"})
 _PAIR = re.compile(
     r"(?<![\w./@?&-])(?P<name>[a-z][\w./@-]*)"
-    r"(?:\s?\((?:(?P<part>train\w*|val\w*|test|dev|eval\w*)|[^()\d=]{1,24})\))?"
+    r"(?:\s?\((?:(?P<part>train\w*|val\w*|test|dev|eval\w*)|[^()\d=]{1,24})\)|\s?\[[\w\- ]{1,16}\](?=\s*[:=]))?"
     r"(?P<sign>['\"]?\s*(?:[:=]|[-=]>|→|\.{3,})\s*|['\"],\s|['\"]?\s(?:is|reached|-)\s|\s{1,3})"
     rf"(?:\[\s*)?(?:(?:tensor|array|(?:np\.)?float\d*)\(\s*)?(?P<value>{NUMBER})"
     r"(?!\.?\d|\s*[*/+](?!-)|[\w:]|-\w)",  # what goes on as a formula, a word, a time or a range is no measurement
@@ -135,7 +135,7 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
     counts only with a decimal point, as in "loss 3.21", or where the line names a step and no number follows it.
     """
     found: dict[str, float] = {}
-    sections = _sections(text)
+    sections: list[tuple[int, str]] | None = None
     of = ""  # the part that the last name was of, by its own words
     for pair in _PAIR.finditer(text):
         word, part, sign, value = pair.groups()
@@ -152,6 +152,7 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
             continue
         if before and before[0].lower() in _RECORDS:
             continue
+        sections = _sections(text) if sections is None else sections
         part = part or next((of for begins, of in reversed(sections) if begins < at), "")
         name = of_part(part, name)
         of = next((word for word in _PARTS if name.startswith(f"{word}_")), of)
@@ -218,21 +219,35 @@ def of_part(part: str, name: str) -> str:
 _BESIDE = re.compile(
     r"(?:^|_)(?:time|times|sec|secs|seconds|s|ms|min|mins|minutes|eta|elapsed|dur|duration|speed|rate|throughput|mem\w*|gpu\w*"
     r"|cpu\w*|ram|vram|ips|fps|wps|ups|tok\w*|samples?|size|momentum|wd|decay|patience|best|max|seed|version|wait|data|batch"
-    r"|epochs?|steps?|iters?|it|progress|remaining|left|total|took|scale|temp|temperature|beta|epsilon|eps|gamma|tau|dropout"
+    r"|epochs?|steps?|iters?|it|progress|remaining|left|took|scale|temp|temperature|beta|epsilon|eps|gamma|tau|dropout"
     r"|threshold|factor|weight|ratio|port|id|rank|world|workers?|threads?)\d*$"
 )
 _ANY_PAIR = re.compile(
     rf"(?<![\w./@?&-])(?P<name>[a-z][\w./@-]*(?: [a-z][\w./@-]*)?)['\"]?\s*[:=]\s*(?P<value>{NUMBER})"
-    r"(?!\.?\d|\s*[*/+]|[\w:]|-\w|\s*(?:s|sec|secs|seconds|ms|min|mins|h|MB|MiB|GB|GiB|it/s|s/it)\b)",
+    r"(?!\.?\d|\s*[*/]|[\w:]|-\w|\s*(?:s|sec|secs|seconds|ms|min|mins|h|MB|MiB|GB|GiB|it/s|s/it)\b)",
     re.IGNORECASE,
 )
+
+
+_IN_BRACKETS = re.compile(rf"(?<![\w./@-])(?P<name>[A-Za-z][\w./@-]*) \(\s*(?P<value>{NUMBER})\s*\)")
+
+
+def described(text: str) -> Mapping[str, float]:
+    """Return whatever a progress bar gives a name and a number with a decimal point."""
+    found = dict(anything(text))
+    for pair in _IN_BRACKETS.finditer(text):
+        name = series_name(pair["name"])
+        if "." in pair["value"] and not _BESIDE.search(name) and not _RECORD.match(name) and len(found) < _MOST:
+            found.setdefault(name, number(pair["value"]))
+    return found
 
 
 def anything(text: str) -> Mapping[str, float]:
     """Return whatever `text` gives a name and a number with a decimal point: of a line that names its epoch."""
     found: dict[str, float] = {}
     for pair in _ANY_PAIR.finditer(text):
-        name = series_name(pair["name"])
+        words = pair["name"].split()
+        name = series_name(words[-1] if words[0].lower() not in _BEFORE | _RECORDS else pair["name"])
         if _BESIDE.search(name) or _RECORD.match(name) or not name:
             continue
         if re.search(r"[.eE]|nan|inf", pair["value"]) and len(found) < _MOST:

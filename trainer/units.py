@@ -24,6 +24,9 @@ _STEP = re.compile(
     r"(?:(?:step|steps|iter|iteration)[-_=]?|(?:checkpoint|ckpt|model|state)[-_=])0*(\d+)", re.IGNORECASE
 )
 _DEEPSPEED_FOLDER = re.compile(r"^global_step\d+$")
+_OF_STEPS = re.compile(r"step|iter", re.IGNORECASE)
+_KERAS = (".keras", ".h5")  # its callback fills in the epoch: "model-{epoch:02d}.keras"
+_PADDED = re.compile(r"(?:model|state)[-_=]0\d{0,2}(?!\d)", re.IGNORECASE)  # as epochs are, in a few digits
 # What careful writers use before they rename.
 _TEMPORARY = re.compile(r"\.tmp|\.part|~$|\.incomplete|\.lock")
 _ORDINARY = frozenset({"ckpt", "checkpoint", "last", "latest", "model", "state", "snapshot", "weights"})
@@ -135,7 +138,9 @@ def _entries(folder: Path, budget: Iterator[int]) -> list[Path]:
 
 
 def step_in(name: str) -> int | None:
-    """Return the step that a file's or folder's name tells: 400 for "epoch=3-step=400.ckpt"."""
+    """Return the step that a file's or folder's name tells: 400 for "epoch=3-step=400.ckpt", none for an epoch."""
+    if not _OF_STEPS.search(name) and (name.endswith(_KERAS) or _PADDED.search(name)):
+        return None
     found = _STEP.findall(name)
     return int(found[-1]) if found and len(found[-1]) < 16 else None
 

@@ -54,6 +54,7 @@ def text(say: Catalogue, facts: JobFacts, leads: Sequence[str] = ()) -> Markup:
     """Return everything that the card says that matters, in one line."""
     parts = [say("{title}: {standing}", title=title(say, facts), standing=words.standing(say, facts))]
     parts += words.progress(say, facts)
+    parts += words.went_on(say, facts)
     parts += _to_go(say, facts)
     parts.append(money(say, facts))
     if facts.job.state is JobState.AWAITING_APPROVAL:
@@ -68,6 +69,7 @@ def _state(say: Catalogue, facts: JobFacts) -> Markup:
     lines = [Markup(f"{_SIGNS[facts.job.state]}  *{standing[:1].upper()}{standing[1:]}*")]
     job = facts.job
     parts = words.progress(say, facts)
+    parts += words.went_on(say, facts)
     parts += _to_go(say, facts)
     if job.step is not None and job.total:
         share = min(1.0, job.step / job.total)

@@ -139,8 +139,16 @@ def _booting(say: Catalogue, facts: JobFacts, live: Attempt) -> Markup:
 def _stage(say: Catalogue, facts: JobFacts) -> Markup:
     name = facts.job.stage
     doing = say(_STAGES[name]) if name in _STAGES else escape(short(name, 40)) if name else say("the machine is up")
-    note = short(facts.job.stage_note, 80)
+    note = "" if name == "run" and facts.resumed else short(facts.job.stage_note, 80)  # the card has it in words
     return say("{doing} ({note})", doing=doing, note=note) if note and name in _NOTED else doing
+
+
+def went_on(say: Catalogue, facts: JobFacts) -> list[Markup]:
+    """Say from where the newest attempt went on, if it did."""
+    if facts.resumed is None:
+        return []
+    step, name = facts.resumed.get("step"), short(str(facts.resumed.get("name", "")), 60)
+    return [say("went on from {name}", name=name) if step is None else say("went on from step {step}", step=f"{step:,}")]
 
 
 def progress(say: Catalogue, facts: JobFacts) -> list[Markup]:

@@ -144,9 +144,26 @@ def test_what_is_rented_several_times_says_how_often_and_that_each_is_paid_for(n
     assert any(re.search(r"2 of cloud.* each$", text, re.MULTILINE) for text in scenes.texts(shown))
 
 
-def test_the_card_says_from_where_a_run_went_on() -> None:
-    resumed = scenes.facts(**{**scenes.TRAINING, "stage": "run", "stage_note": "resumed from step 400"})
-    assert "training (resumed from step 400)" in json.dumps(card.head(SAY, resumed, []).blocks).lower()
+@pytest.mark.parametrize("state", [JobState.RUNNING, JobState.SUCCEEDED])
+@pytest.mark.parametrize(
+    ("resumed", "words"),
+    [
+        ({"name": "step-001200", "step": 1200}, "went on from step 1,200"),
+        ({"name": "best", "step": None}, "went on from best"),
+    ],
+)
+def test_the_card_says_from_where_a_run_went_on_also_when_it_is_over(
+    state: JobState, resumed: dict[str, Any], words: str
+) -> None:
+    training = {**scenes.TRAINING, "stage": "run", "stage_note": "resumed from step 1200"}
+    shown = card.head(SAY, scenes.facts(state, **training, resumed=resumed), [])
+    assert words in json.dumps(shown.blocks)
+    assert words in shown.text
+    assert "resumed from" not in json.dumps(shown.blocks)
+
+
+def test_the_card_of_a_run_that_began_anew_says_nothing_of_it() -> None:
+    assert "went on" not in json.dumps(card.head(SAY, scenes.facts(**scenes.TRAINING), []).blocks)
 
 
 def test_ids_in_our_own_sentences_become_mentions() -> None:

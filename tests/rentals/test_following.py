@@ -55,6 +55,17 @@ def test_facts_for_the_card(tmp_path: Path) -> None:
         }
 
 
+def test_from_which_checkpoint_an_attempt_went_on_is_kept(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, agent = world.running()
+    agent.says("stage", stage="run", note="resumed from step 1200", resumed={"name": "step-001200", "step": 1200})
+    agent.says("stage", stage="done", note="")
+    world.follow.round()
+    with world.db.read() as tx:
+        assert db.resumed(tx, job_id, 1) == {"name": "step-001200", "step": 1200}
+        assert db.resumed(tx, job_id, 2) is None
+
+
 def test_each_chunk_is_applied_once(tmp_path: Path) -> None:
     world = World(tmp_path)
     job_id, agent = world.running()

@@ -233,6 +233,7 @@ def test_a_machine_goes_on_where_another_stopped(rented: Rented) -> None:
     ]
     (running,) = [event.data for event in again.events(EventKind.STAGE) if event.data["stage"] == "run"]
     assert running["note"] == "resumed from step 7"
+    assert running["resumed"] == {"name": "step-000007", "step": 7}
 
 
 def test_a_checkpoint_to_go_on_from_that_is_not_whole_ends_it(rented: Rented) -> None:

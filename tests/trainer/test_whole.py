@@ -158,7 +158,8 @@ def test_a_data_set_is_not_walked_for_ever(tmp_path: Path) -> None:
     [
         ("checkpoint-500", 500), ("epoch=3-step=400.ckpt", 400), ("model_000400.pt", 400), ("ckpt_step_7.pt", 7),
         ("state_step005100.pt", 5100), ("iter_0000100", 100), ("global_step200", 200), ("ckpt.pt", None),
-        ("best.pt", None), ("model2.pt", None), ("epoch_3.pt", None), ("step" + "9" * 40, None),
+        ("model-01.keras", None), ("model-0012.h5", None), ("model_step_40.keras", 40), ("model_012.pt", None),
+        ("model_12.pt", 12), ("best.pt", None), ("model2.pt", None), ("epoch_3.pt", None), ("step" + "9" * 40, None),
     ],
 )  # fmt: skip
 def test_a_step_is_read_out_of_a_name(name: str, step: int | None) -> None:
