@@ -124,7 +124,7 @@ def _by_place(columns: Columns, text: str) -> list[str | None] | None:
     for cell in found:
         at = min(
             range(len(columns.spans)),
-            key=lambda at: min(abs(columns.spans[at][0] - cell.start()), abs(columns.spans[at][1] - cell.end())),  # noqa: B023
+            key=lambda at: min(abs(columns.spans[at][0] - cell.start()), abs(columns.spans[at][1] - cell.end())),
         )
         if cells[at] is not None:
             return None

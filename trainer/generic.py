@@ -12,11 +12,12 @@ from dataclasses import replace
 from trainer.counts import Counts, counts, trailing
 from trainer.formats import Reading
 from trainer.headings import without_prefix
-from trainer.numbers import NUMBER, anything, measurements, may_measure, number, series_name
+from trainer.numbers import NUMBER, anything, may_measure, measurements, number, series_name
 
 _EVALUATION = re.compile(
     r"^\W*(?:\d[\d:,. -]*\s)?"  # a log's time
-    r"(?P<word>dev|val|valid|validation|validating|eval|evaluation|test|testing|train(?:ing)?(?= results?| metrics?))\b[^=]{0,12}?[:\s]",
+    r"(?P<word>dev|val|valid|validation|validating|eval|evaluation|test|testing|train(?:ing)?(?= results?| metrics?))"
+    r"\b[^=]{0,12}?[:\s]",
     re.IGNORECASE,
 )
 _WORDS = {"validating": "val", "testing": "test"}
@@ -120,6 +121,6 @@ def _judged(text: str, values: Mapping[str, float]) -> Mapping[str, float]:
         return values
     word = _WORDS.get(found["word"].lower()) or series_name(found["word"])
     return {
-        name if name == word or name.startswith(f"{word}_") or name.startswith("train") else f"{word}_{name}": value
+        name if name == word or name.startswith((f"{word}_", "train")) else f"{word}_{name}": value
         for name, value in values.items()
     }

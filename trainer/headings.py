@@ -35,8 +35,8 @@ _PART = re.compile(
     re.IGNORECASE,
 )
 _PARTS = {"tr": "", "va": "val", "te": "test", "ev": "eval", "de": "dev"}
-_COUNTS = ("epoch", "step", "iter", "episode", "round", "batch", "update", "generation")
-_PART_WORDS = ("train", "val", "test", "eval", "dev")
+_COUNTS = re.compile(r"epoch|step|iter|episode|round|batch|update|generation")
+_PART_WORDS = re.compile(r"train|val|test|dev")
 _FEW = 14  # words that a heading has at most, with a logger's before it
 # What a line may say beside its count, and still be a heading.
 _BESIDE = re.compile(
@@ -58,8 +58,8 @@ class Heading:
 def heading(text: str) -> Heading | None:
     """Return what `text` heads, or None if it is more than a heading, or none."""
     lower = text.lower()
-    counting = any([word in lower for word in _COUNTS])
-    if text.count(" ") > _FEW or not (counting or any([word in lower for word in _PART_WORDS])) or _MORE.search(text):
+    counting = _COUNTS.search(lower) is not None
+    if text.count(" ") > _FEW or not (counting or _PART_WORDS.search(lower)) or _MORE.search(text):
         return None
     text = without_prefix(text)
     found = counts(text) if counting else None

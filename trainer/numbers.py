@@ -40,15 +40,21 @@ _NOT_SERIES = re.compile(
     r"(?:^|_)(?:epoch|time|timestamp|ts|runtime|elapsed|per_second|total_flos|pid|rank|seed|hp_metric)$"
 )
 # What may stand before a name as a word of its own and belongs to it: "Batch Loss", "Gen Loss Total".
-_BEFORE = frozenset(
-    "train training val val. valid validation eval evaluation test testing dev avg avg. average mean running lm total d g "
-    "policy value actor critic generator discriminator gen disc box cls kl batch step epoch episode global smooth smoothed "
-    "weighted macro micro student teacher recon reconstruction real fake aux auxiliary main task contrastive triplet mlm ctc "
-    "att log negative squared absolute root balanced top-1 top-5 top1 top5 token word node edge energy learning grad gradient "
-    "error cross force forces stress in-sample out-of-sample oob cv q pi alpha temperature prior posterior content style "
-    "cycle identity loss acc accuracy reward".split()
-)
-_RECORDS = frozenset("best min max final target previous prev init initial lowest highest time".split())  # none itself
+_BEFORE = frozenset({
+    "train", "training", "val", "val.", "valid", "validation", "eval", "evaluation", "test", "testing", "dev",
+    "avg", "avg.", "average", "mean", "running", "lm", "total", "d", "g", "policy", "value", "actor", "critic",
+    "generator", "discriminator", "gen", "disc", "box", "cls", "kl", "batch", "step", "epoch", "episode", "global",
+    "smooth", "smoothed", "weighted", "macro", "micro", "student", "teacher", "recon", "reconstruction", "real",
+    "fake", "aux", "auxiliary", "main", "task", "contrastive", "triplet", "mlm", "ctc", "att", "log", "negative",
+    "squared", "absolute", "root", "balanced", "top-1", "top-5", "top1", "top5", "token", "word", "node", "edge",
+    "energy", "learning", "grad", "gradient", "error", "cross", "force", "forces", "stress", "in-sample",
+    "out-of-sample", "oob", "cv", "q", "pi", "alpha", "temperature", "prior", "posterior", "content", "style", "cycle",
+    "identity", "loss", "acc", "accuracy", "reward",
+})  # fmt: skip
+# None itself: a record of a measurement, or what it took.
+_RECORDS = frozenset({
+    "best", "min", "max", "final", "target", "previous", "prev", "init", "initial", "lowest", "highest", "time",
+})  # fmt: skip
 _MOST_BEFORE = 4
 _RECORD = re.compile(r"(?:best|min|max|final|target|previous|prev|init|initial|lowest|highest|time)_")
 _NEAR = 56  # characters that those words may have

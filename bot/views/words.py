@@ -148,7 +148,9 @@ def went_on(say: Catalogue, facts: JobFacts) -> list[Markup]:
     if facts.resumed is None:
         return []
     step, name = facts.resumed.get("step"), short(str(facts.resumed.get("name", "")), 60)
-    return [say("went on from {name}", name=name) if step is None else say("went on from step {step}", step=f"{step:,}")]
+    if step is None:
+        return [say("went on from {name}", name=name)]
+    return [say("went on from step {step}", step=f"{step:,}")]
 
 
 def progress(say: Catalogue, facts: JobFacts) -> list[Markup]:

@@ -1,0 +1,193 @@
+"""How people write the same things, and what is read of it."""
+
+# ruff: noqa: E501  lines are as long as trainers print them
+
+from __future__ import annotations
+
+import pytest
+
+from tests.trainer.reading import fed
+
+# Nobody's format in particular: how people write the same things, and what is read of it.
+OTHER_HANDS: dict[str, tuple[int | None, dict[str, float]]] = {
+    "loss is 0.35": (None, {"loss": 0.35}),
+    "loss -> 0.35": (None, {"loss": 0.35}),
+    "Loss (train): 0.35": (None, {"train_loss": 0.35}),
+    "MSE(val): 0.3": (None, {"val_mse": 0.3}),
+    '{"epoch": 3, "metrics": {"loss": 0.3}}': (3, {"loss": 0.3}),
+    "step 3 OrderedDict([('loss', 0.3), ('acc', 0.9)])": (3, {"loss": 0.3, "acc": 0.9}),
+    "step 3 {'loss': tensor(0.3000, device='cuda:0'), 'acc': 0.9}": (3, {"loss": 0.3, "acc": 0.9}),
+    "{'loss': np.float32(0.3), 'step': 4}": (4, {"loss": 0.3}),
+    "Episode: 30, Return: 12.0": (30, {"return": 12.0}),
+    "Episode 30/100 | total reward: 12.0 | epsilon: 0.5": (30, {"total_reward": 12.0}),
+    "Round 5/10: logloss 0.35": (5, {"logloss": 0.35}),
+    "epoch 3 | ce 0.35 | bce: 0.2": (3, {"ce": 0.35, "bce": 0.2}),
+    "epoch 3, objective = 0.35": (3, {"objective": 0.35}),
+    "epoch 3 ndcg@10: 0.35, recall@20: 0.2, mrr: 0.3": (3, {"ndcg@10": 0.35, "recall@20": 0.2, "mrr": 0.3}),
+    "Epoch: 0004 loss_train: 1.9 acc_train: 0.3 loss_val: 1.8": (
+        4,
+        {"loss_train": 1.9, "acc_train": 0.3, "loss_val": 1.8},
+    ),
+    "[D loss: 0.3, acc.: 50%] [G loss: 0.4]": (None, {"d_loss": 0.3, "acc": 50.0, "g_loss": 0.4}),
+    "epoch 3 train: loss 0.35 | valid: loss 0.45": (3, {"train_loss": 0.35, "val_loss": 0.45}),
+    "it 300 loss 0.35": (300, {"loss": 0.35}),
+    "5/10 [=====>.....] loss 0.35": (5, {"loss": 0.35}),
+    " 30%|###  | 3/10 [00:00<00:01, 5.0it/s, loss: 0.35]": (3, {"loss": 0.35}),
+    " 30%|###  | 3/10 [00:00<00:01, 5.0it/s] loss=.35": (3, {"loss": 0.35}),
+    # As frameworks and well-known repositories print them.
+    "[11/02 10:00:00 d2.utils.events]:  eta: 0:10:00  iter: 19  total_loss: 1.2  loss_cls: 0.5  loss_box_reg: 0.1  time: 0.5  data_time: 0.01  lr: 0.0003  max_mem: 2345M": (
+        19,
+        {"total_loss": 1.2, "loss_cls": 0.5, "loss_box_reg": 0.1, "lr": 0.0003},
+    ),
+    "2021-01-01 10:00:00,000 - mmdet - INFO - Epoch [2][50/7330]\tlr: 2.000e-03, eta: 1 day, 0:01:02, time: 0.5, data_time: 0.05, memory: 3000, loss_rpn_cls: 0.5, acc: 90.1, loss: 2.1": (
+        7380,
+        {"lr": 0.002, "loss_rpn_cls": 0.5, "acc": 90.1, "loss": 2.1},
+    ),
+    "[2022/01/01 10:00:00] ppocr INFO: epoch: [1/100], global_step: 10, lr: 0.001000, acc: 0.000000, loss: 5.300000, avg_reader_cost: 0.1 s, avg_batch_cost: 0.2 s, avg_samples: 8, ips: 123.0 samples/s, eta: 1:00:00": (
+        10,
+        {"lr": 0.001, "acc": 0.0, "loss": 5.3},
+    ),
+    "INFO:root:Epoch[0] Batch [100]\tSpeed: 123.45 samples/sec\taccuracy=0.5": (100, {"accuracy": 0.5}),
+    "INFO:root:Epoch[0] Train-accuracy=0.512": (0, {"train_accuracy": 0.512}),
+    "INFO:root:Epoch[0] Validation-accuracy=0.61": (0, {"val_accuracy": 0.61}),
+    "I1102 10:00:00.123456  1234 solver.cpp:218] Iteration 100 (50 iter/s, 2s/100 iters), loss = 0.5": (
+        100,
+        {"loss": 0.5},
+    ),
+    "I1102 10:00:00.123456  1234 solver.cpp:397]     Test net output #0: accuracy = 0.9": (
+        None,
+        {"test_accuracy": 0.9},
+    ),
+    "I1102 10:00:00.123456  1234 sgd_solver.cpp:105] Iteration 100, lr = 0.01": (100, {"lr": 0.01}),
+    "epoch: 1 step: 100, loss is 2.3012": (100, {"loss": 2.3012}),
+    "INFO:tensorflow:loss = 0.5, step = 100 (0.5 sec)": (100, {"loss": 0.5}),
+    "INFO:tensorflow:Saving dict for global step 100: accuracy = 0.5, global_step = 100, loss = 0.3": (
+        100,
+        {"accuracy": 0.5, "loss": 0.3},
+    ),
+    " samples/sec: 1.000 | iteration      100/  1000 | elapsed time per iteration (ms): 12.3 | learning rate: 1.0E-04 | approx flops per GPU: 1.2TFLOPS | lm_loss: 5.1E+00 | number of skipped iterations: 0 |": (
+        100,
+        {"learning_rate": 0.0001, "lm_loss": 5.1},
+    ),
+    "step   10/100 | loss 4.512345 (+nanz)| norm 1.2345 (+nanz)| lr 6.00e-04 | 123.45 ms | 12.1% bf16 MFU | 123456 tok/s": (
+        10,
+        {"loss": 4.512345, "lr": 0.0006},
+    ),
+    "iter_dt 12.00ms; iter 5: train loss 1.09861": (5, {"train_loss": 1.09861}),
+    "Iter 10: Train loss 2.123, Learning Rate 1.000e-05, It/sec 1.234, Tokens/sec 100.1, Trained Tokens 1000, Peak mem 3.123 GB": (
+        10,
+        {"train_loss": 2.123, "learning_rate": 1e-05},
+    ),
+    "Iter 1: Val loss 2.812, Val took 1.234s": (1, {"val_loss": 2.812}),
+    "train_opt_callback: iter=    10 sample=11/20 sched=0.100000 loss=5.312345 dt=00:00:01 eta=00:01:00 |->": (
+        10,
+        {"loss": 5.312345},
+    ),
+    "Epoch: [0/100]  [  10/1251]  eta: 1:00:00  loss: 11.09 (11.09)  lr: 0.000000 (0.000000)  wd: 0.04 (0.04)  time: 0.5  data: 0.1  max mem: 1234": (
+        10,
+        {"loss": 11.09, "lr": 0.0},
+    ),
+    "(epoch: 1, iters: 100, time: 0.123, data: 0.234) D_A: 0.312 G_A: 0.412 cycle_A: 1.212 idt_A: 0.5": (
+        100,
+        {"d_a": 0.312, "g_a": 0.412, "cycle_a": 1.212, "idt_a": 0.5},
+    ),
+    "[Epoch 0/200] [Batch 10/938] [D loss: 0.693147] [G loss: 0.712345]": (
+        10,
+        {"d_loss": 0.693147, "g_loss": 0.712345},
+    ),
+    "[Epoch 1/200] [Batch 10/938] [D loss: 0.693147, acc: 50%] [G loss: 0.712345]": (
+        10,
+        {"d_loss": 0.693147, "acc": 50.0, "g_loss": 0.712345},
+    ),
+    "[1/25][10/1583] Loss_D: 1.2000 Loss_G: 5.3000 D(x): 0.6000 D(G(z)): 0.4000 / 0.0100": (
+        10,
+        {"loss_d": 1.2, "loss_g": 5.3},
+    ),
+    "====> Epoch: 1 Average loss: 166.1234": (1, {"loss": 166.1234}),
+    "| epoch   1 |   200/ 2983 batches | lr 20.00 | ms/batch 12.34 | loss  7.63 | ppl  2059.12": (
+        200,
+        {"lr": 20.0, "loss": 7.63, "ppl": 2059.12},
+    ),
+    "| end of epoch   1 | time: 12.34s | valid loss  5.91 | valid ppl   364.12": (
+        1,
+        {"val_loss": 5.91, "val_ppl": 364.12},
+    ),
+    "===> Epoch[1](3/50): Loss: 0.3123": (3, {"loss": 0.3123}),
+    "===> Epoch 1 Complete: Avg. Loss: 0.0312": (1, {"loss": 0.0312}),
+    "Episode 10\tLast reward: 20.00\tAverage reward: 12.31": (10, {"reward": 20.0}),
+    "Epoch 00001 | Loss 1.9123 | Accuracy 0.3123 | ETputs(KTEPS) 123.1": (1, {"loss": 1.9123, "accuracy": 0.3123}),
+    "Epoch: 010, Loss: 0.5123, Train: 0.9012, Val: 0.7012, Test: 0.7112": (
+        10,
+        {"loss": 0.5123, "train": 0.9012, "val": 0.7012, "test": 0.7112},
+    ),
+    "Run: 01, Epoch: 10, Loss: 0.5123, Train: 50.12%, Valid: 48.21% Test: 49.01%": (
+        10,
+        {"loss": 0.5123, "train": 50.12, "val": 48.21, "test": 49.01},
+    ),
+    "| epoch 001:    100 / 1000 loss=9.123, nll_loss=8.9, ppl=560.1, wps=1234, ups=1.2, wpb=1024, bsz=32, num_updates=100, lr=1e-4, gnorm=1.2": (
+        100,
+        {"loss": 9.123, "nll_loss": 8.9, "ppl": 560.1, "lr": 0.0001, "gnorm": 1.2},
+    ),
+    "2020-11-02 10:00:00 | INFO | train_inner | epoch 002:    100 / 1000 loss=9.123, ppl=560.12, wps=1234, ups=1.2, wpb=1024, bsz=32, num_updates=1100, lr=1e-4, gnorm=1.2, train_wall=10, wall=20": (
+        1100,
+        {"loss": 9.123, "ppl": 560.12, "lr": 0.0001, "gnorm": 1.2},
+    ),
+    "[host] 2021-11-02 10:00:00,123 (trainer:653) INFO: 1epoch:train:1-50batch: iter_time=0.1, forward_time=0.2, loss_att=50.1, acc=0.12, loss=60.2, lr=1e-4, train_time=1.2": (
+        1,
+        {"loss_att": 50.1, "acc": 0.12, "loss": 60.2, "lr": 0.0001},
+    ),
+    "1epoch results: [train] iter_time=0.1, loss=50.1, acc=0.2, time=1 minute; [valid] loss=40.1, acc=0.3, cer=0.5, time=2 seconds": (
+        1,
+        {"train_loss": 50.1, "train_acc": 0.2, "val_loss": 40.1, "val_acc": 0.3, "val_cer": 0.5},
+    ),
+    "2021-11-02 10:00:00,123 INFO [train.py:812] Epoch 0, batch 50, loss[loss=1.234, simple_loss=0.312, pruned_loss=7.1, over 1234.00 frames.], tot_loss[loss=1.301, simple_loss=0.32, over 12345.00 frames.], batch size: 23, lr: 1.00e-03": (
+        50,
+        {"loss": 1.234, "simple_loss": 0.312, "pruned_loss": 7.1, "lr": 0.001},
+    ),
+    "DEBUG TRAIN Batch 0/100 loss 12.312345 loss_att 10.212345 loss_ctc 20.1 lr 0.00010000 rank 0": (
+        0,
+        {"loss": 12.312345, "loss_att": 10.212345, "loss_ctc": 20.1, "lr": 0.0001},
+    ),
+    "Steps : 10, Gen Loss Total : 95.123, Mel-Spec. Error : 1.912, s/b : 2.123": (
+        10,
+        {"gen_loss_total": 95.123, "error": 1.912},
+    ),
+    "Last test reward: 1.00. Training step: 10/100. Played games: 3. Loss: 3.45": (
+        10,
+        {"test_reward": 1.0, "loss": 3.45},
+    ),
+    "[Learner] Loss = 0.512 | Steps = 10 | Walltime = 1.2": (10, {"loss": 0.512}),
+    "iter=0 terr=0.91234 serr=1.00000 act=123 obj=456.12345 diff=1.00000": (
+        0,
+        {"terr": 0.91234, "serr": 1.0, "obj": 456.12345},
+    ),
+    "  [   1] obj=1234.50     act=12       err= 5.50%/50.00% time=0.01s/0.01s": (None, {"obj": 1234.5, "err": 5.5}),
+    "Epoch: 10.0%  lr: 0.009000  loss: 0.021234  eta: <1min   tot: 0h0m1s": (None, {"lr": 0.009, "loss": 0.021234}),
+    "[10 | 12.34] loss=2.34 avg=2.31": (10, {"loss": 2.34}),
+    "| Adam | epoch: 001 | loss: 0.51234 - acc: 0.5012 -- iter: 0640/1000": (640, {"loss": 0.51234, "acc": 0.5012}),
+    "Epoch 1/3 Iteration 100/1000 Loss 0.5123 Prec@1 50.123 (49.12) Prec@5 80.12 (79.1)": (
+        100,
+        {"loss": 0.5123, "prec@1": 50.123, "prec@5": 80.12},
+    ),
+    "Epoch 3/10 - train loss: 0.512, val loss: 0.412, val acc: 81.2%": (
+        3,
+        {"train_loss": 0.512, "val_loss": 0.412, "val_acc": 81.2},
+    ),
+    "Epoch 3, train loss 0.512 acc 0.81, valid loss 0.412 acc 0.79": (
+        3,
+        {"train_loss": 0.512, "acc": 0.81, "val_loss": 0.412, "val_acc": 0.79},
+    ),
+    "epoch 3 train 0.5123 val 0.4123": (3, {"train": 0.5123, "val": 0.4123}),
+    "ep 3 | loss 0.512": (3, {"loss": 0.512}),
+    "Ep. 3: loss 0.512": (3, {"loss": 0.512}),
+    "[Epoch 3] [Iter 20/100] loss 0.512 (avg 0.53)": (220, {"loss": 0.512}),
+    'time="2024-01-01T10:00:00Z" level=info msg="progress" epoch=3 loss=0.5123': (3, {"loss": 0.5123}),
+    "2024-01-01 10:00:00.123 | INFO     | __main__:train:120 - step 100: loss 0.5123": (100, {"loss": 0.5123}),
+    "[100] loss: 0.512 - val: 0.412": (100, {"loss": 0.512}),
+}
+
+
+@pytest.mark.parametrize("line", OTHER_HANDS)
+def test_what_other_hands_write_is_read_too(line: str) -> None:
+    (found,) = fed(line)
+    assert (found.step, dict(found.values)) == OTHER_HANDS[line]
