@@ -20,6 +20,7 @@ from trainer.place import Place
 # Belief: the lower, the earlier. A row's is its place in the table; the others stand between and before them.
 _API = -1.0  # what a script tells through `import hourglass`
 FILE, EVENT_FILE = 0.3, 0.6  # after the lines that are meant for programs, before those that are meant for people
+_ROWS = tuple((float(row), kind.hint, kind.read) for row, kind in enumerate(FORMATS))
 _BLOCK = float(next(row for row, kind in enumerate(FORMATS) if kind.read is generic.stepped_line))
 _BAR = float(next(row for row, kind in enumerate(FORMATS) if kind.read is formats.bar_line))
 _DICT = float(next(row for row, kind in enumerate(FORMATS) if kind.read is formats.python_dict_line))
@@ -59,6 +60,7 @@ class Detector:
         self._step: int | None = None
         self._told = 0  # how often that counted in a row
         self._bare = True  # the bar that counts brought no values so far
+        self._total: int | None = None  # as the line that counted last said it, of an epoch perhaps
         self._epoch: int | None = None  # named on a line of its own
         self._counted: Reading | None = None  # counted on a line of its own, and not used yet
         self._part, self._part_left = "", 0  # of the data that the lines below a heading are of, and how many may be
@@ -93,10 +95,10 @@ class Detector:
         lower = text.lower()
         self._part_left -= 1
         named: bool | None = None
-        for row, kind in enumerate(FORMATS):
-            if kind.hint is None:
+        for row, hint, read in _ROWS:
+            if hint is None:
                 named = may_measure(lower) or generic.names_epoch(lower) if named is None else named
-            if (named if kind.hint is None else kind.hint in lower) and (reading := kind.read(text)):
+            if (named if hint is None else hint in lower) and (reading := read(text)):
                 return self._resolve(row, reading)
         return self._table(line, text)
 
@@ -183,6 +185,8 @@ class Detector:
         return self._in_trace or self._in_frame or self._in_report or code or bool(_EXCEPTION.match(line))
 
     def _resolve(self, row: float, reading: Reading) -> Detection | None:
+        if self._is_of_evaluation_below(reading):
+            reading = replace(reading, step=None, total=None, within_epoch=False)
         if reading.step is None and reading.bar is None and reading.values:
             reading = self._below_headings(reading)
         below = self._part and self._part_left > 0  # a heading of an evaluation
@@ -193,6 +197,7 @@ class Detector:
         step, total = (None, None) if judges else self._place.of(reading)
         moved = counts = step is not None and self._may_count(row, reading)
         if counts:
+            self._total = reading.total
             self._bare = not reading.values and (self._bare or self._counter != row)
             self._told = self._told + 1 if self._counter == row else 0
             self._counter, self._step = row, step
@@ -218,8 +223,16 @@ class Detector:
             step=step, moved=moved, total=total, epoch=reading.epoch, values=values, percent=percent, eta=eta, rate=rate
         )
 
+    def _is_of_evaluation_below(self, reading: Reading) -> bool:
+        """Return whether a count below a heading of an evaluation is that one's: of another total than the run's."""
+        below = self._part and self._part_left > 0 and self._counter is not None
+        counted = reading.total is not None and reading.epoch is None and reading.bar is None
+        return bool(below and counted and reading.total != self._total)
+
     def _below_headings(self, reading: Reading) -> Reading:
         """Return a reading without a step as what the headings above it say."""
+        if self._counted is None and not (self._part and self._part_left > 0):
+            return reading
         values = reading.values
         if self._part and self._part_left > 0 and not any(map(is_of_evaluation, values)):
             values = {of_part(self._part, name): value for name, value in values.items()}

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 
 from trainer.counts import Counts, counts, trailing
 from trainer.formats import Reading
 from trainer.headings import without_prefix
 from trainer.numbers import NUMBER, anything, may_measure, measurements, number, series_name
 
+_NOTHING: Mapping[str, float] = {}
 _EVALUATION = re.compile(
     r"^\W*(?:\d[\d:,. -]*\s)?"  # a log's time
     r"(?P<word>dev|val|valid|validation|validating|eval|evaluation|test|testing|train(?:ing)?(?= results?| metrics?))"
@@ -25,7 +25,7 @@ _WORDS = {"validating": "val", "testing": "test"}
 _MILLISECONDS = re.compile(rf"(?<!_time)(?:^|[\s:=,|])(?P<ms>{NUMBER})\s*ms\b(?!/)")
 # A count that leads the line, "[3/10] loss 0.3", or two of them: epochs and batches. No date does.
 _LEADING = re.compile(
-    r"^\W{0,3}(?P<n>\d[\d,]*)(?:\s*/\s*(?P<total>\d+)(?![\d/])|(?=:|\s?\||\]))[\]):|\s]+(?!\d\d:)"
+    r"^\W{0,3}(?P<n>\d[\d,]*)(?:\s*/\s*(?P<total>\d+)(?![\d/])|(?=:|\s?\||\]|>))[\]):|>\s]+(?!\d\d:)"
     r"(?:\[?(?P<inner>\d+)\s*/\s*(?P<inners>\d+)[\]):|\s]+)?"
 )
 _TWO = re.compile(r"\[\s*(?P<n>\d+)\s*/\s*(?P<total>\d+)\s*\]\s*\[\s*(?P<inner>\d+)\s*/\s*(?P<inners>\d+)\s*\]")
@@ -43,16 +43,18 @@ def stepped_line(text: str) -> Reading | None:
     took = _MILLISECONDS.search(found.rest)
     milliseconds = number(took["ms"]) if took else 0.0
     rate = 1000 / milliseconds if milliseconds > 0 else None
-    return replace(place(found), values=_judged(found.rest, values), rate=rate)
+    return place(found, _judged(found.rest, values), rate)
 
 
-def place(found: Counts) -> Reading:
-    """Return where a line's counts say that the run stands."""
+def place(found: Counts, values: Mapping[str, float] = _NOTHING, rate: float | None = None) -> Reading:
+    """Return where a line's counts say that the run stands, with what it brings beside them."""
     return Reading(
         step=found.step,
         total=found.total,
         epoch=None if found.epoch is None else float(found.epoch),
         epochs=found.epochs if found.within else None,
+        values=values,
+        rate=rate,
         within_epoch=found.within,
         from_either=found.within,
     )

@@ -17,7 +17,7 @@ _OUTCOME = re.compile(
     r"|mcc|kappa|elbo"
     r"|spearman\w*|pearson\w*|(?:val|test|eval|dev)_score|psnr|ssim|lpips|fid|wer|cer|bpb|bpc)$"
 )
-_OF_TIME = re.compile(r"(?:time|reader|batch|data)_(?:cost|loss)$")
+_OF_TIME = re.compile(r"(?:time|reader|batch|data)_cost$")
 # What is worth a series once the line is known to be a measurement; beside a count it makes the line one.
 _COMPANION = re.compile(
     r"(?:^|_)(?:lr|learning_rate|grad_?norm|gnorm|mfu|tps|tokens_per_sec(?:ond)?|\w*score|\w*err(?:or)?|precision|recall|kl|kld"
@@ -26,7 +26,7 @@ _COMPANION = re.compile(
 )
 # What may follow such a name: the part of the data it is of, and how many answers count ("recall@20").
 _OF_PART = re.compile(
-    r"(?:@\d+)?(?:_(?:train|training|val|valid|validation|test|dev|eval|total|sum|all|epoch|step|batch|ema|smooth))?$"
+    r"(?:@\d+)?(?:_(?:train|training|val|valid|validation|test|dev|eval|total|sum|all|epoch|step|batch|ema|smooth|estimate))?$"
 )
 # A part of each name above, to tell cheaply that a line holds none of them.
 _STEMS = (
@@ -49,17 +49,18 @@ _BEFORE = frozenset({
     "squared", "absolute", "root", "balanced", "top-1", "top-5", "top1", "top5", "token", "word", "node", "edge",
     "energy", "learning", "grad", "gradient", "error", "cross", "force", "forces", "stress", "in-sample",
     "out-of-sample", "oob", "cv", "q", "pi", "alpha", "temperature", "prior", "posterior", "content", "style", "cycle",
-    "identity", "loss", "acc", "accuracy", "reward",
+    "identity", "loss", "acc", "accuracy", "reward", "perplexity",
 })  # fmt: skip
 # None itself: a record of a measurement, or what it took.
 _RECORDS = frozenset({
     "best", "min", "max", "final", "target", "previous", "prev", "init", "initial", "lowest", "highest", "time",
 })  # fmt: skip
+_QUALIFIERS = _BEFORE | _RECORDS
 _MOST_BEFORE = 4
 _RECORD = re.compile(r"(?:best|min|max|final|target|previous|prev|init|initial|lowest|highest|time)_")
 _NEAR = 56  # characters that those words may have
 # The last words of names that are none by themselves: "grad norm", "learning rate", "loss total".
-_LAST_WORDS = frozenset({"norm", "rate", "total", "sum", "ema", "entropy"})
+_LAST_WORDS = frozenset({"norm", "rate", "total", "sum", "ema", "entropy", "estimate"})
 _PAIR = re.compile(
     r"(?<![\w./@?&-])(?P<name>[a-z][\w./@-]*)"
     r"(?:\s?\((?:(?P<part>train\w*|val\w*|test|dev|eval\w*)|[^()\d=]{1,24})\)|\s?\[[\w\- ]{1,16}\](?=\s*[:=]))?"
@@ -253,7 +254,7 @@ def anything(text: str) -> Mapping[str, float]:
     found: dict[str, float] = {}
     for pair in _ANY_PAIR.finditer(text):
         words = pair["name"].split()
-        name = series_name(words[-1] if words[0].lower() not in _BEFORE | _RECORDS else pair["name"])
+        name = series_name(words[-1] if words[0].lower() not in _QUALIFIERS else pair["name"])
         if _BESIDE.search(name) or _RECORD.match(name) or not name:
             continue
         if re.search(r"[.eE]|nan|inf", pair["value"]) and len(found) < _MOST:

@@ -7,6 +7,7 @@ count began anew; the lines before them do.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from trainer.formats import Reading
 
@@ -39,6 +40,7 @@ class Place:
         self._rounds = 0  # how often that began anew
         self._last = 0  # of a count that may start anew
         self._base = 0
+        self._before, self._anew = (0, 0), False  # a named count below a heading, and whether it began anew
 
     @property
     def bar_ended(self) -> bool:
@@ -56,6 +58,8 @@ class Place:
             return self._place_bar(reading.bar, reading)
         if reading.bar is not None and _OTHER_BARS.search(reading.bar):
             return None, None
+        if reading.step is not None and not reading.within_epoch and self._begins_anew(reading):
+            reading = replace(reading, within_epoch=True)
         if reading.step is None or not reading.within_epoch:
             return reading.step, reading.total
         epoch, epochs = reading.epoch, reading.epochs
@@ -84,6 +88,14 @@ class Place:
         if steps > _SNAP * self._epoch_steps:
             steps = self._epoch_steps
         return min(total, max(count, round(epoch * steps)))
+
+    def _begins_anew(self, reading: Reading) -> bool:
+        """Return whether a count with a total is of one epoch, below headings that name epochs: it was less before."""
+        if self._header is None or reading.total is None or reading.epoch is not None or reading.step is None:
+            return False
+        before, self._before = self._before, (reading.step, reading.total)
+        self._anew = self._anew or (before[1] == reading.total and reading.step < before[0])
+        return self._anew
 
     def _unwound(self, count: int) -> int:
         """Return a count that starts anew with each epoch as one that goes on."""

@@ -282,6 +282,63 @@ def test_a_file_tells_only_what_the_lines_have_not_told() -> None:
     assert detector.filed(EVENT_FILE, 40, {"train_loss": 0.5}) == {}
 
 
+def test_a_step_on_a_line_of_its_own_is_of_what_follows() -> None:
+    found = fed("STEP:  3", "loss: 0.5", "test loss: 0.4", "STEP:  4", "loss: 0.3")
+    assert [(one.step, dict(one.values)) for one in found] == [
+        (3, {"loss": 0.5}), (3, {"test_loss": 0.4}), (4, {"loss": 0.3}),
+    ]  # fmt: skip
+
+
+def test_below_the_heading_of_an_evaluation_values_and_counts_are_of_it() -> None:
+    found = fed(
+        "Epoch 1/3",
+        "step 8/8 - loss: 0.6099",
+        "Eval begin...",
+        "step 2/2 - loss: 0.7183",
+        "Epoch 2/3",
+        "step 2/8 - loss: 0.5542",
+        "Test Error:",
+        " Accuracy: 81.2%, Avg loss: 0.41",
+    )
+    assert [(one.step, dict(one.values)) for one in found] == [
+        (8, {"loss": 0.6099}),
+        (8, {"eval_loss": 0.7183}),
+        (10, {"loss": 0.5542}),
+        (10, {"test_accuracy": 81.2, "test_loss": 0.41}),
+    ]
+
+
+def test_cells_are_read_by_the_column_that_they_stand_under() -> None:
+    found = fed(
+        "epoch       iteration   main/loss   validation/main/loss  main/accuracy",
+        "1           100         0.5                               0.9",
+        "1           200         [4.0e-01]   0.6                   0.91",
+        "            Final       0.3         0.6                   0.92",
+    )
+    assert [(one.step, dict(one.values)) for one in found] == [
+        (100, {"main_loss": 0.5, "main_accuracy": 0.9}),
+        (200, {"main_loss": 0.4, "val_main_loss": 0.6, "main_accuracy": 0.91}),
+        (200, {"main_loss": 0.3, "val_main_loss": 0.6, "main_accuracy": 0.92}),
+    ]
+
+
+def test_a_bar_tells_values_that_nobody_knows_the_name_of_but_no_record_and_no_setting() -> None:
+    bar = "  2%|▎         | 1/40 [00:01<01:16,  1.96s/it"
+    found = fed(
+        f"pos: -0.9973 neg:  4.4630 total:  3.4657 temperature:  1.0000: {bar}]",
+        f"Gen. (+00.61) | Discrim. (-00.06): {bar}]",
+        f"{bar}, init loss: 76.6811, avg. loss [21-40]: 68.5965]",
+        f"| train_loss: 7.16e-01 | test_loss: 1.20e+00 | : {bar[:-3]}",  # as wide as the terminal
+        "     perplexity=10, random_state=0, verbose=True)",
+    )
+    assert [(one.step, dict(one.values)) for one in found] == [
+        (1, {"pos": -0.9973, "neg": 4.463, "total": 3.4657}),
+        (1, {"gen": 0.61, "discrim": -0.06}),
+        (1, {"loss": 68.5965}),
+        (1, {"train_loss": 0.716, "test_loss": 1.2}),
+    ]
+
+
 @given(st.text(max_size=300))
 def test_no_line_breaks_it(line: str) -> None:
     Detector().feed(line)

@@ -1,8 +1,10 @@
 # Written as its users write theirs, so no rule of ours is asked of it.
 # ruff: noqa
 """NLTK's maximum entropy classifier."""
+
 import random
 from nltk.classify import MaxentClassifier
+
 random.seed(0)
 data = []
 for _ in range(80):
