@@ -145,7 +145,8 @@ class Bot:
         self.db = MortalDatabase(engine, fate)
         fate.meanwhile = {commit: self._other_thread(press) for commit, press in setting.meanwhile}
         store = FolderStore(folder)
-        providers = {"cloud": driver(line, fate, setting.traits)} if provided else {}
+        rented = driver(line, fate, setting.traits)
+        providers = {rented.traits.name: rented} if provided else {}
         desk = Desk(providers)
         self.follow = Follow(db=self.db, clock=clock, store=store, wake=self.woken)
         ports = Ports(

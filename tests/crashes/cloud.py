@@ -50,6 +50,7 @@ class Cloud(FakeProvider):
         self.refuses: ProviderError | None = None  # what every launch is answered with
         self.deaf_for = timedelta(0)  # how long a terminate does nothing, from the first one on
         self.asked_to_end: datetime | None = None
+        self.waives = timedelta(0)  # how long a machine may have stood that is taken back and costs nothing
         self._limit: dict[str, datetime] = {}
         self._timer: dict[str, datetime] = {}
 

@@ -145,8 +145,8 @@ class WithoutTimer(Driver):
 class BelievesTheAnswer(Enforcement):
     """Takes the accepted terminate for the machine's end."""
 
-    def _take(self, provider: Provider, row: Attempt, step: Step, sight: Sight, now: datetime) -> None:
-        super()._take(provider, row, step, sight, now)
+    def _take(self, provider: Provider, row: Attempt, step: Step, sight: Sight, now: datetime, trusted: bool) -> None:
+        super()._take(provider, row, step, sight, now, trusted)
         if step is Step.TERMINATE:
             self._settlements.gone(row, until=now)
 

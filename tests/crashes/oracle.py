@@ -120,6 +120,8 @@ def _bill(machine: Machine, told: Told) -> int:
     traits = told.cloud.traits
     ran = max((machine.ends_at or told.now) - machine.launched_at, traits.minimum).total_seconds()
     granule = traits.granule.total_seconds()
+    if machine.note and ran < told.cloud.waives.total_seconds():
+        return 0
     if machine.offer.spot:
         begun = int((machine.launched_at - START).total_seconds())
         seconds = range(begun, begun + math.ceil(ran))

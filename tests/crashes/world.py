@@ -118,12 +118,13 @@ class World:
         forked: bool = True,
         driver: type[Driver] = Driver,
         reaper: bool = True,
+        cloud: type[Cloud] = Cloud,
         patch: Callable[[], None] = lambda: None,
     ) -> None:
         self.scenario, self.house, self.weather = scenario, house, weather
         self.clock = FakeClock(START)
         self.store = FolderStore(house.folder)
-        self.cloud = Cloud(
+        self.cloud = cloud(
             self.clock,
             traits=scenario.setting.traits,
             catalogue=scenario.offers,
