@@ -192,8 +192,8 @@ class Detector:
         below = self._part and self._part_left > 0  # a heading of an evaluation
         if below and reading.bar is not None and not reading.values and not reading.bar:
             return None
-        judges = self._counter is not None and _all_of_evaluation(reading.values)
-        judges = judges and (reading.within_epoch or (reading.step or 0) < (self._step or 0))
+        judges = self._counter is not None and (reading.within_epoch or (reading.step or 0) < (self._step or 0))
+        judges = judges and _all_of_evaluation(reading.values)
         step, total = (None, None) if judges else self._place.of(reading)
         moved = counts = step is not None and self._may_count(row, reading)
         if counts:

@@ -122,7 +122,7 @@ _BAR = re.compile(
     r"^(?P<name>.*?):?\s*\d+%\|[^|]*\|\s*(?P<n>\d+)/(?P<total>\d+)\s*"
     r"\[(?P<spent>[\d:]+)<(?P<eta>[\d:?]+)(?:,\s*(?P<rate>[\d.]+|\?)\s*(?P<unit>[A-Za-z]+/s|s/[A-Za-z]+)(?![\w/]))?"
     r"(?:,\s*[\d.?]+\s*[A-Za-z]*/?$)?"  # a bar that is as wide as the terminal is cut within its pace
-    r"(?P<post>(?:[^\[\]]|\[[^\[\]]*\])*)(?:\]|$)"
+    r"(?P<post>[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*)(?:\]|$)"
 )
 # pytorch-ignite's: the count before the bar, the values behind it.
 _BAR_BEFORE = re.compile(
@@ -159,7 +159,7 @@ def bar_line(text: str) -> Reading | None:
     if found is None or (found["unit"] and _OTHER_UNITS.match(found["unit"])):
         return None
     told, rate, eta = found["name"].strip(), None, None
-    name = _DESCRIBED.sub("", told)
+    name = _DESCRIBED.sub("", told) if "." in told else told
     if found["rate"] and found["rate"] != "?" and float(found["rate"]) > 0:
         rate = float(found["rate"]) if found["unit"].endswith("/s") else 1 / float(found["rate"])
     if "?" not in found["eta"]:
