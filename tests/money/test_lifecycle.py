@@ -30,7 +30,7 @@ JOB = {
     JobState.AWAITING_APPROVAL: "grant>queued deny>denied expire>expired cancel>cancelled",
     JobState.QUEUED: "launch>provisioning fail>failed cancel>cancelled time_out>timed_out",
     JobState.PROVISIONING: "run>running retry>queued reclaim>queued stop>stopping",
-    JobState.RUNNING: "reclaim>queued stop>stopping",
+    JobState.RUNNING: "retry>queued reclaim>queued stop>stopping",
     JobState.STOPPING: "succeed>succeeded fail>failed cancel>cancelled time_out>timed_out",
 }
 ATTEMPT = {

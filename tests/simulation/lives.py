@@ -33,6 +33,7 @@ PLAIN = Habits(
     denied=0.0,
     ignored=0.0,
     stopped=0.0,
+    several=0.0,
 )
 HOURS = (0.1, 0.25, 0.5, 1, 4)
 DAY = timedelta(days=1)
