@@ -27,6 +27,7 @@ def measure(scale: Scale) -> Sequence[Promise]:
             played = play(f"{scale.seed}:{number}", days=DAYS, most=wanted - steps)
         except Violation as violation:
             broken.append(str(violation))
+            sys.stderr.write(f"simulation: {violation}\n")
         else:
             histories.append(played)
             steps += played.steps
