@@ -18,12 +18,13 @@ from jobs.clock import Clock, SystemClock
 from jobs.errors import Refused
 from jobs.gpus import MEMORY_GB
 from jobs.prices import Prices
-from jobs.providers import LaunchOrder, Need, Offer
+from jobs.providers import Need, Offer
 from jobs.providers.aws import Aws, sdk_clients
 from jobs.providers.aws_errors import translated
 from jobs.providers.aws_prices import Prices as Live
 from jobs.providers.aws_request import Clients
 from jobs.providers.aws_schedule import Schedules
+from jobs.providers.registry import NoScripts
 from jobs.settings import Settings, load
 from jobs.smoke import Layer, Outcome, Plan, Smoke, Trial, plan
 from jobs.values import DOLLAR
@@ -72,28 +73,17 @@ def run(max_cost: float, out: Path, *, yes: bool, settings: Settings | None = No
     began = world.clock.now()
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        trials = smoke.run(planned)
+        smoke.run(planned)
     except KeyboardInterrupt:
-        trials = smoke.trials
         typer.echo("It was cut off; what was rented has been ended.")
     finally:
         signal.signal(signal.SIGTERM, before)
-        _keep(out, began, account, world.home, planned, getattr(smoke, "trials", ()))
-    return int(any(trial.outcome is Outcome.FAILED for trial in trials))
+        _keep(out, began, account, world.home, planned, smoke.trials)
+    return int(any(trial.outcome is Outcome.FAILED for trial in smoke.trials))
 
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
-
-
-class _NoScripts:
-    """Stands where boot scripts are made: each order brings its own."""
-
-    def script(self, order: LaunchOrder) -> str:
-        raise NotImplementedError
-
-    def forget(self, job: str, attempt: int, rank: int) -> None:
-        return None
 
 
 def _provider(settings: Settings, world: World, schedules: Schedules | None) -> Aws:
@@ -103,7 +93,7 @@ def _provider(settings: Settings, world: World, schedules: Schedules | None) -> 
         regions=settings.aws_regions,
         prices=prices.of("aws"),
         own_prices=prices.own("aws"),
-        boot=_NoScripts(),
+        boot=NoScripts(),  # each order brings its own
         clients=world.clients,
         image=settings.aws_image,
         subnets=settings.aws_subnets,

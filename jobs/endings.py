@@ -192,6 +192,15 @@ def is_dated_by_us(step: Step, sight: Sight) -> bool:
     return step is Step.GONE and (sight.instance is None or sight.instance.ended_at is None)
 
 
+def billed_until(attempt: Attempt, sight: Sight, now: datetime, *, trusted: bool) -> datetime:
+    """Return until when a machine that is gone is billed: by its provider's word, else by when it was first missed.
+
+    Nobody is charged for what is still to come; but where our own clock is wrong, it does not correct a provider's.
+    """
+    told = (sight.instance.ended_at if sight.instance else attempt.absent_at) or now
+    return min(told, now) if trusted else told
+
+
 def _of_its_timer(attempt: Attempt, instance: Instance, deadline: datetime) -> Step:
     """The provider's timer and the tag, from which the machine and the reaper know, have to say the deadline."""
     if instance.state is InstanceState.ENDING:

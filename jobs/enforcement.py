@@ -347,7 +347,7 @@ class Enforcement:
                 self._securing.stands(row)
             case Step.GONE:
                 self._hear_out(row)
-                until = _until(row, sight, now, trusted)
+                until = endings.billed_until(row, sight, now, trusted=trusted)
                 reading = metering.read(provider, row, instance, since=began(row), until=until)
                 self._settlements.gone(row, until=until, note=instance.note if instance else "", reading=reading)
                 timed = provider.traits.guarantee is Guarantee.EXTERNAL
@@ -385,15 +385,6 @@ class Enforcement:
     def _touch(self, row: Attempt, **columns: datetime | int | None) -> None:
         with self._ports.db.write() as tx:
             db.touch_attempt(tx, row, self._ports.clock.now(), **columns)
-
-
-def _until(row: Attempt, sight: Sight, now: datetime, trusted: bool) -> datetime:
-    """Return until when a machine that is gone is billed: by its provider's word, else by when it was first missed.
-
-    Nobody is charged for what is still to come; but where our own clock is wrong, it does not correct a provider's.
-    """
-    told = (sight.instance.ended_at if sight.instance else row.absent_at) or now
-    return min(told, now) if trusted else told
 
 
 def _unwritten(row: Attempt, error: NotWritten) -> None:

@@ -114,9 +114,11 @@ class Smoke:
         self._wait = wait
         self._tell = tell
         self._reaper = Reaper({plain.traits.name: plain}, clock, home)
+        self._left = "nothing was looked for yet"
+        self.trials: list[Trial] = []  # what was seen so far
 
-    def run(self, planned: Plan) -> list[Trial]:
-        """Try each layer, and leave no machine behind, whatever is raised meanwhile; `trials` has what was seen."""
+    def run(self, planned: Plan) -> None:
+        """Try each layer, and leave no machine behind, whatever is raised meanwhile."""
         self.trials = [Trial(layer=layer, why=planned.left_out.get(layer, "")) for layer in Layer]
         try:
             for trial in self.trials:
@@ -124,7 +126,6 @@ class Smoke:
                     self._try(trial, planned.offers)
         finally:
             self.clean()
-        return self.trials
 
     # ------------------------------------------------------------ one layer
 
@@ -233,7 +234,6 @@ class Smoke:
 
     def clean(self) -> None:
         """End every machine of this home and wait until all are gone; what is still seen then is told, with its id."""
-        self._left = "nothing was looked for yet"
         try:
             gone = self._ended_all()
         except KeyboardInterrupt:

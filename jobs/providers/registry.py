@@ -159,7 +159,7 @@ def _aws(parts: Parts) -> Provider:
         home=parts.home,
         regions=settings.aws_regions,
         prices=() if parts.ends_only else parts.catalogue("aws"),
-        boot=_NoScripts() if parts.ends_only else _boot_scripts(parts),
+        boot=NoScripts() if parts.ends_only else _boot_scripts(parts),
         image=settings.aws_image,
         cuda=settings.aws_cuda or None,
         subnets=settings.aws_subnets,
@@ -194,12 +194,12 @@ def _boot_scripts(parts: Parts) -> BootScripts:
     )
 
 
-class _NoScripts:
-    """Stands where boot scripts are made, for who only ends machines."""
+class NoScripts:
+    """Stands where boot scripts are made, for who launches no jobs."""
 
     def script(self, order: LaunchOrder) -> str:
         """Refuse."""
-        raise Rejected(f"{order.launch_key} cannot be launched from here: this process may only end machines.")
+        raise Rejected(f"{order.launch_key} cannot be launched from here: this process makes no boot scripts.")
 
     def forget(self, job: str, attempt: int, rank: int) -> None:
         """Leave what was kept to the bot, which removes it when it sees that the machine is gone."""

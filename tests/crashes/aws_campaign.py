@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from tests.crashes import mutants as broken_rules
 from tests.crashes import oracle
 from tests.crashes.aws import OFFER, TRAITS, AwsCloud, AwsDriver, WithoutSchedule, WithoutToken
 from tests.crashes.campaign import Tally
 from tests.crashes.cloud import Cloud
 from tests.crashes.fate import Death, often
 from tests.crashes.ground import ground
-from tests.crashes.mutants import LAUNCHING, RUNNING, Mutant, _believes_the_answer
+from tests.crashes.mutants import LAUNCHING, RUNNING, Mutant
 from tests.crashes.points import ROOT, Position
 from tests.crashes.scenarios import BY_NAME, Scenario
 from tests.crashes.world import House, Told, Weather, World
@@ -74,14 +75,7 @@ MUTANTS = (
         driver=WithoutSchedule,
         kinds=frozenset({"late"}),
     ),
-    Mutant(
-        name="settled before it is gone",
-        scenario="deadline",
-        points=("call terminate",),
-        patch=_believes_the_answer,
-        weather={"lag": timedelta(seconds=40)},
-        kinds=frozenset({"early"}),
-    ),
+    next(each for each in broken_rules.MUTANTS if each.name == "settled before it is gone"),
 )
 
 

@@ -17,7 +17,7 @@ from tests.simulation import months
 from tests.simulation.books import Alerts, Book, Case, Tally, Violation, Written
 from tests.simulation.cloud import Cloud
 from tests.simulation.machine import Cause, Machine
-from tests.simulation.reckoning import Ask, Terms, price, worst
+from tests.simulation.reckoning import RETRIES, Ask, Terms, price, worst
 
 AUTO_APPROVE = 30_000_000  # the teams' limit: what may cost less starts without a lead
 ALLOWED = timedelta(seconds=120)  # from a deadline, or the end of what excused it, to an accepted terminate
@@ -139,18 +139,25 @@ class Oracle:
         before = [key for key in case.keys if not self._together(key, machine)]
         left = case.held - sum(self._billed(key, machine.launched_at)[0] for key in before)
         # Each of several: none of them may come to cost more than its share, so that all can be paid to the deadline.
-        most = case.ask.nodes * price(bid, case.ask.disk_gb, self._longest(cloud.traits, machine), cloud.traits)
+        most = self._most(case, cloud, machine, machine.order.deadline, bid)
         if most > left:
             raise Violation(f"{machine.key} may cost {most} to its deadline, and {left} is held for {job}")
+        if machine.order.deadline < case.deadline:  # a dearer one than the first: an earlier end is all that is paid
+            dearest = max(terms.ceiling for terms in case.terms)
+            again = RETRIES * price(dearest, case.ask.disk_gb, timedelta(microseconds=1), cloud.traits)
+            if self._most(case, cloud, machine, case.deadline, dearest) + case.ask.nodes * again <= left:
+                raise Violation(f"{machine.key} ends before {case.deadline}, to which {left} would pay")
+            case.deadline = machine.order.deadline
+
+    @staticmethod
+    def _most(case: Case, cloud: Cloud, machine: Machine, deadline: datetime, bid: int) -> int:
+        longest = deadline - machine.launched_at + cloud.traits.hard_lag
+        return case.ask.nodes * price(bid, case.ask.disk_gb, longest, cloud.traits)
 
     def _together(self, key: str, machine: Machine) -> bool:
         """Return whether a key's machine is of the same attempt."""
         made = [one for cloud in self._clouds.values() for one in cloud.of_key(key)]
         return any(one.order.attempt == machine.order.attempt for one in made)
-
-    @staticmethod
-    def _longest(traits: Traits, machine: Machine) -> timedelta:
-        return machine.order.deadline - machine.launched_at + traits.hard_lag
 
     # ------------------------------------------------------------ after each step
 
