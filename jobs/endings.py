@@ -37,6 +37,9 @@ ABSENCES_APART = timedelta(seconds=60)
 # Clouds without idempotency were seen to list a machine minutes after the call that made it.
 EMPTY_FOR = timedelta(minutes=5)
 EMPTY_LISTINGS = 3
+# What a launch that nobody answered came to is known from what its agent wrote. A store that does not answer for that
+# long keeps no job open: what may have stood is charged, from its call to when it was first missed.
+STORE_LOST = timedelta(hours=2)
 # A call whose answer did not come may still be under way, here or in another process: its refusal by then would prove
 # nothing about it. Nearly every call is answered within that time.
 CALLS_APART = timedelta(seconds=60)
@@ -142,7 +145,8 @@ def turn(job: Job, spec_minutes: float, now: datetime) -> Turn | None:
         return Turn.STOP
     if job.state is JobState.RUNNING and not job.warned and now >= job.deadline - policy.warning(spec_minutes):
         return Turn.WARN
-    if job.first_left_at is not None and now >= job.first_left_at + OTHERS_LEAVE_IN:
+    left = job.first_left_at if job.short_at is None else None  # where one is missing, the others are ended for that
+    if left is not None and now >= left + OTHERS_LEAVE_IN:
         return Turn.LEFT_BEHIND
     return None
 
@@ -161,12 +165,13 @@ def next_step(
     end: bool,
     traits: Traits,
     calling: bool,
-    spoke: bool,
+    spoke: bool | None,
 ) -> Step:
     """Return what to do about an attempt, given a look at its provider.
 
     `deadline`: when it has to end (`deadline_of`). `end`: it is to end now. `calling`: a launch call of this process
-    is under way. `spoke`: its agent wrote something, so a machine stands whatever the provider says.
+    is under way. `spoke`: its agent wrote something, so a machine stands whatever the provider says; None where the
+    store does not answer.
     """
     if attempt.instance_id is None and attempt.launched_at is None:
         return _unanswered(attempt, sight, now, end=end, traits=traits, calling=calling, spoke=spoke)
@@ -215,7 +220,7 @@ def _of_its_timer(attempt: Attempt, instance: Instance, deadline: datetime) -> S
 
 
 def _unanswered(
-    attempt: Attempt, sight: Sight, now: datetime, *, end: bool, traits: Traits, calling: bool, spoke: bool
+    attempt: Attempt, sight: Sight, now: datetime, *, end: bool, traits: Traits, calling: bool, spoke: bool | None
 ) -> Step:
     """An intent was committed and no machine is known: it may never have been asked for, or stand unseen."""
     if calling and (sight.instance is None or not end):
@@ -229,11 +234,13 @@ def _unanswered(
     if not end and traits.idempotent and not spoke:
         # Either way: a clock that was set back must not keep it waiting.
         return Step.CALL if abs(now - attempt.called_at) >= CALLS_APART else Step.WAIT
-    waited = attempt.absent_at is not None and now - attempt.absent_at >= EMPTY_FOR
+    missed = now - attempt.absent_at if attempt.absent_at is not None else timedelta(0)
     enough = attempt.empty_listings + 1 >= EMPTY_LISTINGS
-    if not waited or not enough:
+    if missed < EMPTY_FOR or not enough:
         return Step.COUNT_EMPTY
-    if not spoke:
+    if spoke is None and missed < STORE_LOST:
+        return Step.WAIT
+    if spoke is False:
         return Step.NEVER
     # It stood, and its provider has forgotten it since: waiting longer would find nothing more.
     return Step.GONE if end or traits.idempotent else Step.COUNT_EMPTY

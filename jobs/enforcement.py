@@ -307,8 +307,11 @@ class Enforcement:
             provider.terminate(sight.instance)
         return step
 
-    def _spoke(self, row: Attempt, sight: Sight, end: bool) -> bool:
-        """Return whether an agent of an unanswered launch wrote something, asked only where it matters."""
+    def _spoke(self, row: Attempt, sight: Sight, end: bool) -> bool | None:
+        """Return whether an agent of an unanswered launch wrote something, asked only where it matters.
+
+        None where the store does not answer and the machine is to end; until then, its `StoreFault` is raised.
+        """
         if row.cursor or sight.instance is not None or row.instance_id is not None or row.called_at is None:
             return row.cursor > 0
         try:
@@ -316,7 +319,7 @@ class Enforcement:
         except StoreFault:
             if not end:
                 raise
-            return True  # a store that is gone must not keep a job for ever: what may have stood is charged
+            return None
 
     def _end(self, row: Attempt, why: str) -> None:
         now = self._ports.clock.now()

@@ -51,27 +51,49 @@ def test_a_machine_that_spoke_and_was_forgotten_is_not_launched_once_more(tmp_pa
     assert world.states(job_id) == (JobState.SUCCEEDED, [AttemptState.GONE])
 
 
-def test_a_launch_that_nobody_answered_ends_though_the_store_is_gone_for_ever(tmp_path: Path) -> None:
-    class Gone(FolderStore):
-        def get(self, key: str, most: int = -1) -> bytes | None:
-            raise StoreFault("there is no such bucket")
+class Gone(FolderStore):
+    """A store that is away, or gone for ever."""
 
-        def size(self, key: str) -> int | None:
-            raise StoreFault("there is no such bucket")
+    def get(self, key: str, most: int = -1) -> bytes | None:
+        raise StoreFault("there is no such bucket")
 
-        def put(self, key: str, data: bytes) -> None:
-            raise StoreFault("there is no such bucket")
+    def size(self, key: str) -> int | None:
+        raise StoreFault("there is no such bucket")
 
+    def put(self, key: str, data: bytes) -> None:
+        raise StoreFault("there is no such bucket")
+
+
+def stopped_without_a_store(tmp_path: Path) -> tuple[World, str]:
+    """Return a job whose launch nobody answered, stopped while the store is away."""
     world = World(tmp_path)
     world.cloud.fail("launch", Unknown("timed out"))
     job_id = world.launch(HOUR)
     world.store = Gone(tmp_path)
     world.restart()
     world.stop(job_id)
-    world.pass_time(minutes=30, every=60)
+    world.pass_time(minutes=90, every=60)
+    return world, job_id
+
+
+def test_a_launch_that_nobody_answered_ends_though_the_store_is_gone_for_ever(tmp_path: Path) -> None:
+    world, job_id = stopped_without_a_store(tmp_path)
+    assert world.job(job_id).state is JobState.STOPPING
+    world.pass_time(hours=1, every=60)
 
     assert world.job(job_id).state is JobState.CANCELLED
+    assert (world.job(job_id).charged or 0) > 0  # for what may have stood
     assert world.balanced() and world.period().held == 0
+
+
+def test_a_store_that_is_away_makes_nobody_pay_for_a_machine_that_never_was(tmp_path: Path) -> None:
+    world, job_id = stopped_without_a_store(tmp_path)
+    world.store = FolderStore(tmp_path)
+    world.restart()
+    world.pass_time(minutes=10, every=60)
+
+    assert world.states(job_id) == (JobState.CANCELLED, [AttemptState.NEVER])
+    assert (world.job(job_id).charged, world.period().held) == (0, 0)
 
 
 def test_a_provider_that_never_answers_is_not_asked_for_ever(tmp_path: Path) -> None:

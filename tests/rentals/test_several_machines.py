@@ -196,6 +196,18 @@ def test_one_that_is_asked_to_go_takes_the_others_along_and_they_go_on_elsewhere
     assert world.job(job_id).state is JobState.PROVISIONING
 
 
+def test_one_that_was_taken_back_lets_them_go_on_elsewhere_though_the_bot_was_down_for_long(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, (_, second) = speaking(world, GOES_ON)
+    second.ends("preempted", None)
+    world.follow.round()
+    world.clock.advance(OTHERS_LEAVE_IN * 2)
+    world.restart()
+    world.pass_time(minutes=2)
+    assert [row.number for row in world.attempts(job_id)] == [1, 1, 2, 2]
+    assert world.job(job_id).state is JobState.PROVISIONING
+
+
 def test_a_launch_that_came_to_nothing_ends_the_machine_that_waits_for_it_and_both_are_asked_for_again(
     tmp_path: Path,
 ) -> None:

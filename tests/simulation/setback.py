@@ -140,7 +140,8 @@ class Audit:
         spec = json.loads(row[0] or "null")
         minutes = next(iter(case.agreed)) if spec is None else float(spec["minutes"])
         tags = [machine.deadline for machine in self._standing(job)]
-        if row[1] is not None and self._machines(job):  # before that nobody was promised anything
+        # Before there is a machine nobody was promised anything, and after the last one a deadline guards nothing.
+        if row[1] is not None and self._machines(job) and case.charged is None:
             deadline = datetime.fromisoformat(row[1]).replace(tzinfo=UTC)
             known = [case.deadline, *(one.order.deadline for one in self._machines(job)), *tags]
             if not any(one is not None and abs(one - deadline) < SECOND for one in known):
