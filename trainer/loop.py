@@ -63,9 +63,8 @@ def lr_at(step: int, settings: Settings) -> float:
     """Return the learning rate of a step, counted from 1: a line up, then half a cosine down."""
     if step <= settings.warmup:
         return settings.lr * step / settings.warmup
-    through = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
-    falling = 0.5 * (1 + math.cos(math.pi * min(1.0, through)))
-    return settings.lr * (settings.final_lr + (1 - settings.final_lr) * falling)
+    through = min(1.0, (step - settings.warmup) / max(1, settings.steps - settings.warmup))
+    return settings.lr * (settings.final_lr + (1 - settings.final_lr) * 0.5 * (1 + math.cos(math.pi * through)))
 
 
 @dataclass(eq=False)
@@ -90,9 +89,8 @@ class Loop:
         self.chunks = -(-share // self.micro)  # micro-batches that `batches` yields in a step, before any is halved
         self.unproven = world.size > 1  # whether each rank has room for `micro` samples is not known yet
         self.low = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}[settings.precision]
-        self.step = self.position = 0
+        self.step, self.position, self.step_seconds = 0, 0, 0.0
         self.asked = self.near_end = False
-        self.step_seconds = 0.0
 
         self.plain = self.model.to(world.device)  # the model itself; from here on `model` is how the ranks share it
         self.model = world.spread(self.plain, settings.parallel, self.low, settings.compile)
@@ -124,7 +122,8 @@ class Loop:
     def run(self) -> None:
         """Train to the last step, or until asked to stop; the last checkpoint is on the disk when this returns."""
         settings, batches = self.settings, self.batches(self.position)
-        before = signal.signal(signal.SIGTERM, self._ask)
+        # A signal only says so: the ranks agree after the step.
+        before = signal.signal(signal.SIGTERM, lambda *_: setattr(self, "asked", True))
         first, stop = self.step + 1, False
         self.timed_from = time.perf_counter(), self.step
         while self.step < settings.steps and not stop:
@@ -219,8 +218,7 @@ class Loop:
             for piece in self._pieces(chunk):
                 loss += self._loss(piece)
         self.model.train()
-        value = (self.world.sum(loss) / self.world.sum(count)).item()
-        self._tell(val_loss=value)
+        self._tell(val_loss=(self.world.sum(loss) / self.world.sum(count)).item())
         self.timed_from = time.perf_counter(), self.step  # a step's time is without this
 
     def _log(self, loss: float, norm: torch.Tensor, rate: float) -> None:
@@ -241,9 +239,6 @@ class Loop:
         """Print a line, once for all ranks."""
         if self.world.rank == 0:
             print(line, flush=True)
-
-    def _ask(self, *_: object) -> None:
-        self.asked = True  # a signal only says so; the ranks agree after the step
 
     def _is_save_due(self) -> bool:
         """Say whether to save now: by Young and Daly, and once more when the rental nears its end."""
@@ -275,9 +270,7 @@ class Loop:
         folders = [Path(folder) for folder in (os.environ.get("HOURGLASS_RESUME"), self.settings.out) if folder]
         steps = self.world.gather(max((step for step, _ in find(*folders)), default=0))
         if max(steps) > steps[0]:
-            raise ValueError(
-                f"rank 0 has a checkpoint of step {steps[0]}, another rank has {max(steps)}: share the folder"
-            )
+            raise ValueError(f"rank 0 has step {steps[0]}, another rank has step {max(steps)}: share the folder")
         path, state = (load_newest(*folders) if self.world.rank == 0 else None) or (None, {})
         numbers = self.world.gather({name: state[name] for name in ("step", "position", "scaler") if state})[0]
         if not numbers:

@@ -218,4 +218,4 @@ def test_ranks_go_on_from_rank_0s_checkpoint_or_not_at_all(printed: Mapping[str,
     assert (found["began"], found["equal"]) == ([8, 8, 8, 8], True)
     assert found["weights"] <= 1e-5  # each rank drew its own, and rank 0's were taken
     assert found["crossed"] <= 1e-5  # from DDP to FSDP2, or back
-    assert found["ahead"] == ["rank 0 has a checkpoint of step 4, another rank has 8: share the folder"] * 2
+    assert found["ahead"] == ["rank 0 has step 4, another rank has step 8: share the folder"] * 2

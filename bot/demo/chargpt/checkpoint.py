@@ -48,7 +48,6 @@ class Checkpoints:
         self.folder, self.keep, self.written = folder, keep, written
         self.seconds, self._began = 0.0, time.monotonic()  # that the last save took, copy to rename; when it began
         self._stream = torch.cuda.Stream() if torch.cuda.is_available() else None
-        self._copied: torch.cuda.Event | None = None
         self._writer = ThreadPoolExecutor(1)  # a script that comes to its end lets the last write come to its own
         self._writing: Future[None] | None = None
         # The checksum holds Python's lock for as long as the write takes, and torch reads it nowhere.
@@ -70,18 +69,16 @@ class Checkpoints:
             self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):  # of None: where there is no GPU, a plain copy
             snapshot = self._copy(state, {})
-        if self._stream:
-            self._copied = self._stream.record_event(torch.cuda.Event(blocking=True))
-        self._writing = self._writer.submit(self._write, step, snapshot, self._copied)
+        self._writing = self._writer.submit(self._write, step, snapshot)
 
     def settle(self) -> None:
         """Let the GPU finish the copy before whatever is queued next; the host does not wait."""
-        if self._copied:
-            torch.cuda.current_stream().wait_event(self._copied)
+        if self._stream:
+            torch.cuda.current_stream().wait_stream(self._stream)
 
     def wait(self) -> None:
         """Return when the last save is on the disk; raises `OSError` or `RuntimeError` if it is not: a full disk."""
-        writing, self._writing, self._copied = self._writing, None, None
+        writing, self._writing = self._writing, None
         if writing:
             writing.result()
 
@@ -98,10 +95,10 @@ class Checkpoints:
                 value.record_stream(self._stream)
         return seen[key]
 
-    def _write(self, step: int, snapshot: Any, copied: torch.cuda.Event | None) -> None:
+    def _write(self, step: int, snapshot: Any) -> None:
         path = self.folder / f"ckpt-{step:06d}.pt"
-        if copied:
-            copied.synchronize()
+        if self._stream:
+            self._stream.synchronize()
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".tmp")
         with temporary.open("wb") as file:
