@@ -49,6 +49,7 @@ class Oracle:
         self._alerts = Alerts(db)
         self._active: set[str] = set()
         self._unsettled: dict[str, tuple[Cloud, Machine]] = {}  # machines whose end is not judged yet
+        self._excused: set[str] = set()  # clouds, at the last look
         self._excused_until: dict[str, datetime] = {}
         self._known: set[str] = set()  # launch keys that have a machine, and machines whose lag was taken down
         self._pending: list[Violation] = []
@@ -396,8 +397,10 @@ class Oracle:
     def _judge_machines(self) -> None:
         now = self._now()
         for name, cloud in self._clouds.items():
-            if self.excused(cloud):
+            excused = self.excused(cloud)
+            if excused or name in self._excused:  # it was at the last look: until this step
                 self._excused_until[name] = now
+            (self._excused.add if excused else self._excused.discard)(name)
         for machine_id, (cloud, machine) in list(self._unsettled.items()):
             deadline = self._deadline(machine)
             ended = machine.end(now)
