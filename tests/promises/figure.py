@@ -40,6 +40,11 @@ class Scale:
         """Return the count that fits."""
         return full if self.full else small
 
+    @property
+    def hands(self) -> int | None:
+        """In how many processes at once: one for each processor (None), or in this one, as the checks do."""
+        return None if self.full else 1
+
 
 def show(promises: Sequence[Promise], out: Path | None) -> None:
     """Print the table, and write it as JSON where `out` names a file."""

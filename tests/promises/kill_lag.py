@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from tests.promises.figure import Promise, Scale
 from tests.simulation.layers import DEAD_BOT, Ground
 from tests.simulation.lives import abandoned, lag_of
 from tests.simulation.oracle import Violation
+from tests.support.processors import spread
 
 P99, MOST = 60.0, 120.0
 
@@ -19,14 +21,11 @@ def measure(scale: Scale) -> Sequence[Promise]:
 
 def _alive(scale: Scale) -> Promise:
     lags, broken, lives = [], [], scale.of(10_000, 5)
-    for number in range(lives):
-        try:
-            lag = lag_of(f"{scale.seed}:{number}")
-        except Violation as violation:
-            broken.append(str(violation))
-            continue
-        if lag is not None:
-            lags.append(lag)
+    for found in spread(_lag, [f"{scale.seed}:{number}" for number in range(lives)], hands=scale.hands):
+        if isinstance(found, float):
+            lags.append(found)
+        elif found is not None:
+            broken.append(found)
     lags.sort()
     p99 = lags[min(len(lags) - 1, int(len(lags) * 0.99))] if lags else 0.0
     most = lags[-1] if lags else 0.0
@@ -41,11 +40,19 @@ def _alive(scale: Scale) -> Promise:
     )
 
 
+def _lag(seed: str) -> float | str | None:
+    """Return a life's lag, or the violation that it ended in."""
+    try:
+        return lag_of(seed)
+    except Violation as violation:
+        return str(violation)
+
+
 def _dead(scale: Scale, ground: Ground) -> Promise:
     lates, unended, unsaid, machines = [], 0, 0, 0
     floors = over = 0
-    for number in range(scale.of(1000, 1)):
-        found = abandoned(f"{scale.seed}:{number}", ground)
+    lives = partial(abandoned, ground=ground)
+    for found in spread(lives, [f"{scale.seed}:{number}" for number in range(scale.of(1000, 1))], hands=scale.hands):
         if found is None:
             continue
         machines += 1

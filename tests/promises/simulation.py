@@ -6,40 +6,56 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
+from itertools import count
 
 from tests.promises.figure import Promise, Scale
-from tests.simulation.lives import outage
+from tests.simulation.lives import Outage, outage
 from tests.simulation.menu import MENU, came_up
 from tests.simulation.oracle import Violation
 from tests.simulation.run import History, play
+from tests.support.processors import spread
 
 DAYS = 45.0  # of one history: a month ends in its middle
 SPEED = 10.0  # whole jobs a second of this process's own time
+MANY = 10  # violations after which nobody has to look for more
 
 
 def measure(scale: Scale) -> Sequence[Promise]:
-    """Play histories until enough steps were judged, then days without a cloud."""
+    """Play histories until enough steps were judged, the first alone on its processor; then days without a cloud."""
     wanted = scale.of(1_000_000, 250)
-    begun, first, histories, broken = time.process_time(), time.perf_counter(), [], []
-    steps = number = 0
-    while steps < wanted and len(broken) < 10 and not 0 < scale.seconds < time.perf_counter() - first:
-        try:
-            played = play(f"{scale.seed}:{number}", days=DAYS, most=wanted - steps)
-        except Violation as violation:
-            broken.append(str(violation))
-            sys.stderr.write(f"simulation: {violation}\n")
-        else:
+    begun, histories, broken = time.perf_counter(), [], []
+    seasons = partial(_season, most=wanted if not scale.full else None)
+    started = time.process_time()
+    first = seasons(f"{scale.seed}:0")
+    spent = time.process_time() - started
+    found, played = spread(seasons, (f"{scale.seed}:{number}" for number in count(1)), hands=scale.hands), first
+    for number in count(1):
+        if isinstance(played, History):
             histories.append(played)
-            steps += played.steps
-        number += 1
+        else:
+            broken.append(played)
+            sys.stderr.write(f"simulation: {played}\n")
+        steps = sum(one.steps for one in histories)
         sys.stderr.write(f"simulation: {number} seasons, {steps:,} of {wanted:,} steps, {len(broken)} violations\n")
-    spent = time.process_time() - begun
+        if steps >= wanted or len(broken) >= MANY or 0 < scale.seconds < time.perf_counter() - begun:
+            break
+        played = next(found)
+    found.close()
     return [
         _ledger(scale, histories, broken, wanted),
         _menu(scale, histories),
-        _speed(scale, histories, spent),
+        _speed(scale, [first] if isinstance(first, History) else [], spent),
         _outages(scale),
     ]
+
+
+def _season(seed: str, *, most: int | None) -> History | str:
+    """Return a history, or the violation that it ended in."""
+    try:
+        return play(seed, days=DAYS, most=most)
+    except Violation as violation:
+        return str(violation)
 
 
 def _ledger(scale: Scale, histories: Sequence[History], broken: Sequence[str], wanted: int) -> Promise:
@@ -96,11 +112,11 @@ def _speed(scale: Scale, histories: Sequence[History], spent: float) -> Promise:
 
 def _outages(scale: Scale) -> Promise:
     days, broken = [], []
-    for number in range(scale.of(100, 1)):
-        try:
-            days.append(outage(f"{scale.seed}:{number}"))
-        except Violation as violation:
-            broken.append(str(violation))
+    for found in spread(_outage, [f"{scale.seed}:{number}" for number in range(scale.of(100, 1))], hands=scale.hands):
+        if isinstance(found, Outage):
+            days.append(found)
+        else:
+            broken.append(found)
     most = max((one.gone_after for one in days), default=0.0)
     good = sum(one.held_more and one.paid and one.told > 0 and 0 <= one.gone_after <= 120 for one in days)
     return Promise(
@@ -112,3 +128,11 @@ def _outages(scale: Scale) -> Promise:
         seed=scale.seed,
         note=broken[0] if broken else "",
     )
+
+
+def _outage(seed: str) -> Outage | str:
+    """Return how a day without a cloud went, or the violation that it ended in."""
+    try:
+        return outage(seed)
+    except Violation as violation:
+        return str(violation)

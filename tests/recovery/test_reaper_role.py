@@ -14,7 +14,7 @@ import pytest
 from bot.machines import OnlyEnds, enders
 from jobs.clock import SystemClock
 from jobs.providers.aws import Aws
-from jobs.providers.registry import _NoScripts
+from jobs.providers.registry import NoScripts
 from jobs.reaper import Reaper
 from jobs.settings import load
 from tests.support.clock import START, FakeClock
@@ -64,7 +64,7 @@ def test_on_aws_it_describes_and_terminates_and_nothing_else() -> None:
         assert (service, region) == ("ec2", "us-east-1")
         return ec2
 
-    aws = Aws(home=HOME, regions=["us-east-1"], prices=(), boot=_NoScripts(), clients=clients)
+    aws = Aws(home=HOME, regions=["us-east-1"], prices=(), boot=NoScripts(), clients=clients)
     clock = FakeClock()
     clock.advance(hours=1)
     report = Reaper({"aws": OnlyEnds(aws)}, clock, HOME).round()
