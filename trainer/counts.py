@@ -6,8 +6,8 @@ Pure: one line at a time; what belongs together over lines is put together in `t
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 INTEGER = r"\d[\d,]*"
 _EPOCH_WORDS = r"epochs?|ep\.?"
@@ -17,8 +17,8 @@ _STEP_WORDS = (
 )
 # What follows a count makes it none: a fraction, a time, a date, a share, a unit.
 _ENDS = r"(?!\w|[.,]\d|\s?%|[:\-]\d)"
-_NAMED = re.compile(
-    rf"(?<![\w.?&/%])(?:(?P<epoch>{_EPOCH_WORDS})|(?P<step>{_STEP_WORDS}))"
+_NAMED = re.compile(  # how those words begin comes first: that alone halves what a line costs
+    rf"(?=[begimnrstu])(?<![\w.?&/%])(?:(?P<epoch>{_EPOCH_WORDS})|(?P<step>{_STEP_WORDS}))"
     rf"(?:[-_]|\s*[:=#]?\s*[\[(]?\s*)(?P<n>{INTEGER})"
     rf"(?:(?:\s*/\s*|\s+of\s+|\s+out of\s+)(?P<total>{INTEGER}))?{_ENDS}",
     re.IGNORECASE,
@@ -41,8 +41,7 @@ _PLURAL_SETTINGS = ("train", "training", "val", "eval", "test", "save", "saving"
 _ABSOLUTE = ("global", "num_updates")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Counts:
+class Counts(NamedTuple):
     """What a line counts, and the line without it."""
 
     episodes: bool = False  # one of the counts is of episodes

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import NamedTuple
 
 from trainer import blocks, formats, generic, headings
 from trainer.formats import Reading
@@ -30,21 +31,21 @@ _TRACE = re.compile(r'^\s*File ".*", line \d+|^\S+:\d+: \w*Warning: ')
 _REPORT = re.compile(r"^=+ (?P<title>.*\w.*) =+$")  # of a test run, which shows what failed in its own words
 _REPORT_ENDS = re.compile(r" in [\d.]+s")
 _EXCEPTION = re.compile(r"^[\w.]*(?:Error|Exception|Warning|Interrupt)\b")
+_NUMERIC = re.compile(r"\d|nan|inf")  # without one of these a line measures nothing
 _SETTLED = 5  # lines after which a bar keeps the series that it shows
 _HEADER = 100  # characters that a line may have that says where what follows belongs, and nothing else
 _PART_LINES = 12  # lines for which a heading such as "Validation:" holds at most
 _WIDEST, _WIDEST_RECORD = 1_000, 8_000  # characters; a longer line is data, not progress
 
 
-@dataclass(frozen=True, kw_only=True)
-class Detection:
+class Detection(NamedTuple):
     """What a line tells about the run; `values` may hold NaN and infinities."""
 
     step: int | None  # where the run stands, said by this line or by one before it
     moved: bool = False  # this line said it
     total: int | None = None
     epoch: float | None = None
-    values: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, float] = MappingProxyType({})
     percent: float | None = None
     eta: float | None = None  # seconds
     rate: float | None = None  # steps a second
@@ -79,7 +80,7 @@ class Detector:
         widest = _WIDEST_RECORD if text.startswith("{") else _WIDEST
         if not text or len(text) > widest or self._is_trace(line):
             return None
-        if rank := _RANK.match(text):
+        if text[0] == "[" and (rank := _RANK.match(text)):
             if int(rank["rank"]) != 0:
                 return None
             text = text[rank.end() :]
@@ -95,12 +96,13 @@ class Detector:
         lower = text.lower()
         self._part_left -= 1
         named: bool | None = None
-        for row, hint, read in _ROWS:
-            if hint is None:
-                named = may_measure(lower) or generic.names_epoch(lower) if named is None else named
-            if (named if hint is None else hint in lower) and (reading := read(text)):
-                return self._resolve(row, reading)
-        return self._table(line, text)
+        if _NUMERIC.search(lower):
+            for row, hint, read in _ROWS:
+                if hint is None and named is None:
+                    named = may_measure(lower) or generic.names_epoch(lower)
+                if (named if hint is None else hint in lower) and (reading := read(text)):
+                    return self._resolve(row, reading)
+        return self._table(line, text, named=may_measure(lower) if named is None else named)
 
     def _head(self, heading: headings.Heading) -> None:
         """Take a line that says where what follows belongs, and nothing else."""
@@ -148,11 +150,13 @@ class Detector:
         values = blocks.item(text)
         return self._resolve(_BLOCK, Reading(values=values)) if values else None
 
-    def _table(self, line: str, text: str) -> Detection | None:
+    def _table(self, line: str, text: str, *, named: bool) -> Detection | None:
         if text[0] in "|│┃║" and blocks.is_pair(text):
             return self._pair(text)
+        if not named and self._columns is None:
+            return None
         table = headings.without_prefix(line.rstrip())
-        if columns := blocks.header(table):
+        if named and (columns := blocks.header(table)):
             self._columns = columns
         elif self._columns and (reading := blocks.row(self._columns, table)):
             return self._resolve(_BLOCK, reading)
@@ -182,11 +186,14 @@ class Detector:
             return True  # the exception itself, the trace's last line
         code = self._in_frame  # a frame's next line is its source
         self._in_frame = ("line" in line or "Warning" in line) and bool(_TRACE.match(line))
-        return self._in_trace or self._in_frame or self._in_report or code or bool(_EXCEPTION.match(line))
+        if self._in_trace or self._in_frame or self._in_report or code:
+            return True
+        raised = "Error" in line or "Exception" in line or "Warning" in line or "Interrupt" in line
+        return raised and bool(_EXCEPTION.match(line))
 
     def _resolve(self, row: float, reading: Reading) -> Detection | None:
         if self._is_of_evaluation_below(reading):
-            reading = replace(reading, step=None, total=None, within_epoch=False)
+            reading = reading._replace(step=None, total=None, within_epoch=False)
         if reading.step is None and reading.bar is None and reading.values:
             reading = self._below_headings(reading)
         below = self._part and self._part_left > 0  # a heading of an evaluation
@@ -238,8 +245,8 @@ class Detector:
             values = {of_part(self._part, name): value for name, value in values.items()}
         counted, self._counted = self._counted, None
         if counted is None:
-            return replace(reading, values=values)
-        return replace(counted, values=values)
+            return reading._replace(values=values)
+        return counted._replace(values=values)
 
     def _may_count(self, row: float, reading: Reading) -> bool:
         if self._counter is None or row == self._counter:

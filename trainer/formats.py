@@ -10,7 +10,9 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 from trainer.numbers import (
     NUMBER,
@@ -38,15 +40,14 @@ _TOTAL_KEYS = ("total_steps", "max_steps", "num_steps", "total_iters", "max_iter
 _ITEMS = re.compile(rf"'([\w./@ -]+)': (?:[\w.]+\()?\[?'?({NUMBER})'?(?=[,}})\]])")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reading:
+class Reading(NamedTuple):
     """What one line says. Steps count from the start of the run unless `within_epoch` is set."""
 
     step: int | None = None
     total: int | None = None
     epoch: float | None = None
     epochs: int | None = None
-    values: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, float] = MappingProxyType({})
     rate: float | None = None  # steps a second
     eta: float | None = None  # seconds
     bar: str | None = None  # what a progress bar is called; None where the line is no bar
@@ -97,8 +98,8 @@ def python_dict_line(text: str) -> Reading | None:
         return reading
     step, epoch = _STEP.search(before), _EPOCH.search(before)
     if step:
-        return replace(reading, step=_integer(step["step"]), total=_integer(step["total"]))
-    return replace(reading, epoch=float(epoch["epoch"]), epoch_counts=True) if epoch else reading
+        return reading._replace(step=_integer(step["step"]), total=_integer(step["total"]))
+    return reading._replace(epoch=float(epoch["epoch"]), epoch_counts=True) if epoch else reading
 
 
 def _keyed(flat: Mapping[str, float], *, epoch_counts: bool) -> Reading | None:
@@ -167,7 +168,7 @@ def bar_line(text: str) -> Reading | None:
     epoch = _BAR_EPOCH.search(told) or _BAR_COUNTS.match(told)
     epochs = int(epoch[2]) if epoch and epoch[2] and epoch.re is _BAR_EPOCH else None
     behind = f"{found['post']} {text[found.end() :]}"
-    values = {**(measurements(told, stepped=False) if may_measure(told.lower()) else {}), **_behind(behind)}
+    values = {**(measurements(told, stepped=False) if told and may_measure(told.lower()) else {}), **_behind(behind)}
     if not values and ("=" in behind or told != name):
         values = {**described(told), **described(behind)}
     if part := _EVALUATION_BAR.search(name):
@@ -238,7 +239,8 @@ def drawn_bar_line(text: str) -> Reading | None:
 
 def _behind(post: str) -> Mapping[str, float]:
     """Return what stands in a bar's brackets behind its pace, or behind the bar."""
-    return measurements(post, stepped=True) if "=" in post or may_measure(post.lower()) else {}
+    told = not post.isspace() and ("=" in post or may_measure(post.lower()))
+    return measurements(post, stepped=True) if told else {}
 
 
 def yolo_line(text: str) -> Reading | None:
@@ -262,6 +264,8 @@ _EVALUATED = re.compile(r"\bEpoch\((?P<part>val|test)\)\s*\[\s*\d+\s*\](?:\[[^\]
 
 
 def batched_line(text: str) -> Reading | None:
+    if "Epoch" not in text and "Train:" not in text:
+        return None
     found = _BATCHED.search(text)
     if found is None:
         part = _EVALUATED.search(text)

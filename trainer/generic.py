@@ -40,7 +40,7 @@ def stepped_line(text: str) -> Reading | None:
     values = _beside(found.rest, epoch=found.epoch is not None or found.episodes)
     if not values:
         return None
-    took = _MILLISECONDS.search(found.rest)
+    took = _MILLISECONDS.search(found.rest) if "ms" in found.rest else None
     milliseconds = number(took["ms"]) if took else 0.0
     rate = 1000 / milliseconds if milliseconds > 0 else None
     return place(found, _judged(found.rest, values), rate)
@@ -88,7 +88,7 @@ def _trailing(text: str) -> Reading | None:
 
 def plain_line(text: str) -> Reading | None:
     """Read a line that has measurements and perhaps an epoch, and no step."""
-    if _SETTINGS.search(text):
+    if "=" in text and _SETTINGS.search(text):
         return None
     text = without_prefix(text)
     found = counts(text) if "ep" in text.lower() else None

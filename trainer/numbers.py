@@ -62,7 +62,8 @@ _NEAR = 56  # characters that those words may have
 # The last words of names that are none by themselves: "grad norm", "learning rate", "loss total".
 _LAST_WORDS = frozenset({"norm", "rate", "total", "sum", "ema", "entropy", "estimate"})
 _PAIR = re.compile(
-    r"(?<![\w./@?&-])(?P<name>[a-z][\w./@-]*)"
+    # A name is taken whole or not at all, which halves what a line of prose costs; "->" and "..." are no part of it.
+    r"(?<![\w./@?&-])(?=(?P<name>[a-z]\w*(?:(?:[/@]|\.(?!\.)|-(?!>))\w*)*))(?P=name)"
     r"(?:\s?\((?:(?P<part>train\w*|val\w*|test|dev|eval\w*)|[^()\d=]{1,24})\)|\s?\[[\w\- ]{1,16}\](?=\s*[:=]))?"
     r"(?P<sign>['\"]?\s*(?:[:=]|[-=]>|→|\.{3,})\s*|['\"],\s|['\"]?\s(?:is|reached|-)\s|\s{1,3})"
     rf"(?:\[\s*)?(?:(?:tensor|array|(?:np\.)?float\d*)\(\s*)?(?P<value>{NUMBER})"
@@ -71,7 +72,7 @@ _PAIR = re.compile(
 )
 # "Train - loss: 0.3 | Valid - loss: 0.4": of which part the names behind it are.
 _SECTION = re.compile(
-    r"(?<![\w/.@-])(?P<part>train|val|valid|test|dev|eval)(?:ing|idation|uation)?"
+    r"(?=[tvde])(?<![\w/.@-])(?P<part>train|val|valid|test|dev|eval)(?:ing|idation|uation)?"
     r"(?=\s*[:|\])>(\[{][\s'\"({\[]*[a-z]|\s+[->]+\s+[a-z])",
     re.IGNORECASE,
 )
@@ -142,6 +143,7 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
     counts only with a decimal point, as in "loss 3.21", or where the line names a step and no number follows it.
     """
     found: dict[str, float] = {}
+    judged = False
     sections: list[tuple[int, str]] | None = None
     of = ""  # the part that the last name was of, by its own words
     for pair in _PAIR.finditer(text):
@@ -159,16 +161,18 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
             continue
         if before and before[0].lower() in _RECORDS:
             continue
-        sections = _sections(text) if sections is None else sections
-        part = part or next((of for begins, of in reversed(sections) if begins < at), "")
-        name = of_part(part, name)
-        of = next((word for word in _PARTS if name.startswith(f"{word}_")), of)
-        name = (
-            of_part(of, name) if name in found and not part else name
-        )  # "train loss 0.5 acc 0.8, val loss 0.6 acc 0.7"
+        if not part:
+            sections = _sections(text) if sections is None else sections
+            part = next((of for begins, of in reversed(sections) if begins < at), "") if sections else ""
+        if part:
+            name = of_part(part, name)
+        first, parts, _ = name.partition("_")
+        of = first if parts and first in _PARTS else of
+        if name in found and not part:  # "train loss 0.5 acc 0.8, val loss 0.6 acc 0.7"
+            name = of_part(of, name)
         if name not in found and len(found) < _MOST:
             found[name] = number(value)
-    judged = any(is_outcome(name) for name in found)
+            judged = judged or is_outcome(name)
     return found if judged or stepped else {}
 
 
@@ -177,7 +181,7 @@ def _words_before(text: str, at: int) -> list[str]:
     if at < 2 or text[at - 1] != " ":
         return []
     words: list[str] = []
-    for word in reversed(text[max(0, at - _NEAR) : at].split()):
+    for word in reversed(text[max(0, at - _NEAR) : at].rsplit(None, _MOST_BEFORE + 1)):
         bare = word.lstrip("[({|<'\"")
         lower = bare.lower()
         if lower in _RECORDS:
@@ -213,7 +217,7 @@ def is_of_evaluation(name: str) -> bool:
 def _sections(text: str) -> list[tuple[int, str]]:
     """Return where parts of the line begin that are of one part of the data; a line of the training alone has none."""
     sections = [(found.start(), found["part"]) for found in _SECTION.finditer(text)]
-    return sections if len({series_name(part) for _, part in sections}) > 1 else []
+    return sections if len(sections) > 1 and len({series_name(part) for _, part in sections}) > 1 else []
 
 
 def of_part(part: str, name: str) -> str:
@@ -242,7 +246,7 @@ _IN_BRACKETS = re.compile(rf"(?<![\w./@-])(?P<name>[A-Za-z][\w./@-]*) \(\s*(?P<v
 def described(text: str) -> Mapping[str, float]:
     """Return whatever a progress bar gives a name and a number with a decimal point."""
     found = dict(anything(text))
-    for pair in _IN_BRACKETS.finditer(text):
+    for pair in _IN_BRACKETS.finditer(text) if "(" in text else ():
         name = series_name(pair["name"])
         if "." in pair["value"] and not _BESIDE.search(name) and not _RECORD.match(name) and len(found) < _MOST:
             found.setdefault(name, number(pair["value"]))

@@ -7,7 +7,6 @@ count began anew; the lines before them do.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from trainer.formats import Reading
 
@@ -59,7 +58,7 @@ class Place:
         if reading.bar is not None and _OTHER_BARS.search(reading.bar):
             return None, None
         if reading.step is not None and not reading.within_epoch and self._begins_anew(reading):
-            reading = replace(reading, within_epoch=True)
+            reading = reading._replace(within_epoch=True)
         if reading.step is None or not reading.within_epoch:
             return reading.step, reading.total
         epoch, epochs = reading.epoch, reading.epochs
