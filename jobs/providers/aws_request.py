@@ -103,6 +103,7 @@ class Requests:
         elif offer.zone:
             place["Placement"] = {"AvailabilityZone": offer.zone}
         group = self._group or (self._tagged_group(offer.region) if subnets and not self._subnets else None)
+        group = group or self._default_group(offer.region)
         if group:
             self._must_let_nothing_in(offer.region, group)
             place["SecurityGroupIds"] = [group]
@@ -166,6 +167,25 @@ class Requests:
             return min((str(group["GroupId"]) for group in found), default=None)
 
         group: str | None = self._once(("group", region), ask)
+        return group
+
+    def _default_group(self, region: str) -> str | None:
+        """Return the group that EC2 puts a machine into where nobody names one: the network's own, which is anybody's."""
+
+        def ask() -> str | None:
+            subnets = self._subnets_in(region)
+            mine = _filter("subnet-id", list(subnets)) if subnets else _filter("default-for-az", ["true"])
+            with translated("the look-up of the security group", region):
+                client = self._client("ec2", region)
+                networks = {str(subnet["VpcId"]) for subnet in client.describe_subnets(Filters=[mine])["Subnets"]}
+                if len(networks) != 1:
+                    return None  # none, which EC2 says better; or several, and then each has a group of its own
+                found = client.describe_security_groups(
+                    Filters=[_filter("vpc-id", sorted(networks)), _filter("group-name", ["default"])]
+                )["SecurityGroups"]
+            return min((str(group["GroupId"]) for group in found), default=None)
+
+        group: str | None = self._once(("default group", region), ask)
         return group
 
     def _must_let_nothing_in(self, region: str, group: str) -> None:

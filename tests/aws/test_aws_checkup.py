@@ -183,3 +183,22 @@ def test_once_its_rules_are_removed_the_next_launch_stands(cloud: Cloud) -> None
 def test_machines_of_one_group_may_reach_each_other(cloud: Cloud) -> None:
     group = a_group(cloud, {"IpProtocol": "-1", "own": True})
     provider(cloud, Scripts(), security_group=group).launch(SMALL, order())
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_the_networks_own_group_is_looked_at_where_nobody_names_one(cloud: Cloud, named: bool) -> None:
+    ec2 = cloud.client("ec2", REGION)
+    (vpc,) = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
+    inside = {"Name": "vpc-id", "Values": [vpc["VpcId"]]}
+    default = {"Name": "group-name", "Values": ["default"]}
+    (group,) = ec2.describe_security_groups(Filters=[inside, default])["SecurityGroups"]
+    subnets = [ec2.describe_subnets(Filters=[inside])["Subnets"][0]["SubnetId"]] if named else []
+    ec2.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=[SSH])
+    with pytest.raises(Rejected, match=rf"group {group['GroupId']} in {REGION} lets in tcp 22"):
+        provider(cloud, Scripts(), subnets=subnets).launch(SMALL, order())
+    assert cloud.instances() == []
+
+    ec2.revoke_security_group_ingress(GroupId=group["GroupId"], IpPermissions=[SSH])
+    provider(cloud, Scripts(), subnets=subnets).launch(SMALL, order())
+    (machine,) = cloud.instances()
+    assert [one["GroupId"] for one in machine["SecurityGroups"]] == [group["GroupId"]]
