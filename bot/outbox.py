@@ -124,10 +124,10 @@ def owe(
     return db.insert_once(tx, Outbox, {**values, "state": "owed", "tries": 0, "error": "", **more})
 
 
-def show(tx: Session, *, job_id: str, role: str, recipient: str) -> bool:
-    """Write down a card that is to be shown, once."""
+def show(tx: Session, *, job_id: str, role: str, recipient: str, since: datetime | None = None) -> bool:
+    """Write down a card that is to be shown, once. One that may stand `since` then is looked up before it is posted."""
     values = {"job_id": job_id, "role": role, "recipient": recipient, "channel": "", "shown": 0, "error": ""}
-    return db.insert_once(tx, Card, values)
+    return db.insert_once(tx, Card, values | ({} if since is None else {"tried_at": since}))
 
 
 @dataclass(frozen=True, kw_only=True)

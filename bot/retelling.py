@@ -24,9 +24,11 @@ def doubt(tx: Session, report: Report) -> None:
         db.set_mark(tx, outbox.MARK, str(report.old_news), newest.at)
     for job_id in report.fresh:
         job = db.get_job(tx, job_id)
-        carded = outbox.head(tx, job_id) is not None
         for note in db.notes(tx, job_id):
-            for draft in fanout.owed(note, job, (), carded=carded).drafts:
+            owed = fanout.owed(note, job, (), carded=outbox.head(tx, job_id) is not None)
+            for role, recipient in owed.cards:  # a job has none where the last record was made before it was shown
+                outbox.show(tx, job_id=job_id, role=role, recipient=recipient, since=job.created_at)
+            for draft in owed.drafts:
                 if draft.kind not in _FOUND_AGAIN:
                     continue
                 new = outbox.owe(

@@ -170,7 +170,7 @@ class Requests:
         return group
 
     def _default_group(self, region: str) -> str | None:
-        """Return the group that EC2 puts a machine into where nobody names one: the network's own, which is anybody's."""
+        """Return the group that a machine is put into where nobody names one: the network's own, which is anybody's."""
 
         def ask() -> str | None:
             subnets = self._subnets_in(region)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlmodel import delete
 
 from bot.delivery import Delivery
-from jobs.model import NoteKind
+from bot.retelling import doubt
+from jobs.model import Card, NoteKind
+from jobs.restoring import Report
 from tests.face.relay import Relay, limited, lost, refused
 from tests.face.stage import Stage
 
@@ -59,3 +62,25 @@ def test_plots_that_piled_up_are_shown_as_one(stage: Stage) -> None:
     stage.happens(job, NoteKind.PLOT, {"series": "loss", "percent": 50})
     stage.tell()
     assert [file["name"] for reply in stage.replies() for file in reply.get("files", [])] == ["job0001-2000.png"]
+
+
+@pytest.mark.parametrize("posted", [False, True])
+def test_a_job_that_was_rebuilt_without_its_card_gets_it_and_what_its_thread_is_owed(
+    stage: Stage, posted: bool
+) -> None:
+    """The last record of the lost database was made between the job's launch and its card."""
+    job = stage.running()
+    if posted:
+        stage.tell()
+    with stage.db.write() as tx:
+        tx.execute(delete(Card))
+        doubt(tx, Report(fresh=[job.id], old_news=999))
+    stage.restart()
+    stage.happens(job, NoteKind.TROUBLE, {"code": "nan", "text": "The loss is NaN."})
+    with stage.db.write() as tx:
+        doubt(tx, Report(fresh=[job.id], old_news=999))
+    stage.tell()
+    assert (
+        len([one for one in stage.people.messages(stage.vision) if one.get("thread_ts", one["ts"]) == one["ts"]]) == 1
+    )
+    assert len(stage.replies()) == 1

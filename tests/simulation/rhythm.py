@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from jobs.errors import NotWritten
+from tests.simulation.books import Violation
 from tests.simulation.cloud import Cloud
 from tests.simulation.weather import Spell
 from tests.simulation.world import World
@@ -23,6 +24,7 @@ REAP = timedelta(seconds=60)
 QUIET = timedelta(minutes=20)  # a pass in between, while nothing is expected: looks are stale and partial then, too
 LONG_SPELL = timedelta(minutes=30)  # between passes while a cloud answers nobody for a long time
 NEAR = timedelta(seconds=90)
+UNTOLD = timedelta(hours=6)  # that a message may be owed while the bot runs and Slack answers
 QUESTIONS = (timedelta(minutes=15), timedelta(minutes=60), timedelta(minutes=240))
 
 
@@ -37,6 +39,7 @@ class Rhythm:
         self._life = 0
         self._noted: int | None = None
         self._versions: int | None = None
+        self._owed: tuple[int | None, datetime] = (None, world.time.now())  # the message that waits longest, since when
 
     def begin(self) -> None:
         """Start the beat anew: the bot has just started."""
@@ -44,6 +47,7 @@ class Rhythm:
         self._planned.clear()
         self._triggers.clear()
         self._asked.clear()
+        self._owed = None, self._world.time.now()
         self._next("notify", self._world.time.now(), self._notify)
         self._next("enforce", self._world.time.now(), self._enforce)
         self._next("due", self._world.time.now(), self._due)
@@ -222,8 +226,19 @@ class Rhythm:
             bot.notifier.round()
         finally:  # it goes on whatever became of this round
             if not bot.notifier.idle():
+                self._judge_silence()
                 pause = 2 * PASS if world.office.down or world.db.full else NOTIFY
                 self._next("notify", world.time.now() + pause, self._notify)
+
+    def _judge_silence(self) -> None:
+        """Hold the notifier to telling what it owes once it can; raises `Violation` where it never will."""
+        world, now = self._world, self._world.time.now()
+        (first,) = world.rows.execute("SELECT min(id) FROM outbox WHERE state IN ('owed', 'uncertain')").fetchone()
+        if first != self._owed[0] or world.office.down or world.db.full:
+            self._owed = first, now
+        elif first is not None and now - self._owed[1] > UNTOLD:
+            (key,) = world.rows.execute("SELECT key FROM outbox WHERE id = ?", (first,)).fetchone()
+            raise Violation(f"{key} is owed since {self._owed[1]}, Slack answers, and nobody is told")
 
 
 def _moment(text: str) -> datetime:
