@@ -1,7 +1,7 @@
 """What people may not have been told of jobs whose rows were rebuilt.
 
-Which messages were posted is known up to the moment of the last record; those after it may stand in the thread. They
-are owed as uncertain, so that each is looked up there by its key before it is posted.
+Which messages were posted is known up to the moment of the last record, or of the backup that was put back; those after
+it may stand in the thread. They are owed as uncertain, so that each is looked up there by its key before it is posted.
 """
 
 from __future__ import annotations
@@ -19,10 +19,14 @@ _FOUND_AGAIN = frozenset({"reply", "plot"})  # a whisper leaves nothing behind t
 def doubt(tx: Session, report: Report) -> None:
     """Owe as uncertain what the threads of the restored jobs may lack; what is older than those counts as told."""
     told = int(db.mark(tx, outbox.MARK) or 0)
+    backed_up = tx.exec(select(Note).where(told < col(Note.id), col(Note.id) <= report.last_note)).all()
+    # What leads are owed of a month is fanned out as ever, and what follows it with it: none of that is owed twice.
+    of_months = (note.id - 1 for note in backed_up if note.id and note.job_id is None)
+    old_news = min(of_months, default=report.old_news)
     newest = tx.exec(select(Note).order_by(col(Note.id).desc()).limit(1)).first()
-    if newest is not None and report.old_news > told:
-        db.set_mark(tx, outbox.MARK, str(report.old_news), newest.at)
-    for job_id in report.fresh:
+    if newest is not None and old_news > told:
+        db.set_mark(tx, outbox.MARK, str(old_news), newest.at)
+    for job_id in dict.fromkeys([*(note.job_id for note in backed_up if note.job_id), *report.fresh]):
         job = db.get_job(tx, job_id)
         for note in db.notes(tx, job_id):
             owed = fanout.owed(note, job, (), carded=outbox.head(tx, job_id) is not None)

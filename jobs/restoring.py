@@ -44,20 +44,26 @@ class Report:
     held: int = 0  # micro-dollars, over all months
     spent: int = 0
     fresh: list[str] = field(default_factory=list)  # restored jobs about which people may still have to be told
-    old_news: int = 0  # the last note of the others
+    last_note: int = 0  # that the database had
+    old_news: int = 0  # the last note of that and of the others
 
 
 def rebuild(tx: Session, found: Evidence, months: Months, report: Report, now: datetime) -> None:
     """Add and advance teams and jobs; `sum_up` comes last."""
+    report.last_note = _last_note(tx)
     for team in found.teams.values():
         _restore_team(tx, team, report)
     old, new = _parted(found.jobs.values(), now)
     for rows in old:
         _restore_job(tx, rows, months, report)
-    report.old_news = tx.exec(select(func.max(Note.id))).one() or 0
+    report.old_news = _last_note(tx)
     for rows in new:
         if _restore_job(tx, rows, months, report):
             report.fresh.append(rows.job.id)
+
+
+def _last_note(tx: Session) -> int:
+    return tx.exec(select(func.max(Note.id))).one() or 0
 
 
 def sum_up(tx: Session, report: Report) -> None:

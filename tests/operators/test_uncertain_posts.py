@@ -9,7 +9,8 @@ from sqlmodel import delete
 
 from bot.delivery import Delivery
 from bot.retelling import doubt
-from jobs.model import Card, NoteKind
+from jobs import db as rows
+from jobs.model import Card, Mark, NoteKind
 from jobs.restoring import Report
 from tests.face.relay import Relay, limited, lost, refused
 from tests.face.stage import Stage
@@ -65,22 +66,34 @@ def test_plots_that_piled_up_are_shown_as_one(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("posted", [False, True])
+@pytest.mark.parametrize("backed_up", [False, True])
 def test_a_job_that_was_rebuilt_without_its_card_gets_it_and_what_its_thread_is_owed(
-    stage: Stage, posted: bool
+    stage: Stage, posted: bool, backed_up: bool
 ) -> None:
-    """The last record of the lost database was made between the job's launch and its card."""
+    """The last record of the lost database, or the backup, was made between the job's launch and its card."""
     job = stage.running()
     if posted:
         stage.tell()
-    with stage.db.write() as tx:
-        tx.execute(delete(Card))
-        doubt(tx, Report(fresh=[job.id], old_news=999))
-    stage.restart()
     stage.happens(job, NoteKind.TROUBLE, {"code": "nan", "text": "The loss is NaN."})
     with stage.db.write() as tx:
-        doubt(tx, Report(fresh=[job.id], old_news=999))
+        tx.execute(delete(Card))
+        tx.execute(delete(Mark))
+        last = max(note.id or 0 for note in rows.notes(tx, job.id))
+        doubt(tx, Report(last_note=last, old_news=last) if backed_up else Report(fresh=[job.id], old_news=last))
+    stage.restart()
     stage.tell()
-    assert (
-        len([one for one in stage.people.messages(stage.vision) if one.get("thread_ts", one["ts"]) == one["ts"]]) == 1
-    )
-    assert len(stage.replies()) == 1
+    heads = [one for one in stage.people.messages(stage.vision) if one.get("thread_ts", one["ts"]) == one["ts"]]
+    assert (len(heads), len(stage.replies())) == (1, 1)
+
+
+def test_leads_are_told_of_a_month_though_the_database_was_lost_just_then(stage: Stage) -> None:
+    stage.running()
+    stage.tell()
+    with stage.db.write() as tx:
+        alert = {"percent": 80, "held": 0, "spent": 80, "month": "2026-03", "cap": 100, "granted": 0}
+        rows.note(tx, key="vision:80", kind=NoteKind.ALERT, at=stage.clock.now(), team_id="vision", data=alert)
+        last = max(note.id or 0 for note in rows.notes_after(tx, 0, 1000))
+        doubt(tx, Report(last_note=last, old_news=last))
+    stage.restart()
+    stage.tell()
+    assert ["80 %" in str(one) for one in stage.people.dms(stage.lea)] == [True]
