@@ -62,7 +62,7 @@ _NEAR = 56  # characters that those words may have
 # The last words of names that are none by themselves: "grad norm", "learning rate", "loss total".
 _LAST_WORDS = frozenset({"norm", "rate", "total", "sum", "ema", "entropy", "estimate"})
 _PAIR = re.compile(
-    # A name is taken whole or not at all, which halves what a line of prose costs; "->" and "..." are no part of it.
+    # A name is taken whole or not at all, so that prose is soon passed over; "->" and "..." are no part of it.
     r"(?<![\w./@?&-])(?=(?P<name>[a-z]\w*(?:(?:[/@]|\.(?!\.)|-(?!>))\w*)*))(?P=name)"
     r"(?:\s?\((?:(?P<part>train\w*|val\w*|test|dev|eval\w*)|[^()\d=]{1,24})\)|\s?\[[\w\- ]{1,16}\](?=\s*[:=]))?"
     r"(?P<sign>['\"]?\s*(?:[:=]|[-=]>|→|\.{3,})\s*|['\"],\s|['\"]?\s(?:is|reached|-)\s|\s{1,3})"

@@ -41,10 +41,7 @@ class World:
 
     def any(self, *flags: bool) -> list[bool]:
         """Return for each flag whether some rank raises it; the hosts talk, and no GPU waits."""
-        votes = torch.tensor(flags, dtype=torch.int32)
-        if self.size > 1:
-            dist.all_reduce(votes, dist.ReduceOp.MAX)
-        return [bool(vote) for vote in votes.tolist()]
+        return [votes > 0 for votes in self.sum(torch.tensor(flags, dtype=torch.int32)).tolist()]
 
     def sum(self, value: torch.Tensor) -> torch.Tensor:
         """Return the sum of all ranks' values, added up where they lie."""
