@@ -106,13 +106,13 @@ class Actions:
 
     def larger(self, ack: Ack, body: Body, respond: Respond) -> None:
         """Ask for the same on a larger GPU, from the last checkpoint where there is one."""
-        caller, (job_id, _, gpu) = _caller(body), _value(body).partition(" ")
+        caller, (job_id, gpu, spot) = _caller(body), _value(body).split()
 
         def again() -> Message:
             saved = bool(answering.look(self._parts, job_id, caller).checkpoints)
-            return answering.rerun(self._parts, job_id, {"gpu": gpu}, caller, resume=saved)
+            return answering.rerun(self._parts, job_id, {"gpu": gpu, "spot": spot}, caller, resume=saved)
 
-        message = answering.guarded(self._parts, f"/train rerun {job_id} gpu={gpu}", again)
+        message = answering.guarded(self._parts, f"/train rerun {job_id} gpu={gpu} spot={spot}", again)
         ack()
         _answer(respond, message)
 

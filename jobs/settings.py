@@ -148,6 +148,14 @@ class Settings(BaseSettings):
                 )
         return value
 
+    @field_validator("aws_kms_key")
+    @classmethod
+    def _key(cls, value: str | None) -> str | None:
+        if value and not re.fullmatch(r"arn:aws[\w-]*:kms:[\w-]+:\d{12}:key/[\w-]+", value):
+            # Policies name a key by its ARN; an alias would open nothing.
+            raise ValueError(f"{value!r} is no ARN of a key: write arn:aws:kms:REGION:ACCOUNT:key/ID, no alias")
+        return value
+
     @field_validator("spot_notice")
     @classmethod
     def _notice(cls, value: str) -> str:

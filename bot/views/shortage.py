@@ -52,9 +52,8 @@ def run_on(say: Catalogue, facts: JobFacts, larger: Larger | None) -> list[Block
     label = say.plain(
         "Run on {gpu} ({price}/h)", gpu=_named(larger), price=dollars(larger.offer.micros_per_hour, up=True)
     )
-    return actions(
-        f"larger-{facts.job.id}", [button(Markup(label), "larger", f"{facts.job.id} {larger.gpu}", style="primary")]
-    )
+    asks = f"{facts.job.id} {larger.gpu} {larger.spot}"
+    return actions(f"larger-{facts.job.id}", [button(Markup(label), "larger", asks, style="primary")])
 
 
 def _missing(say: Catalogue, shortage: Shortage) -> Markup | None:
@@ -79,4 +78,4 @@ def _change(say: Catalogue, facts: JobFacts, shortage: Shortage, steps: Sequence
 
 def _named(larger: Larger) -> str:
     gpu = larger.gpu
-    return f"{gpu.count} × {gpu.name.upper()} {larger.offer.memory_gb} GB"
+    return f"{gpu.count} × {gpu.name.upper()} {larger.offer.memory_gb} GB" + (" spot" if larger.offer.spot else "")

@@ -15,6 +15,7 @@ from typing import Any
 from jobs.errors import ProviderError
 from jobs.providers import LaunchOrder, Offer
 from jobs.providers.aws_errors import code_of, translated
+from jobs.providers.aws_prices import PLATFORM, PRICE_LIST
 from jobs.providers.aws_request import Clients, Requests
 from jobs.providers.aws_schedule import MISSING
 
@@ -69,7 +70,8 @@ class Checkup:
     def run(self) -> Iterator[Seen]:
         """Yield what each look shows."""
         for region, offer in self._offers.items():
-            yield _look(f"launch {region}", lambda: self._launch(region, offer))  # noqa: B023  called at once
+            yield _look(f"prices {region}", lambda: self._prices(region, offer))  # noqa: B023  called at once
+            yield _look(f"launch {region}", lambda: self._launch(region, offer))  # noqa: B023  as above
             if self._group is not None:
                 yield _look(f"timers {region}", lambda: self._schedules(region))  # noqa: B023  as above
         yield _look("job role", self._session)
@@ -77,6 +79,29 @@ class Checkup:
         yield _look("lifecycle", self._lifecycle)
 
     # ------------------------------------------------------------ machines
+
+    def _prices(self, region: str, offer: Offer) -> str:
+        """Ask what offers are made of: without it the bot goes on, by the dated catalogue, and nobody is told."""
+        ec2, types = self._client("ec2", region), [offer.name]
+        with translated("a look at the zones that sell a type", region):
+            zones = ec2.describe_instance_type_offerings(
+                LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": types}]
+            )["InstanceTypeOfferings"]
+        with translated("a look at the spot market's prices", region):
+            now = datetime.now(UTC)
+            ec2.describe_spot_price_history(
+                InstanceTypes=types, ProductDescriptions=[PLATFORM], StartTime=now, EndTime=now
+            )
+        with translated("a look at the price list", PRICE_LIST):
+            self._client("pricing", PRICE_LIST).get_products(
+                ServiceCode="AmazonEC2",
+                Filters=[
+                    {"Type": "TERM_MATCH", "Field": field, "Value": value}
+                    for field, value in (("regionCode", region), ("instanceType", offer.name))
+                ],
+                MaxResults=1,
+            )
+        return f"a {offer.name} is sold in {len(zones)} zones; the price list and the spot market answer"
 
     def _launch(self, region: str, offer: Offer) -> str:
         asked = self._requests.launch(offer, _order(offer), "#!/bin/bash\n")

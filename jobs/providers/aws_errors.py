@@ -13,9 +13,12 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     CredentialRetrievalError,
+    LoginError,
+    NoAuthTokenError,
     NoCredentialsError,
     ParamValidationError,
     PartialCredentialsError,
+    SSOError,
     TokenRetrievalError,
 )
 from botocore.parsers import ResponseParserError
@@ -24,6 +27,16 @@ from jobs.errors import NoCapacity, ProviderError, QuotaExceeded, Rejected, Scop
 from jobs.providers.aws_policies import statement_for
 from jobs.providers.aws_words import Quota, credentials_ended, more_of, right
 
+# No key, or a login of a person that has to be renewed by one.
+_NO_CREDENTIALS = (
+    NoCredentialsError,
+    PartialCredentialsError,
+    CredentialRetrievalError,
+    TokenRetrievalError,
+    SSOError,
+    LoginError,
+    NoAuthTokenError,
+)
 MISMATCH = "IdempotentParameterMismatch"  # a machine was asked for under this token, in other words
 NOT_FOUND = ("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed")
 
@@ -51,11 +64,17 @@ _QUOTA = frozenset(
         "VcpuLimitExceeded",
         "InstanceLimitExceeded",
         "MaxSpotInstanceCountExceeded",
-        "VolumeLimitExceeded",
-        "MaxIOPSLimitExceeded",
-        "PendingVerification",
     }
 )
+# Limits that count something else than machines.
+_OTHER_LIMITS = {
+    "VolumeLimitExceeded": "The AWS account may not have more disks: whoever runs it asks for more room for gp3 volumes"
+    " under Amazon EBS in Service Quotas, or removes volumes that are of no use any more.",
+    "MaxIOPSLimitExceeded": "The AWS account may not have more IOPS on its disks: whoever runs it asks for more under"
+    " Amazon EBS in Service Quotas.",
+    "PendingVerification": "AWS is still looking at this account, which takes minutes, seldom hours, and rents it"
+    " nothing there until then. Nobody has to ask for anything.",
+}
 _RIGHTS = frozenset(
     {
         "AccessDenied",
@@ -121,7 +140,7 @@ def translated(doing: str, region: str, *, quota: Quota | None = None) -> Iterat
         yield
     except ClientError as error:
         raise _refusal(error, doing, region, quota) from error
-    except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError, TokenRetrievalError) as error:
+    except _NO_CREDENTIALS as error:
         raise Unauthorized(f"There are no usable AWS credentials for {doing}: {error}. {_RENEW_HELP}") from error
     except ParamValidationError as error:
         raise Rejected(f"The SDK refused {doing} in {region}: {error}") from error
@@ -132,27 +151,30 @@ def translated(doing: str, region: str, *, quota: Quota | None = None) -> Iterat
 def _refusal(error: ClientError, doing: str, region: str, quota: Quota | None) -> ProviderError:
     code = code_of(error)
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    said = f"({code}: {str(error.response.get('Error', {}).get('Message', ''))[:300]})"
+    # Ours comes first: what is shown may be cut short, and Amazon's own words go on for long.
+    said = f"Amazon's words: {code}: {str(error.response.get('Error', {}).get('Message', ''))[:300]}"
     # The table goes before the status: AWS reports a lack of capacity as a 500.
     if code in _CAPACITY:
-        return NoCapacity(f"AWS has none of these machines free in {region} {said}. {_CAPACITY_HELP}")
+        return NoCapacity(f"AWS has none of these machines free in {region}. {_CAPACITY_HELP} {said}")
+    if code in _OTHER_LIMITS:
+        return QuotaExceeded(f"{_OTHER_LIMITS[code]} It is {region} that refuses. {said}")
     if code in _QUOTA:
         more = _QUOTA_HELP if quota is None else more_of(quota, region.rstrip("abcdefgh"))
-        return QuotaExceeded(f"The AWS account may not have more of these machines in {region} {said}. {more}")
+        return QuotaExceeded(f"The AWS account may not have more of these machines in {region}. {more} {said}")
     if code in _RIGHTS:
         return _unauthorized(error, code, doing, region, said)
     if code in _THROTTLE:
-        return Throttled(f"AWS in {region} wants {doing} to be asked more slowly {said}.")
+        return Throttled(f"AWS in {region} wants {doing} to be asked more slowly. {said}")
     if status >= 500 or status == 0 or code in (MISMATCH, "RequestTimeout"):
-        return Unknown(f"AWS in {region} failed during {doing} {said}. It may have happened.")
+        return Unknown(f"AWS in {region} failed during {doing}. It may have happened. {said}")
     setting = _SETTINGS.get(code.partition(".")[0])
     check = f" Check {setting}." if setting else ""
-    return Rejected(f"AWS refused {doing} in {region} {said}.{check}", scope=_reach(code))
+    return Rejected(f"AWS refused {doing} in {region}.{check} {said}", scope=_reach(code))
 
 
 def _unauthorized(error: ClientError, code: str, doing: str, region: str, said: str) -> Unauthorized:
     if credentials_ended(code):
-        return Unauthorized(f"AWS does not take the bot's credentials for {doing} in {region} {said}. {_RENEW_HELP}")
+        return Unauthorized(f"AWS does not take the bot's credentials for {doing} in {region}. {_RENEW_HELP} {said}")
     message = str(error.response.get("Error", {}).get("Message", ""))
     missing = right(str(error.operation_name), code, message)
     # A role that only the spot market wants says nothing of machines on demand.
@@ -160,8 +182,8 @@ def _unauthorized(error: ClientError, code: str, doing: str, region: str, said: 
     statement = statement_for(missing)
     named = f", its statement {statement}" if statement else ""
     return Unauthorized(
-        f"AWS did not allow {doing} in {region} {said}. The bot's policy lacks `{missing}`{named}; "
-        "`hourglass aws setup` prints it.",
+        f"AWS did not allow {doing} in {region}. The bot's policy lacks `{missing}`{named}; "
+        f"`hourglass aws setup` prints it. {said}",
         scope=scope,
     )
 

@@ -24,6 +24,7 @@ from jobs.providers.aws_errors import translated
 from jobs.providers.aws_request import Clients
 from jobs.values import DOLLAR, Micros
 
+PLATFORM = "Linux/UNIX"
 PRICE_LIST = "us-east-1"  # where the price list of all regions is served
 LIST_PRICES_KEPT = timedelta(hours=6)  # they change a few times a year
 SPOT_PRICES_KEPT = timedelta(minutes=5)
@@ -105,7 +106,7 @@ class Prices:
         with translated("the look-up of spot prices", region):
             pages = self._client("ec2", region).get_paginator("describe_spot_price_history")
             # A range that begins and ends now is answered with the price that holds now.
-            asked = {"InstanceTypes": [*names], "ProductDescriptions": ["Linux/UNIX"], "StartTime": now, "EndTime": now}
+            asked = {"InstanceTypes": [*names], "ProductDescriptions": [PLATFORM], "StartTime": now, "EndTime": now}
             for page in pages.paginate(**asked):
                 for row in page["SpotPriceHistory"]:
                     key = (str(row["InstanceType"]), str(row["AvailabilityZone"]))
@@ -132,7 +133,7 @@ def spot_rates(clients: Clients, offer: Offer, zone: str, since: datetime, until
     """
     asked = {
         "InstanceTypes": [offer.name],
-        "ProductDescriptions": ["Linux/UNIX"],
+        "ProductDescriptions": [PLATFORM],
         "AvailabilityZone": zone,
         "StartTime": since,
         "EndTime": until,

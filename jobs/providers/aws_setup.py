@@ -182,7 +182,10 @@ class Setup:
     def _network(self, region: str) -> str:
         ec2, tag = self._client("ec2", region), {"Key": NETWORK_TAG, "Value": "network"}
         where = self._wanted.vpc
-        vpcs = ec2.describe_vpcs(**({"VpcIds": [where]} if where else {"Filters": [_is("is-default", "true")]}))["Vpcs"]
+        # A network is of one region; asked for by a filter, it is simply not among those of another.
+        vpcs = ec2.describe_vpcs(Filters=[_is("vpc-id", where) if where else _is("is-default", "true")])["Vpcs"]
+        if not vpcs and where:
+            return f"network in {region}: {where} is not in this region; nothing was made"
         if not vpcs:
             return f"network in {region}: there is no default VPC; name one with --vpc"
         vpc = vpcs[0]["VpcId"]

@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 
+from bot.counted import CountedProvider
+from jobs import metering
 from jobs.errors import Throttled, Unknown
+from jobs.model import Attempt
 from jobs.providers import Instance, InstanceState, Meter, Metered, Rate
 from jobs.providers.aws import TAKEN_BACK, Aws
 from jobs.providers.aws_prices import Prices
+from jobs.records import dump
 from jobs.values import DOLLAR
 from tests.aws.books import SMALL, Scripts, order, provider
 from tests.aws.cloud import REGION, Cloud
@@ -51,10 +55,16 @@ def metered(aws: Aws, offer: Any = SPOT, instance: Instance | None = None, hours
 
 
 def test_aws_is_a_meter_and_a_machine_on_demand_needs_none(cloud: Cloud) -> None:
-    aws = provider(cloud, Scripts())
-    assert isinstance(aws, Meter)
+    aws: Meter = provider(cloud, Scripts())
     assert metered(aws, SMALL) is None
     assert "DescribeSpotPriceHistory" not in cloud.front.calls
+
+
+def test_a_bill_is_read_through_whatever_the_provider_stands_behind(cloud: Cloud) -> None:
+    counted = CountedProvider(provider(cloud, Scripts()), lambda *what: None)
+    row = Attempt(job_id="job0001", number=1, launch_key="hg-1", provider="aws", offer=dump(SPOT))
+    found = metering.read(counted, row, stood(), since=BEGAN, until=BEGAN + HOUR)
+    assert found.metered is not None and len(found.metered.rates) == 2
 
 
 def test_spot_costs_what_its_zone_asked_from_the_price_at_its_launch_on(cloud: Cloud) -> None:

@@ -27,6 +27,7 @@ SETTINGS = {
     "HOURGLASS_AWS_IMAGE": IMAGE,
 }
 PARTS = [f"launch {REGION}", f"timers {REGION}", "job role", "encryption", "lifecycle"]
+PRICES = f"prices {REGION}"
 ESTATE = Estate(account="123456789012", bucket="team-files", prefix="hg")
 
 
@@ -70,7 +71,7 @@ def test_after_the_setup_all_is_well_and_the_bots_own_policy_is_enough(cloud: Cl
     made(cloud)
     cloud.front.policy = bot(ESTATE)
     seen = looked(cloud)
-    assert list(seen) == PARTS
+    assert list(seen) == [PRICES, *PARTS]
     assert [each.says for each in seen.values() if not each.well] == []
     assert "g4dn.xlarge" in seen[PARTS[0]].says and "which lets nothing in" in seen[PARTS[0]].says
     assert "lent for 12 hours" in seen["job role"].says
@@ -81,6 +82,7 @@ def test_after_the_setup_all_is_well_and_the_bots_own_policy_is_enough(cloud: Cl
 @pytest.mark.parametrize(
     ("statement", "part", "named"),
     [
+        ("SeeMachinesAndPrices", PRICES, "its statement SeeMachinesAndPrices"),
         ("RentMachines", PARTS[0], "`ec2:RunInstances`, its statement RentMachines, WithDisks, InTheNetwork"),
         ("TagWhatIsRented", PARTS[0], "`ec2:CreateTags`, its statement TagWhatIsRented"),
         ("SeeMachinesAndPrices", PARTS[0], "its statement SeeMachinesAndPrices"),

@@ -72,6 +72,36 @@ def test_a_role_that_may_not_list_is_told_so(cloud: Cloud, scripts: Scripts) -> 
         provider(cloud, scripts).list()
 
 
+def test_what_is_missing_stands_before_amazons_own_words_which_are_long() -> None:
+    """A reply shows five hundred characters, a card four hundred."""
+    said = (
+        "User: arn:aws:sts::123456789012:assumed-role/hourglass-bot/i-0123456789abcdef0 is not authorized to perform: "
+        "scheduler:CreateSchedule on resource: arn:aws:scheduler:us-east-1:123456789012:schedule/hourglass/"
+        "hg-5e0f3c1e-job0001-a1-r0 because no identity-based policy allows the scheduler:CreateSchedule action"
+    )
+    refused = {"Error": {"Code": "AccessDeniedException", "Message": said}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+    with pytest.raises(Unauthorized) as caught, translated("the schedule that ends the machine", REGION):
+        raise sdk.ClientError(refused, "CreateSchedule")
+    assert "its statement KeepSchedules; `hourglass aws setup` prints it." in str(caught.value)[:250]
+    assert "not authorized to perform" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("VolumeLimitExceeded", "may not have more disks"),
+        ("MaxIOPSLimitExceeded", "more IOPS"),
+        ("PendingVerification", "Nobody has to ask for anything"),
+    ],
+)
+def test_a_limit_of_something_else_than_machines_is_not_told_as_theirs(
+    cloud: Cloud, scripts: Scripts, code: str, says: str
+) -> None:
+    with cloud.front.refusing("RunInstances", code, 400), pytest.raises(QuotaExceeded, match=says) as caught:
+        provider(cloud, scripts).launch(SMALL, order())
+    assert "vCPU" not in str(caught.value)
+
+
 def test_a_right_is_named_as_amazons_sentence_names_it() -> None:
     said = "User: arn:aws:iam::1:user/bot is not authorized to perform: ec2:CreateTags on resource: x because no policy"
     assert right("RunInstances", "UnauthorizedOperation", said) == "ec2:CreateTags"
@@ -151,5 +181,8 @@ def test_no_error_of_the_sdk_slips_through(error: Exception) -> None:
 def test_missing_credentials_are_unauthorized_and_a_lost_connection_is_unknown() -> None:
     with pytest.raises(Unauthorized, match="no usable AWS credentials"), translated("a launch", REGION):
         raise sdk.NoCredentialsError
+    for login in (sdk.UnauthorizedSSOTokenError, sdk.LoginRefreshRequired):  # of a person, who renews it
+        with pytest.raises(Unauthorized, match="credentials that are valid"), translated("a launch", REGION):
+            raise login
     with pytest.raises(Unknown, match="may have happened"), translated("a launch", REGION):
         raise sdk.ReadTimeoutError(endpoint_url="https://ec2")

@@ -32,14 +32,16 @@ def ran(
     environment: dict[str, str] | None = None,
     keep_days: int = 90,
     accountant: str = "",
+    vpc: str = "",
+    subnets: tuple[str, ...] = (),
 ) -> None:
     setup(
         apply=apply,
         bot=BOT,
         reaper="",
         types=(),
-        vpc="",
-        subnets=(),
+        vpc=vpc,
+        subnets=subnets,
         keep_days=keep_days,
         accountant=accountant,
         clients=cloud.client,
@@ -107,6 +109,23 @@ def test_done_again_it_changes_only_what_differs_and_nothing_of_others(cloud: Cl
             Filters=[{"Name": "tag:hourglass", "Values": ["network"]}]
         )["SecurityGroups"]
         assert [group["IpPermissions"] for group in groups] == [[]], "nothing comes in"
+
+
+def test_a_network_of_one_region_is_made_there_and_the_other_region_goes_without(
+    cloud: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ec2 = cloud.client("ec2", REGION)
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    subnet, other = (
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.9.{number}.0/24")["Subnet"]["SubnetId"] for number in (1, 2)
+    )
+    ran(cloud, vpc=vpc, subnets=(subnet,))
+    told = capsys.readouterr().out
+    assert f"network in {REGION}: 1 subnets of {vpc}" in told
+    assert f"network in us-west-2: {vpc} is not in this region" in told
+    tagged = [{"Name": "tag:hourglass", "Values": ["network"]}]
+    assert [one["SubnetId"] for one in ec2.describe_subnets(Filters=tagged)["Subnets"]] == [subnet] != [other]
+    assert cloud.client("ec2", "us-west-2").describe_security_groups(Filters=tagged)["SecurityGroups"] == []
 
 
 def test_a_machine_then_stands_in_that_network(cloud: Cloud) -> None:

@@ -165,7 +165,8 @@ def test_a_gpu_that_was_too_small_brings_advice_and_a_larger_one_with_its_price(
 
     stage.people.press("ada", "#vision", end["ts"], "larger")
     again = stage.people.wait_for(lambda: stage.service.list_jobs("vision")[0:-1])[0]
-    assert (again.request["rerun_of"], again.request["overrides"]["gpu"]) == (job.id, "h100")
+    asked = again.request["overrides"]
+    assert (again.request["rerun_of"], asked["gpu"], asked["spot"]) == (job.id, "h100", "on-demand")
 
 
 def test_where_no_machine_was_free_another_is_offered_with_its_price(open_stage: Stage) -> None:
@@ -183,7 +184,8 @@ def test_where_no_machine_was_free_another_is_offered_with_its_price(open_stage:
     assert "Run on 1 × H100 80 GB ($3.00/h)" in shown(end)
     stage.people.press("ada", "#vision", end["ts"], "larger")
     again = stage.people.wait_for(lambda: stage.service.list_jobs("vision")[0:-1])[0]
-    assert (again.request["rerun_of"], again.request["overrides"]["gpu"]) == (job.id, "h100")
+    asked = again.request["overrides"]
+    assert (again.request["rerun_of"], asked["gpu"], asked["spot"]) == (job.id, "h100", "on-demand")
 
 
 def test_a_failure_shows_the_reason_and_the_last_lines(stage: Stage) -> None:

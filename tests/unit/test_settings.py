@@ -59,3 +59,11 @@ def test_mirrors_are_places_without_a_scheme() -> None:
     for wrong in ("https://mirror.example", "mirror.example/a b", "", "mirror.example; reboot"):
         with pytest.raises(Misconfigured, match="write host"):
             load({"HOURGLASS_MIRRORS": json.dumps({"docker.io": wrong})})
+
+
+@pytest.mark.parametrize("key", ["alias/team", "arn:aws:kms:us-east-1:123456789012:alias/team", "1234abcd"])
+def test_a_key_is_named_by_its_arn(key: str) -> None:
+    with pytest.raises(Misconfigured, match="no ARN of a key"):
+        load({"HOURGLASS_AWS_KMS_KEY": key})
+    arn = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab"
+    assert load({"HOURGLASS_AWS_KMS_KEY": arn}).aws_kms_key == arn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from jobs.offers import Desk, Survey
 from jobs.providers import Need, Offer
 from jobs.roomier import elsewhere, larger
 from jobs.shortage import Shortage, Step, read, steps
+from jobs.values import SpotPolicy
 from tests.support.builders import a_spec, an_offer, some_traits
 from tests.support.house import Priced
 
@@ -125,6 +127,26 @@ def test_where_none_is_free_the_cheapest_with_other_gpus_of_no_less_memory_is_na
 ) -> None:
     found = elsewhere(stocked(*stock), a_spec(gpus=1, providers=(), **asked))
     assert (found and (str(found.gpu), found.offer)) == expected
+
+
+A100_SPOT, H100_SPOT = replace(A100, spot=True, micros_per_hour=1), replace(H100, spot=True, micros_per_hour=2)
+
+
+@pytest.mark.parametrize(
+    ("policy", "stock", "expected"),
+    [
+        (SpotPolicy.SPOT, [A100, A100_SPOT, H100, H100_SPOT], H100_SPOT),
+        (SpotPolicy.SPOT, [A100, A100_SPOT, H100], A100),  # the same without the risk; H100s on demand nobody asked for
+        (SpotPolicy.AUTO, [A100, H100, H100_SPOT], H100_SPOT),
+        (SpotPolicy.ON_DEMAND, [A100, H100, H100_SPOT], H100),
+    ],
+)
+def test_what_is_named_is_of_a_market_that_was_asked_for_and_says_so(
+    policy: SpotPolicy, stock: Sequence[Offer], expected: Offer
+) -> None:
+    found = elsewhere(stocked(*stock), a_spec(gpu="a100", gpus=1, providers=(), spot=policy))
+    assert found is not None
+    assert (found.offer, found.spot is SpotPolicy.SPOT) == (expected, expected.spot)
 
 
 class Silent:
