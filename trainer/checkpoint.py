@@ -11,14 +11,10 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
-
-
-def save_interval(cost: float, failures_every: float, lose_at_most: float) -> float:
-    """Return Young's and Daly's seconds from one save to the next, which takes `cost`: a minute at least."""
-    return min(lose_at_most, max(60.0, math.sqrt(2 * cost * failures_every)))
 
 
 def find(*folders: Path) -> list[tuple[int, Path]]:
@@ -35,7 +31,7 @@ def load_newest(*folders: Path) -> tuple[Path, dict[str, Any]] | None:
     for _, path in reversed(find(*folders)):
         try:
             return path, torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError) as error:
+        except (OSError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:
             print(f"{path} does not load ({error}); looking for an older one", flush=True)
     return None
 
@@ -54,8 +50,8 @@ class Checkpoints:
         torch.serialization.set_crc32_options(False)
 
     def is_due(self, failures_every: float, lose_at_most: float) -> bool:
-        """Say whether to save now: not while the last save is being written, and no more often than pays."""
-        pause = save_interval(self.seconds, failures_every, lose_at_most)
+        """Say whether to save now: by Young's and Daly's interval, a minute at least, and not while one is written."""
+        pause = min(lose_at_most, max(60.0, math.sqrt(2 * self.seconds * failures_every)))
         return (self._writing is None or self._writing.done()) and time.monotonic() - self._began >= pause
 
     def save(self, step: int, state: Mapping[str, Any]) -> None:

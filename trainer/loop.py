@@ -75,7 +75,7 @@ class Loop:
     batches: Callable[[int], Iterator[MicroBatch]]  # from a position: `data.Batches`, or what does as it does
     settings: Settings
     world: World
-    validation: Iterable[MicroBatch] = ()  # this rank's; as many micro-batches on each
+    validation: Iterable[MicroBatch] = ()  # this rank's, gone through anew each time; as many on each rank
     extra: Mapping[str, Any] = field(default_factory=dict)  # goes into each checkpoint: shapes, vocabularies
     # Targets in a micro-batch: of its last tensor, all but the -100 that cross-entropy ignores.
     count: Callable[[MicroBatch], int] = lambda batch: int((batch[-1] != -100).sum())
@@ -133,7 +133,7 @@ class Loop:
             stop, save = self.world.any(asked, self.world.rank == 0 and self._is_save_due())
             if stop or self.step in (first, settings.steps) or self.step % settings.log_every == 0:
                 self._log(self.world.sum(loss).item(), norm, rate)  # waits for the GPU; no other step does
-            if self.validation and self.step % settings.eval_every == 0 and not stop:
+            if self.validation and not stop and (self.step == settings.steps or self.step % settings.eval_every == 0):
                 self._evaluate()
             if save or stop or self.step == settings.steps:
                 self._save()
@@ -146,8 +146,11 @@ class Loop:
         """Leave the global batch's gradients in the parameters; return this rank's share of its mean loss.
 
         Out of memory, the micro-batch is halved on every rank, and the step taken again. Several ranks rehearse each
-        size once without sending gradients: one that failed while they travel would leave the others waiting.
+        size once: with DDP no gradients travel then, for one rank that failed would leave the others waiting. FSDP's
+        pieces travel all the same, and it goes on only where memory ran out on all ranks alike, as it mostly does.
         """
+        if sum(len(chunk[0]) for chunk in chunks) * self.world.size != self.settings.global_batch:
+            raise ValueError("`batches` has ended, or cuts a step into other micro-batches than these settings")
         count = max(1, int(self.world.sum(torch.tensor(sum(map(self.count, chunks))))))
         while True:
             rehearsal, loss = self.unproven, None
@@ -156,14 +159,16 @@ class Loop:
                 loss = self._accumulate(chunks, count, send=not rehearsal)
             except torch.OutOfMemoryError:
                 if self.world.size > 1 and not rehearsal:
-                    raise  # others wait for gradients: torchrun starts all of them anew
-            # Only here has the exception let go of the tensors that filled the memory.
-            (short,) = self.world.any(loss is None) if rehearsal else (loss is None,)
+                    raise  # the others wait for gradients, and nobody can tell them
             if loss is not None and not rehearsal:
                 return loss
-            for buffer, value in kept:
+            # Only here has the exception let go of the tensors that filled the memory.
+            (short,) = self.world.any(loss is None)  # after a rehearsal, or alone
+            self.unproven = short and self.world.size > 1
+            for buffer, value in kept:  # the averages of a batch norm have seen these samples
                 buffer.copy_(value)
-            self.unproven = rehearsal and short
+            if short and hasattr(self.model, "reset_iter_state"):
+                self.model.reset_iter_state()  # type: ignore[operator]  # of FSDP, which was left in the middle
             if short and self.micro == 1:
                 raise torch.OutOfMemoryError("one sample is too much here: rent a larger GPU, or try parallel='fsdp'")
             if short:

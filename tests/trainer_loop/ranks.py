@@ -35,6 +35,7 @@ class Found:
     began: list[int]  # steps from which ranks 0 and 1 went on: rank 1 with nothing, and with an older checkpoint
     equal: bool  # whether both ended bitwise as the run that never stopped
     crossed: float  # distance of the losses that are left from that run's, where the model is spread the other way
+    short: float  # distance of the losses of a run for which memory runs out on both ranks from that run's
     ahead: list[str]  # what each rank said where rank 1 had the newer checkpoint
 
 
@@ -59,6 +60,7 @@ def measure(folder: Path, parallel: str) -> Found:
         began=[*first["began"], *second["began"]],
         equal=first["equal"],
         crossed=apart(first["crossed"], first["losses"][SAVED:]),
+        short=apart(first["short"], first["losses"]),
         ahead=[first["said"], second["said"]],
     )
 
@@ -67,9 +69,9 @@ def _rank(rank: int, port: int, folder: Path, parallel: str) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     world = as_rank(rank, 2, port)
 
-    def run(name: str, parallel: str = parallel) -> Any:
+    def run(name: str, parallel: str = parallel, room: int | None = None) -> Any:
         out = folder / f"{name}-{rank}"
-        return make(Run(out=out, steps=STEPS, micro_batch=2, parallel=parallel, seed=7 + rank), world)
+        return make(Run(out=out, steps=STEPS, micro_batch=2, parallel=parallel, seed=7 + rank, room=room), world)
 
     found: dict[str, Any] = {"losses": curve(run("straight")), "began": []}
     for name, steps in {"nothing": (SAVED, 0), "older": (SAVED, OLDER)}.items():
@@ -82,6 +84,7 @@ def _rank(rank: int, port: int, folder: Path, parallel: str) -> None:
     )
     bring(folder, "crossed", rank, (SAVED, 0)[rank])
     found["crossed"] = curve(run("crossed", OTHER[parallel]))
+    found["short"] = curve(run("short", room=1))
     bring(folder, "ahead", rank, (OLDER, SAVED)[rank])
     try:
         run("ahead")

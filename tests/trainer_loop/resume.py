@@ -68,7 +68,7 @@ def cases(number: int, seed: int) -> Iterator[Case]:
     chance = random.Random(seed)
     for index in range(number):
         yield Case(
-            precision=chance.choice(["fp32", "bf16"]),
+            precision=chance.choice(["fp32", "bf16", "fp16"]),
             workers=chance.choice([0, 0, 1, 2]),
             workers_after=chance.choice([0, 0, 1, 2]),
             stop=chance.randrange(1, STEPS) if index % 2 else chance.randrange(1, STEPS // SAVE_EVERY),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,10 @@ pytestmark = torches.ONE_WORKER
 
 
 def setup_module() -> None:
-    global torch, Checkpoints, load_newest, save_interval
+    global torch, Checkpoints, load_newest
     import torch
 
-    from trainer.checkpoint import Checkpoints, load_newest, save_interval
+    from trainer.checkpoint import Checkpoints, load_newest
 
 
 def names(folder: Path) -> list[str]:
@@ -59,10 +60,13 @@ def test_tied_weights_are_saved_once_and_stay_tied(tmp_path: Path) -> None:
     assert (tmp_path / "ckpt-000001.pt").stat().st_size < 2 * weights.nbytes
 
 
-def test_a_file_that_does_not_load_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("left", ["half", "another program's"])
+def test_a_file_that_does_not_load_is_passed_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], left: str
+) -> None:
     saved(tmp_path, 1, 2)
     whole = (tmp_path / "ckpt-000002.pt").read_bytes()
-    (tmp_path / "ckpt-000002.pt").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "ckpt-000002.pt").write_bytes(whole[: len(whole) // 2] if left == "half" else b"no checkpoint at all")
     found = load_newest(tmp_path / "nowhere", tmp_path)
     assert found and found[1]["step"] == 1
     assert "ckpt-000002.pt does not load" in capsys.readouterr().out
@@ -96,5 +100,14 @@ def test_who_is_told_of_a_checkpoint_finds_it_whole_and_knows_its_step(tmp_path:
     ("cost", "between", "expected"),
     [(0.0, 3600.0, 60.0), (2.0, 3600.0, 120.0), (50.0, 6 * 3600.0, 600.0), (1.0, 10.0, 60.0)],
 )
-def test_the_interval_is_youngs_and_dalys_within_bounds(cost: float, between: float, expected: float) -> None:
-    assert save_interval(cost, between, 600.0) == pytest.approx(expected)
+def test_a_save_is_due_by_youngs_and_dalys_interval_within_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cost: float, between: float, expected: float
+) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)  # the loop, which teams copy, takes no clock
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.seconds = cost
+    now += expected - 0.01
+    assert not checkpoints.is_due(between, 600.0)
+    now += 0.02
+    assert checkpoints.is_due(between, 600.0)

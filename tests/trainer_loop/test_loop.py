@@ -25,8 +25,10 @@ ROOT = Path(__file__).parents[2]
 
 def setup_module() -> None:
     global torch, Run, curve, first_gradients, make, mutant, BY_MICRO_BATCH, apart, relative, Settings, lr_at, World
+    global loop_module
     import torch
 
+    import trainer.loop as loop_module
     from tests.trainer_loop.runs import Run, curve, first_gradients, make, mutant
     from tests.trainer_loop.worlds import BY_MICRO_BATCH, apart, relative
     from trainer.loop import Settings, lr_at
@@ -137,6 +139,82 @@ def test_a_failed_attempt_leaves_no_trace_in_the_buffers(tmp_path: Path) -> None
     assert loop.plain.passes.item() == 12 * 2
 
 
+def test_batches_that_end_or_are_cut_otherwise_are_refused_and_no_step_is_taken_with_less(tmp_path: Path) -> None:
+    def ends(batches: Any) -> Any:
+        return lambda position: islice(batches(position), 5)
+
+    def smaller(batches: Any) -> Any:
+        return replace(batches, micro_batch=2)
+
+    for number, broken in enumerate((ends, smaller)):
+        with pytest.raises(ValueError, match="has ended, or cuts a step"):
+            make(Run(out=tmp_path / str(number), batches=broken)).run()
+
+
+class Rental:
+    """What a rented machine's `hourglass` tells: 100 seconds are left from the sixth step on."""
+
+    def __init__(self) -> None:
+        self.steps, self.told = 0, []
+
+    def time_left(self) -> float:
+        self.steps += 1
+        return 100.0 if self.steps > 5 else 10_000.0
+
+    def should_stop(self) -> bool:
+        return False
+
+    def save(self, path: Path) -> None:
+        self.told.append(path.name)
+
+    def report(self, step: int, **values: Any) -> None:
+        pass
+
+
+def test_near_the_rentals_end_it_saves_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rental = Rental()
+    monkeypatch.setattr(loop_module, "hourglass", rental)
+    make(Run(out=tmp_path, save_every=100)).run()
+    assert rental.told == ["ckpt-000006.pt", "ckpt-000012.pt"]
+
+
+def test_gradients_are_clipped_all_together(tmp_path: Path) -> None:
+    loop = make(Run(out=tmp_path))
+    loop.settings = replace(loop.settings, clip=1e-3)
+    chunks = list(islice(loop.batches(0), loop.chunks))
+    loop._gradients(chunks)
+    norm, _ = loop._update()
+    clipped = torch.cat([parameter.grad.flatten() for parameter in loop.parameters]).norm()
+    assert norm > 1e-2
+    assert clipped.item() == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_an_evaluation_is_the_mean_over_its_targets_and_comes_with_the_last_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loop = make(Run(out=tmp_path, steps=3))
+    loop.validation = list(islice(loop.batches(800), 3))
+    loop.run()
+    with torch.no_grad():
+        losses = sum(loop.plain.eval()(*chunk) for chunk in loop.validation)
+    expected = (losses / sum(loop.count(chunk) for chunk in loop.validation)).item()
+    (told,) = re.findall(r"step 3/3: val_loss: (\S+)", capsys.readouterr().out)
+    assert float(told) == pytest.approx(expected, rel=1e-4)
+
+
+def test_mfu_is_of_the_peak_that_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = make(Run(out=tmp_path), World(device=torch.device("cpu"), name="NVIDIA H100 80GB HBM3"))
+    assert "mfu: % of 989 TFLOP/s a GPU, dense bf16" in capsys.readouterr().out
+    loop.step, loop.timed_from = 10, (100.0, 0)
+    monkeypatch.setattr(loop_module.time, "perf_counter", lambda: 102.0)
+    loop._log(1.0, torch.tensor(1.0), 1e-3)
+    (told,) = re.findall(r"mfu: (\S+),", capsys.readouterr().out)
+    samples = loop.settings.global_batch * 10 / 2.0
+    assert float(told) == pytest.approx(100 * samples * loop.plain.flops_per_sample / 989e12, rel=1e-4)
+
+
 def test_one_sample_that_does_not_fit_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(torch.OutOfMemoryError):
         make(Run(out=tmp_path, room=0)).run()
@@ -218,4 +296,5 @@ def test_ranks_go_on_from_rank_0s_checkpoint_or_not_at_all(printed: Mapping[str,
     assert (found["began"], found["equal"]) == ([8, 8, 8, 8], True)
     assert found["weights"] <= 1e-5  # each rank drew its own, and rank 0's were taken
     assert found["crossed"] <= 1e-5  # from DDP to FSDP2, or back
+    assert found["short"] <= 1e-5  # memory ran out on both, and the micro-batch was halved
     assert found["ahead"] == ["rank 0 has step 4, another rank has step 8: share the folder"] * 2

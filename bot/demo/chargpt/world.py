@@ -27,16 +27,16 @@ class World:
     @classmethod
     def join(cls) -> "World":
         """Take this process's place: NCCL between GPUs, gloo between hosts and where there is no GPU."""
-        rank, size, local = (int(os.environ.get(*pair)) for pair in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0)))
+        rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         cuda = torch.cuda.is_available()
         if size > 1:
             # Ten minutes: one rank may compile for several while the others wait; what takes longer has died.
             dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=timedelta(minutes=10))
         if not cuda:
             return cls(rank=rank, size=size, device=torch.device("cpu"))
-        torch.cuda.set_device(local)
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+        torch.cuda.set_device(device)
         torch.set_float32_matmul_precision("high")  # TF32 for what stays in float32
-        device = torch.device("cuda", local)
         return cls(rank=rank, size=size, device=device, name=torch.cuda.get_device_name(device))
 
     def any(self, *flags: bool) -> list[bool]:
