@@ -66,6 +66,8 @@ def owed(
             over += [_bill(note)] if note.data.get("bills") and carded else []
             # An end that no machine told (nothing was free, it never came up) is told here, once.
             return Owed(drafts=[_end(note, job), *over, *_no_more_buttons(note, job, buttons)] if carded else over)
+        case NoteKind.NO_MACHINE:  # that it waits on is on the card
+            return Owed(drafts=[_reply(note, "no_machine", WARNINGS)] if note.data.get("first") and carded else [])
         case NoteKind.PLOT:
             return Owed(drafts=[_plot(note)] if 40 <= float(note.data.get("percent", 0)) < 90 else [])
         case NoteKind.FIRST_PLOT:

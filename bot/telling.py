@@ -141,6 +141,14 @@ class Teller:
         roomier = None if self._market is None else larger(self._market, facts.spec, had, missing)
         return advising.advice(self._say, facts, missing, shortage.steps(missing, facts.spec), roomier)
 
+    def _no_machine(self, facts: JobFacts, data: Mapping[str, Any]) -> Message | None:
+        if facts.job.state is not JobState.QUEUED or facts.spec is None:
+            return None
+        other = None if self._market is None else elsewhere(self._market, facts.spec)
+        return replies.no_machine(
+            self._say, facts, self._concerned(facts), data, advising.none_free(self._say, facts, other)
+        )
+
     def _warning(self, facts: JobFacts, data: Mapping[str, Any]) -> Message | None:
         if facts.ended or facts.job.stop_reason is not None:
             return None
@@ -232,6 +240,7 @@ _VIEWS: dict[str, _View] = {
     "expired": Teller._expired,
     "extended": Teller._extended,
     "granted": Teller._granted,
+    "no_machine": Teller._no_machine,
     "overdue": Teller._overdue,
     "overrun": Teller._overrun,
     "reclaimed": Teller._reclaimed,

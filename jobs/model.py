@@ -270,7 +270,7 @@ class NoteKind(StrEnum):
     CALLED = "called"  # a provider is asked for a machine: data.provider, data.key
     LAUNCHED = "launched"
     ADOPTED = "adopted"
-    NO_MACHINE = "no_machine"  # an attempt came to nothing; data.text, data.retry_at
+    NO_MACHINE = "no_machine"  # an attempt came to nothing: data.text; or the job waits: data.retry_at, data.first
     RUNNING = "running"
     STAGE = "stage"
     FIRST_PLOT = "first_plot"  # enough points for a curve

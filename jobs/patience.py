@@ -76,7 +76,12 @@ class Patience:
                 milestones.Facts(tx=tx, job=row, attempt=row.attempt, now=now).write(
                     f"wait:{tries}",
                     NoteKind.NO_MACHINE,
-                    {"text": refusal.text, "reason": refusal.reason.value, "retry_at": until.timestamp()},
+                    {
+                        "text": refusal.text,
+                        "reason": refusal.reason.value,
+                        "retry_at": until.timestamp(),
+                        "first": tries == 1 and not refusal.passing,
+                    },
                 )
         except TooLate as error:
             log.info("launch.overtaken", job=job.id, error=str(error))

@@ -137,11 +137,18 @@ def trouble(
     return Message(text=line, blocks=blocks)
 
 
-def no_machine(say: Catalogue, data: Mapping[str, Any]) -> Message:
-    """Return that a provider had no machine, and what happens next."""
-    where = f"{data.get('provider', '')} {data.get('region', '')}".strip()
-    line = say("No machine at {where}: {why}", where=where, why=short(str(data.get("text", "")), 400))
-    return Message(text=line, blocks=[context(line)])
+def no_machine(
+    say: Catalogue, facts: JobFacts, people: Sequence[str], data: Mapping[str, Any], other: Sequence[Block]
+) -> Message:
+    """Return that there is no machine yet and why, and what `other` there is; when the next try is, the card says."""
+    who = Markup(" ".join(mention(person) for person in people))
+    line = say(
+        "{who} there is no machine for {job} yet, and it waits for one. {why}",
+        who=who,
+        job=words.name(facts),
+        why=short(str(data.get("text", "")), 500),
+    )
+    return Message(text=line, blocks=[section(line), *other])
 
 
 def reclaimed(say: Catalogue, facts: JobFacts) -> Message:

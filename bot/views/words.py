@@ -94,7 +94,7 @@ def standing(say: Catalogue, facts: JobFacts) -> Markup:
         case JobState.AWAITING_APPROVAL:
             return say("waiting for a lead")
         case JobState.QUEUED if job.not_before is not None and job.not_before > facts.now:
-            return say("no machine is free; the next try is at {time}", time=clock(job.not_before))
+            return say("no machine yet; the next try is at {time}", time=clock(job.not_before))
         case JobState.QUEUED:
             return say("next in line for a machine")
         case JobState.DENIED:

@@ -239,6 +239,8 @@ def _scenes() -> Iterator[Scene]:
     yield Scene("end settled", lambda say: replies.ended(say, settled, [ADA], None, []))
     never = facts(JobState.FAILED, stop_reason="no_capacity", error="Full.")
     yield Scene("end of nothing", lambda say: replies.ended(say, never, [ADA], None, []))
+    full = {"text": "Full."}
+    yield Scene("no machine yet", lambda say: replies.no_machine(say, facts(JobState.QUEUED), [ADA], full, []))
     yield Scene("checkpoint", lambda say: replies.checkpoint_saved(say, run, checkpoint()))
     yield Scene("checkpoint without step", lambda say: replies.checkpoint_saved(say, run, checkpoint(None)))
     yield Scene("warning", lambda say: replies.warning(say, run, {30: "$1.50", 60: "$3.00", 120: "$6.00"}))

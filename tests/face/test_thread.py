@@ -188,6 +188,23 @@ def test_where_no_machine_was_free_another_is_offered_with_its_price(open_stage:
     assert (again.request["rerun_of"], asked["gpu"], asked["spot"]) == (job.id, "h100", "on-demand")
 
 
+def test_a_job_that_waits_says_once_why_and_what_else_there_is(open_stage: Stage) -> None:
+    stage = open_stage
+    job = stage.typed(minutes=60)
+    stage.providers["cloud"].stock = (an_offer(gpu="h100", memory_gb=80, zone="here-1b", micros_per_hour=3 * DOLLAR),)
+    why = {"text": "The quota is `Running On-Demand P instances`.", "reason": "no_capacity", "retry_at": 0}
+    stage.happens(job, NoteKind.NO_MACHINE, {**why, "first": True})
+    stage.tell()
+    (told,) = stage.replies()
+    assert "it waits for one. The quota is `Running On-Demand P instances`." in shown(told)
+    assert "1 × H100 80 GB is offered at cloud, here-1b." in shown(told)
+    assert buttons(told) == ["larger"]
+    with stage.db.write() as tx:
+        db.note_on(tx, job, NoteKind.NO_MACHINE, stage.clock.now(), data={**why, "first": False}, key="again")
+    stage.tell()
+    assert len(stage.replies()) == 1
+
+
 def test_a_failure_shows_the_reason_and_the_last_lines(stage: Stage) -> None:
     job = stage.running()
     tail = ["Traceback (most recent call last):", "ValueError: <!channel> & </b>"]

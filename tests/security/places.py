@@ -307,7 +307,7 @@ def _log(text: str, folder: Path) -> list[str]:
 def _provider(text: str, _: Path) -> list[str]:
     data = {"provider": text, "region": text, "instance": text, "text": text, "minutes": 5}
     messages = (
-        replies.no_machine(SAY, data), replies.overdue(SAY, facts(), [LEA], data), replies.trouble(
+        replies.no_machine(SAY, facts(), [ADA], data, []), replies.overdue(SAY, facts(), [LEA], data), replies.trouble(
             SAY, facts(), [ADA], data), answers.alert(SAY, a_team(name=text[:80]), {"percent": 80, "month": text}),
         budget.frozen(SAY, a_team(frozen=True, name=text[:80]), LEA),
     )  # fmt: skip
