@@ -75,6 +75,7 @@ class Checkup:
             if self._group is not None:
                 yield _look(f"timers {region}", lambda: self._schedules(region))  # noqa: B023  as above
         yield _look("job role", self._session)
+        yield _look("files", self._files)
         yield _look("encryption", self._encryption)
         yield _look("lifecycle", self._lifecycle)
 
@@ -137,6 +138,17 @@ class Checkup:
     def _session(self) -> str:
         hours = self._lend() / timedelta(hours=1)
         return f"lent for {hours:.3g} hours at a time; what lasts longer is lent anew"
+
+    def _files(self) -> str:
+        """Write, read, list and remove one object, as the bot does all day; where a key is missing, S3 says so here."""
+        s3, bucket = self._client("s3", self._bucket.region), self._bucket.name
+        key = "/".join(part for part in (self._bucket.prefix, _NAME) if part)
+        with translated("a file in the bucket", self._bucket.region):
+            s3.put_object(Bucket=bucket, Key=key, Body=b"")
+            s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+            s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+            s3.delete_object(Bucket=bucket, Key=key)
+        return f"a file in s3://{bucket} was written, read and removed"
 
     def _encryption(self) -> str:
         answer = self._asked("get_bucket_encryption", "the bucket's encryption")

@@ -20,6 +20,8 @@ RULES = "hourglass-"  # our lifecycle rules' ids begin so
 INLINE = "hourglass"  # our policy's name in each role
 LONGEST_SESSION = 12 * 3600  # seconds; the most that a role may be lent for
 _VERSIONS = 5  # of a managed policy, at most
+_NET = "10.86"  # the addresses of a network that is made; nothing else has to reach them
+_MOST_ZONES = 16  # that its addresses are enough for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +33,7 @@ class Wanted:
     reaper: str  # and of whom the reaper does
     accountant: str = ""  # and of whom `hourglass reconcile` does; empty: no role is made for that
     keep_days: int = 90  # attempts' files in the store; 0 keeps them for ever
-    vpc: str = ""  # empty: the default one of each region
+    vpc: str = ""  # empty: the default one of each region, and where there is none, a new one
     subnets: Sequence[str] = ()  # empty: all of that VPC's
 
 
@@ -183,12 +185,12 @@ class Setup:
         ec2, tag = self._client("ec2", region), {"Key": NETWORK_TAG, "Value": "network"}
         where = self._wanted.vpc
         # A network is of one region; asked for by a filter, it is simply not among those of another.
-        vpcs = ec2.describe_vpcs(Filters=[_is("vpc-id", where) if where else _is("is-default", "true")])["Vpcs"]
-        if not vpcs and where:
+        named = [_is("vpc-id", where)] if where else [_is("is-default", "true")]
+        ours = [] if where else [_is(f"tag:{NETWORK_TAG}", "network")]
+        found = [one["VpcId"] for each in (ours, named) if each for one in ec2.describe_vpcs(Filters=each)["Vpcs"]]
+        if not found and where:
             return f"network in {region}: {where} is not in this region; nothing was made"
-        if not vpcs:
-            return f"network in {region}: there is no default VPC; name one with --vpc"
-        vpc = vpcs[0]["VpcId"]
+        vpc = found[0] if found else _new_vpc(ec2, tag)
         groups = ec2.describe_security_groups(Filters=[_is("vpc-id", vpc), _is(f"tag:{NETWORK_TAG}", "network")])
         if not groups["SecurityGroups"]:
             # A new group lets nothing in, and everything out.
@@ -198,12 +200,37 @@ class Setup:
                 VpcId=vpc,
                 TagSpecifications=[{"ResourceType": "security-group", "Tags": [tag]}],
             )
-        named = list(self._wanted.subnets)
-        filters = [_is("subnet-id", *named)] if named else [_is("vpc-id", vpc)]
+        chosen = list(self._wanted.subnets)
+        filters = [_is("subnet-id", *chosen)] if chosen else [_is("vpc-id", vpc)]
         subnets = [one["SubnetId"] for one in ec2.describe_subnets(Filters=filters)["Subnets"]]
         if subnets:
             ec2.create_tags(Resources=subnets, Tags=[tag])
         return f"network in {region}: {len(subnets)} subnets of {vpc}, a security group without a way in"
+
+
+def _new_vpc(ec2: Any, tag: Mapping[str, str]) -> str:
+    """Make a network with a way out, which the store and image registries are on, and a subnet in each zone."""
+
+    def tagged(kind: str) -> list[dict[str, Any]]:
+        return [{"ResourceType": kind, "Tags": [tag]}]
+
+    vpc = str(ec2.create_vpc(CidrBlock=f"{_NET}.0.0/16", TagSpecifications=tagged("vpc"))["Vpc"]["VpcId"])
+    gateway = ec2.create_internet_gateway(TagSpecifications=tagged("internet-gateway"))["InternetGateway"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway["InternetGatewayId"], VpcId=vpc)
+    (table,) = ec2.describe_route_tables(Filters=[_is("vpc-id", vpc), _is("association.main", "true")])["RouteTables"]
+    ec2.create_route(
+        RouteTableId=table["RouteTableId"], DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway["InternetGatewayId"]
+    )
+    zones = ec2.describe_availability_zones(Filters=[_is("zone-type", "availability-zone")])["AvailabilityZones"]
+    for number, zone in enumerate(sorted(one["ZoneName"] for one in zones)[:_MOST_ZONES]):
+        made = ec2.create_subnet(
+            VpcId=vpc,
+            AvailabilityZone=zone,
+            CidrBlock=f"{_NET}.{16 * number}.0/20",
+            TagSpecifications=tagged("subnet"),
+        )["Subnet"]
+        ec2.modify_subnet_attribute(SubnetId=made["SubnetId"], MapPublicIpOnLaunch={"Value": True})
+    return vpc
 
 
 def _rule(name: str, prefix: str, **what: Any) -> dict[str, Any]:

@@ -16,6 +16,10 @@ _SERVICES = {
     "CreateSchedule": "scheduler",
     "GetBucketEncryption": "s3",
     "GetBucketLifecycleConfiguration": "s3",
+    "PutObject": "s3",
+    "GetObject": "s3",
+    "DeleteObject": "s3",
+    "ListObjectsV2": "s3",
     "DeleteSchedule": "scheduler",
     "GetSchedule": "scheduler",
     "ListSchedules": "scheduler",
@@ -25,6 +29,7 @@ _SERVICES = {
 _NAMED = {
     "GetBucketEncryption": "GetEncryptionConfiguration",
     "GetBucketLifecycleConfiguration": "GetLifecycleConfiguration",
+    "ListObjectsV2": "ListBucket",
 }
 _DENIED = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z]+)")
 _EXPIRED = frozenset(

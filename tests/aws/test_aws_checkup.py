@@ -26,7 +26,7 @@ SETTINGS = {
     "HOURGLASS_AWS_SCHEDULER_ROLE": SCHEDULER_ROLE,
     "HOURGLASS_AWS_IMAGE": IMAGE,
 }
-PARTS = [f"launch {REGION}", f"timers {REGION}", "job role", "encryption", "lifecycle"]
+PARTS = [f"launch {REGION}", f"timers {REGION}", "job role", "files", "encryption", "lifecycle"]
 PRICES = f"prices {REGION}"
 ESTATE = Estate(account="123456789012", bucket="team-files", prefix="hg")
 
@@ -89,6 +89,8 @@ def test_after_the_setup_all_is_well_and_the_bots_own_policy_is_enough(cloud: Cl
         ("ListSchedules", PARTS[1], "`scheduler:ListSchedules`, its statement ListSchedules"),
         ("KeepSchedules", PARTS[1], "`scheduler:GetSchedule`, its statement KeepSchedules"),
         ("LendTheJobsRole", "job role", "`sts:AssumeRole`, its statement LendTheJobsRole"),
+        ("KeepFiles", "files", "`s3:PutObject`, its statement KeepFiles"),
+        ("ListFiles", "files", "`s3:ListBucket`, its statement ListFiles"),
         ("SeeTheBucketsRules", "encryption", "`s3:GetEncryptionConfiguration`, its statement SeeTheBucketsRules"),
         ("SeeTheBucketsRules", "lifecycle", "`s3:GetLifecycleConfiguration`, its statement SeeTheBucketsRules"),
     ],

@@ -128,6 +128,28 @@ def test_a_network_of_one_region_is_made_there_and_the_other_region_goes_without
     assert cloud.client("ec2", "us-west-2").describe_security_groups(Filters=tagged)["SecurityGroups"] == []
 
 
+def test_where_there_is_no_network_one_is_made_with_a_way_out_once(cloud: Cloud) -> None:
+    ec2 = cloud.client("ec2", REGION)
+    (default,) = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
+    for subnet in ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [default["VpcId"]]}])["Subnets"]:
+        ec2.delete_subnet(SubnetId=subnet["SubnetId"])
+    ec2.delete_vpc(VpcId=default["VpcId"])
+    ran(cloud)
+    ran(cloud)
+    (vpc,) = ec2.describe_vpcs(Filters=[{"Name": "tag:hourglass", "Values": ["network"]}])["Vpcs"]
+    inside = [{"Name": "vpc-id", "Values": [vpc["VpcId"]]}]
+    subnets = ec2.describe_subnets(Filters=inside)["Subnets"]
+    zones = ec2.describe_availability_zones()["AvailabilityZones"]
+    assert sorted(one["AvailabilityZone"] for one in subnets) == sorted(one["ZoneName"] for one in zones)
+    assert all(one["MapPublicIpOnLaunch"] for one in subnets)
+    (table,) = ec2.describe_route_tables(Filters=inside)["RouteTables"]
+    assert [one["GatewayId"][:4] for one in table["Routes"] if one["DestinationCidrBlock"] == "0.0.0.0/0"] == ["igw-"]
+
+    provider(cloud, Scripts()).launch(dataclasses.replace(SMALL, zone=f"{REGION}b"), order())
+    (machine,) = cloud.instances()
+    assert (machine["VpcId"], machine["SecurityGroups"][0]["GroupName"]) == (vpc["VpcId"], "hourglass")
+
+
 def test_a_machine_then_stands_in_that_network(cloud: Cloud) -> None:
     ran(cloud)
     provider(cloud, Scripts()).launch(dataclasses.replace(SMALL, zone=f"{REGION}a"), order())
