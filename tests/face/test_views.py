@@ -15,7 +15,7 @@ from bot.parse import TOPICS
 from bot.sandbox.limits import check_message_blocks, check_view
 from bot.views import answers, approval, card, manual, replies
 from bot.views.blocks import Message
-from jobs.lifecycle import JobState
+from jobs.lifecycle import AttemptState, JobState
 from jobs.offers import PriceRow
 from jobs.values import DOLLAR
 from tests.face import scenes
@@ -160,6 +160,22 @@ def test_the_card_says_from_where_a_run_went_on_also_when_it_is_over(
     assert words in json.dumps(shown.blocks)
     assert words in shown.text
     assert "resumed from" not in json.dumps(shown.blocks)
+
+
+@pytest.mark.parametrize(
+    ("stage", "note", "words"),
+    [
+        ("image", "2/9", "fetches the image, 2 of 9 layers, billed since"),
+        ("engine", "", "container engine, billed since"),
+    ],
+)
+def test_the_card_says_how_far_a_machine_has_booted_and_since_when_it_is_billed(
+    stage: str, note: str, words: str
+) -> None:
+    at = {"stage": stage, "stage_note": note, "stage_at": START + timedelta(minutes=1)}
+    starting = scenes.attempt(AttemptState.LAUNCHED)
+    known = scenes.facts(JobState.PROVISIONING, **scenes.PROVISIONING, **at, attempts=(starting,))
+    assert words in json.dumps(card.head(SAY, known, []).blocks)
 
 
 def test_the_card_of_a_run_that_began_anew_says_nothing_of_it() -> None:
