@@ -5,15 +5,15 @@ A market that does not answer keeps no machine's row open: the price at the laun
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
 import structlog
 
 from jobs.errors import ProviderError
 from jobs.model import Attempt
-from jobs.providers import Instance, Metered, Offer, Provider
+from jobs.providers import Instance, Meter, Metered, Offer, Provider
 from jobs.records import parse
 
 log = structlog.get_logger(__name__)
@@ -35,11 +35,11 @@ def read(
 ) -> Reading:
     """Ask what a machine's time cost between launch and end; raises nothing that a provider may raise."""
     # Not asked with `isinstance`: a provider may stand behind another object, which hands on what only this one has.
-    metered: Callable[..., Metered | None] | None = getattr(provider, "metered", None)
-    if metered is None or until <= since:
+    if not hasattr(provider, "metered") or until <= since:
         return FLAT
+    cloud = cast(Meter, provider)
     try:
-        return Reading(metered=metered(parse(Offer, attempt.offer), instance, since, until))
+        return Reading(metered=cloud.metered(parse(Offer, attempt.offer), instance, since, until))
     except ProviderError as error:
         log.warning("meter.failed", job=attempt.job_id, key=attempt.launch_key, error=str(error))
     except (
