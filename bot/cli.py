@@ -167,7 +167,7 @@ def aws_setup(
     bot: Annotated[str, typer.Option(help="ARN of whom the bot runs as; default: whoever runs this.")] = "",
     reaper: Annotated[str, typer.Option(help="ARN of whom the reaper runs as; default: the bot's.")] = "",
     instance_type: Annotated[list[str] | None, typer.Option(help="A type that may be rented; default: any.")] = None,
-    vpc: Annotated[str, typer.Option(help="The VPC for machines; default: each region's default one, else a new one.")] = "",
+    vpc: Annotated[str, typer.Option(help="The VPC for machines; default: each region's own, else a new one.")] = "",
     subnet: Annotated[list[str] | None, typer.Option(help="A subnet for machines; default: all of the VPC's.")] = None,
     keep_days: Annotated[int, typer.Option(help="Days that attempts' files are kept; 0: for ever.")] = 90,
     accountant: Annotated[
