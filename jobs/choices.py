@@ -23,7 +23,7 @@ from jobs.patience import Refusal
 from jobs.ports import Ports
 from jobs.providers import Need, Offer, Traits
 from jobs.records import parse
-from jobs.values import JobSpec, Micros, SpotPolicy
+from jobs.values import JobSpec, Micros
 from trainer.wire import Reason
 
 # A machine whose bid is its price of the day is lost at the first rise: time is given up for this much room.
@@ -108,10 +108,9 @@ class Choices:
 
 def needs(spec: JobSpec) -> list[Need]:
     """Return what to ask the market for: with `auto`, both kinds."""
-    kinds = {SpotPolicy.SPOT: [True], SpotPolicy.ON_DEMAND: [False], SpotPolicy.AUTO: [False, True]}[spec.spot]
     return [
         Need(gpu=spec.gpu, memory_gb=spec.gpu_memory_gb, count=spec.gpus, spot=spot, disk_gb=spec.disk_gb)
-        for spot in kinds
+        for spot in spec.spot.markets
     ]
 
 

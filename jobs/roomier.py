@@ -12,7 +12,6 @@ from jobs.providers import Need, Offer
 from jobs.shortage import Shortage
 from jobs.values import JobSpec, SpotPolicy
 
-_MARKETS = {SpotPolicy.ON_DEMAND: (False,), SpotPolicy.SPOT: (True,), SpotPolicy.AUTO: (False, True)}
 _ROOM = 1.05  # what was needed when it failed is not yet the peak
 _GB = 2**30  # sold as gigabytes
 
@@ -40,7 +39,7 @@ class Larger:
 def larger(market: Market, spec: JobSpec, had_gb: int, shortage: Shortage) -> Larger | None:
     """Return the cheapest machine with as many GPUs, each larger than `had_gb` and with room; None where none is."""
     least = max(had_gb + 1, int((shortage.needed or 0) * _ROOM / _GB))
-    return _least(_offered(market, spec, least, tuple(MEMORY_GB), _MARKETS[spec.spot]))
+    return _least(_offered(market, spec, least, tuple(MEMORY_GB), spec.spot.markets))
 
 
 def elsewhere(market: Market, spec: JobSpec) -> Larger | None:
@@ -53,7 +52,7 @@ def elsewhere(market: Market, spec: JobSpec) -> Larger | None:
         return None
     least = spec.gpu_memory_gb or MEMORY_GB[spec.gpu][0]
     others = tuple(name for name in MEMORY_GB if name != spec.gpu)
-    found = _offered(market, spec, least, others, _MARKETS[spec.spot])
+    found = _offered(market, spec, least, others, spec.spot.markets)
     if spec.spot is SpotPolicy.SPOT:
         found += _offered(market, spec, least, (spec.gpu,), (False,))
     return _least(found)

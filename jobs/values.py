@@ -23,6 +23,11 @@ class SpotPolicy(StrEnum):
     SPOT = "spot"
     AUTO = "auto"
 
+    @property
+    def markets(self) -> tuple[bool, ...]:
+        """The markets that it allows: whether each is the spot market."""
+        return {SpotPolicy.ON_DEMAND: (False,), SpotPolicy.SPOT: (True,), SpotPolicy.AUTO: (False, True)}[self]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:

@@ -214,7 +214,7 @@ def _new_vpc(ec2: Any, tag: Mapping[str, str]) -> str:
     def tagged(kind: str) -> list[dict[str, Any]]:
         return [{"ResourceType": kind, "Tags": [tag]}]
 
-    vpc = str(ec2.create_vpc(CidrBlock=f"{_NET}.0.0/16", TagSpecifications=tagged("vpc"))["Vpc"]["VpcId"])
+    vpc = str(ec2.create_vpc(CidrBlock=f"{_NET}.0.0/16")["Vpc"]["VpcId"])
     gateway = ec2.create_internet_gateway(TagSpecifications=tagged("internet-gateway"))["InternetGateway"]
     ec2.attach_internet_gateway(InternetGatewayId=gateway["InternetGatewayId"], VpcId=vpc)
     (table,) = ec2.describe_route_tables(Filters=[_is("vpc-id", vpc), _is("association.main", "true")])["RouteTables"]
@@ -230,6 +230,7 @@ def _new_vpc(ec2: Any, tag: Mapping[str, str]) -> str:
             TagSpecifications=tagged("subnet"),
         )["Subnet"]
         ec2.modify_subnet_attribute(SubnetId=made["SubnetId"], MapPublicIpOnLaunch={"Value": True})
+    ec2.create_tags(Resources=[vpc], Tags=[tag])  # last: one that was cut off half made is not taken for whole
     return vpc
 
 

@@ -11,7 +11,7 @@ from sqlmodel import select
 from jobs import db
 from jobs.errors import BadSource
 from jobs.lifecycle import JobEventName
-from jobs.model import NoteKind, Outbox
+from jobs.model import Job, NoteKind, Outbox
 from jobs.values import DOLLAR
 from jobs.withdrawal import withdraw
 from tests.face.stage import Stage, buttons, shown
@@ -150,6 +150,20 @@ OOM = (
 )
 
 
+def pressed(stage: Stage, told: dict[str, Any]) -> tuple[str, str, str]:
+    """Press the button for another machine; return which job is run again, on which GPU and market."""
+    stage.people.press("ada", "#vision", told["ts"], "larger")
+    request = stage.people.wait_for(lambda: stage.service.list_jobs("vision")[0:-1])[0].request
+    return request["rerun_of"], request["overrides"]["gpu"], request["overrides"]["spot"]
+
+
+def waiting_for_an_a100(stage: Stage) -> Job:
+    """Return a job that waits while nothing but an H100 is offered."""
+    job = stage.typed(minutes=60)
+    stage.providers["cloud"].stock = (an_offer(gpu="h100", memory_gb=80, zone="here-1b", micros_per_hour=3 * DOLLAR),)
+    return job
+
+
 def test_a_gpu_that_was_too_small_brings_advice_and_a_larger_one_with_its_price(open_stage: Stage) -> None:
     stage = open_stage
     stage.providers["cloud"].stock = (an_offer(gpu="h100", memory_gb=80, micros_per_hour=3 * DOLLAR),)
@@ -163,16 +177,12 @@ def test_a_gpu_that_was_too_small_brings_advice_and_a_larger_one_with_its_price(
     assert "Run on 1 × H100 80 GB ($3.00/h)" in shown(end)
     assert buttons(end) == ["larger"]
 
-    stage.people.press("ada", "#vision", end["ts"], "larger")
-    again = stage.people.wait_for(lambda: stage.service.list_jobs("vision")[0:-1])[0]
-    asked = again.request["overrides"]
-    assert (again.request["rerun_of"], asked["gpu"], asked["spot"]) == (job.id, "h100", "on-demand")
+    assert pressed(stage, end) == (job.id, "h100", "on-demand")
 
 
 def test_where_no_machine_was_free_another_is_offered_with_its_price(open_stage: Stage) -> None:
     stage = open_stage
-    job = stage.typed(minutes=60)
-    stage.providers["cloud"].stock = (an_offer(gpu="h100", memory_gb=80, zone="here-1b", micros_per_hour=3 * DOLLAR),)
+    job = waiting_for_an_a100(stage)
     stage.tell()
     with stage.db.write() as tx:
         fresh = db.get_job(tx, job.id)
@@ -182,16 +192,12 @@ def test_where_no_machine_was_free_another_is_offered_with_its_price(open_stage:
     end = stage.replies()[-1]
     assert "1 × H100 80 GB is offered at cloud, here-1b." in shown(end)
     assert "Run on 1 × H100 80 GB ($3.00/h)" in shown(end)
-    stage.people.press("ada", "#vision", end["ts"], "larger")
-    again = stage.people.wait_for(lambda: stage.service.list_jobs("vision")[0:-1])[0]
-    asked = again.request["overrides"]
-    assert (again.request["rerun_of"], asked["gpu"], asked["spot"]) == (job.id, "h100", "on-demand")
+    assert pressed(stage, end) == (job.id, "h100", "on-demand")
 
 
 def test_a_job_that_waits_says_once_why_and_what_else_there_is(open_stage: Stage) -> None:
     stage = open_stage
-    job = stage.typed(minutes=60)
-    stage.providers["cloud"].stock = (an_offer(gpu="h100", memory_gb=80, zone="here-1b", micros_per_hour=3 * DOLLAR),)
+    job = waiting_for_an_a100(stage)
     why = {"text": "The quota is `Running On-Demand P instances`.", "reason": "no_capacity", "retry_at": 0}
     stage.happens(job, NoteKind.NO_MACHINE, {**why, "first": True})
     stage.tell()

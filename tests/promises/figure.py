@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
 
 from tests.bench.figures import machine
+from tests.simulation.books import Violation
+
+Lived = TypeVar("Lived")
 
 WIDE = 200  # characters of a line where no terminal says how many there are
 
@@ -44,6 +48,14 @@ class Scale:
     def hands(self) -> int | None:
         """In how many processes at once: one for each processor (None), or in this one, as the checks do."""
         return None if self.full else 1
+
+
+def judged(live: Callable[[str], Lived], seed: str) -> Lived | str:
+    """Return what became of a seed, or the violation that it ended in."""
+    try:
+        return live(seed)
+    except Violation as violation:
+        return str(violation)
 
 
 def show(promises: Sequence[Promise], out: Path | None) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from tests.promises.figure import Promise, Scale
+from tests.promises.figure import Promise, Scale, judged
 from tests.simulation.layers import DEAD_BOT, Ground
 from tests.simulation.lives import abandoned, lag_of
-from tests.simulation.oracle import Violation
 from tests.support.processors import spread
 
 P99, MOST = 60.0, 120.0
@@ -21,7 +20,9 @@ def measure(scale: Scale) -> Sequence[Promise]:
 
 def _alive(scale: Scale) -> Promise:
     lags, broken, lives = [], [], scale.of(10_000, 5)
-    for found in spread(_lag, [f"{scale.seed}:{number}" for number in range(lives)], hands=scale.hands):
+    for found in spread(
+        partial(judged, lag_of), [f"{scale.seed}:{number}" for number in range(lives)], hands=scale.hands
+    ):
         if isinstance(found, float):
             lags.append(found)
         elif found is not None:
@@ -38,14 +39,6 @@ def _alive(scale: Scale) -> Promise:
         seed=scale.seed,
         note=broken[0] if broken else "",
     )
-
-
-def _lag(seed: str) -> float | str | None:
-    """Return a life's lag, or the violation that it ended in."""
-    try:
-        return lag_of(seed)
-    except Violation as violation:
-        return str(violation)
 
 
 def _dead(scale: Scale, ground: Ground) -> Promise:

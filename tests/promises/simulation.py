@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import count
 
-from tests.promises.figure import Promise, Scale
+from tests.promises.figure import Promise, Scale, judged
 from tests.simulation.lives import Outage, outage
 from tests.simulation.menu import MENU, came_up
-from tests.simulation.oracle import Violation
 from tests.simulation.run import History, play
 from tests.support.processors import spread
 
@@ -25,7 +24,7 @@ def measure(scale: Scale) -> Sequence[Promise]:
     """Play histories until enough steps were judged, the first alone on its processor; then days without a cloud."""
     wanted = scale.of(1_000_000, 250)
     begun, histories, broken = time.perf_counter(), [], []
-    seasons = partial(_season, most=wanted if not scale.full else None)
+    seasons = partial(judged, partial(play, days=DAYS, most=wanted if not scale.full else None))
     started = time.process_time()
     first = seasons(f"{scale.seed}:0")
     spent = time.process_time() - started
@@ -48,14 +47,6 @@ def measure(scale: Scale) -> Sequence[Promise]:
         _speed(scale, [first] if isinstance(first, History) else [], spent),
         _outages(scale),
     ]
-
-
-def _season(seed: str, *, most: int | None) -> History | str:
-    """Return a history, or the violation that it ended in."""
-    try:
-        return play(seed, days=DAYS, most=most)
-    except Violation as violation:
-        return str(violation)
 
 
 def _ledger(scale: Scale, histories: Sequence[History], broken: Sequence[str], wanted: int) -> Promise:
@@ -112,7 +103,9 @@ def _speed(scale: Scale, histories: Sequence[History], spent: float) -> Promise:
 
 def _outages(scale: Scale) -> Promise:
     days, broken = [], []
-    for found in spread(_outage, [f"{scale.seed}:{number}" for number in range(scale.of(100, 1))], hands=scale.hands):
+    for found in spread(
+        partial(judged, outage), [f"{scale.seed}:{number}" for number in range(scale.of(100, 1))], hands=scale.hands
+    ):
         if isinstance(found, Outage):
             days.append(found)
         else:
@@ -128,11 +121,3 @@ def _outages(scale: Scale) -> Promise:
         seed=scale.seed,
         note=broken[0] if broken else "",
     )
-
-
-def _outage(seed: str) -> Outage | str:
-    """Return how a day without a cloud went, or the violation that it ended in."""
-    try:
-        return outage(seed)
-    except Violation as violation:
-        return str(violation)

@@ -16,11 +16,17 @@ from tests.support.world import World
 HOUR = a_spec(minutes=60)
 
 
-def test_a_clock_that_jumps_ahead_ends_nothing_in_that_pass(tmp_path: Path) -> None:
-    world = World(tmp_path)
+def running_as_the_clock_jumps(folder: Path) -> tuple[World, str]:
+    """Let a job run, and the bot's clock be set five hours ahead behind a pass."""
+    world = World(folder)
     job_id, _ = world.running(HOUR)
     world.rentals.enforce()
     world.clock.jump(timedelta(hours=5))
+    return world, job_id
+
+
+def test_a_clock_that_jumps_ahead_ends_nothing_in_that_pass(tmp_path: Path) -> None:
+    world, job_id = running_as_the_clock_jumps(tmp_path)
     world.rentals.enforce()
     assert (world.job(job_id).state, len(world.cloud.alive())) == (JobState.RUNNING, 1)
 
@@ -30,10 +36,7 @@ def test_a_clock_that_jumps_ahead_ends_nothing_in_that_pass(tmp_path: Path) -> N
 
 
 def test_what_is_woken_by_a_jump_before_the_next_pass_ends_nothing(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    job_id, _ = world.running(HOUR)
-    world.rentals.enforce()
-    world.clock.jump(timedelta(hours=5))
+    world, job_id = running_as_the_clock_jumps(tmp_path)
     world.rentals.attend(job_id)  # a trigger that the jump made due
     assert (world.job(job_id).state, len(world.cloud.alive())) == (JobState.RUNNING, 1)
 
@@ -57,10 +60,7 @@ def test_nothing_is_launched_by_a_clock_that_jumped_until_it_is_believed(tmp_pat
 
 
 def test_a_jump_that_stays_is_believed_from_the_next_pass_on(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    job_id, _ = world.running(HOUR)
-    world.rentals.enforce()
-    world.clock.jump(timedelta(hours=5))
+    world, job_id = running_as_the_clock_jumps(tmp_path)
     world.rentals.enforce()
     world.pass_time(60)
     assert (world.job(job_id).state, world.cloud.alive()) == (JobState.TIMED_OUT, [])
