@@ -1,8 +1,8 @@
 """A training loop to copy and to read from top to bottom: one GPU or many, and the same run on each.
 
-A step is a **global batch**: so many samples, whatever the number of GPUs and however few fit at once. The losses of
-its micro-batches are summed and divided by the number of targets in all of it, so that 1, 2 or 8 GPUs and any
-micro-batch take the same step; where memory runs out, the micro-batch is halved and the step is taken again.
+A step is a **global batch**: so many samples, whatever the number of GPUs and however few fit at once. Each rank cuts
+its share into micro-batches, and the sum of all losses is divided by the number of all targets: 1, 2 or 8 GPUs and any
+micro-batch take the same step. Where memory runs out, the micro-batch is halved and the step is taken again.
 
 The state of a run is the model, the optimizer, the scaler and two integers, the step and the position in the data.
 Chance is drawn anew in each step from (seed, step, rank): a resumed run is bitwise the one that never stopped.
@@ -14,7 +14,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,14 @@ from torch import nn
 
 from trainer.checkpoint import Checkpoints, find, load_newest
 from trainer.data import draw_from
-from trainer.world import World
+from trainer.world import PEAKS, World
 
 try:
     import hourglass  # type: ignore[import-not-found]  # it is there on a rented machine, and missed nowhere else
 except ImportError:
     hourglass = None
 
-MicroBatch = Sequence[torch.Tensor]  # what the model is called with; the samples along the first dimension
+Batch = Sequence[torch.Tensor]  # what the model is called with; the samples along the first dimension
 _END = 150.0  # seconds: the asking comes at most 120 s before the end, and a save should be done by then
 
 
@@ -72,21 +72,19 @@ class Loop:
     """One run, from its newest checkpoint to its last step."""
 
     model: nn.Module  # called with a micro-batch, it returns the sum of its targets' losses
-    batches: Callable[[int], Iterator[MicroBatch]]  # from a position: `data.Batches`, or what does as it does
+    batches: Callable[[int], Iterator[Batch]]  # from a position: `data.Batches`, or what does as it does
     settings: Settings
     world: World
-    validation: Iterable[MicroBatch] = ()  # this rank's, gone through anew each time; as many on each rank
+    validation: Iterable[Batch] = ()  # this rank's, gone through anew each time; as many on each rank
     extra: Mapping[str, Any] = field(default_factory=dict)  # goes into each checkpoint: shapes, vocabularies
-    # Targets in a micro-batch: of its last tensor, all but the -100 that cross-entropy ignores.
-    count: Callable[[MicroBatch], int] = lambda batch: int((batch[-1] != -100).sum())
+    # Targets in a batch: of its last tensor, all but the -100 that cross-entropy ignores.
+    count: Callable[[Batch], int] = lambda batch: int((batch[-1] != -100).sum())
 
     def __post_init__(self) -> None:
         settings, world = self.settings, self.world
         if settings.global_batch % world.size:
             raise ValueError(f"{world.size} GPUs cannot share a global batch of {settings.global_batch} evenly")
-        share = settings.global_batch // world.size
-        self.micro = min(settings.micro_batch, share)
-        self.chunks = -(-share // self.micro)  # micro-batches that `batches` yields in a step, before any is halved
+        self.micro = min(settings.micro_batch, settings.global_batch // world.size)
         self.unproven = world.size > 1  # whether each rank has room for `micro` samples is not known yet
         self.low = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}[settings.precision]
         self.step, self.position, self.step_seconds = 0, 0, 0.0
@@ -101,7 +99,7 @@ class Loop:
         self._resume()
 
         self.flops = float(getattr(self.plain, "flops_per_sample", 0.0))
-        self.peak = world.peak_flops() if self.flops else 0.0
+        self.peak = 1e12 * next((peak for gpu, peak in PEAKS.items() if gpu in world.name), 0) if self.flops else 0.0
         size = sum(parameter.numel() for parameter in self.plain.parameters()) / 1e6
         mfu = f"; mfu: % of {self.peak / 1e12:.0f} TFLOP/s a GPU, dense bf16" if self.peak else ""
         self.say(f"{size:.1f} M parameters on {world.size} × {world.name}, {settings.global_batch} samples a step{mfu}")
@@ -127,7 +125,7 @@ class Loop:
         first, stop = self.step + 1, False
         self.timed_from = time.perf_counter(), self.step
         while self.step < settings.steps and not stop:
-            loss = self._gradients(list(islice(batches, self.chunks)))
+            loss = self._gradients(next(batches, ()))
             norm, rate = self._update()
             asked = self.asked or bool(hourglass and hourglass.should_stop())
             stop, save = self.world.any(asked, self.world.rank == 0 and self._is_save_due())
@@ -142,21 +140,21 @@ class Loop:
         if stop:
             self.say(f"asked to stop; saved at step {self.step} of {settings.steps}")
 
-    def _gradients(self, chunks: list[MicroBatch]) -> torch.Tensor:
+    def _gradients(self, batch: Batch) -> torch.Tensor:
         """Leave the global batch's gradients in the parameters; return this rank's share of its mean loss.
 
         Out of memory, the micro-batch is halved on every rank, and the step taken again. Several ranks rehearse each
         size once: with DDP no gradients travel then, for one rank that failed would leave the others waiting. FSDP's
         pieces travel all the same, and it goes on only where memory ran out on all ranks alike, as it mostly does.
         """
-        if sum(len(chunk[0]) for chunk in chunks) * self.world.size != self.settings.global_batch:
-            raise ValueError("`batches` has ended, or cuts a step into other micro-batches than these settings")
-        count = max(1, int(self.world.sum(torch.tensor(sum(map(self.count, chunks))))))
+        if not batch or len(batch[0]) * self.world.size != self.settings.global_batch:
+            raise ValueError("`batches` has ended, or its batch is not this rank's share of the global batch")
+        count = max(1, int(self.world.sum(torch.tensor(self.count(batch)))))
         while True:
             rehearsal, loss = self.unproven, None
             kept = [(buffer, buffer.clone()) for buffer in self.plain.buffers()]
             try:
-                loss = self._accumulate(chunks, count, send=not rehearsal)
+                loss = self._accumulate(batch, count, send=not rehearsal)
             except torch.OutOfMemoryError:
                 if self.world.size > 1 and not rehearsal:
                     raise  # the others wait for gradients, and nobody can tell them
@@ -176,10 +174,10 @@ class Loop:
                 torch.cuda.empty_cache()
                 self.say(f"out of memory: the micro-batch is {self.micro} now, the global batch is what it was")
 
-    def _accumulate(self, chunks: list[MicroBatch], count: int, *, send: bool) -> torch.Tensor:
+    def _accumulate(self, batch: Batch, count: int, *, send: bool) -> torch.Tensor:
         draw_from(self.settings.seed, self.step, self.world.rank)
         self.optimizer.zero_grad()
-        pieces = [piece for chunk in chunks for piece in self._pieces(chunk)]
+        pieces = self._cut(batch)
         total = torch.zeros((), dtype=torch.float64, device=self.world.device)
         for number, piece in enumerate(pieces, start=1):
             # DDP sends with the last micro-batch; FSDP has no room to wait, and does not ask.
@@ -190,11 +188,10 @@ class Loop:
             total += loss.detach()
         return total / count
 
-    def _pieces(self, chunk: MicroBatch) -> Iterable[MicroBatch]:
-        """Cut what `batches` yielded into micro-batches, as small as they have become."""
-        return zip(*(tensor.split(self.micro) for tensor in chunk), strict=True)
+    def _cut(self, batch: Batch) -> list[Batch]:
+        return list(zip(*(tensor.split(self.micro) for tensor in batch), strict=True))
 
-    def _loss(self, piece: MicroBatch) -> torch.Tensor:
+    def _loss(self, piece: Batch) -> torch.Tensor:
         inputs = [tensor.to(self.world.device, non_blocking=True) for tensor in piece]
         with torch.autocast(self.world.device.type, self.low, enabled=self.low is not None):
             loss: torch.Tensor = self.model(*inputs)
@@ -218,10 +215,9 @@ class Loop:
     def _evaluate(self) -> None:
         self.model.eval()
         loss, count = torch.zeros(2, dtype=torch.float64, device=self.world.device)
-        for chunk in self.validation:
-            count += self.count(chunk)
-            for piece in self._pieces(chunk):
-                loss += self._loss(piece)
+        for piece in chain.from_iterable(map(self._cut, self.validation)):
+            count += self.count(piece)
+            loss += self._loss(piece)
         self.model.train()
         self._tell(val_loss=(self.world.sum(loss) / self.world.sum(count)).item())
         self.timed_from = time.perf_counter(), self.step  # a step's time is without this

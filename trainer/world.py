@@ -95,7 +95,3 @@ class World:
         spread = DistributedDataParallel(model, [self.device] if cuda else None, gradient_as_bucket_view=True)
         spread.broadcast_buffers = False  # a forward pass that talks could not fail on one rank alone
         return spread
-
-    def peak_flops(self) -> float:
-        """Return the FLOP/s that the data sheet promises for dense bf16; 0.0 where none is known."""
-        return next((1e12 * peak for part, peak in PEAKS.items() if part in self.name), 0.0)

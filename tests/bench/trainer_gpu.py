@@ -67,7 +67,7 @@ def gpt2(out: Path, text: torch.Tensor, *, accumulation: int, steps: int = LAST,
         save_every=10**9,
         out=out,
     )
-    batches = Batches(dataset=Windows(text, CONTEXT), seed=1, global_batch=MICRO * accumulation, micro_batch=MICRO)
+    batches = Batches(dataset=Windows(text, CONTEXT), seed=1, global_batch=MICRO * accumulation)
     return Loop(model, batches, settings, world)
 
 

@@ -122,7 +122,7 @@ def _stopped(case: Case, out: Path, loop: ModuleType) -> None:
     def until(batches: Callable[[int], Iterator[Any]]) -> Callable[[int], Iterator[Any]]:
         def from_position(position: int) -> Iterator[Any]:
             for number, batch in enumerate(batches(position)):
-                if number == 2 * case.stop:  # two micro-batches are a step
+                if number == case.stop:
                     os.killpg(0, signal.SIGTERM)  # as who rents asks: the workers hear it, too
                 yield batch
 

@@ -90,7 +90,6 @@ def make(run: Run, world: World | None = None) -> Any:
         dataset=Patchy(text, CONTEXT),
         seed=3,
         global_batch=run.global_batch,
-        micro_batch=run.micro_batch,
         rank=world.rank,
         world=world.size,
         workers=run.workers,
@@ -109,8 +108,7 @@ def curve(loop: Any) -> list[float]:
 
 def first_gradients(loop: Any) -> list[torch.Tensor]:
     """Return the gradients of the first step, before they are clipped."""
-    batches = loop.batches(0)
-    loop._gradients([next(batches) for _ in range(loop.chunks)])
+    loop._gradients(next(loop.batches(0)))
     return [parameter.grad.clone() for parameter in loop.parameters]
 
 

@@ -52,7 +52,7 @@ class Drawn:
 
 
 def drawn(position: int, count: int, **changes: int) -> list[list[float]]:
-    batches = Batches(dataset=Drawn(), seed=1, **{"global_batch": 4, "micro_batch": 2, "workers": 0} | changes)
+    batches = Batches(dataset=Drawn(), seed=1, **{"global_batch": 2, "workers": 0} | changes)
     rows = [torch.stack([part.double() for part in batch]).T for batch in islice(batches(position), count)]
     return [row.tolist() for row in torch.cat(rows)]
 
@@ -60,8 +60,8 @@ def drawn(position: int, count: int, **changes: int) -> list[list[float]]:
 def test_a_sample_draws_the_same_wherever_it_is_fetched() -> None:
     whole = drawn(0, 10)
     assert drawn(8, 6) == whole[8:]
-    assert drawn(0, 20, micro_batch=1) == whole
-    first, second = (drawn(0, 5, world=2, rank=rank) for rank in (0, 1))
+    assert drawn(0, 5, global_batch=4) == whole
+    first, second = (drawn(0, 5, global_batch=4, world=2, rank=rank) for rank in (0, 1))
     assert [row for start in range(0, 10, 2) for row in first[start : start + 2] + second[start : start + 2]] == whole
 
 

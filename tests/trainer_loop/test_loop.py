@@ -139,15 +139,15 @@ def test_a_failed_attempt_leaves_no_trace_in_the_buffers(tmp_path: Path) -> None
     assert loop.plain.passes.item() == 12 * 2
 
 
-def test_batches_that_end_or_are_cut_otherwise_are_refused_and_no_step_is_taken_with_less(tmp_path: Path) -> None:
+def test_batches_that_end_or_are_no_share_are_refused_and_no_step_is_taken_with_less(tmp_path: Path) -> None:
     def ends(batches: Any) -> Any:
         return lambda position: islice(batches(position), 5)
 
     def smaller(batches: Any) -> Any:
-        return replace(batches, micro_batch=2)
+        return replace(batches, global_batch=4)
 
     for number, broken in enumerate((ends, smaller)):
-        with pytest.raises(ValueError, match="has ended, or cuts a step"):
+        with pytest.raises(ValueError, match="has ended, or its batch is not"):
             make(Run(out=tmp_path / str(number), batches=broken)).run()
 
 
@@ -181,8 +181,7 @@ def test_near_the_rentals_end_it_saves_once_more(tmp_path: Path, monkeypatch: py
 def test_gradients_are_clipped_all_together(tmp_path: Path) -> None:
     loop = make(Run(out=tmp_path))
     loop.settings = replace(loop.settings, clip=1e-3)
-    chunks = list(islice(loop.batches(0), loop.chunks))
-    loop._gradients(chunks)
+    loop._gradients(next(loop.batches(0)))
     norm, _ = loop._update()
     clipped = torch.cat([parameter.grad.flatten() for parameter in loop.parameters]).norm()
     assert norm > 1e-2
@@ -196,8 +195,8 @@ def test_an_evaluation_is_the_mean_over_its_targets_and_comes_with_the_last_step
     loop.validation = list(islice(loop.batches(800), 3))
     loop.run()
     with torch.no_grad():
-        losses = sum(loop.plain.eval()(*chunk) for chunk in loop.validation)
-    expected = (losses / sum(loop.count(chunk) for chunk in loop.validation)).item()
+        losses = sum(loop.plain.eval()(*batch) for batch in loop.validation)
+    expected = (losses / sum(loop.count(batch) for batch in loop.validation)).item()
     (told,) = re.findall(r"step 3/3: val_loss: (\S+)", capsys.readouterr().out)
     assert float(told) == pytest.approx(expected, rel=1e-4)
 

@@ -39,9 +39,9 @@ def load_newest(*folders: Path) -> tuple[Path, dict[str, Any]] | None:
 class Checkpoints:
     """The checkpoints of one run in one folder, written by one process."""
 
-    def __init__(self, folder: Path, *, keep: int = 2, written: Callable[[Path], object] = lambda path: None) -> None:
-        """Keep the newest `keep` files; `written` is told of each from the writer's thread."""
-        self.folder, self.keep, self.written = folder, keep, written
+    def __init__(self, folder: Path, *, written: Callable[[Path], object] = lambda path: None) -> None:
+        """Keep the newest two files; `written` is told of each from the writer's thread."""
+        self.folder, self.written = folder, written
         self.seconds, self._began = 0.0, time.monotonic()  # that the last save took, copy to rename; when it began
         self._stream = torch.cuda.Stream() if torch.cuda.is_available() else None
         self._writer = ThreadPoolExecutor(1)  # a script that comes to its end lets the last write come to its own
@@ -106,7 +106,7 @@ class Checkpoints:
         os.fsync(handle)  # the rename, too, has to outlast a power cut
         os.close(handle)
         others = [other for _, other in find(self.folder) if other != path]
-        for old in [*others[: max(0, len(others) - self.keep + 1)], *self.folder.glob("ckpt-*.tmp")]:
-            old.unlink(missing_ok=True)  # what is older than the newest few, and what killed writers left
+        for old in [*others[:-1], *self.folder.glob("ckpt-*.tmp")]:
+            old.unlink(missing_ok=True)  # what is older than the newest two, and what killed writers left
         self.seconds = time.monotonic() - self._began
         self.written(path)

@@ -52,17 +52,16 @@ def _leave_group(worker: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Batches(Dataset[Any]):
-    """The training's data: called with a position, it yields this rank's micro-batches from there on, for ever.
+    """The training's data: called with a position, it yields this rank's share of each step from there on.
 
-    Here another iterator plugs in (DALI, webdataset, a service): whatever is called with the position and yields
-    `global_batch / world / micro_batch` micro-batches a step, each a tuple of tensors with the samples along the first
-    dimension, in host memory or on the GPU. Without workers a sample is drawn in this process, and moves its chance.
+    Here another iterator plugs in (DALI, webdataset, a service): whatever is called with the position and yields, step
+    by step, a tuple of tensors with `global_batch / world` samples along the first dimension, in host memory or on the
+    GPU. Without workers a sample is drawn in this process, and moves its chance.
     """
 
     dataset: Any  # has a length; `dataset[index]` may draw from torch's, Python's and numpy's chance
     seed: int
     global_batch: int  # samples in a step, over all ranks
-    micro_batch: int  # samples in what is yielded; the last of a step may have fewer
     rank: int = 0
     world: int = 1
     workers: int = 4
@@ -88,6 +87,5 @@ class Batches(Dataset[Any]):
     def _keys(self, position: int) -> Iterator[list[tuple[int, int]]]:
         share = self.global_batch // self.world
         while True:
-            keys = plan(len(self.dataset), self.seed, position + self.rank * share, share)
-            yield from (keys[first : first + self.micro_batch] for first in range(0, share, self.micro_batch))
+            yield plan(len(self.dataset), self.seed, position + self.rank * share, share)
             position += self.global_batch

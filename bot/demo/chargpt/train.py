@@ -158,7 +158,6 @@ def main():
             dataset=Windows(part, args.context),
             seed=args.seed,
             global_batch=args.batch_size,
-            micro_batch=args.micro_batch,
             rank=world.rank,
             world=world.size,
             workers=2 if cuda else 0,  # two cores are better spent on the training
