@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from trainer.formats import Reading
 from trainer.numbers import NUMBER, is_companion, is_outcome, number, series_name
 
-_EPOCHS = frozenset({"epoch", "epochs", "ep"})
-_STEPS = frozenset(
+EPOCHS = frozenset({"epoch", "epochs", "ep"})
+STEPS = frozenset(
     {"step", "steps", "iter", "iters", "iteration", "iterations", "it", "n_iter", "round", "episode", "counter", "#"}
     | {"gen", "generation", "update", "updates", "batch", "global_step", "timestep", "timesteps", "total_timesteps"}
 )
@@ -58,8 +58,8 @@ def header(text: str) -> Columns | None:
         names = [series_name(text) for text, _, _ in words]
         if not 2 <= len(words) <= _MOST_COLUMNS or not all(_WORD.match(text) for text, _, _ in words):
             continue
-        steps = next((at for at, name in enumerate(names) if name in _STEPS), None)
-        counter = next((at for at, name in enumerate(names) if name in _EPOCHS), None) if steps is None else steps
+        steps = next((at for at, name in enumerate(names) if name in STEPS), None)
+        counter = next((at for at, name in enumerate(names) if name in EPOCHS), None) if steps is None else steps
         if counter is not None and any(map(_judges, names)):
             spans = [] if parted else [(start, end) for _, start, end in words]
             return Columns(names=names, spans=spans, parted=parted, counter=counter, epochs=steps is None)

@@ -8,7 +8,7 @@ source each series comes from, so that no point is counted twice. Pure: the same
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from trainer.formats import Reading
 from trainer.known import FORMATS
 from trainer.numbers import is_of_evaluation, is_outcome, may_measure, of_part
 from trainer.place import Place
+from trainer.recurring import Recurred, Recurring
 
 # Belief: the lower, the earlier. A row's is its place in the table; the others stand between and before them.
 _API = -1.0  # what a script tells through `import hourglass`
@@ -24,6 +25,8 @@ FILE, EVENT_FILE = 0.3, 0.6  # after the lines that are meant for programs, befo
 _ROWS = tuple((float(row), kind.hint, kind.read) for row, kind in enumerate(FORMATS))
 _BLOCK = float(next(row for row, kind in enumerate(FORMATS) if kind.read is generic.stepped_line))
 _BAR = float(next(row for row, kind in enumerate(FORMATS) if kind.read is formats.bar_line))
+_PLAIN = float(next(row for row, kind in enumerate(FORMATS) if kind.read is generic.plain_line))
+_RECURRING = float(len(FORMATS))
 _DICT = float(next(row for row, kind in enumerate(FORMATS) if kind.read is formats.python_dict_line))
 
 _RANK = re.compile(r"^\[(?:default|rank|trainer)?(?P<rank>\d+)\]:\s?")
@@ -32,6 +35,7 @@ _REPORT = re.compile(r"^=+ (?P<title>.*\w.*) =+$")  # of a test run, which shows
 _REPORT_ENDS = re.compile(r" in [\d.]+s")
 _EXCEPTION = re.compile(r"^[\w.]*(?:Error|Exception|Warning|Interrupt)\b")
 _NUMERIC = re.compile(r"\d|nan|inf")  # without one of these a line measures nothing
+_FORTRAN = re.compile(r"(?<=\d)D(?=[+-]\d\d(?!\w))")  # "1.23D+02"
 _SETTLED = 5  # lines after which a bar keeps the series that it shows
 _HEADER = 100  # characters that a line may have that says where what follows belongs, and nothing else
 _PART_LINES = 12  # lines for which a heading such as "Validation:" holds at most
@@ -49,6 +53,7 @@ class Detection(NamedTuple):
     percent: float | None = None
     eta: float | None = None  # seconds
     rate: float | None = None  # steps a second
+    earlier: Sequence[tuple[int, Detection]] = ()  # what lines before told, as now shows: how many ago, and what
 
 
 class Detector:
@@ -73,9 +78,13 @@ class Detector:
         self._above: dict[str, float] = {}  # the values above it
         self._columns: blocks.Columns | None = None
         self._place = Place()
+        self._recurring, self._line = Recurring(), 0
 
     def feed(self, line: str) -> Detection | None:
         """Return what `line` (one line, without colours) tells, or None when that is nothing."""
+        self._line += 1
+        if "D+" in line or "D-" in line:
+            line = _FORTRAN.sub("e", line)
         text = line.strip()
         widest = _WIDEST_RECORD if text.startswith("{") else _WIDEST
         if not text or len(text) > widest or self._is_trace(line):
@@ -101,8 +110,13 @@ class Detector:
                 if hint is None and named is None:
                     named = may_measure(lower) or generic.names_epoch(lower)
                 if (named if hint is None else hint in lower) and (reading := read(text)):
-                    return self._resolve(row, reading)
-        return self._table(line, text, named=may_measure(lower) if named is None else named)
+                    if row == _PLAIN and reading.epoch is None and not self._is_placed:
+                        return self._recurred(line, reading)
+                    found = self._resolve(row, reading)
+                    bare = reading.bar is not None and not reading.values
+                    return self._described(line, found) if bare and found and found.moved else found
+        found = self._table(line, text, named=may_measure(lower) if named is None else named)
+        return found or self._recurred(line)
 
     def _head(self, heading: headings.Heading) -> None:
         """Take a line that says where what follows belongs, and nothing else."""
@@ -123,6 +137,12 @@ class Detector:
         """Take what the script says by itself; its series and its steps win over whatever is read."""
         detection = self._resolve(_API, Reading(step=step, total=total, values=values))
         return detection or Detection(step=step, total=total)
+
+    @property
+    def _is_placed(self) -> bool:
+        """Whether something better than a form that comes again has said where the run stands."""
+        better = self._counter is not None and self._counter < _PLAIN
+        return better or self._epoch is not None or self._counted is not None
 
     @property
     def counts(self) -> bool:
@@ -190,6 +210,36 @@ class Detector:
             return True
         raised = "Error" in line or "Exception" in line or "Warning" in line or "Interrupt" in line
         return raised and bool(_EXCEPTION.match(line))
+
+    def _recurred(self, line: str, plain: Reading | None = None) -> Detection | None:
+        """Read a line by its form, if that comes again; `plain`: what it says by itself."""
+        text = headings.without_prefix(line.rstrip())
+        recurred = self._recurring.feed(text, line=self._line, step=self._step, plain=plain)
+        if recurred is None:
+            return plain and self._resolve(_PLAIN, plain)
+        row = _RECURRING if plain is None else _PLAIN
+        earlier = self._earlier(row, recurred)
+        found = self._resolve(row, recurred.reading)
+        return found and found._replace(earlier=earlier)
+
+    def _described(self, line: str, found: Detection) -> Detection:
+        """Read what a bar of unknown names tells beside its count."""
+        text = formats.without_bar(line.strip())
+        recurred = self._recurring.feed(text, line=self._line, step=found.step, counts=True) if "." in text else None
+        if recurred is None:
+            return found
+        values = {name: value for name, value in recurred.reading.values.items() if self._is_source(_BAR, name)}
+        return found._replace(values=values, earlier=self._earlier(_BAR, recurred))
+
+    def _earlier(self, row: float, recurred: Recurred) -> list[tuple[int, Detection]]:
+        """Return what earlier lines told, as their form shows now: how many lines ago, and what."""
+        may = self._counter is None or self._counter >= row
+        told: list[tuple[int, Detection]] = []
+        for ago, step, reading in recurred.earlier:
+            step = reading.step if may and reading.step is not None else step
+            values = {name: value for name, value in reading.values.items() if self._is_source(row, name)}
+            told += [(ago, Detection(step=step, total=reading.total, values=values))] if values else []
+        return told
 
     def _resolve(self, row: float, reading: Reading) -> Detection | None:
         if self._is_of_evaluation_below(reading):

@@ -240,6 +240,12 @@ _ANY_PAIR = re.compile(
 )
 
 
+@_cached
+def is_worth_naming(name: str) -> bool:
+    """Return whether a number of a name that nobody knows may be a series: no time, size, setting or record."""
+    return not _BESIDE.search(name) and not _RECORD.match(name) and is_series(name)
+
+
 _IN_BRACKETS = re.compile(rf"(?<![\w./@-])(?P<name>[A-Za-z][\w./@-]*) \(\s*(?P<value>{NUMBER})\s*\)")
 
 

@@ -161,6 +161,8 @@ class Progress:
 
     def _take(self, detection: Detection) -> None:
         now = self._clock()
+        for _, earlier in detection.earlier:  # a few, and no sign of how fast it goes
+            self._tell_metric(earlier.step, earlier.values)
         if detection.step is not None and detection.moved:
             self._remember(detection.step)
             self._progress(now, detection)

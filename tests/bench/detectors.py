@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench.figures import Figure
+from tests.trainer.reading import told
 from trainer.detect import Detection, Detector
 from trainer.numbers import is_outcome
 from trainer.output import Splitter
@@ -68,12 +69,12 @@ def said_in(path: Path) -> dict[int, Said]:
 
 def score(path: Path) -> Score:
     """Read one recording from its first line to its last and compare."""
-    said, detector = said_in(path), Detector()
+    said = said_in(path)
     lines = lines_of(path)
     right = totals = totals_right = false = 0
     wrong: list[int] = []
-    for number, text in enumerate(lines, 1):
-        detection, truth = detector.feed(text), said.get(number)
+    for number, detection in enumerate(told(lines), 1):
+        truth = said.get(number)
         judged = detection is not None and any(is_outcome(name) for name in detection.values)
         if truth is None:
             false_one = judged if said else detection is not None  # out of no training, not even a step is read

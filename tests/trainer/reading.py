@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from trainer.detect import Detection, Detector
 
 
@@ -9,3 +11,13 @@ def fed(*lines: str) -> list[Detection]:
     """Return what the lines tell, in their order; those that tell nothing bring nothing."""
     detector = Detector()
     return [detection for line in lines if (detection := detector.feed(line))]
+
+
+def told(lines: Iterable[str]) -> list[Detection | None]:
+    """Return what each line tells, by itself or by what came after it."""
+    detector, found = Detector(), list[Detection | None]()
+    for line in lines:
+        found.append(detection := detector.feed(line))
+        for ago, earlier in detection.earlier if detection else ():
+            found[-1 - ago] = earlier
+    return found

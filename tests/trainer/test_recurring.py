@@ -1,0 +1,135 @@
+"""Forms that nobody described are read by what their numbers do when they come again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.trainer.reading import told
+from trainer.detect import Detector
+from trainer.progress import Progress
+from trainer.wire import EventKind
+
+FORMS: Mapping[str, tuple[str, list[tuple[int | None, dict[str, float]]]]] = {
+    "a name nobody knows": (
+        "[1] Improvement: 12.31, Time: 0.0012s\n[2] Improvement: 3.31, Time: 0.0011s\n"
+        "[3] Improvement: 1.31, Time: 0.0013s",
+        [(1, {"improvement": 12.31}), (2, {"improvement": 3.31}), (3, {"improvement": 1.31})],
+    ),
+    "a generation's table": (
+        "gen\tnevals\tavg  \tstd    \tmin\tmax\n0  \t300   \t49.84\t5.1\t38\t63\n1  \t180   \t53.84\t4.1\t40\t65\n"
+        "2  \t170   \t54.84\t4.0\t42\t66\n3  \t173   \t55.1\t4.0\t42\t67",
+        [
+            (0, {"avg": 49.84, "std": 5.1, "min": 38.0, "max": 63.0}),
+            (1, {"avg": 53.84, "std": 4.1, "min": 40.0, "max": 65.0}),
+            (2, {"avg": 54.84, "std": 4.0, "min": 42.0, "max": 66.0}),
+            (3, {"avg": 55.1, "std": 4.0, "min": 42.0, "max": 67.0}),
+        ],
+    ),
+    "Fortran's numbers": (
+        "At iterate    0    f=  6.93147D-01    |proj g|=  1.2D-01\n\n"
+        "At iterate    1    f=  5.93147D-01    |proj g|=  1.1D-01\n"
+        "At iterate    2    f=  4.93147D-01    |proj g|=  1.0D-01",
+        [
+            (0, {"f": 0.693147, "proj_g_norm": 0.12}),
+            (1, {"f": 0.593147, "proj_g_norm": 0.11}),
+            (2, {"f": 0.493147, "proj_g_norm": 0.1}),
+        ],
+    ),
+    "a count in brackets of their own": (
+        "<10> LL/token: -8.51\n<20> LL/token: -8.1\n<30> LL/token: -8.05",
+        [(10, {"ll_token": -8.51}), (20, {"ll_token": -8.1}), (30, {"ll_token": -8.05})],
+    ),
+    "a sentence": (
+        "Cost after iteration 0: 0.693\nCost after iteration 100: 0.593\nCost after iteration 200: 0.493",
+        [(0, {"cost": 0.693}), (100, {"cost": 0.593}), (200, {"cost": 0.493})],
+    ),
+    "names behind their numbers": (
+        "  10 | 0.345 loss | 12.2 happiness\n  20 | 0.335 loss | 12.3 happiness\n  30 | 0.325 loss | 12.5 happiness",
+        [
+            (10, {"loss": 0.345, "happiness": 12.2}),
+            (20, {"loss": 0.335, "happiness": 12.3}),
+            (30, {"loss": 0.325, "happiness": 12.5}),
+        ],
+    ),
+    "a bar of unknown names": (
+        "tug: 3.5 pull: 0.1: 10%|█ | 1/10 [00:01<00:09, 1.00it/s]\n"
+        "tug: 3.25 pull: 0.2: 20%|█ | 2/10 [00:02<00:08, 1.00it/s]\n"
+        "tug: 3.125 pull: 0.3: 30%|█ | 3/10 [00:03<00:07, 1.00it/s]",
+        [(1, {"tug": 3.5, "pull": 0.1}), (2, {"tug": 3.25, "pull": 0.2}), (3, {"tug": 3.125, "pull": 0.3})],
+    ),
+    "thousands with a comma, and a total": (
+        "at 1,000/9,000 the gain is 2.5\nat 2,000/9,000 the gain is 3.5\nat 3,000/9,000 the gain is 3.75",
+        [(1000, {"gain": 2.5}), (2000, {"gain": 3.5}), (3000, {"gain": 3.75})],
+    ),
+    "a count that begins anew": (
+        "\n".join(f"pass {n} fit {fit}" for n, fit in ((1, 0.5), (2, 0.625), (3, 0.75), (1, 0.8), (2, 0.9))),
+        [(1, {"fit": 0.5}), (2, {"fit": 0.625}), (3, {"fit": 0.75}), (4, {"fit": 0.8}), (5, {"fit": 0.9})],
+    ),
+}  # fmt: skip
+
+NONE = {
+    "classes, not steps": "\n".join(f"class {n}: 0.{9 - n}" for n in range(6)),
+    "weights": "\n".join(f"theta[{n}] = 0.{n}5" for n in range(6)),
+    "a ping": "\n".join(f"64 bytes from 10.0.0.1: icmp_seq={n} ttl=64 time=0.04{n} ms" for n in range(1, 7)),
+    "dates": "\n".join(f"1.{n}\t\tMarch {n}, 2004" for n in range(1, 7)),
+    "downloads": "\n".join(f"Get:{n} http://deb.example.org main thing{n} 1.{n}-1 [{n}.5 kB]" for n in range(1, 7)),
+    "uneven counts": "\n".join(f"[{n}] gain 0.{n}" for n in (1, 2, 5, 3, 9, 4)),
+    "nothing that changes": "\n".join(f"[{n}] gain 0.5" for n in range(1, 7)),
+    "too far apart": "\n".join(f"[{n}] gain 0.{n}" + "\nwords" * 401 for n in range(1, 5)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_form_that_comes_again_is_read_from_its_first_line_on(name: str) -> None:
+    lines, expected = FORMS[name]
+    read = [(one.step, dict(one.values)) for one in told(lines.splitlines()) if one and one.values]
+    assert read == expected
+
+
+@pytest.mark.parametrize("name", NONE)
+def test_what_merely_looks_alike_tells_nothing(name: str) -> None:
+    assert not any(told(NONE[name].splitlines()))
+
+
+def test_what_counts_by_its_words_is_believed_before_a_form() -> None:
+    lines = [f"[{n}] gain 0.{n}" for n in range(1, 5)] + ["step 10: loss 0.5", "[5] gain 0.5", "step 20: loss 0.4"]
+    assert [one and one.step for one in told(lines)] == [1, 2, 3, 4, 10, 10, 20]
+
+
+def test_the_first_form_counts_and_another_tells_where_it_stood() -> None:
+    lines = []
+    for n in range(1, 5):
+        lines += [f"round {10 * n} gain 0.{n}", f"look {n} width 0.{n}5"]
+    found = told(lines)
+    assert [one.step for one in found if one and "gain" in one.values] == [10, 20, 30, 40]
+
+
+def test_another_form_counts_once_the_first_is_silent() -> None:
+    warming = [f"[{n}] warmth 0.{n}" for n in range(1, 5)]
+    training = [f"at {100 * n} gain 0.{n % 7}" for n in range(1, 60)]
+    last = told(warming + training)[-1]
+    assert last and last.step == 5900
+
+
+def test_believed_forms_outlive_a_flood_of_others() -> None:
+    detector = Detector()
+    for n in range(1, 4):
+        detector.feed(f"[{n}] gain 0.{n}")
+    for n in range(1_000):
+        detector.feed("x" * (n + 1) + " 0.5 and 7")
+    found = detector.feed("[4] gain 0.4")
+    assert found and (found.step, dict(found.values)) == (4, {"gain": 0.4})
+
+
+def test_what_the_first_lines_said_is_told_and_the_pace_is_not_measured_by_it() -> None:
+    events: list[tuple[EventKind, Mapping[str, Any]]] = []
+    progress = Progress(tell=lambda kind, data: events.append((kind, data)), clock=lambda: 5.0, wall=lambda: 5.0)
+    for n in range(1, 4):
+        progress.line(f"[{n}] gain 0.{n}")
+    progress.flush()
+    points = [(data["step"], data["values"]) for kind, data in events if kind is EventKind.METRIC]
+    assert points == [(1, {"gain": 0.1}), (2, {"gain": 0.2}), (3, {"gain": 0.3})]
+    assert [data["step"] for kind, data in events if kind is EventKind.PROGRESS] == [3]
