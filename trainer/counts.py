@@ -19,7 +19,7 @@ _STEP_WORDS = (
 _ENDS = r"(?!\w|[.,]\d|\s?%|[:\-]\d)"
 _NAMED = re.compile(  # how those words begin comes first: that alone halves what a line costs
     rf"(?=[begimnrstu])(?<![\w.?&/%])(?:(?P<epoch>{_EPOCH_WORDS})|(?P<step>{_STEP_WORDS}))"
-    rf"(?:[-_]|\s*[:=#]?\s*[\[(]?\s*)(?P<n>{INTEGER})"
+    rf"(?:[-_]|(?:\s+(?:no|nr|num|number)\b\.?)?\s*[:=#]?\s*[\[(]?\s*)(?P<n>{INTEGER})"
     rf"(?:(?:\s*/\s*|\s+of\s+|\s+out of\s+)(?P<total>{INTEGER}))?{_ENDS}",
     re.IGNORECASE,
 )
@@ -38,6 +38,7 @@ _BRACKETED = re.compile(rf"[\[(]\s*(?P<n>{INTEGER})\s*/\s*(?P<total>{INTEGER})\s
 # How many there are, or how many make a round, is no place.
 _SETTINGS = ("total", "max", "num", "number of", "warmup", "warm-up", "per", "every")
 _PLURAL_SETTINGS = ("train", "training", "val", "eval", "test", "save", "saving", "logging", "accumulation")
+_OF_CALL = re.compile(r"\w\((?:\w+=[^()]*,\s*)?$")  # "PSO(epoch=25, pop_size=20)"
 _ABSOLUTE = ("global", "num_updates")
 
 
@@ -118,6 +119,8 @@ def _whole(found: re.Match[str] | None) -> tuple[int | None, int | None]:
 def _is_setting(text: str, found: re.Match[str]) -> bool:
     before = text[max(0, found.start() - 14) : found.start()].rstrip(" _-").lower()
     word = (found["epoch"] or found["step"]).lower()
+    if _OF_CALL.search(text, 0, found.start()):
+        return True
     return before.endswith(_SETTINGS) or (
         word.endswith("s") and not found["total"] and before.endswith(_PLURAL_SETTINGS)
     )

@@ -35,6 +35,7 @@ _REPORT = re.compile(r"^=+ (?P<title>.*\w.*) =+$")  # of a test run, which shows
 _REPORT_ENDS = re.compile(r" in [\d.]+s")
 _EXCEPTION = re.compile(r"^[\w.]*(?:Error|Exception|Warning|Interrupt)\b")
 _NUMERIC = re.compile(r"\d|nan|inf")  # without one of these a line measures nothing
+_GLUED = re.compile(r"%\|.*s\](?=(?:INFO|DEBUG|WARNING|ERROR)\b|\[?\d{4}-\d\d-\d\d[ T]|\[\d\d:\d\d:\d\d)")
 _FORTRAN = re.compile(r"(?<=\d)D(?=[+-]\d\d(?!\w))")  # "1.23D+02"
 _SETTLED = 5  # lines after which a bar keeps the series that it shows
 _HEADER = 100  # characters that a line may have that says where what follows belongs, and nothing else
@@ -82,6 +83,10 @@ class Detector:
 
     def feed(self, line: str) -> Detection | None:
         """Return what `line` (one line, without colours) tells, or None when that is nothing."""
+        if "s]" in line and (glued := _GLUED.search(line)):  # a bar that a logger's line was printed behind
+            bar, found = self.feed(line[: glued.end()]), self.feed(line[glued.end() :])
+            self._line -= 1
+            return found or bar
         self._line += 1
         if "D+" in line or "D-" in line:
             line = _FORTRAN.sub("e", line)
@@ -214,7 +219,12 @@ class Detector:
     def _recurred(self, line: str, plain: Reading | None = None) -> Detection | None:
         """Read a line by its form, if that comes again; `plain`: what it says by itself."""
         text = headings.without_prefix(line.rstrip())
-        recurred = self._recurring.feed(text, line=self._line, step=self._step, plain=plain)
+        step = self._step
+        if self._counted is not None and self._counted.step is not None:
+            step = self._counted.step
+        elif step is None:
+            step = self._epoch
+        recurred = self._recurring.feed(text, line=self._line, step=step, plain=plain)
         if recurred is None:
             return plain and self._resolve(_PLAIN, plain)
         row = _RECURRING if plain is None else _PLAIN

@@ -52,12 +52,13 @@ _BEFORE = frozenset({
     "identity", "loss", "acc", "accuracy", "reward", "perplexity",
 })  # fmt: skip
 # None itself: a record of a measurement, or what it took.
-_RECORDS = frozenset({
+RECORDS = frozenset({
     "best", "min", "max", "final", "target", "previous", "prev", "init", "initial", "lowest", "highest", "time",
 })  # fmt: skip
-_QUALIFIERS = _BEFORE | _RECORDS
+_QUALIFIERS = _BEFORE | RECORDS
 _MOST_BEFORE = 4
 _RECORD = re.compile(r"(?:best|min|max|final|target|previous|prev|init|initial|lowest|highest|time)_")
+_NEAR_VALUE = 3  # spaces between a name and its number, unless the line counts
 _NEAR = 56  # characters that those words may have
 # The last words of names that are none by themselves: "grad norm", "learning rate", "loss total".
 _LAST_WORDS = frozenset({"norm", "rate", "total", "sum", "ema", "entropy", "estimate"})
@@ -65,7 +66,7 @@ _PAIR = re.compile(
     # A name is taken whole or not at all, so that prose is soon passed over; "->" and "..." are no part of it.
     r"(?<![\w./@?&-])(?=(?P<name>[a-z]\w*(?:(?:[/@]|\.(?!\.)|-(?!>))\w*)*))(?P=name)"
     r"(?:\s?\((?:(?P<part>train\w*|val\w*|test|dev|eval\w*)|[^()\d=]{1,24})\)|\s?\[[\w\- ]{1,16}\](?=\s*[:=]))?"
-    r"(?P<sign>['\"]?\s*(?:[:=]|[-=]>|→|\.{3,})\s*|['\"],\s|['\"]?\s(?:is|reached|-)\s|\s{1,3})"
+    r"(?P<sign>['\"]?\s*(?:[:=]|[-=]>|→|\.{3,})\s*|['\"],\s|['\"]?\s(?:is|reached|-)\s|\s{1,8})"
     rf"(?:\[\s*)?(?:(?:tensor|array|(?:np\.)?float\d*)\(\s*)?(?P<value>{NUMBER})"
     r"(?!\.?\d|\s*[*/+](?!-)|[\w:]|-\w)",  # what goes on as a formula, a word, a time or a range is no measurement
     re.IGNORECASE,
@@ -153,13 +154,13 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
         at = pair.start()
         before = _words_before(text, at)
         name = series_name(" ".join((*before, word)))
-        sign = sign.strip()
+        wide, sign = sign.isspace() and len(sign) > _NEAR_VALUE and not stepped, sign.strip()
         bare = sign in ("", "-", "is") or "reached" in sign
         wanted = is_outcome(name) or (is_companion(name) and (stepped or not bare))
         wanted = wanted or (stepped and name in _PARTS and "." in value)
-        if not wanted or (bare and not _stands_alone(name, value, text[pair.end() :], stepped)):
+        if not wanted or (bare and (wide or not _stands_alone(name, value, text[pair.end() :], stepped))):
             continue
-        if before and before[0].lower() in _RECORDS:
+        if before and before[0].lower() in RECORDS:
             continue
         if not part:
             sections = _sections(text) if sections is None else sections
@@ -177,14 +178,14 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
 
 
 def _words_before(text: str, at: int) -> list[str]:
-    """Return the words that stand before the name at `at` and belong to it, the first perhaps one of `_RECORDS`."""
+    """Return the words that stand before the name at `at` and belong to it, the first perhaps one of `RECORDS`."""
     if at < 2 or text[at - 1] != " ":
         return []
     words: list[str] = []
     for word in reversed(text[max(0, at - _NEAR) : at].rsplit(None, _MOST_BEFORE + 1)):
         bare = word.lstrip("[({|<'\"")
         lower = bare.lower()
-        if lower in _RECORDS:
+        if lower in RECORDS:
             return [bare, *words]
         if lower not in _BEFORE or len(words) == _MOST_BEFORE:
             break
@@ -244,6 +245,15 @@ _ANY_PAIR = re.compile(
 def is_worth_naming(name: str) -> bool:
     """Return whether a number of a name that nobody knows may be a series: no time, size, setting or record."""
     return not _BESIDE.search(name) and not _RECORD.match(name) and is_series(name)
+
+
+_EXTREME = re.compile(r"(?:^|_)(?:best|min|max|minimum|maximum|worst|lowest|highest)(?:_|$)")
+
+
+@_cached
+def is_extreme(name: str) -> bool:
+    """Return whether a series says by its name that it is the best or the worst of several."""
+    return bool(_EXTREME.search(name)) and is_series(name) and not _BESIDE.search(_EXTREME.sub("_", name).strip("_"))
 
 
 _IN_BRACKETS = re.compile(rf"(?<![\w./@-])(?P<name>[A-Za-z][\w./@-]*) \(\s*(?P<value>{NUMBER})\s*\)")

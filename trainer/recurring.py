@@ -7,24 +7,28 @@ come three times; what its first lines said is told then. Pure: the same lines g
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from trainer.blocks import EPOCHS, STEPS
 from trainer.formats import Reading
-from trainer.numbers import is_companion, is_outcome, is_worth_naming, number, series_name
+from trainer.numbers import RECORDS, is_companion, is_extreme, is_outcome, is_worth_naming, number, series_name
 
-_CLOCK, _CLOCKS = re.compile(r"\d+(?::\d+)+(?:[.,]\d+)?|\d{4}([-/])\d\d\1\d\d"), re.compile("@@+")
+_CLOCK = re.compile(r"\d+(?::\d+)+(?:[.,]\d+)?|\d{4}([-/])\d\d\1\d\d|\b\d+(?:[hms]\d+)+[hms]?\b")
+_CLOCKS = re.compile("@@+")
 _NUMBER = re.compile(
     r"((?<![\w.@/\\])[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|(?:nan|inf)(?!\w))"
     r"(?!\.?\d|\w*[\\@])"
+    r"|(?<=\|)\s*-(?=\s*(?:\||$))"  # a cell of a table that holds none
     r"|(?<=\d/)(?:\d{1,3}(?:,\d{3})+|\d+)(?![\d./]))",  # of "10/300"
     re.IGNORECASE,
 )
 _FRACTION = re.compile(r"[.eEnN]")
 _WRAPPED = re.compile(r"(?:tensor|array|(?:np|numpy)\.\w+)\(\[?([-+.\w]+)\]?(?:, \w+=[^()]*)?\)")  # "np.float32(0.5)"
+_MARKS = " -*+.|"  # that may stand at a line's end or not
 _HOLE = "\0"  # where a number stands in a form
 _LONGEST = 400  # characters
 _MOST_NUMBERS = 24
@@ -37,7 +41,7 @@ _ABOVE = 3  # lines that a heading may stand above what it heads
 _SIGNS = " \t:=({[<'\"~"
 _APART = re.compile(r"(?:^|[:|\])>-])\s*[\[<(]\s*$")  # a bracket that belongs to no word: "INFO:lda:<20>"
 _BRACKETS = re.compile(r"\s?[\[(][^\[\]()]*[\])]$")
-_WORDS_BEFORE = re.compile(r"(?P<words>[A-Za-z_][\w.@/&-]*(?: [A-Za-z_&][\w.@/&-]*){0,3})$")
+_WORDS_BEFORE = re.compile(r"(?P<words>[A-Za-z_][\w.@/&'-]*(?: [A-Za-z_&][\w.@/&'-]*){0,3})$")
 _NORM = re.compile(r"\|([A-Za-z][\w ]*)\|$")  # "|proj g|= 0.3"
 _WORDS_BEHIND = re.compile(r" ?(?:- ?)?(?P<words>[A-Za-z_][\w@/-]*(?: [A-Za-z_][\w@/-]*){0,2})")
 _WORD = re.compile(r"[A-Za-z_][\w@/-]*")
@@ -47,8 +51,9 @@ _JOINING = frozenset({
 })  # fmt: skip
 _COUNTING = EPOCHS | STEPS | {
     "pass", "passes", "trial", "sweep", "cycle", "tick", "t", "i", "n", "fevals", "evals", "evaluations", "evaluation",
-    "nit", "sample", "samples", "seen", "frame", "frames", "example", "examples", "document", "documents", "token",
-    "tokens", "time_step", "iterate", "subiter", "sub_iter", "loop", "generations", "minibatch", "rounds", "iterat",
+    "nit", "n_gen", "sample", "samples", "seen", "frame", "frames", "example", "examples", "document", "documents",
+    "token", "tokens", "time_step", "iterate", "subiter", "sub_iter", "loop", "generations", "minibatch", "rounds",
+    "iterat",
 }  # fmt: skip
 _PER = re.compile(r"(?:_per)?_(?:token|word|char|sample|example|document|doc|pixel|node|dim|step)$")
 _MONTHS = frozenset({
@@ -78,11 +83,14 @@ class _Plan:
     base: int = 0  # what was counted before the count began anew
 
     def read(self, cells: Sequence[str], plain: Reading | None, *, counts: bool) -> Reading:
-        values = {name: number(cells[at]) for at, name in self.names} if plain is None else plain.values
-        if self.count is None or not counts:
+        told = {name: number(cells[at]) for at, name in self.names if cells[at] != "-"}
+        # A NaN stops a training: only under a name that is known to judge it.
+        values = plain.values if plain else {k: v for k, v in told.items() if math.isfinite(v) or is_outcome(k)}
+        at = -1.0 if self.count is None or cells[self.count] == "-" else number(cells[self.count])
+        if not counts or at < 0 or at % 1 != 0:  # NaN and infinity among them
             return Reading(values=values)
-        count = int(number(cells[self.count]))
-        self.base += self.last if count < self.last else 0
+        count = int(at)
+        self.base += self.last + (count == 0) if count < self.last else 0
         self.last = count
         total = None if self.total is None or self.base else int(number(cells[self.total]))
         return Reading(step=self.base + count, total=total, values=values)
@@ -103,6 +111,7 @@ class Recurring:
     def __init__(self) -> None:
         self._forms: dict[str, _Form | None] = {}  # None: given up
         self._counter, self._counted_at = "", 0  # the form that counts, and the last line of it
+        self._tables: dict[int, str] = {}  # the heading of rows of so many numbers and no words
         self._words, self._words_at = "", -_ABOVE - 1  # the last line without a number, and where it was
 
     def feed(
@@ -115,22 +124,22 @@ class Recurring:
         """
         if len(text) > _LONGEST:
             return None
-        bare = _CLOCK.sub(_at, text) if ":" in text or "-" in text or "/" in text else text
+        bare = _CLOCK.sub(_at, text)
         bare = _WRAPPED.sub(r"\1", bare) if "(" in bare else bare
         pieces = _NUMBER.split(bare)
-        cells = pieces[1::2]
+        cells = [cell.strip() for cell in pieces[1::2]] if "|" in bare else pieces[1::2]
         if not cells:
             if any(map(str.isalpha, text)):
                 self._words, self._words_at = text, line
             return None
         if len(cells) > _MOST_NUMBERS:
             return None
-        shape = " ".join(_HOLE.join(pieces[::2]).split())
+        shape = " ".join(_HOLE.join(pieces[::2]).split()).rstrip(_MARKS).replace(f"|{_HOLE}", f"| {_HOLE}")
         shape = _CLOCKS.sub("@", shape) if "@" in shape else shape
         if shape in self._forms:
             form = self._forms[shape]
         else:
-            form = self._watch(shape, _Form(self._words if line - self._words_at <= _ABOVE else "", bare))
+            form = self._watch(shape, _Form(self._heading(shape, len(cells), line), bare))
         if form is None:
             return None
         if form.plan:
@@ -152,6 +161,13 @@ class Recurring:
         form.rows, form.lines = [], []
         return Recurred(reading=read[-1][2], earlier=read[:-1])
 
+    def _heading(self, shape: str, cells: int, line: int) -> str:
+        """Return the heading above a new form, or above what stands like it in the same table."""
+        near = self._words if line - self._words_at <= _ABOVE else ""
+        if not any(map(str.isalpha, shape)):
+            self._tables[cells] = near = near or self._tables.get(cells, "")
+        return near
+
     def _watch(self, shape: str, form: _Form) -> _Form:
         if len(self._forms) >= _MOST_FORMS:  # those that are believed stay
             oldest = next((old for old, one in self._forms.items() if one is None or one.plan is None), None)
@@ -172,59 +188,81 @@ def _at(found: re.Match[str]) -> str:
 
 
 def _plan(shape: str, form: _Form, *, counts: bool) -> _Plan | None:
-    """Return which numbers of a form say what, None as long as that does not show."""
+    """Return which numbers of a form say what, None as long as that does not show; `counts`: the lines do already."""
     columns = list(zip(*form.rows, strict=True))
     parts = shape.split(_HOLE)
     befores = [_HOLE.join(parts[: at + 1]) for at in range(len(columns))]
+    above = _headed(form, len(columns)) if form.heading else None
     totals = {at for at in range(1, len(columns)) if parts[at] == "/" and len(set(columns[at])) == 1}
-    counters = [
-        at
-        for at, column in enumerate(columns)
-        if not counts
-        and at not in totals
-        and not _has_unit(parts[at + 1])
-        and _counts(column, name=_last_word(befores[at]))
-    ]
-    named = [at for at in counters if _last_word(befores[at]) in _COUNTING]
-    count = next(iter([*named, *counters]), None)
-    headed = _headed(form, len(columns)) if form.heading else None
+    apart = {at for at in range(len(columns)) if at in totals or _has_unit(parts[at + 1])}
+    count = None if counts else _counter(columns, befores, above, apart)
     names: dict[int, str] = {}
+    extremes: dict[int, str] = {}
     for at, column in enumerate(columns):
-        if at == count or at in totals or _has_unit(parts[at + 1]):
-            continue
         name = _named(befores[at], parts[at + 1])
-        above = not name and headed is not None
-        name = headed[at] if headed and above else name
-        if name in names.values() or not name or name in _MONTHS:
+        headed = not name and above is not None
+        name = above[at] if above and headed else name
+        if at == count or at in apart or not name or name in (*names.values(), *_MONTHS):
             continue
-        known = _is_known(name) or (above and name in _SUMMARIES)
-        fractions = sum(bool(_FRACTION.search(cell)) for cell in column)
-        if at in counters and not known:
-            continue
-        measures = fractions or above or is_outcome(name) if known else 2 * fractions > len(column)
-        if measures and (known or is_worth_naming(name)):
+        filled = [cell for cell in column if cell != "-"]
+        fractions = sum(bool(_FRACTION.search(cell)) for cell in filled)
+        if _is_known(name) or (headed and name in _SUMMARIES):
+            if fractions or headed or is_outcome(name):
+                names[at] = name
+        elif (2 * fractions > len(filled) or not filled) and (is_worth_naming(name) or (headed and is_extreme(name))):
             names[at] = name
-    if not names or (count is None and not counts):
-        return None
-    if all(len(set(columns[at])) == 1 for at in names):
-        return None
+        elif fractions and is_extreme(name):
+            extremes[at] = name
+    names = names or extremes  # the best so far is worth a series where nothing else is told
     total = count + 1 if count is not None and count + 1 in totals else None
+    if not names and count is not None and _last_word(befores[count]) in STEPS:
+        return _Plan(count=count, total=total, names=())
+    placed = counts or count is not None or (_follows(form) and parts[0].rstrip().endswith((":", "=")))
+    if not names or not placed or all(len(set(columns[at])) == 1 for at in names):
+        return None
     return _Plan(count=count, total=total, names=tuple(names.items()))
 
 
-def _counts(column: Sequence[str], *, name: str) -> bool:
-    """Return whether a column counts: whole numbers that rise in even strides, the first perhaps excepted."""
-    if name and name not in _COUNTING:
+def _counter(
+    columns: Sequence[Sequence[str]], befores: Sequence[str], above: Sequence[str] | None, apart: Container[int]
+) -> int | None:
+    """Return which column counts: one that is called so, or the first that rises evenly and is called nothing else."""
+    unnamed: list[int] = []
+    for at, column in enumerate(columns):
+        word = _last_word(befores[at]) or (above[at] if above else "")
+        if at in apart:
+            continue
+        if word in _COUNTING and _rises(column):
+            return at
+        if (not word or (above and at == 0)) and _rises_evenly(column):
+            unnamed.append(at)
+    return next(iter(unnamed), None)
+
+
+def _rises(column: Sequence[str]) -> bool:
+    """Return whether a column that is called a count is one: whole numbers that rise, or begin anew."""
+    numbers = [number(cell) for cell in column if cell != "-"]
+    if len(numbers) < len(column) or not all(one >= 0 and one % 1 == 0 for one in numbers):
         return False
+    first, most = numbers[0], max(numbers)
+    return most > first and all(after > before or after <= first for before, after in pairwise(numbers))
+
+
+def _rises_evenly(column: Sequence[str]) -> bool:
+    """Return whether a column is of whole numbers in even strides, the first perhaps excepted: 1, 100, 200."""
     if not all(cell.replace(",", "").isdecimal() for cell in column):
         return False
     numbers = [int(cell.replace(",", "")) for cell in column]
     strides = [after - before for before, after in pairwise(numbers)]
     if min(strides) <= 0:
         return False
-    if name or (len(set(strides[1:])) == 1 and (len(strides) > 2 or abs(strides[1] - strides[0]) <= 1)):
-        return True
-    return strides[-1] == strides[-2]
+    return strides[-1] == strides[-2] or (len(strides) == 2 and numbers[0] == 1 and strides[1] - strides[0] == 1)
+
+
+def _follows(form: _Form) -> bool:
+    """Return whether each line of the form stood at another step than the one before it."""
+    steps = [step for _, step, _ in form.lines[-_ENOUGH:]]
+    return all(before is not None and after is not None and after > before for before, after in pairwise(steps))
 
 
 def _is_known(name: str) -> bool:
@@ -241,7 +279,8 @@ def _last_word(before: str) -> str:
     if _APART.search(before):
         return ""
     found = _WORDS_BEFORE.search(before.rstrip(_SIGNS))
-    word = found.group().split()[-1] if found else ""
+    words = found.group().split() if found else [""]
+    word = words[-2] if len(words) > 1 and words[-1].lower().strip(".") in ("no", "nr", "number") else words[-1]
     return "" if word.lower() in _JOINING else series_name(word)
 
 
@@ -273,10 +312,13 @@ def _name(words: Sequence[str]) -> str:
     """Return a series' name: as many of the last words as make one that is known, or all."""
     for first in range(len(words)):
         name = series_name(" ".join(words[first:]))
+        if first and words[first - 1].lower() in RECORDS:
+            break  # "Time cost" is no cost
         if is_outcome(name) or is_companion(name):
             return name
     plain = " ".join(words)
-    return series_name(plain) or plain.lower().replace(" ", "_")
+    name = series_name(plain) or plain.lower().replace(" ", "_")
+    return "" if name.startswith("time_") else name
 
 
 def _headed(form: _Form, columns: int) -> Sequence[str] | None:

@@ -64,6 +64,35 @@ FORMS: Mapping[str, tuple[str, list[tuple[int | None, dict[str, float]]]]] = {
         "at 1,000/9,000 the gain is 2.5\nat 2,000/9,000 the gain is 3.5\nat 3,000/9,000 the gain is 3.75",
         [(1000, {"gain": 2.5}), (2000, {"gain": 3.5}), (3000, {"gain": 3.75})],
     ),
+    "a table with a group of rules, words that count, and empty cells": (
+        "n_gen  |  n_eval |   cv_avg   |   f_min\n======================\n"
+        "    1  |     60  |   8.75     |       -\n    2  |    120  |   5.65     |       -\n"
+        "    3  |    180  |   2.40     |       -\n    4  |    240  |   2.39     |  -0.679",
+        [(1, {"cv": 8.75}), (2, {"cv": 5.65}), (3, {"cv": 2.4}), (4, {"cv": 2.39, "f_min": -0.679})],
+    ),
+    "counts with a fraction, under a heading that says so": (
+        "ID     Step    Time |    avgR   stdR\n-1 4.00e+02       1 |  -18.27   14.5\n"
+        "-1 1.60e+03       7 |  -16.08   11.9\n-1 2.80e+03      10 |  -21.68   16.8",
+        [
+            (400, {"avgr": -18.27, "stdr": 14.5}),
+            (1600, {"avgr": -16.08, "stdr": 11.9}),
+            (2800, {"avgr": -21.68, "stdr": 16.8}),
+        ],
+    ),
+    "blocks that a count begins": (
+        "\n".join(f"  iter : {n}\nmean_eval : {9 - n}.25\nworst : {n}.5\n" for n in range(1, 5)),
+        [pair for n in range(1, 5) for pair in ((n, {"eval": 9.25 - n}), (n, {"worst": n + 0.5}))],
+    ),
+    "the best so far, where nothing else is told": (
+        "Round: 1, Current best: 92.25, Runtime: 0.1 seconds\nRound: 2, Current best: 92.25, Runtime: 0.2 seconds\n"
+        "Round: 3, Current best: 76.5, Runtime: 0.1 seconds",
+        [(n, {"current_best": best}) for n, best in ((1, 92.25), (2, 92.25), (3, 76.5))],
+    ),
+    "a clock with letters, and no number yet": (
+        "  runtime   i      f              |g|\n\n    00s00  0000   6.25e+01           nan\n"
+        "    00s01  0001   6.00e+01   2.97e+02\n    01s10  0002   4.25e+01   4.48e+02",
+        [(0, {"f": 62.5}), (1, {"f": 60.0, "g": 297.0}), (2, {"f": 42.5, "g": 448.0})],
+    ),
     "a count that begins anew": (
         "\n".join(f"pass {n} fit {fit}" for n, fit in ((1, 0.5), (2, 0.625), (3, 0.75), (1, 0.8), (2, 0.9))),
         [(1, {"fit": 0.5}), (2, {"fit": 0.625}), (3, {"fit": 0.75}), (4, {"fit": 0.8}), (5, {"fit": 0.9})],
@@ -74,6 +103,7 @@ NONE = {
     "classes, not steps": "\n".join(f"class {n}: 0.{9 - n}" for n in range(6)),
     "weights": "\n".join(f"theta[{n}] = 0.{n}5" for n in range(6)),
     "a ping": "\n".join(f"64 bytes from 10.0.0.1: icmp_seq={n} ttl=64 time=0.04{n} ms" for n in range(1, 7)),
+    "settings of a call": "PSO(epoch=25, pop_size=20, c1=2.05, c2=2.5)",
     "dates": "\n".join(f"1.{n}\t\tMarch {n}, 2004" for n in range(1, 7)),
     "downloads": "\n".join(f"Get:{n} http://deb.example.org main thing{n} 1.{n}-1 [{n}.5 kB]" for n in range(1, 7)),
     "uneven counts": "\n".join(f"[{n}] gain 0.{n}" for n in (1, 2, 5, 3, 9, 4)),
@@ -92,6 +122,25 @@ def test_a_form_that_comes_again_is_read_from_its_first_line_on(name: str) -> No
 @pytest.mark.parametrize("name", NONE)
 def test_what_merely_looks_alike_tells_nothing(name: str) -> None:
     assert not any(told(NONE[name].splitlines()))
+
+
+def test_a_count_alone_says_how_far_it_is_and_what_follows_belongs_to_it() -> None:
+    lines = [
+        line for n in range(1, 7) for line in (f"Iteration No: {n} ended. All is well.", f"Value obtained: {n}.25")
+    ]
+    found = [one and (one.step, dict(one.values)) for one in told(lines)]
+    assert found[8:] == [(5, {}), (5, {"value_obtained": 5.25}), (6, {}), (6, {"value_obtained": 6.25})]
+
+
+def test_what_a_round_took_is_no_cost() -> None:
+    found = told(f"Round [{n}] Time cost=0.{n}" for n in range(1, 7))
+    assert [one and (one.step, dict(one.values)) for one in found] == [None, None, (3, {}), (4, {}), (5, {}), (6, {})]
+
+
+def test_a_loggers_line_behind_a_bar_is_a_line_of_its_own() -> None:
+    bar = "  5%|█  | {n}/200 [00:0{n}<00:09, 9.00it/s]"
+    found = told([f"{bar.format(n=n)}INFO:root:TRAIN: loss=0.{n}" for n in (1, 2)] + [bar.format(n=3)])
+    assert [one and (one.step, dict(one.values)) for one in found] == [(1, {"loss": 0.1}), (2, {"loss": 0.2}), (3, {})]
 
 
 def test_what_counts_by_its_words_is_believed_before_a_form() -> None:
