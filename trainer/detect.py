@@ -17,7 +17,7 @@ from trainer.formats import Reading
 from trainer.known import FORMATS
 from trainer.numbers import is_of_evaluation, is_outcome, may_measure, of_part
 from trainer.place import Place
-from trainer.recurring import Recurred, Recurring
+from trainer.recurring import Known, Recurred, Recurring
 
 # Belief: the lower, the earlier. A row's is its place in the table; the others stand between and before them.
 _API = -1.0  # what a script tells through `import hourglass`
@@ -118,8 +118,9 @@ class Detector:
                     if row == _PLAIN and reading.epoch is None and not self._is_placed:
                         return self._recurred(line, reading)
                     found = self._resolve(row, reading)
-                    bare = reading.bar is not None and not reading.values
-                    return self._described(line, found) if bare and found and found.moved else found
+                    # Numbers with names that nobody knows: of a bar, or beside those that were read.
+                    more = not reading.values if reading.bar is not None else row >= _BLOCK and reading.step is not None
+                    return self._described(row, line, found) if more and found and found.moved else found
         found = self._table(line, text, named=may_measure(lower) if named is None else named)
         return found or self._recurred(line)
 
@@ -224,7 +225,7 @@ class Detector:
             step = self._counted.step
         elif step is None:
             step = self._epoch
-        recurred = self._recurring.feed(text, line=self._line, step=step, plain=plain)
+        recurred = self._recurring.feed(text, Known(self._line, step, plain=plain))
         if recurred is None:
             return plain and self._resolve(_PLAIN, plain)
         row = _RECURRING if plain is None else _PLAIN
@@ -232,14 +233,17 @@ class Detector:
         found = self._resolve(row, recurred.reading)
         return found and found._replace(earlier=earlier)
 
-    def _described(self, line: str, found: Detection) -> Detection:
-        """Read what a bar of unknown names tells beside its count."""
+    def _described(self, row: float, line: str, found: Detection) -> Detection:
+        """Read what a line that counts tells under names that nobody knows."""
         text = formats.without_bar(line.strip())
-        recurred = self._recurring.feed(text, line=self._line, step=found.step, counts=True) if "." in text else None
+        if text.count(".") <= len(found.values):
+            return found
+        known = Known(self._line, found.step, counts=True, named=bool(found.values))
+        recurred = self._recurring.feed(text, known)
         if recurred is None:
             return found
-        values = {name: value for name, value in recurred.reading.values.items() if self._is_source(_BAR, name)}
-        return found._replace(values=values, earlier=self._earlier(_BAR, recurred))
+        values = self._sourced(row, recurred.reading.values)
+        return found._replace(values={**values, **found.values}, earlier=self._earlier(row, recurred))
 
     def _earlier(self, row: float, recurred: Recurred) -> list[tuple[int, Detection]]:
         """Return what earlier lines told, as their form shows now: how many lines ago, and what."""
@@ -247,7 +251,7 @@ class Detector:
         told: list[tuple[int, Detection]] = []
         for ago, step, reading in recurred.earlier:
             step = reading.step if may and reading.step is not None else step
-            values = {name: value for name, value in reading.values.items() if self._is_source(row, name)}
+            values = self._sourced(row, reading.values)
             told += [(ago, Detection(step=step, total=reading.total, values=values))] if values else []
         return told
 
@@ -277,7 +281,7 @@ class Detector:
             elif row == _DICT and reading.epoch is not None:
                 placed = self._place.by_epoch(reading.epoch)
                 step = self._step if placed is None else placed
-        values = {name: value for name, value in reading.values.items() if self._is_source(row, name)}
+        values = self._sourced(row, reading.values)
         if not values and not counts:
             return None
         if step is not None:
@@ -318,6 +322,9 @@ class Detector:
         # A bar that shows what is measured is finer than what is said at the end of each of its epochs.
         settled = self._counter == _BAR and not self._bare and self._told >= _SETTLED
         return row < self._counter and not (settled and row > EVENT_FILE)
+
+    def _sourced(self, row: float, values: Mapping[str, float]) -> Mapping[str, float]:
+        return {name: value for name, value in values.items() if self._is_source(row, name)}
 
     def _is_source(self, row: float, name: str) -> bool:
         source = self._sources.get(name, row)

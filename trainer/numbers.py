@@ -24,6 +24,11 @@ _COMPANION = re.compile(
     r"|entropy|map|map50|map50_95|dice|jaccard|margin|margins|divergence|fitness|inertia|residual|ll|log_?prob|specificity"
     r"|sensitivity|success_rate|success|corr(?:elation)?|brier|ece|crps|gini|hr|ap|ndcg|mrr|concordance|c_index|regret|gap)$"
 )
+# Of one of several outputs, in what it is told: "rmse_e", "mae_per_atom", "acc_cls".
+_OF_OUTPUT = re.compile(
+    r"(?:^|_)(?:r?mse|mae|r2|nll|acc|auc|f1|precision|recall|dice|iou|reward|return)_(?:per_)?(?!weight|step|time|scale|coef)[a-z]{1,10}\d?$"
+)
+_PER_ATOM = re.compile(r"_per_\w+$")
 # What may follow such a name: the part of the data it is of, and how many answers count ("recall@20").
 _OF_PART = re.compile(
     r"(?:@\d+)?(?:_(?:train|training|val|valid|validation|test|dev|eval|total|sum|all|epoch|step|batch|ema|smooth|estimate))?$"
@@ -121,7 +126,8 @@ def is_outcome(name: str) -> bool:
 @_cached
 def is_companion(name: str) -> bool:
     """Return whether a series of this name is worth keeping beside an outcome or a step."""
-    return bool(_COMPANION.search(name) or _COMPANION.search(_OF_PART.sub("", name)))
+    bare = _OF_PART.sub("", name)
+    return bool(_COMPANION.search(name) or _COMPANION.search(bare) or _OF_OUTPUT.search(_PER_ATOM.sub("", name)))
 
 
 def is_series(name: str) -> bool:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 
 from trainer.blocks import EPOCHS, STEPS
 from trainer.formats import Reading
@@ -41,7 +42,7 @@ _ABOVE = 3  # lines that a heading may stand above what it heads
 _SIGNS = " \t:=({[<'\"~"
 _APART = re.compile(r"(?:^|[:|\])>-])\s*[\[<(]\s*$")  # a bracket that belongs to no word: "INFO:lda:<20>"
 _BRACKETS = re.compile(r"\s?[\[(][^\[\]()]*[\])]$")
-_WORDS_BEFORE = re.compile(r"(?P<words>[A-Za-z_][\w.@/&'-]*(?: [A-Za-z_&][\w.@/&'-]*){0,3})$")
+_WORDS_BEFORE = re.compile(r"(?P<words>[A-Za-z_][\w.@/&-]*(?:'s)?(?: [A-Za-z_&][\w.@/&-]*(?:'s)?){0,3})$")
 _NORM = re.compile(r"\|([A-Za-z][\w ]*)\|$")  # "|proj g|= 0.3"
 _WORDS_BEHIND = re.compile(r" ?(?:- ?)?(?P<words>[A-Za-z_][\w@/-]*(?: [A-Za-z_][\w@/-]*){0,2})")
 _WORD = re.compile(r"[A-Za-z_][\w@/-]*")
@@ -56,12 +57,23 @@ _COUNTING = EPOCHS | STEPS | {
     "iterat",
 }  # fmt: skip
 _PER = re.compile(r"(?:_per)?_(?:token|word|char|sample|example|document|doc|pixel|node|dim|step)$")
+_NO_NAME = re.compile(r"(?:^|_)(?:time|times|seconds|secs?|minutes|hours|iterations?|epochs?|steps?)(?:_|$)|per_?sec")
 _MONTHS = frozenset({
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
     "december", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec",
 })  # fmt: skip
 _SUMMARIES = frozenset({"avg", "mean", "min", "max", "best", "worst", "std", "median"})  # of a generation, in a table
 _TABBED, _CELLS = re.compile(r"\s*[|│┃║]\s*|\t+| {2,}|\s*,\s*"), re.compile(r"\S+(?: \S+)*")
+
+
+class Known(NamedTuple):
+    """What is known of a line without its form."""
+
+    line: int  # its number
+    step: int | None  # where the run stands
+    counts: bool = False  # this line says so
+    plain: Reading | None = None  # what it measures by itself, without a step
+    named: bool = False  # what has names that others know is read already
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +113,7 @@ class _Form:
     heading: str  # the line above the first one, "" for none
     first: str
     rows: list[Sequence[str]] = field(default_factory=list)
-    lines: list[tuple[int, int | None, Reading | None]] = field(default_factory=list)  # what was known of each
+    known: list[Known] = field(default_factory=list)  # of each of the rows
     plan: _Plan | None = None
 
 
@@ -114,14 +126,8 @@ class Recurring:
         self._tables: dict[int, str] = {}  # the heading of rows of so many numbers and no words
         self._words, self._words_at = "", -_ABOVE - 1  # the last line without a number, and where it was
 
-    def feed(
-        self, text: str, *, line: int, step: int | None, plain: Reading | None = None, counts: bool = False
-    ) -> Recurred | None:
-        """Return what `text`, line number `line`, says by its form.
-
-        `step` is where the run stands by what is known without, `counts`: by this very line; `plain` what the line
-        measures by itself, without a step.
-        """
+    def feed(self, text: str, known: Known) -> Recurred | None:
+        """Return what `text` says by its form."""
         if len(text) > _LONGEST:
             return None
         bare = _CLOCK.sub(_at, text)
@@ -130,7 +136,7 @@ class Recurring:
         cells = [cell.strip() for cell in pieces[1::2]] if "|" in bare else pieces[1::2]
         if not cells:
             if any(map(str.isalpha, text)):
-                self._words, self._words_at = text, line
+                self._words, self._words_at = text, known.line
             return None
         if len(cells) > _MOST_NUMBERS:
             return None
@@ -139,26 +145,27 @@ class Recurring:
         if shape in self._forms:
             form = self._forms[shape]
         else:
-            form = self._watch(shape, _Form(self._heading(shape, len(cells), line), bare))
+            form = self._watch(shape, _Form(self._heading(shape, len(cells), known.line), bare))
         if form is None:
             return None
         if form.plan:
-            return Recurred(reading=form.plan.read(cells, plain, counts=self._may_count(shape, form.plan, line)))
-        if form.lines and line - form.lines[0][0] > _AGO:
-            form.rows, form.lines = [], []
+            may = self._may_count(shape, form.plan, known.line)
+            return Recurred(reading=form.plan.read(cells, known.plain, counts=may))
+        if form.known and known.line - form.known[0].line > _AGO:
+            form.rows, form.known = [], []
         form.rows.append(cells)
-        form.lines.append((line, step, plain))
+        form.known.append(known)
         if len(form.rows) < _ENOUGH:
             return None
-        form.plan = _plan(shape, form, counts=counts)
+        form.plan = _plan(shape, form)
         if form.plan is None:
             if len(form.rows) >= _PATIENCE:
                 self._forms[shape] = None
             return None
-        may = self._may_count(shape, form.plan, line)
-        rows = zip(form.lines, form.rows, strict=True)
-        read = [(line - at, where, form.plan.read(row, of, counts=may)) for (at, where, of), row in rows]
-        form.rows, form.lines = [], []
+        may = self._may_count(shape, form.plan, known.line)
+        rows = zip(form.known, form.rows, strict=True)
+        read = [(known.line - of.line, of.step, form.plan.read(row, of.plain, counts=may)) for of, row in rows]
+        form.rows, form.known = [], []
         return Recurred(reading=read[-1][2], earlier=read[:-1])
 
     def _heading(self, shape: str, cells: int, line: int) -> str:
@@ -187,11 +194,12 @@ def _at(found: re.Match[str]) -> str:
     return "@" * len(found.group())  # as wide as it was, for what stands under a heading
 
 
-def _plan(shape: str, form: _Form, *, counts: bool) -> _Plan | None:
-    """Return which numbers of a form say what, None as long as that does not show; `counts`: the lines do already."""
+def _plan(shape: str, form: _Form) -> _Plan | None:
+    """Return which numbers of a form say what, None as long as that does not show."""
+    counts, named = form.known[-1].counts, form.known[-1].named
     columns = list(zip(*form.rows, strict=True))
     parts = shape.split(_HOLE)
-    befores = [_HOLE.join(parts[: at + 1]) for at in range(len(columns))]
+    befores = [_HOLE.join(parts[: at + 1]) for at in range(len(columns) + 1)]
     above = _headed(form, len(columns)) if form.heading else None
     totals = {at for at in range(1, len(columns)) if parts[at] == "/" and len(set(columns[at])) == 1}
     apart = {at for at in range(len(columns)) if at in totals or _has_unit(parts[at + 1])}
@@ -202,12 +210,12 @@ def _plan(shape: str, form: _Form, *, counts: bool) -> _Plan | None:
         name = _named(befores[at], parts[at + 1])
         headed = not name and above is not None
         name = above[at] if above and headed else name
-        if at == count or at in apart or not name or name in (*names.values(), *_MONTHS):
+        if at == count or at in apart or not name or _NO_NAME.search(name) or name in _MONTHS or name in names.values():
             continue
         filled = [cell for cell in column if cell != "-"]
         fractions = sum(bool(_FRACTION.search(cell)) for cell in filled)
         if _is_known(name) or (headed and name in _SUMMARIES):
-            if fractions or headed or is_outcome(name):
+            if not named and (fractions or headed or is_outcome(name)):
                 names[at] = name
         elif (2 * fractions > len(filled) or not filled) and (is_worth_naming(name) or (headed and is_extreme(name))):
             names[at] = name
@@ -230,7 +238,7 @@ def _counter(
     unnamed: list[int] = []
     for at, column in enumerate(columns):
         word = _last_word(befores[at]) or (above[at] if above else "")
-        if at in apart:
+        if at in apart or befores[at + 1][len(befores[at]) + 1 :].lstrip().startswith("%"):
             continue
         if word in _COUNTING and _rises(column):
             return at
@@ -261,7 +269,7 @@ def _rises_evenly(column: Sequence[str]) -> bool:
 
 def _follows(form: _Form) -> bool:
     """Return whether each line of the form stood at another step than the one before it."""
-    steps = [step for _, step, _ in form.lines[-_ENOUGH:]]
+    steps = [known.step for known in form.known[-_ENOUGH:]]
     return all(before is not None and after is not None and after > before for before, after in pairwise(steps))
 
 
@@ -317,8 +325,7 @@ def _name(words: Sequence[str]) -> str:
         if is_outcome(name) or is_companion(name):
             return name
     plain = " ".join(words)
-    name = series_name(plain) or plain.lower().replace(" ", "_")
-    return "" if name.startswith("time_") else name
+    return series_name(plain) or plain.lower().replace(" ", "_")
 
 
 def _headed(form: _Form, columns: int) -> Sequence[str] | None:

@@ -19,5 +19,6 @@ def told(lines: Iterable[str]) -> list[Detection | None]:
     for line in lines:
         found.append(detection := detector.feed(line))
         for ago, earlier in detection.earlier if detection else ():
-            found[-1 - ago] = earlier
+            before = found[-1 - ago]
+            found[-1 - ago] = earlier._replace(values={**earlier.values, **(before.values if before else {})})
     return found

@@ -93,6 +93,11 @@ FORMS: Mapping[str, tuple[str, list[tuple[int | None, dict[str, float]]]]] = {
         "    00s01  0001   6.00e+01   2.97e+02\n    01s10  0002   4.25e+01   4.48e+02",
         [(0, {"f": 62.5}), (1, {"f": 60.0, "g": 297.0}), (2, {"f": 42.5, "g": 448.0})],
     ),
+    "a name nobody knows beside one that all know": (
+        "step 10 | loss 0.5 | whimsy 0.25 | 3.5 s\nstep 20 | loss 0.4 | whimsy 0.35 | 3.6 s\n"
+        "step 30 | loss 0.3 | whimsy 0.5 | 3.4 s",
+        [(n, {"loss": loss, "whimsy": w}) for n, loss, w in ((10, 0.5, 0.25), (20, 0.4, 0.35), (30, 0.3, 0.5))],
+    ),
     "a count that begins anew": (
         "\n".join(f"pass {n} fit {fit}" for n, fit in ((1, 0.5), (2, 0.625), (3, 0.75), (1, 0.8), (2, 0.9))),
         [(1, {"fit": 0.5}), (2, {"fit": 0.625}), (3, {"fit": 0.75}), (4, {"fit": 0.8}), (5, {"fit": 0.9})],
