@@ -210,7 +210,7 @@ def _plan(shape: str, form: _Form) -> _Plan | None:
         name = _named(befores[at], parts[at + 1])
         headed = not name and above is not None
         name = above[at] if above and headed else name
-        if at == count or at in apart or not name or _NO_NAME.search(name) or name in _MONTHS or name in names.values():
+        if at == count or at in apart or not _may_name(name) or name in names.values():
             continue
         filled = [cell for cell in column if cell != "-"]
         fractions = sum(bool(_FRACTION.search(cell)) for cell in filled)
@@ -271,6 +271,10 @@ def _follows(form: _Form) -> bool:
     """Return whether each line of the form stood at another step than the one before it."""
     steps = [known.step for known in form.known[-_ENOUGH:]]
     return all(before is not None and after is not None and after > before for before, after in pairwise(steps))
+
+
+def _may_name(name: str) -> bool:
+    return name[:1].isalpha() and name not in _MONTHS and not _NO_NAME.search(name)
 
 
 def _is_known(name: str) -> bool:
