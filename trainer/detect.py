@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 from trainer import blocks, formats, generic, headings
 from trainer.formats import Reading
+from trainer.forms import Known
 from trainer.known import FORMATS
 from trainer.numbers import is_of_evaluation, is_outcome, may_measure, of_part
 from trainer.place import Place
-from trainer.recurring import Known, Recurred, Recurring
+from trainer.recurring import Recurred, Recurring
 
 # Belief: the lower, the earlier. A row's is its place in the table; the others stand between and before them.
 _API = -1.0  # what a script tells through `import hourglass`

@@ -7,73 +7,24 @@ come three times; what its first lines said is told then. Pure: the same lines g
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Container, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from trainer.blocks import EPOCHS, STEPS
 from trainer.formats import Reading
-from trainer.numbers import RECORDS, is_companion, is_extreme, is_outcome, is_worth_naming, number, series_name
+from trainer.forms import ENOUGH, HOLE, NUMBER, Form, Known, Plan, plan
 
 _CLOCK = re.compile(r"\d+(?::\d+)+(?:[.,]\d+)?|\d{4}([-/])\d\d\1\d\d|\b\d+(?:[hms]\d+)+[hms]?\b")
 _CLOCKS = re.compile("@@+")
-_NUMBER = re.compile(
-    r"((?<![\w.@/\\])[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|(?:nan|inf)(?!\w))"
-    r"(?!\.?\d|\w*[\\@])"
-    r"|(?<=\|)\s*-(?=\s*(?:\||$))"  # a cell of a table that holds none
-    r"|(?<=\d/)(?:\d{1,3}(?:,\d{3})+|\d+)(?![\d./]))",  # of "10/300"
-    re.IGNORECASE,
-)
-_FRACTION = re.compile(r"[.eEnN]")
 _WRAPPED = re.compile(r"(?:tensor|array|(?:np|numpy)\.\w+)\(\[?([-+.\w]+)\]?(?:, \w+=[^()]*)?\)")  # "np.float32(0.5)"
 _MARKS = " -*+.|"  # that may stand at a line's end or not
-_HOLE = "\0"  # where a number stands in a form
 _LONGEST = 400  # characters
 _MOST_NUMBERS = 24
 _MOST_FORMS = 128  # that are watched at once
-_ENOUGH, _PATIENCE = 3, 6  # lines after which a form may be believed, and after which it is given up
+_PATIENCE = 6  # lines after which a form is given up
 _AGO = 400  # lines after which one of a form no longer stands beside the next
 _SILENT = 50  # lines without the form that counted, after which another may
 _ABOVE = 3  # lines that a heading may stand above what it heads
-
-_SIGNS = " \t:=({[<'\"~"
-_APART = re.compile(r"(?:^|[:|\])>-])\s*[\[<(]\s*$")  # a bracket that belongs to no word: "INFO:lda:<20>"
-_BRACKETS = re.compile(r"\s?[\[(][^\[\]()]*[\])]$")
-_WORDS_BEFORE = re.compile(r"(?P<words>[A-Za-z_][\w.@/&-]*(?:'s)?(?: [A-Za-z_&][\w.@/&-]*(?:'s)?){0,3})$")
-_NORM = re.compile(r"\|([A-Za-z][\w ]*)\|$")  # "|proj g|= 0.3"
-_WORDS_BEHIND = re.compile(r" ?(?:- ?)?(?P<words>[A-Za-z_][\w@/-]*(?: [A-Za-z_][\w@/-]*){0,2})")
-_WORD = re.compile(r"[A-Za-z_][\w@/-]*")
-_JOINING = frozenset({
-    "is", "was", "of", "at", "to", "with", "and", "in", "after", "for", "on", "by", "the", "a", "an", "equals", "so",
-    "far", "now",
-})  # fmt: skip
-_COUNTING = EPOCHS | STEPS | {
-    "pass", "passes", "trial", "sweep", "cycle", "tick", "t", "i", "n", "fevals", "evals", "evaluations", "evaluation",
-    "nit", "n_gen", "sample", "samples", "seen", "frame", "frames", "example", "examples", "document", "documents",
-    "token", "tokens", "time_step", "iterate", "subiter", "sub_iter", "loop", "generations", "minibatch", "rounds",
-    "iterat",
-}  # fmt: skip
-_PER = re.compile(r"(?:_per)?_(?:token|word|char|sample|example|document|doc|pixel|node|dim|step)$")
-_NO_NAME = re.compile(r"(?:^|_)(?:time|times|seconds|secs?|minutes|hours|iterations?|epochs?|steps?)(?:_|$)|per_?sec")
-_MONTHS = frozenset({
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
-    "december", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec",
-})  # fmt: skip
-_SUMMARIES = frozenset({"avg", "mean", "min", "max", "best", "worst", "std", "median"})  # of a generation, in a table
-_TABBED, _CELLS = re.compile(r"\s*[|│┃║]\s*|\t+| {2,}|\s*,\s*"), re.compile(r"\S+(?: \S+)*")
-
-
-class Known(NamedTuple):
-    """What is known of a line without its form."""
-
-    line: int  # its number
-    step: int | None  # where the run stands
-    counts: bool = False  # this line says so
-    plain: Reading | None = None  # what it measures by itself, without a step
-    named: bool = False  # what has names that others know is read already
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,44 +35,11 @@ class Recurred:
     earlier: Sequence[tuple[int, int | None, Reading]] = ()  # how many lines ago, at which step if known, and what
 
 
-@dataclass(eq=False, kw_only=True)
-class _Plan:
-    """Which of a form's numbers say what."""
-
-    count: int | None
-    total: int | None
-    names: Sequence[tuple[int, str]]
-    last: int = 0
-    base: int = 0  # what was counted before the count began anew
-
-    def read(self, cells: Sequence[str], plain: Reading | None, *, counts: bool) -> Reading:
-        told = {name: number(cells[at]) for at, name in self.names if cells[at] != "-"}
-        # A NaN stops a training: only under a name that is known to judge it.
-        values = plain.values if plain else {k: v for k, v in told.items() if math.isfinite(v) or is_outcome(k)}
-        at = -1.0 if self.count is None or cells[self.count] == "-" else number(cells[self.count])
-        if not counts or at < 0 or at % 1 != 0:  # NaN and infinity among them
-            return Reading(values=values)
-        count = int(at)
-        self.base += self.last + (count == 0) if count < self.last else 0
-        self.last = count
-        total = None if self.total is None or self.base else int(number(cells[self.total]))
-        return Reading(step=self.base + count, total=total, values=values)
-
-
-@dataclass(eq=False)
-class _Form:
-    heading: str  # the line above the first one, "" for none
-    first: str
-    rows: list[Sequence[str]] = field(default_factory=list)
-    known: list[Known] = field(default_factory=list)  # of each of the rows
-    plan: _Plan | None = None
-
-
 class Recurring:
     """Watches the lines that no format claims."""
 
     def __init__(self) -> None:
-        self._forms: dict[str, _Form | None] = {}  # None: given up
+        self._forms: dict[str, Form | None] = {}  # None: given up
         self._counter, self._counted_at = "", 0  # the form that counts, and the last line of it
         self._tables: dict[int, str] = {}  # the heading of rows of so many numbers and no words
         self._words, self._words_at = "", -_ABOVE - 1  # the last line without a number, and where it was
@@ -132,7 +50,7 @@ class Recurring:
             return None
         bare = _CLOCK.sub(_at, text)
         bare = _WRAPPED.sub(r"\1", bare) if "(" in bare else bare
-        pieces = _NUMBER.split(bare)
+        pieces = NUMBER.split(bare)
         cells = [cell.strip() for cell in pieces[1::2]] if "|" in bare else pieces[1::2]
         if not cells:
             if any(map(str.isalpha, text)):
@@ -140,12 +58,12 @@ class Recurring:
             return None
         if len(cells) > _MOST_NUMBERS:
             return None
-        shape = " ".join(_HOLE.join(pieces[::2]).split()).rstrip(_MARKS).replace(f"|{_HOLE}", f"| {_HOLE}")
+        shape = " ".join(HOLE.join(pieces[::2]).split()).rstrip(_MARKS).replace(f"|{HOLE}", f"| {HOLE}")
         shape = _CLOCKS.sub("@", shape) if "@" in shape else shape
         if shape in self._forms:
             form = self._forms[shape]
         else:
-            form = self._watch(shape, _Form(self._heading(shape, len(cells), known.line), bare))
+            form = self._watch(shape, Form(self._heading(shape, len(cells), known.line), bare))
         if form is None:
             return None
         if form.plan:
@@ -155,9 +73,9 @@ class Recurring:
             form.rows, form.known = [], []
         form.rows.append(cells)
         form.known.append(known)
-        if len(form.rows) < _ENOUGH:
+        if len(form.rows) < ENOUGH:
             return None
-        form.plan = _plan(shape, form)
+        form.plan = plan(shape, form)
         if form.plan is None:
             if len(form.rows) >= _PATIENCE:
                 self._forms[shape] = None
@@ -175,14 +93,14 @@ class Recurring:
             self._tables[cells] = near = near or self._tables.get(cells, "")
         return near
 
-    def _watch(self, shape: str, form: _Form) -> _Form:
+    def _watch(self, shape: str, form: Form) -> Form:
         if len(self._forms) >= _MOST_FORMS:  # those that are believed stay
             oldest = next((old for old, one in self._forms.items() if one is None or one.plan is None), None)
             self._forms.pop(oldest or next(iter(self._forms)))
         self._forms[shape] = form
         return form
 
-    def _may_count(self, shape: str, plan: _Plan, line: int) -> bool:
+    def _may_count(self, shape: str, plan: Plan, line: int) -> bool:
         """Return whether a form's count is the run's: the first that counts, as long as it comes."""
         if plan.count is None or (shape != self._counter and self._counter and line - self._counted_at < _SILENT):
             return False
@@ -192,162 +110,3 @@ class Recurring:
 
 def _at(found: re.Match[str]) -> str:
     return "@" * len(found.group())  # as wide as it was, for what stands under a heading
-
-
-def _plan(shape: str, form: _Form) -> _Plan | None:
-    """Return which numbers of a form say what, None as long as that does not show."""
-    counts, named = form.known[-1].counts, form.known[-1].named
-    columns = list(zip(*form.rows, strict=True))
-    parts = shape.split(_HOLE)
-    befores = [_HOLE.join(parts[: at + 1]) for at in range(len(columns) + 1)]
-    above = _headed(form, len(columns)) if form.heading else None
-    totals = {at for at in range(1, len(columns)) if parts[at] == "/" and len(set(columns[at])) == 1}
-    apart = {at for at in range(len(columns)) if at in totals or _has_unit(parts[at + 1])}
-    count = None if counts else _counter(columns, befores, above, apart)
-    names: dict[int, str] = {}
-    extremes: dict[int, str] = {}
-    for at, column in enumerate(columns):
-        name = _named(befores[at], parts[at + 1])
-        headed = not name and above is not None
-        name = above[at] if above and headed else name
-        if at == count or at in apart or not _may_name(name) or name in names.values():
-            continue
-        filled = [cell for cell in column if cell != "-"]
-        fractions = sum(bool(_FRACTION.search(cell)) for cell in filled)
-        if _is_known(name) or (headed and name in _SUMMARIES):
-            if not named and (fractions or headed or is_outcome(name)):
-                names[at] = name
-        elif (2 * fractions > len(filled) or not filled) and (is_worth_naming(name) or (headed and is_extreme(name))):
-            names[at] = name
-        elif fractions and is_extreme(name):
-            extremes[at] = name
-    names = names or extremes  # the best so far is worth a series where nothing else is told
-    total = count + 1 if count is not None and count + 1 in totals else None
-    if not names and count is not None and _last_word(befores[count]) in STEPS:
-        return _Plan(count=count, total=total, names=())
-    placed = counts or count is not None or (_follows(form) and parts[0].rstrip().endswith((":", "=")))
-    if not names or not placed or all(len(set(columns[at])) == 1 for at in names):
-        return None
-    return _Plan(count=count, total=total, names=tuple(names.items()))
-
-
-def _counter(
-    columns: Sequence[Sequence[str]], befores: Sequence[str], above: Sequence[str] | None, apart: Container[int]
-) -> int | None:
-    """Return which column counts: one that is called so, or the first that rises evenly and is called nothing else."""
-    unnamed: list[int] = []
-    for at, column in enumerate(columns):
-        word = _last_word(befores[at]) or (above[at] if above else "")
-        if at in apart or befores[at + 1][len(befores[at]) + 1 :].lstrip().startswith("%"):
-            continue
-        if word in _COUNTING and _rises(column):
-            return at
-        if (not word or (above and at == 0)) and _rises_evenly(column):
-            unnamed.append(at)
-    return next(iter(unnamed), None)
-
-
-def _rises(column: Sequence[str]) -> bool:
-    """Return whether a column that is called a count is one: whole numbers that rise, or begin anew."""
-    numbers = [number(cell) for cell in column if cell != "-"]
-    if len(numbers) < len(column) or not all(one >= 0 and one % 1 == 0 for one in numbers):
-        return False
-    first, most = numbers[0], max(numbers)
-    return most > first and all(after > before or after <= first for before, after in pairwise(numbers))
-
-
-def _rises_evenly(column: Sequence[str]) -> bool:
-    """Return whether a column is of whole numbers in even strides, the first perhaps excepted: 1, 100, 200."""
-    if not all(cell.replace(",", "").isdecimal() for cell in column):
-        return False
-    numbers = [int(cell.replace(",", "")) for cell in column]
-    strides = [after - before for before, after in pairwise(numbers)]
-    if min(strides) <= 0:
-        return False
-    return strides[-1] == strides[-2] or (len(strides) == 2 and numbers[0] == 1 and strides[1] - strides[0] == 1)
-
-
-def _follows(form: _Form) -> bool:
-    """Return whether each line of the form stood at another step than the one before it."""
-    steps = [known.step for known in form.known[-_ENOUGH:]]
-    return all(before is not None and after is not None and after > before for before, after in pairwise(steps))
-
-
-def _may_name(name: str) -> bool:
-    return name[:1].isalpha() and name not in _MONTHS and not _NO_NAME.search(name)
-
-
-def _is_known(name: str) -> bool:
-    bare = _PER.sub("", name)
-    return is_outcome(name) or is_companion(name) or is_outcome(bare) or is_companion(bare)
-
-
-def _has_unit(behind: str) -> bool:
-    return behind[:1].isalpha() or behind[:1] == "_"
-
-
-def _last_word(before: str) -> str:
-    """Return the word directly before a number, "" where something else stands there."""
-    if _APART.search(before):
-        return ""
-    found = _WORDS_BEFORE.search(before.rstrip(_SIGNS))
-    words = found.group().split() if found else [""]
-    word = words[-2] if len(words) > 1 and words[-1].lower().strip(".") in ("no", "nr", "number") else words[-1]
-    return "" if word.lower() in _JOINING else series_name(word)
-
-
-def _named(before: str, behind: str) -> str:
-    """Return what a number is called by the words around it, "" for nothing."""
-    bare = before.rstrip(_SIGNS)
-    bare = _BRACKETS.sub("", bare).rstrip(_SIGNS) if bare[-1:] in ")]" else bare
-    if norm := _NORM.search(bare):
-        return f"{series_name(norm[1])}_norm"
-    found = _WORDS_BEFORE.search(bare) or _WORDS_BEHIND.match(behind)
-    words = _joined(found["words"].split()) if found else ()
-    if not words:
-        words = [word for word in _WORD.findall(bare) if is_outcome(series_name(word))][-1:]
-    return _name(words)
-
-
-def _joined(words: Sequence[str]) -> Sequence[str]:
-    """Return the last words that no little word parts: "value" of "finished with value"."""
-    kept: list[str] = []
-    for word in words:
-        if word.lower() not in _JOINING:
-            kept.append(word)
-        elif word != words[-1]:
-            kept = []
-    return kept
-
-
-def _name(words: Sequence[str]) -> str:
-    """Return a series' name: as many of the last words as make one that is known, or all."""
-    for first in range(len(words)):
-        name = series_name(" ".join(words[first:]))
-        if first and words[first - 1].lower() in RECORDS:
-            break  # "Time cost" is no cost
-        if is_outcome(name) or is_companion(name):
-            return name
-    plain = " ".join(words)
-    return series_name(plain) or plain.lower().replace(" ", "_")
-
-
-def _headed(form: _Form, columns: int) -> Sequence[str] | None:
-    """Return the names of the columns by the heading above the form's first line, None where they do not agree."""
-    heading = form.heading.strip()
-    cells = [cell for cell in _TABBED.split(heading) if cell]
-    for names in (cells, heading.split()):
-        if len(names) == columns:
-            return [_name(name.split()) for name in names]
-    return _below(form.heading, form.first)
-
-
-def _below(heading: str, line: str) -> Sequence[str]:
-    """Return for each number in `line` the words of the heading that stand over it; "" where several numbers do."""
-    heading, line = heading.expandtabs(), line.expandtabs()
-    cells = list(_CELLS.finditer(heading.replace("|", " ")))
-    under = [
-        min(range(len(cells)), key=lambda at: max(cells[at].start() - found.end(), found.start() - cells[at].end()))
-        for found in _NUMBER.finditer(line)
-    ]
-    return ["" if under.count(at) > 1 else _name(cells[at].group().split()) for at in under]
