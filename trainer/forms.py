@@ -18,12 +18,16 @@ from trainer.numbers import RECORDS, is_companion, is_extreme, is_outcome, is_wo
 
 HOLE = "\0"  # where a number stands in a form
 ENOUGH = 3  # lines after which a form may be believed
+EMPTY = "\1"  # a cell that holds none
+_EXPONENT = r"(?:[eE][-+]?\d+)?"
+# One class of characters comes first, so that the engine passes over all others.
 NUMBER = re.compile(
-    r"((?<![\w.@/\\])[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|(?:nan|inf)(?!\w))"
-    r"(?!\.?\d|\w*[\\@])"
-    r"|(?<=\|)\s*-(?=\s*(?:\||$))"  # a cell of a table that holds none
-    r"|(?<=\d/)(?:\d{1,3}(?:,\d{3})+|\d+)(?![\d./]))",  # of "10/300"
-    re.IGNORECASE,
+    r"([-+.\d\x01nNiI](?:(?<=\d/.)|(?<![\w.@/\\].))(?:"
+    rf"(?<=\d)(?:\d{{0,2}}(?:,\d{{3}})+|\d*)(?:\.\d*)?{_EXPONENT}"
+    rf"|(?<=[-+])(?:(?:\d{{1,3}}(?:,\d{{3}})+|\d+)(?:\.\d*)?{_EXPONENT}|\.\d+{_EXPONENT}|(?:[nN]a[nN]|[iI]nf)(?!\w))"
+    rf"|(?<=\.)\d+{_EXPONENT}"
+    r"|(?<=[nN])[aA][nN](?!\w)|(?<=[iI])[nN][fF](?!\w)|(?<=\x01)"
+    r")(?!\.?\d|\w*[\\@]))"
 )
 _FRACTION = re.compile(r"[.eEnN]")
 _SIGNS = " \t:=({[<'\"~"
@@ -86,10 +90,10 @@ class Plan:
 
     def read(self, cells: Sequence[str], plain: Reading | None, *, counts: bool) -> Reading:
         """Return what a line of these numbers says; `counts`: its count is the run's."""
-        told = {name: number(cells[at]) for at, name in self.names if cells[at] != "-"}
+        told = {name: number(cells[at]) for at, name in self.names if cells[at] != EMPTY}
         # A NaN stops a training: only under a name that is known to judge it.
         values = plain.values if plain else {k: v for k, v in told.items() if math.isfinite(v) or is_outcome(k)}
-        at = -1.0 if self.count is None or cells[self.count] == "-" else number(cells[self.count])
+        at = -1.0 if self.count is None or cells[self.count] == EMPTY else number(cells[self.count])
         if not counts or at < 0 or at % 1 != 0:  # NaN and infinity among them
             return Reading(values=values)
         count = int(at)
@@ -117,7 +121,7 @@ def plan(shape: str, form: Form) -> Plan | None:
         name = above[at] if above and headed else name
         if at == count or at in apart or not _may_name(name) or name in names.values():
             continue
-        filled = [cell for cell in column if cell != "-"]
+        filled = [cell for cell in column if cell != EMPTY]
         fractions = sum(bool(_FRACTION.search(cell)) for cell in filled)
         if _is_known(name) or (headed and name in _SUMMARIES):
             if not named and (fractions or headed or is_outcome(name)):
@@ -154,7 +158,7 @@ def _counter(
 
 def _rises(column: Sequence[str]) -> bool:
     """Return whether a column that is called a count is one: whole numbers that rise, or begin anew."""
-    numbers = [number(cell) for cell in column if cell != "-"]
+    numbers = [number(cell) for cell in column if cell != EMPTY]
     if len(numbers) < len(column) or not all(one >= 0 and one % 1 == 0 for one in numbers):
         return False
     first, most = numbers[0], max(numbers)

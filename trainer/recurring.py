@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trainer.formats import Reading
-from trainer.forms import ENOUGH, HOLE, NUMBER, Form, Known, Plan, plan
+from trainer.forms import EMPTY, ENOUGH, HOLE, NUMBER, Form, Known, Plan, plan
 
 _CLOCK = re.compile(r"\d+(?::\d+)+(?:[.,]\d+)?|\d{4}([-/])\d\d\1\d\d|\b\d+(?:[hms]\d+)+[hms]?\b")
 _CLOCKS = re.compile("@@+")
 _WRAPPED = re.compile(r"(?:tensor|array|(?:np|numpy)\.\w+)\(\[?([-+.\w]+)\]?(?:, \w+=[^()]*)?\)")  # "np.float32(0.5)"
+_NOTHING = re.compile(r"(?<=[|\s])-(?=\s*(?:\||$))")
 _MARKS = " -*+.|"  # that may stand at a line's end or not
 _LONGEST = 400  # characters
 _MOST_NUMBERS = 24
@@ -50,8 +51,9 @@ class Recurring:
             return None
         bare = _CLOCK.sub(_at, text)
         bare = _WRAPPED.sub(r"\1", bare) if "(" in bare else bare
+        bare = _NOTHING.sub(EMPTY, bare) if "|" in bare and "- " in f"{bare} " else bare
         pieces = NUMBER.split(bare)
-        cells = [cell.strip() for cell in pieces[1::2]] if "|" in bare else pieces[1::2]
+        cells = pieces[1::2]
         if not cells:
             if any(map(str.isalpha, text)):
                 self._words, self._words_at = text, known.line
