@@ -38,6 +38,7 @@ _BRACKETED = re.compile(rf"[\[(]\s*(?P<n>{INTEGER})\s*/\s*(?P<total>{INTEGER})\s
 # How many there are, or how many make a round, is no place.
 _SETTINGS = ("total", "max", "num", "number of", "warmup", "warm-up", "per", "every")
 _PLURAL_SETTINGS = ("train", "training", "val", "eval", "test", "save", "saving", "logging", "accumulation")
+_OF_SAMPLES = re.compile(r"\b(?:samples|images|examples|tokens)\b[\s:=]*$", re.IGNORECASE)  # "Seen samples: [96/2400]"
 _OF_CALL = re.compile(r"\w\((?:\w+=[^()]*,\s*)?$")  # "PSO(epoch=25, pop_size=20)"
 _ABSOLUTE = ("global", "num_updates")
 
@@ -137,7 +138,8 @@ def _behind(text: str, epoch: re.Match[str]) -> re.Match[str] | None:
 
 
 def _bracketed(text: str, epoch: re.Match[str]) -> re.Match[str] | None:
-    return _BRACKETED.search(text, epoch.end())
+    found = _BRACKETED.search(text, epoch.end())
+    return None if found and _OF_SAMPLES.search(text, epoch.end(), found.start()) else found
 
 
 def _without(text: str, *found: re.Match[str] | None) -> str:

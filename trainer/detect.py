@@ -120,7 +120,8 @@ class Detector:
                         return self._recurred(line, reading)
                     found = self._resolve(row, reading)
                     # Numbers with names that nobody knows: of a bar, or beside those that were read.
-                    more = not reading.values if reading.bar is not None else row >= _BLOCK and reading.step is not None
+                    counted = reading.step is not None or reading.epoch is not None
+                    more = not reading.values if reading.bar is not None else row >= _BLOCK and counted
                     return self._described(row, line, found) if more and found and found.moved else found
         found = self._table(line, text, named=may_measure(lower) if named is None else named)
         return found or self._recurred(line)
@@ -230,6 +231,8 @@ class Detector:
         if recurred is None:
             return plain and self._resolve(_PLAIN, plain)
         row = _RECURRING if plain is None else _PLAIN
+        if plain is None:
+            recurred = recurred.under(lambda values: generic.judged(text, values))
         earlier = self._earlier(row, recurred)
         found = self._resolve(row, recurred.reading)
         return found and found._replace(earlier=earlier)

@@ -27,13 +27,13 @@ NUMBER = re.compile(
     rf"|(?<=[-+])(?:(?:\d{{1,3}}(?:,\d{{3}})+|\d+)(?:\.\d*)?{_EXPONENT}|\.\d+{_EXPONENT}|(?:[nN]a[nN]|[iI]nf)(?!\w))"
     rf"|(?<=\.)\d+{_EXPONENT}"
     r"|(?<=[nN])[aA][nN](?!\w)|(?<=[iI])[nN][fF](?!\w)|(?<=\x01)"
-    r")(?!\.?\d|\w*[\\@]))"
+    r")(?!\.?\d|_|\w*[\\@]))"
 )
 _FRACTION = re.compile(r"[.eEnN]")
 _SIGNS = " \t:=({[<'\"~"
 _APART = re.compile(r"(?:^|[:|\])>-])\s*[\[<(]\s*$")  # a bracket that belongs to no word: "INFO:lda:<20>"
 _BRACKETS = re.compile(r"\s?[\[(][^\[\]()]*[\])]$")
-_WORDS_BEFORE = re.compile(r"(?P<words>[A-Za-z_][\w.@/&-]*(?:'s)?(?: [A-Za-z_&][\w.@/&-]*(?:'s)?){0,3})$")
+_WORDS_BEFORE = re.compile(r"(?P<words>(?:\d+_)?[A-Za-z_][\w.@/&-]*(?:'s)?(?: [A-Za-z_&][\w.@/&-]*(?:'s)?){0,3})$")
 _NORM = re.compile(r"\|([A-Za-z][\w ]*)\|$")  # "|proj g|= 0.3"
 _WORDS_BEHIND = re.compile(r" ?(?:- ?)?(?P<words>[A-Za-z_][\w@/-]*(?: [A-Za-z_][\w@/-]*){0,2})")
 _WORD = re.compile(r"[A-Za-z_][\w@/-]*")
@@ -183,7 +183,7 @@ def _follows(form: Form) -> bool:
 
 
 def _may_name(name: str) -> bool:
-    return name[:1].isalpha() and name not in _MONTHS and not _NO_NAME.search(name)
+    return name.lstrip("0123456789_")[:1].isalpha() and name not in _MONTHS and not _NO_NAME.search(name)
 
 
 def _is_known(name: str) -> bool:

@@ -25,7 +25,7 @@ _WORDS = {"validating": "val", "testing": "test"}
 _MILLISECONDS = re.compile(rf"(?<!_time)(?:^|[\s:=,|])(?P<ms>{NUMBER})\s*ms\b(?!/)")
 # A count that leads the line, "[3/10] loss 0.3", or two of them: epochs and batches. No date does.
 _LEADING = re.compile(
-    r"^\W{0,3}(?P<n>\d[\d,]*)(?:\s*/\s*(?P<total>\d+)(?![\d/])|(?=:|\s?\||\]|>))[\]):|>\s]+(?!\d\d:)"
+    r"^\W{0,3}(?P<n>\d[\d,]*)(?:\s*/\s*(?P<total>\d+)(?![\d/])|(?=:|\s?\||\]|>|,\s+[a-z]\w*\s?[=:]))[\]):|>,\s]+(?!\d\d:)"
     r"(?:\[?(?P<inner>\d+)\s*/\s*(?P<inners>\d+)[\]):|\s]+)?"
 )
 _TWO = re.compile(r"\[\s*(?P<n>\d+)\s*/\s*(?P<total>\d+)\s*\]\s*\[\s*(?P<inner>\d+)\s*/\s*(?P<inners>\d+)\s*\]")
@@ -43,7 +43,7 @@ def stepped_line(text: str) -> Reading | None:
     took = _MILLISECONDS.search(found.rest) if "ms" in found.rest else None
     milliseconds = number(took["ms"]) if took else 0.0
     rate = 1000 / milliseconds if milliseconds > 0 else None
-    return place(found, _judged(found.rest, values), rate)
+    return place(found, judged(found.rest, values), rate)
 
 
 def place(found: Counts, values: Mapping[str, float] = _NOTHING, rate: float | None = None) -> Reading:
@@ -72,7 +72,7 @@ def counted_line(text: str) -> Reading | None:
     )
     if n is None or (total is not None and n > total):
         return None
-    values = _judged(text[found.end() :], values)
+    values = judged(text[found.end() :], values)
     if inner is None:
         return Reading(step=n, total=total, values=values)
     return Reading(step=inner, total=inners, epoch=n, epochs=total, values=values, within_epoch=True, from_either=True)
@@ -83,7 +83,7 @@ def _trailing(text: str) -> Reading | None:
     values = measurements(found.rest, stepped=False) if found else {}
     if found is None or not values:
         return None
-    return Reading(step=found.step, total=found.total, values=_judged(found.rest, values), within_epoch=True)
+    return Reading(step=found.step, total=found.total, values=judged(found.rest, values), within_epoch=True)
 
 
 def plain_line(text: str) -> Reading | None:
@@ -100,7 +100,7 @@ def plain_line(text: str) -> Reading | None:
     return Reading(
         epoch=None if epoch is None else float(epoch),
         epochs=found.epochs if found else None,
-        values=_judged(rest, values),
+        values=judged(rest, values),
         epoch_counts=True,
     )
 
@@ -116,7 +116,7 @@ def _beside(text: str, *, epoch: bool) -> Mapping[str, float]:
     return values or (anything(text) if epoch else {})
 
 
-def _judged(text: str, values: Mapping[str, float]) -> Mapping[str, float]:
+def judged(text: str, values: Mapping[str, float]) -> Mapping[str, float]:
     """Return `values` under names that say so if the line is of an evaluation."""
     found = _EVALUATION.match(text.lstrip(" |"))
     if found is None:

@@ -14,7 +14,7 @@ _OUTCOME = re.compile(
     r"|cost|objective|obj|(?:log_?)?likelihood|cross_?entropy|log_?lik|deviance|ppl|perplexity|acc|\w*accuracy"
     r"|(?:acc|top|acc@|prec|prec@)[15]"
     r"|rew(?:ards?)?|returns?|n?mse|n?mae|n?rmse|rmsle|s?mape|r2|f1|bleu|rouge\w*|m?iou|\w*auc|auroc|auprc|ndcg|mrr|hits?"
-    r"|mcc|kappa|elbo"
+    r"|mcc|kappa|n?elbo"
     r"|spearman\w*|pearson\w*|(?:val|test|eval|dev)_score|psnr|ssim|lpips|fid|wer|cer|bpb|bpc)$"
 )
 _OF_TIME = re.compile(r"(?:time|reader|batch|data)_cost$")
@@ -65,6 +65,11 @@ _MOST_BEFORE = 4
 _RECORD = re.compile(r"(?:best|min|max|final|target|previous|prev|init|initial|lowest|highest|time)_")
 _NEAR_VALUE = 3  # spaces between a name and its number, unless the line counts
 _NEAR = 56  # characters that those words may have
+_ALONE = re.compile(
+    r"(?:^|[-|,;:]\s+|\s{2,}|\t)(?P<first>[A-Za-z][\w.-]*\s)?"
+    r"(?P<word>(?!(?:with|and|of|at|the|is|in|by|for|on|to|has|had|got|new|now|this|last)\b)[A-Za-z][\w-]*)\s$",
+    re.IGNORECASE,
+)
 # The last words of names that are none by themselves: "grad norm", "learning rate", "loss total".
 _LAST_WORDS = frozenset({"norm", "rate", "total", "sum", "ema", "entropy", "estimate"})
 _PAIR = re.compile(
@@ -158,7 +163,7 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
         if not _may_end(word):
             continue
         at = pair.start()
-        before = _words_before(text, at)
+        before = _words_before(text, at, signed=sign.strip()[-1:] in (":", "="))
         name = series_name(" ".join((*before, word)))
         wide, sign = sign.isspace() and len(sign) > _NEAR_VALUE and not stepped, sign.strip()
         bare = sign in ("", "-", "is") or "reached" in sign
@@ -183,8 +188,12 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
     return found if judged or stepped else {}
 
 
-def _words_before(text: str, at: int) -> list[str]:
-    """Return the words that stand before the name at `at` and belong to it, the first perhaps one of `RECORDS`."""
+def _words_before(text: str, at: int, *, signed: bool) -> list[str]:
+    """Return the words that stand before the name at `at` and belong to it, the first perhaps one of `RECORDS`.
+
+    Where a sign follows the name, one word that nobody knows belongs to it, too, if it stands alone between signs:
+    "- Rec loss: 0.3".
+    """
     if at < 2 or text[at - 1] != " ":
         return []
     words: list[str] = []
@@ -194,7 +203,9 @@ def _words_before(text: str, at: int) -> list[str]:
         if lower in RECORDS:
             return [bare, *words]
         if lower not in _BEFORE or len(words) == _MOST_BEFORE:
-            break
+            alone = _ALONE.search(text, max(0, at - _NEAR), at) if not words and signed else None
+            first = (alone["first"] or "").strip() if alone else ""
+            return [*first.split(), alone["word"]] if alone and (not first or first.lower() in _BEFORE) else words
         words.insert(0, bare)
         if bare != word:
             break

@@ -8,7 +8,7 @@ come three times; what its first lines said is told then. Pure: the same lines g
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from trainer.formats import Reading
@@ -34,6 +34,11 @@ class Recurred:
 
     reading: Reading
     earlier: Sequence[tuple[int, int | None, Reading]] = ()  # how many lines ago, at which step if known, and what
+
+    def under(self, rename: Callable[[Mapping[str, float]], Mapping[str, float]]) -> Recurred:
+        """Return the same with other names."""
+        earlier = [(ago, step, one._replace(values=rename(one.values))) for ago, step, one in self.earlier]
+        return Recurred(reading=self.reading._replace(values=rename(self.reading.values)), earlier=earlier)
 
 
 class Recurring:

@@ -11,6 +11,18 @@ from tests.trainer.reading import fed
 # Nobody's format in particular: how people write the same things, and what is read of it.
 OTHER_HANDS: dict[str, tuple[int | None, dict[str, float]]] = {
     "loss is 0.35": (None, {"loss": 0.35}),
+    "Epoch 1 - Learning Rate: 0.005 - Rec loss: 92.16 - NELBO: 92.21": (
+        1,
+        {"learning_rate": 0.005, "rec_loss": 92.16, "nelbo": 92.21},
+    ),
+    "Learning iteration 3/10, Mean surrogate loss: -0.25": (3, {"surrogate_loss": -0.25}),
+    "Iteration 7: the loss: 0.5": (7, {"loss": 0.5}),
+    "2026-11-29 14:30:18,378 [INFO] 5, train_loss=1.62, test_loss=1.14, LR=0.002778, time 3.89s": (
+        5,
+        {"train_loss": 1.62, "test_loss": 1.14, "lr": 0.002778},
+    ),
+    "Epoch: [2/20]\t Seen Samples: [192/2400]\tTrain Loss: 110.66\tTime: 0:00:00.04": (2, {"train_loss": 110.66}),
+    "step 10 | loss  2.72 | ppl    15.26": (10, {"loss": 2.72, "ppl": 15.26}),
     "loss -> 0.35": (None, {"loss": 0.35}),
     "Loss (train): 0.35": (None, {"train_loss": 0.35}),
     "MSE(val): 0.3": (None, {"val_mse": 0.3}),

@@ -98,6 +98,14 @@ FORMS: Mapping[str, tuple[str, list[tuple[int | None, dict[str, float]]]]] = {
         "step 30 | loss 0.3 | whimsy 0.5 | 3.4 s",
         [(n, {"loss": loss, "whimsy": w}) for n, loss, w in ((10, 0.5, 0.25), (20, 0.4, 0.35), (30, 0.3, 0.5))],
     ),
+    "an evaluation of outputs whose names begin with a number": (
+        "\n".join(f"[{n}] avg_loss={n}.5\nEval: 16_h1={n}.25, 16_l2={n}.75" for n in range(3)),
+        [
+            pair
+            for n in range(3)
+            for pair in ((n, {"loss": n + 0.5}), (n, {"eval_16_h1": n + 0.25, "eval_16_l2": n + 0.75}))
+        ],
+    ),
     "a count that begins anew": (
         "\n".join(f"pass {n} fit {fit}" for n, fit in ((1, 0.5), (2, 0.625), (3, 0.75), (1, 0.8), (2, 0.9))),
         [(1, {"fit": 0.5}), (2, {"fit": 0.625}), (3, {"fit": 0.75}), (4, {"fit": 0.8}), (5, {"fit": 0.9})],
