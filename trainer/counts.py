@@ -13,7 +13,7 @@ INTEGER = r"\d[\d,]*"
 _EPOCH_WORDS = r"epochs?|ep\.?"
 _STEP_WORDS = (
     r"global[_ -]?steps?|(?:time)?steps?|iter(?:ation)?s?|it|updates?|num_updates"
-    r"|(?:mini-?)?batch(?:es)?|episodes?|rounds?|gen(?:eration)?s?|tick"
+    r"|(?:mini-?)?batch(?:es)?|episodes?|rounds?|gen(?:eration)?s?|tick|tree"
 )
 # What follows a count makes it none: a fraction, a time, a date, a share, a unit.
 _ENDS = r"(?!\w|[.,]\d|\s?%|[:\-]\d)"
@@ -39,7 +39,8 @@ _BRACKETED = re.compile(rf"[\[(]\s*(?P<n>{INTEGER})\s*/\s*(?P<total>{INTEGER})\s
 _SETTINGS = ("total", "max", "num", "number of", "warmup", "warm-up", "per", "every")
 _PLURAL_SETTINGS = ("train", "training", "val", "eval", "test", "save", "saving", "logging", "accumulation")
 _OF_SAMPLES = re.compile(r"\b(?:samples|images|examples|tokens)\b[\s:=]*$", re.IGNORECASE)  # "Seen samples: [96/2400]"
-_OF_CALL = re.compile(r"\w\((?:\w+=[^()]*,\s*)?$")  # "PSO(epoch=25, pop_size=20)"
+_OF_CALL = re.compile(r"\w\((?P<before>\w+=[^()]*,\s*)?$")  # "PSO(epoch=25, pop_size=20)"
+_NEXT_ARGUMENT = re.compile(r"(?:,|(?<=,))\s*\w+=")
 _ABSOLUTE = ("global", "num_updates")
 
 
@@ -120,7 +121,8 @@ def _whole(found: re.Match[str] | None) -> tuple[int | None, int | None]:
 def _is_setting(text: str, found: re.Match[str]) -> bool:
     before = text[max(0, found.start() - 14) : found.start()].rstrip(" _-").lower()
     word = (found["epoch"] or found["step"]).lower()
-    if _OF_CALL.search(text, 0, found.start()):
+    call = _OF_CALL.search(text[: found.start()]) if "=" in found.group() else None
+    if call and (call["before"] or _NEXT_ARGUMENT.match(text, found.end())):
         return True
     return before.endswith(_SETTINGS) or (
         word.endswith("s") and not found["total"] and before.endswith(_PLURAL_SETTINGS)

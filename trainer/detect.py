@@ -36,7 +36,9 @@ _REPORT = re.compile(r"^=+ (?P<title>.*\w.*) =+$")  # of a test run, which shows
 _REPORT_ENDS = re.compile(r" in [\d.]+s")
 _EXCEPTION = re.compile(r"^[\w.]*(?:Error|Exception|Warning|Interrupt)\b")
 _NUMERIC = re.compile(r"\d|nan|inf")  # without one of these a line measures nothing
-_GLUED = re.compile(r"%\|.*s\](?=(?:INFO|DEBUG|WARNING|ERROR)\b|\[?\d{4}-\d\d-\d\d[ T]|\[\d\d:\d\d:\d\d)")
+_GLUED = re.compile(  # a bar that a logger's line was printed behind
+    r"%\|[^|]*\|[^\]]*s\](?=(?:INFO|DEBUG|WARNING|ERROR)\b|\[?\d{4}-\d\d-\d\d[ T]|\[\d\d:\d\d:\d\d)"
+)
 _FORTRAN = re.compile(r"(?<=\d)D(?=[+-]\d\d(?!\w))")  # "1.23D+02"
 _SETTLED = 5  # lines after which a bar keeps the series that it shows
 _HEADER = 100  # characters that a line may have that says where what follows belongs, and nothing else
@@ -70,6 +72,7 @@ class Detector:
         self._bare = True  # the bar that counts brought no values so far
         self._total: int | None = None  # as the line that counted last said it, of an epoch perhaps
         self._epoch: int | None = None  # named on a line of its own
+        self._by_epoch: int | None = None  # where the run stands, if lines tell its epochs and nothing else
         self._counted: Reading | None = None  # counted on a line of its own, and not used yet
         self._part, self._part_left = "", 0  # of the data that the lines below a heading are of, and how many may be
         self._in_trace = False
@@ -84,13 +87,15 @@ class Detector:
 
     def feed(self, line: str) -> Detection | None:
         """Return what `line` (one line, without colours) tells, or None when that is nothing."""
-        if "s]" in line and (glued := _GLUED.search(line)):  # a bar that a logger's line was printed behind
-            bar, found = self.feed(line[: glued.end()]), self.feed(line[glued.end() :])
-            self._line -= 1
-            return found or bar
         self._line += 1
         if "D+" in line or "D-" in line:
             line = _FORTRAN.sub("e", line)
+        if "s]" in line and len(line) <= _WIDEST and (glued := _GLUED.search(line)):
+            bar, found = self._read(line[: glued.end()]), self._read(line[glued.end() :])
+            return _together(bar, found) if bar and found else found or bar
+        return self._read(line)
+
+    def _read(self, line: str) -> Detection | None:
         text = line.strip()
         widest = _WIDEST_RECORD if text.startswith("{") else _WIDEST
         if not text or len(text) > widest or self._is_trace(line):
@@ -150,7 +155,7 @@ class Detector:
     def _is_placed(self) -> bool:
         """Whether something better than a form that comes again has said where the run stands."""
         better = self._counter is not None and self._counter < _PLAIN
-        return better or self._epoch is not None or self._counted is not None
+        return better or any(one is not None for one in (self._epoch, self._by_epoch, self._counted))
 
     @property
     def counts(self) -> bool:
@@ -226,22 +231,23 @@ class Detector:
         if self._counted is not None and self._counted.step is not None:
             step = self._counted.step
         elif step is None:
-            step = self._epoch
+            step = self._epoch if self._by_epoch is None else self._by_epoch
         recurred = self._recurring.feed(text, Known(self._line, step, plain=plain))
         if recurred is None:
             return plain and self._resolve(_PLAIN, plain)
         row = _RECURRING if plain is None else _PLAIN
         if plain is None:
             recurred = recurred.under(lambda values: generic.judged(text, values))
-        earlier = self._earlier(row, recurred)
+        # What a line measures by itself was told at once, and what stands below a heading needs that one's name.
+        earlier = self._earlier(row, recurred) if plain is None and self._part_left <= 0 else []
         found = self._resolve(row, recurred.reading)
         return found and found._replace(earlier=earlier)
 
     def _described(self, row: float, line: str, found: Detection) -> Detection:
         """Read what a line that counts tells under names that nobody knows."""
-        text = formats.without_bar(line.strip())
-        if text.count(".") <= len(found.values):
+        if len(line) > _WIDEST or line.count(".") <= len(found.values):
             return found
+        text = formats.without_bar(line.strip())
         known = Known(self._line, found.step, counts=True, named=bool(found.values))
         recurred = self._recurring.feed(text, known)
         if recurred is None:
@@ -278,8 +284,18 @@ class Detector:
             self._counter, self._step = row, step
         else:
             step, total = self._step, None
-            if step is None and reading.epoch_counts and reading.epoch is not None and reading.epoch % 1 == 0:
-                step, total, moved = int(reading.epoch), reading.epochs, True
+            by_form = self._counter is not None and self._counter >= _PLAIN
+            if (
+                reading.epoch_counts
+                and reading.epoch is not None
+                and reading.epoch % 1 == 0
+                and (by_form or step is None)
+            ):
+                self._counter = self._step = None  # an epoch is worth more than what a form counts
+                self._by_epoch = step = int(reading.epoch)
+                total, moved = reading.epochs, True
+            elif step is None and self._by_epoch is not None:
+                step = self._by_epoch
             elif step is None and self._counter is None and self._epoch is not None:
                 step, moved = self._epoch, True
             elif row == _DICT and reading.epoch is not None:
@@ -317,6 +333,8 @@ class Detector:
         return counted._replace(values=values)
 
     def _may_count(self, row: float, reading: Reading) -> bool:
+        if self._by_epoch is not None and row >= _PLAIN:
+            return False  # a form is believed last
         if self._counter is None or row == self._counter:
             return True
         if row == _BAR and not reading.values:
@@ -337,6 +355,13 @@ class Detector:
             return False
         self._sources[name] = row
         return True
+
+
+def _together(bar: Detection, found: Detection) -> Detection:
+    """Return what a bar and the line behind it tell."""
+    where = found if found.moved else bar
+    values, earlier = {**bar.values, **found.values}, [*bar.earlier, *found.earlier]
+    return where._replace(step=found.step, values=values, earlier=earlier)
 
 
 def _all_of_evaluation(values: Mapping[str, float]) -> bool:

@@ -190,12 +190,12 @@ def bar_line(text: str) -> Reading | None:
     )
 
 
-_DRAWN = re.compile(r"\d+%\|[^|]*\|\s*\d+/\d+\s*\[[^,\]]*(?:,\s*[\d.?]+\s*[A-Za-z]*/?[A-Za-z]*)?")
+_DRAWN = re.compile(r"(?<!\d)\d+%\|[^|]*\|\s*\d+/\d+\s*\[[^,\]]*(?:,\s*[\d.?]+\s*[A-Za-z]*/?[A-Za-z]*)?")
 
 
 def without_bar(text: str) -> str:
     """Return a bar's line without what is drawn: what it says before and behind."""
-    return _DRAWN.sub("|", text)
+    return _DRAWN.sub("|", text) if "%|" in text else text
 
 
 def open_bar_line(text: str) -> Reading | None:

@@ -16,6 +16,7 @@ from trainer.blocks import EPOCHS, STEPS
 from trainer.formats import Reading
 from trainer.numbers import RECORDS, is_companion, is_extreme, is_outcome, is_worth_naming, number, series_name
 
+# Neither comes in what a command printed: control characters are taken out where it is split into lines.
 HOLE = "\0"  # where a number stands in a form
 ENOUGH = 3  # lines after which a form may be believed
 EMPTY = "\1"  # a cell that holds none
@@ -29,7 +30,12 @@ NUMBER = re.compile(
     r"|(?<=[nN])[aA][nN](?!\w)|(?<=[iI])[nN][fF](?!\w)|(?<=\x01)"
     r")(?!\.?\d|_|\w*[\\@]))"
 )
+# A time, a size or a speed measures the machine.
+_UNIT = re.compile(
+    r"\s(?:s|secs?|seconds?|[munµ]s|mins?|minutes?|h|hrs?|hours?|[kKMGT]i?B|[bB]ytes|W|fps|Hz|°?C|[A-Za-z]+/s(?:ec\w*)?|s/[A-Za-z]+)(?![\w/])"
+)
 _FRACTION = re.compile(r"[.eEnN]")
+_NEAR = 80  # characters in which a number's name is looked for
 _SIGNS = " \t:=({[<'\"~"
 _APART = re.compile(r"(?:^|[:|\])>-])\s*[\[<(]\s*$")  # a bracket that belongs to no word: "INFO:lda:<20>"
 _BRACKETS = re.compile(r"\s?[\[(][^\[\]()]*[\])]$")
@@ -42,13 +48,14 @@ _JOINING = frozenset({
     "far", "now",
 })  # fmt: skip
 _COUNTING = EPOCHS | STEPS | {
-    "pass", "passes", "trial", "sweep", "cycle", "tick", "t", "i", "n", "fevals", "evals", "evaluations", "evaluation",
-    "nit", "n_gen", "sample", "samples", "seen", "frame", "frames", "example", "examples", "document", "documents",
-    "token", "tokens", "time_step", "iterate", "subiter", "sub_iter", "loop", "generations", "minibatch", "rounds",
-    "iterat",
+    "pass", "passes", "trial", "sweep", "cycle", "fevals", "evals", "evaluations", "evaluation", "nit", "n_gen",
+    "time_step", "iterate", "iterat", "subiter", "sub_iter", "loop", "generations", "minibatch", "rounds",
 }  # fmt: skip
+_WEAK = frozenset({"t", "i", "n", "samples", "examples", "frames", "tokens"})  # they count in a heading alone
 _PER = re.compile(r"(?:_per)?_(?:token|word|char|sample|example|document|doc|pixel|node|dim|step)$")
-_NO_NAME = re.compile(r"(?:^|_)(?:time|times|seconds|secs?|minutes|hours|iterations?|epochs?|steps?)(?:_|$)|per_?sec")
+_NO_NAME = re.compile(
+    r"^[kmgt]i?b$|(?:^|_)(?:time|times|seconds|secs?|minutes|hours|iterations?|epochs?|steps?)(?:_|$)|per_?sec"
+)
 _MONTHS = frozenset({
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
     "december", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec",
@@ -85,14 +92,16 @@ class Plan:
     count: int | None
     total: int | None
     names: Sequence[tuple[int, str]]
+    headed: bool  # some of them by a heading above
     last: int = 0
     base: int = 0  # what was counted before the count began anew
 
     def read(self, cells: Sequence[str], plain: Reading | None, *, counts: bool) -> Reading:
         """Return what a line of these numbers says; `counts`: its count is the run's."""
         told = {name: number(cells[at]) for at, name in self.names if cells[at] != EMPTY}
-        # A NaN stops a training: only under a name that is known to judge it.
-        values = plain.values if plain else {k: v for k, v in told.items() if math.isfinite(v) or is_outcome(k)}
+        # NaN alarms people: only under a name beside it that is known to judge the run.
+        may = {name for name in told if is_outcome(name) and not self.headed}
+        values = plain.values if plain else {k: v for k, v in told.items() if math.isfinite(v) or k in may}
         at = -1.0 if self.count is None or cells[self.count] == EMPTY else number(cells[self.count])
         if not counts or at < 0 or at % 1 != 0:  # NaN and infinity among them
             return Reading(values=values)
@@ -111,33 +120,36 @@ def plan(shape: str, form: Form) -> Plan | None:
     befores = [HOLE.join(parts[: at + 1]) for at in range(len(columns) + 1)]
     above = _headed(form, len(columns)) if form.heading else None
     totals = {at for at in range(1, len(columns)) if parts[at] == "/" and len(set(columns[at])) == 1}
-    apart = {at for at in range(len(columns)) if at in totals or _has_unit(parts[at + 1])}
+    totals = {at for at in totals if columns[at][0].replace(",", "").isdecimal()}
+    apart = {at for at in range(len(columns)) if parts[at] == "/" or _has_unit(parts[at + 1])}
     count = None if counts else _counter(columns, befores, above, apart)
     names: dict[int, str] = {}
     extremes: dict[int, str] = {}
     for at, column in enumerate(columns):
         name = _named(befores[at], parts[at + 1])
-        headed = not name and above is not None
-        name = above[at] if above and headed else name
+        over = not name and above is not None
+        name = above[at] if above and over else name
         if at == count or at in apart or not _may_name(name) or name in names.values():
             continue
         filled = [cell for cell in column if cell != EMPTY]
         fractions = sum(bool(_FRACTION.search(cell)) for cell in filled)
-        if _is_known(name) or (headed and name in _SUMMARIES):
-            if not named and (fractions or headed or is_outcome(name)):
+        if _is_known(name) or (over and name in _SUMMARIES):
+            if not named and (fractions or over or is_outcome(name)):
                 names[at] = name
-        elif (2 * fractions > len(filled) or not filled) and (is_worth_naming(name) or (headed and is_extreme(name))):
+        elif (2 * fractions > len(filled) or not filled) and (is_worth_naming(name) or (over and is_extreme(name))):
             names[at] = name
         elif fractions and is_extreme(name):
             extremes[at] = name
     names = names or extremes  # the best so far is worth a series where nothing else is told
     total = count + 1 if count is not None and count + 1 in totals else None
     if not names and count is not None and _last_word(befores[count]) in STEPS:
-        return Plan(count=count, total=total, names=())
-    placed = counts or count is not None or (_follows(form) and parts[0].rstrip().endswith((":", "=")))
+        return Plan(count=count, total=total, names=(), headed=False)
+    placed = counts or count is not None or (_follows(form) and any(parts[at].rstrip()[-1:] in ":=" for at in names))
     if not names or not placed or all(len(set(columns[at])) == 1 for at in names):
         return None
-    return Plan(count=count, total=total, names=tuple(names.items()))
+    total = total if any(map(_is_known, names.values())) else None  # of whatever else is counted
+    headed = above is not None and any(name in above for name in names.values())
+    return Plan(count=count, total=total, names=tuple(names.items()), headed=headed)
 
 
 def _counter(
@@ -146,12 +158,13 @@ def _counter(
     """Return which column counts: one that is called so, or the first that rises evenly and is called nothing else."""
     unnamed: list[int] = []
     for at, column in enumerate(columns):
-        word = _last_word(befores[at]) or (above[at] if above else "")
-        if at in apart or befores[at + 1][len(befores[at]) + 1 :].lstrip().startswith("%"):
+        word = _last_word(befores[at])
+        share = befores[at + 1][len(befores[at]) + 1 :].lstrip().startswith("%")
+        if at in apart or share or befores[at].rstrip(" (").endswith("%"):
             continue
-        if word in _COUNTING and _rises(column):
+        if (word in _COUNTING or (above and not word and above[at] in _COUNTING | _WEAK)) and _rises(column):
             return at
-        if (not word or (above and at == 0)) and _rises_evenly(column):
+        if not word and not above and _rises_evenly(column):
             unnamed.append(at)
     return next(iter(unnamed), None)
 
@@ -192,14 +205,14 @@ def _is_known(name: str) -> bool:
 
 
 def _has_unit(behind: str) -> bool:
-    return behind[:1].isalpha() or behind[:1] == "_"
+    return behind[:1].isalpha() or behind[:1] == "_" or bool(_UNIT.match(behind))
 
 
 def _last_word(before: str) -> str:
     """Return the word directly before a number, "" where something else stands there."""
     if _APART.search(before):
         return ""
-    found = _WORDS_BEFORE.search(before.rstrip(_SIGNS))
+    found = _WORDS_BEFORE.search(before.rstrip(_SIGNS)[-_NEAR:])
     words = found.group().split() if found else [""]
     word = words[-2] if len(words) > 1 and words[-1].lower().strip(".") in ("no", "nr", "number") else words[-1]
     return "" if word.lower() in _JOINING else series_name(word)
@@ -211,7 +224,7 @@ def _named(before: str, behind: str) -> str:
     bare = _BRACKETS.sub("", bare).rstrip(_SIGNS) if bare[-1:] in ")]" else bare
     if norm := _NORM.search(bare):
         return f"{series_name(norm[1])}_norm"
-    found = _WORDS_BEFORE.search(bare) or _WORDS_BEHIND.match(behind)
+    found = _WORDS_BEFORE.search(bare[-_NEAR:]) or _WORDS_BEHIND.match(behind)
     words = _joined(found["words"].split()) if found else ()
     if not words:
         words = [word for word in _WORD.findall(bare) if is_outcome(series_name(word))][-1:]
@@ -220,13 +233,11 @@ def _named(before: str, behind: str) -> str:
 
 def _joined(words: Sequence[str]) -> Sequence[str]:
     """Return the last words that no little word parts: "value" of "finished with value"."""
-    kept: list[str] = []
-    for word in words:
-        if word.lower() not in _JOINING:
-            kept.append(word)
-        elif word != words[-1]:
-            kept = []
-    return kept
+    kept = list(words)
+    while kept and kept[-1].lower() in _JOINING:
+        kept.pop()
+    last = max((at for at, word in enumerate(kept) if word.lower() in _JOINING), default=-1)
+    return kept[last + 1 :]
 
 
 def _name(words: Sequence[str]) -> str:
@@ -252,11 +263,19 @@ def _headed(form: Form, columns: int) -> Sequence[str] | None:
 
 
 def _below(heading: str, line: str) -> Sequence[str]:
-    """Return for each number in `line` the words of the heading that stand over it; "" where several numbers do."""
+    """Return for each number in `line` the words of the heading that stand over it, "" where that is not clear."""
     heading, line = heading.expandtabs(), line.expandtabs()
     cells = list(_CELLS.finditer(heading.replace("|", " ")))
     under = [
         min(range(len(cells)), key=lambda at: max(cells[at].start() - found.end(), found.start() - cells[at].end()))
         for found in NUMBER.finditer(line)
     ]
-    return ["" if under.count(at) > 1 else _name(cells[at].group().split()) for at in under]
+    names: list[str] = []
+    for place, at in enumerate(under):
+        words = cells[at].group().split()
+        together = under.count(at)
+        if together == 1:
+            names.append(_name(words))
+        else:  # "Iterat #Fevals" over two numbers, a word each
+            names.append(_name([words[under[:place].count(at)].lstrip("#")]) if len(words) == together else "")
+    return names

@@ -26,7 +26,8 @@ _COMPANION = re.compile(
 )
 # Of one of several outputs, in what it is told: "rmse_e", "mae_per_atom", "acc_cls".
 _OF_OUTPUT = re.compile(
-    r"(?:^|_)(?:r?mse|mae|r2|nll|acc|auc|f1|precision|recall|dice|iou|reward|return)_(?:per_)?(?!weight|step|time|scale|coef)[a-z]{1,10}\d?$"
+    r"(?:^|_)(?:r?mse|mae|r2|nll|acc|auc|f1|precision|recall|dice|iou)"
+    r"_(?:e|f|x|y|z|u|v|p|energy|forces?|stress|virial|dipole|charges?|cls|reg|box|obj|seg|mask|macro|micro|weighted)\d?$"
 )
 _PER_ATOM = re.compile(r"_per_\w+$")
 # What may follow such a name: the part of the data it is of, and how many answers count ("recall@20").
@@ -67,7 +68,8 @@ _NEAR_VALUE = 3  # spaces between a name and its number, unless the line counts
 _NEAR = 56  # characters that those words may have
 _ALONE = re.compile(
     r"(?:^|[-|,;:]\s+|\s{2,}|\t)(?P<first>[A-Za-z][\w.-]*\s)?"
-    r"(?P<word>(?!(?:with|and|of|at|the|is|in|by|for|on|to|has|had|got|new|now|this|last)\b)[A-Za-z][\w-]*)\s$",
+    r"(?P<word>(?!(?:with|and|of|at|the|is|in|by|for|on|to|has|had|got|new|now|this|last|current|latest|overall|model|our)\b)"
+    r"[A-Za-z](?:[\w-]*[A-Za-z_-])?)\s$",  # no "gpu0"
     re.IGNORECASE,
 )
 # The last words of names that are none by themselves: "grad norm", "learning rate", "loss total".
@@ -249,7 +251,8 @@ _BESIDE = re.compile(
     r"(?:^|_)(?:time|times|sec|secs|seconds|s|ms|min|mins|minutes|eta|elapsed|dur|duration|speed|rate|throughput|mem\w*|gpu\w*"
     r"|cpu\w*|ram|vram|ips|fps|wps|ups|tok\w*|samples?|size|momentum|wd|decay|patience|best|max|seed|version|wait|data|batch"
     r"|epochs?|steps?|iters?|it|progress|remaining|left|took|scale|temp|temperature|beta|epsilon|eps|gamma|tau|dropout"
-    r"|threshold|factor|weight|ratio|port|id|rank|world|workers?|threads?)\d*$"
+    r"|threshold|factor|weight|ratio|port|id|rank|world|workers?|threads?|fwd|bwd|forward|backward|alloc\w*|reserved|cached?"
+    r"|dt|latency|disk|code)\d*$"
 )
 _ANY_PAIR = re.compile(
     rf"(?<![\w./@?&-])(?P<name>[a-z][\w./@-]*(?: [a-z][\w./@-]*)?)['\"]?\s*[:=]\s*(?P<value>{NUMBER})"

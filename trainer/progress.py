@@ -162,13 +162,16 @@ class Progress:
     def _take(self, detection: Detection) -> None:
         now = self._clock()
         for _, earlier in detection.earlier:  # a few, and no sign of how fast it goes
-            self._tell_metric(earlier.step, earlier.values)
+            values = {name: value for name, value in earlier.values.items() if self._has_room(name)}
+            self._kept_at.update(dict.fromkeys(values, now))
+            if values:
+                self._tell_metric(earlier.step, values)
         if detection.step is not None and detection.moved:
             self._remember(detection.step)
             self._progress(now, detection)
         kept: dict[str, float] = {}
         for name, value in detection.values.items():
-            if name not in self._kept_at and len(self._kept_at) >= _MOST_SERIES:
+            if not self._has_room(name):
                 continue
             news = not math.isfinite(value) and name not in self._not_finite
             if news or now - self._kept_at.get(name, float("-inf")) >= _SPACING:
@@ -179,6 +182,9 @@ class Progress:
                 self._held[name] = (detection.step, value)
         if kept:
             self._tell_metric(detection.step, kept)
+
+    def _has_room(self, name: str) -> bool:
+        return name in self._kept_at or len(self._kept_at) < _MOST_SERIES
 
     def _remember(self, step: int) -> None:
         self.steps = step

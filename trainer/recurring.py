@@ -1,8 +1,7 @@
 """Lines in a form that nobody has described, but that comes again: the same words around other numbers.
 
-No spelling is known here. Of the numbers in such a form, a whole one that rises in even strides counts, and one with a
-decimal point and a name (before it, behind it, or above it in a heading) measures. A form is believed when it has
-come three times; what its first lines said is told then. Pure: the same lines give the same answers.
+A form is believed when it has come three times and its numbers show what they are (`trainer.forms`); what its first
+lines said is told then. Pure: the same lines give the same answers.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class Recurred:
 
 
 class Recurring:
-    """Watches the lines that no format claims."""
+    """Watches the forms of lines that no format reads, or reads only in part."""
 
     def __init__(self) -> None:
         self._forms: dict[str, Form | None] = {}  # None: given up
@@ -76,7 +75,7 @@ class Recurring:
         if form.plan:
             may = self._may_count(shape, form.plan, known.line)
             return Recurred(reading=form.plan.read(cells, known.plain, counts=may))
-        if form.known and known.line - form.known[0].line > _AGO:
+        if form.known and known.line - form.known[-1].line > _AGO:
             form.rows, form.known = [], []
         form.rows.append(cells)
         form.known.append(known)

@@ -116,7 +116,9 @@ NONE = {
     "classes, not steps": "\n".join(f"class {n}: 0.{9 - n}" for n in range(6)),
     "weights": "\n".join(f"theta[{n}] = 0.{n}5" for n in range(6)),
     "a ping": "\n".join(f"64 bytes from 10.0.0.1: icmp_seq={n} ttl=64 time=0.04{n} ms" for n in range(1, 7)),
-    "settings of a call": "PSO(epoch=25, pop_size=20, c1=2.05, c2=2.5)",
+    "settings of a call": "PSO(epoch=25, pop_size=20, c1=2.05, c2=2.5)\nPSO(pop_size=20, epoch=25, c1=2.05)",
+    "a download": "\n".join(f"Receiving:  {n}% ({10 * n}/1000), 1.{n}2 MiB | 2.{n}0 MiB/s" for n in range(1, 7)),
+    "a film": "\n".join(f"frame=  {100 * n} fps= 25 q=28.{n} size=    {n}56kB speed=1.{n}x" for n in range(1, 7)),
     "dates": "\n".join(f"1.{n}\t\tMarch {n}, 2004" for n in range(1, 7)),
     "downloads": "\n".join(f"Get:{n} http://deb.example.org main thing{n} 1.{n}-1 [{n}.5 kB]" for n in range(1, 7)),
     "uneven counts": "\n".join(f"[{n}] gain 0.{n}" for n in (1, 2, 5, 3, 9, 4)),
@@ -153,7 +155,8 @@ def test_what_a_round_took_is_no_cost() -> None:
 def test_a_loggers_line_behind_a_bar_is_a_line_of_its_own() -> None:
     bar = "  5%|█  | {n}/200 [00:0{n}<00:09, 9.00it/s]"
     found = told([f"{bar.format(n=n)}INFO:root:TRAIN: loss=0.{n}" for n in (1, 2)] + [bar.format(n=3)])
-    assert [one and (one.step, dict(one.values)) for one in found] == [(1, {"loss": 0.1}), (2, {"loss": 0.2}), (3, {})]
+    read = [one and (one.step, one.total, one.moved, dict(one.values)) for one in found]
+    assert read == [(1, 200, True, {"loss": 0.1}), (2, 200, True, {"loss": 0.2}), (3, 200, True, {})]
 
 
 def test_what_counts_by_its_words_is_believed_before_a_form() -> None:
@@ -163,10 +166,11 @@ def test_what_counts_by_its_words_is_believed_before_a_form() -> None:
 
 def test_the_first_form_counts_and_another_tells_where_it_stood() -> None:
     lines = []
-    for n in range(1, 5):
-        lines += [f"round {10 * n} gain 0.{n}", f"look {n} width 0.{n}5"]
+    for n in range(1, 8):
+        lines += [f"round {10 * n} gain 0.{n}", f"look {n} width: 0.{n}5"]
     found = told(lines)
-    assert [one.step for one in found if one and "gain" in one.values] == [10, 20, 30, 40]
+    assert [one.step for one in found if one and "gain" in one.values] == [10, 20, 30, 40, 50, 60, 70]
+    assert [(one.step, one.moved) for one in found if one and "width" in one.values][-2:] == [(60, False), (70, False)]
 
 
 def test_another_form_counts_once_the_first_is_silent() -> None:
@@ -184,6 +188,81 @@ def test_believed_forms_outlive_a_flood_of_others() -> None:
         detector.feed("x" * (n + 1) + " 0.5 and 7")
     found = detector.feed("[4] gain 0.4")
     assert found and (found.step, dict(found.values)) == (4, {"gain": 0.4})
+
+
+REPORT = """
+              precision    recall  f1-score   support
+
+           0       0.87      0.86      0.86       100
+           1       0.77      0.76      0.75       100
+           2       0.67      0.66      0.65       100
+           3       0.57       nan       nan       100
+"""
+
+
+def test_a_report_by_class_counts_nothing_and_alarms_nobody() -> None:
+    lines = [line for n in (1, 2, 3) for line in (f"Epoch {n}/3: train_loss 0.{n}5, val_f1 0.8", *REPORT.splitlines())]
+    found = [one for one in told(lines) if one]
+    assert [(one.step, one.total) for one in found if "train_loss" in one.values] == [(1, 3), (2, 3), (3, 3)]
+    assert all(value == value for one in found for value in one.values.values())
+    frame = ["    lr  loss  accuracy", *(f"{n}  0.{n}  0.05  {'NaN' if n > 2 else 0.5}" for n in range(5))]
+    assert not any(one and one.values for one in told(frame))
+
+
+def test_a_known_outcome_that_becomes_nan_is_told_and_an_unknown_one_is_not() -> None:
+    lines = [f"At iterate {n} f= {f} |proj g|= 0.5 cost= {cost}" for n, f, cost in ((1, 0.5, 0.5), (2, 0.25, 0.25))]
+    lines += ["At iterate 3 f= 0.125 |proj g|= 0.5 cost= 0.125", "At iterate 4 f= nan |proj g|= nan cost= nan"]
+    last = told(lines)[-1]
+    assert last and (last.step, set(last.values)) == (4, {"cost"})
+
+
+def test_an_endless_total_and_a_unit_behind_a_space_are_no_measurement() -> None:
+    lines = [f"at {n}/inf the gain is 1.{n}, fwd 0.12{n} s, alloc 12.{n} GB, kept 3.{n} GiB" for n in range(1, 5)]
+    found = [one for one in told(lines) if one]
+    assert [(one.step, one.total, dict(one.values)) for one in found] == [
+        (n, None, {"gain": float(f"1.{n}")}) for n in range(1, 5)
+    ]
+
+
+def test_epochs_are_believed_before_a_form_that_counts_something_else() -> None:
+    lines = [f"[{n}] whimsy 0.1{n}" for n in range(1, 5)]
+    lines += [line for n in (1, 2, 3) for line in (f"Epoch {n}/3: train_loss 0.{n}5", *lines[:4])]
+    epochs = [(one.step, one.total) for one in told(lines) if one and "train_loss" in one.values]
+    assert epochs == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_made_up_flood_of_names_is_told_as_far_as_series_go() -> None:
+    events: list[Mapping[str, Any]] = []
+    clock = iter(range(10**9))
+    progress = Progress(
+        tell=lambda kind, data: events.append(data) if kind is EventKind.METRIC else None,
+        clock=lambda: float(next(clock)),
+        wall=lambda: 5.0,
+    )
+    for n in range(300):
+        name = "".join(chr(97 + int(digit)) for digit in f"{n:04}")
+        for step in range(3):
+            progress.line(f"[{n + 10 * step}] {name}: 0.{step + 1}")
+    progress.flush()
+    assert len({name for data in events for name in data["values"]}) == 200
+
+
+HOSTILE = {
+    "bars": "%|" * 300 + "s]" * 200,
+    "bars and loggers": "%|" + "s]INFO " * 140,
+    "words": "1_" * 100 + "x" * 50 + "! " + "1.5 ! " * 20,
+    "digits": "{step 10: loss 0.5 x.y z.z " + "7" * 900,
+    "dots": "a." * 190,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_lines_made_to_cost_are_read_and_tell_nothing_new(name: str) -> None:
+    detector = Detector()
+    for n in range(20):
+        detector.feed(HOSTILE[name] + str(n))
+    found = detector.feed("step 10: loss 0.5")
+    assert found and (found.step, dict(found.values)) == (10, {"loss": 0.5})
 
 
 def test_what_the_first_lines_said_is_told_and_the_pace_is_not_measured_by_it() -> None:

@@ -72,6 +72,7 @@ class Batches(Dataset[Any]):
             self,
             batch_sampler=self._keys(position),
             num_workers=self.workers,
+            prefetch_factor=1 if self.workers else None,  # a step each: they lie in shared memory
             pin_memory=torch.cuda.is_available(),
             # The loader draws a seed for its workers, and nobody else's chance may move by it.
             generator=torch.Generator().manual_seed(self.seed),
