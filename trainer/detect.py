@@ -239,7 +239,8 @@ class Detector:
         if plain is None:
             recurred = recurred.under(lambda values: generic.judged(text, values))
         # What a line measures by itself was told at once, and what stands below a heading needs that one's name.
-        earlier = self._earlier(row, recurred) if plain is None and self._part_left <= 0 else []
+        below = self._part and self._part_left > 0
+        earlier = self._earlier(row, recurred) if plain is None and not below else []
         found = self._resolve(row, recurred.reading)
         return found and found._replace(earlier=earlier)
 

@@ -118,7 +118,9 @@ def plan(shape: str, form: Form) -> Plan | None:
     columns = list(zip(*form.rows, strict=True))
     parts = shape.split(HOLE)
     befores = [HOLE.join(parts[: at + 1]) for at in range(len(columns) + 1)]
-    above = _headed(form, len(columns)) if form.heading else None
+    fractions = [any(map(_FRACTION.search, column)) for column in columns]
+    spoken = any(_last_word(before) for before, fraction in zip(befores, fractions, strict=False) if fraction)
+    above = _headed(form, len(columns)) if form.heading and not spoken else None
     totals = {at for at in range(1, len(columns)) if parts[at] == "/" and len(set(columns[at])) == 1}
     totals = {at for at in totals if columns[at][0].replace(",", "").isdecimal()}
     apart = {at for at in range(len(columns)) if parts[at] == "/" or _has_unit(parts[at + 1])}
@@ -132,13 +134,13 @@ def plan(shape: str, form: Form) -> Plan | None:
         if at == count or at in apart or not _may_name(name) or name in names.values():
             continue
         filled = [cell for cell in column if cell != EMPTY]
-        fractions = sum(bool(_FRACTION.search(cell)) for cell in filled)
+        mostly = 2 * sum(bool(_FRACTION.search(cell)) for cell in filled) > len(filled) or not filled
         if _is_known(name) or (over and name in _SUMMARIES):
-            if not named and (fractions or over or is_outcome(name)):
+            if not named and (fractions[at] or over or is_outcome(name)):
                 names[at] = name
-        elif (2 * fractions > len(filled) or not filled) and (is_worth_naming(name) or (over and is_extreme(name))):
+        elif mostly and (is_worth_naming(name) or (over and is_extreme(name))):
             names[at] = name
-        elif fractions and is_extreme(name):
+        elif fractions[at] and is_extreme(name):
             extremes[at] = name
     names = names or extremes  # the best so far is worth a series where nothing else is told
     total = count + 1 if count is not None and count + 1 in totals else None
@@ -148,8 +150,7 @@ def plan(shape: str, form: Form) -> Plan | None:
     if not names or not placed or all(len(set(columns[at])) == 1 for at in names):
         return None
     total = total if any(map(_is_known, names.values())) else None  # of whatever else is counted
-    headed = above is not None and any(name in above for name in names.values())
-    return Plan(count=count, total=total, names=tuple(names.items()), headed=headed)
+    return Plan(count=count, total=total, names=tuple(names.items()), headed=above is not None)
 
 
 def _counter(

@@ -14,7 +14,7 @@ from trainer.wire import EventKind
 
 FORMS: Mapping[str, tuple[str, list[tuple[int | None, dict[str, float]]]]] = {
     "a name nobody knows": (
-        "[1] Improvement: 12.31, Time: 0.0012s\n[2] Improvement: 3.31, Time: 0.0011s\n"
+        "Training begins\n[1] Improvement: 12.31, Time: 0.0012s\n[2] Improvement: 3.31, Time: 0.0011s\n"
         "[3] Improvement: 1.31, Time: 0.0013s",
         [(1, {"improvement": 12.31}), (2, {"improvement": 3.31}), (3, {"improvement": 1.31})],
     ),
