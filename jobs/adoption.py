@@ -7,7 +7,7 @@ nobody knows is left alone until the deadline that its own tags carry; then it e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import structlog
@@ -31,19 +31,30 @@ class Adoption:
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
+        self._asked: set[str] = set()  # providers whose listing was looked through since this process began
 
     def consider(self, provider: Provider, instances: Sequence[Instance], *, trusted: bool) -> None:
         """Adopt or end what no live row accounts for. `trusted` False: nothing ends by the wall clock."""
+        if self._look(provider, instances, trusted=trusted):
+            self._asked.add(provider.traits.name)
+
+    def has_asked(self, names: Iterable[str]) -> bool:
+        """Return whether all these providers have told since the start what stands, and strays have their rows."""
+        return self._asked >= set(names)
+
+    def _look(self, provider: Provider, instances: Sequence[Instance], *, trusted: bool) -> bool:
+        """Deal with each; False where one could not be dealt with."""
         ours = [
             instance
             for instance in instances
             if instance.tags.get("home") == self._ports.home and instance.state is not InstanceState.GONE
         ]
         if not ours:
-            return
+            return True
         keys = [instance.tags.get("key", "") for instance in ours]
         with self._ports.db.read() as tx:
             states = glances.states_by_key(tx, keys)
+        well = True
         for instance in ours:
             state = states.get(instance.tags.get("key", ""))
             if state in LIVE:
@@ -55,8 +66,11 @@ class Adoption:
                     self._stray(provider, instance, trusted)
             except ProviderError as error:
                 log.warning("adopt.failed", provider=provider.traits.name, instance=instance.id, error=str(error))
+                well = False
             except Exception:  # a stray that cannot be dealt with must not keep the pass from the machines we know
                 log.exception("adopt.broke", provider=provider.traits.name, instance=instance.id)
+                well = False
+        return well
 
     def _stray(self, provider: Provider, instance: Instance, trusted: bool) -> None:
         """Adopt the machine, or end it once it is past its deadline: also where its row cannot be written."""

@@ -30,11 +30,14 @@ from jobs.ports import Claims, Ports
 from jobs.search import Search
 from jobs.settlements import Settlements
 
+SILENCE = 300.0  # seconds since the start after which a provider that does not answer holds up no launch any more
+
 
 class Rentals:
     """Launches, enforces, settles. Safe between threads; `lanes` says how a pass runs over several providers.
 
-    `reference` asks a clock that is not ours, for when the wall clock jumped.
+    `reference` asks a clock that is not ours, for when the wall clock jumped. `silence` is how many seconds after the
+    start a provider that does not answer holds up launches at most.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Rentals:
         *,
         lanes: Lanes | None = None,
         reference: Callable[[], datetime | None] = nobody,
+        silence: float = SILENCE,
     ) -> None:
         claims = Claims()
         self._settlements = Settlements(ports)
@@ -50,6 +54,8 @@ class Rentals:
         launches = Launches(ports, claims, self._journal)
         self._search = Search(ports, claims, launches, self._settlements)
         self._controls = Controls(ports, self._journal)
+        self._ports, self._began, self._silence = ports, ports.clock.monotonic(), silence
+        self._adoption = Adoption(ports)
         self._clockwatch = ClockWatch(ports.clock, reference)
         self._trusted = True
         self._enforcement = Enforcement(
@@ -58,22 +64,23 @@ class Rentals:
             launches=launches,
             settlements=self._settlements,
             controls=self._controls,
-            adoption=Adoption(ports),
+            adoption=self._adoption,
             conclusions=Conclusions(ports, self._settlements),
             lanes=lanes or InTurn(),
         )
 
     def due(self) -> list[str]:
-        """Return the QUEUED jobs for which a machine should be looked for now; none while the clock is in doubt."""
-        return self._search.due() if self._steady() else []
+        """Return the QUEUED jobs for which a machine should be looked for now; none while `launch` would do nothing."""
+        return self._search.due() if self._may_launch() else []
 
     def launch(self, job_id: str) -> None:
         """Find a machine for a QUEUED job; does nothing for any other.
 
         Nor while the wall clock is in doubt: the deadline would go to the machine's own timers and to its provider,
-        and a clock that is corrected later does not correct those.
+        and a clock that is corrected later does not correct those. Nor before a new process has heard from the
+        providers what stands: its rows may be an old copy, and the job have its machine already.
         """
-        if self._steady():
+        if self._may_launch():
             self._search.launch(job_id)
 
     def launch_due(self) -> None:
@@ -97,6 +104,11 @@ class Rentals:
     def move_deadline(self, job: Job, deadline: datetime) -> None:
         """Move the job's machines to a new deadline, everything but the job's own column; raises, and nothing moved."""
         self._controls.move_deadline(job, deadline)
+
+    def _may_launch(self) -> bool:
+        waited = self._ports.clock.monotonic() - self._began
+        heard = self._adoption.has_asked(self._ports.providers) or waited >= self._silence
+        return heard and self._steady()
 
     def _steady(self) -> bool:
         return self._trusted and self._clockwatch.steady()

@@ -153,6 +153,7 @@ class Scheduler:
         self._beating: list[Beat] = []
         self._planning = threading.Lock()  # the pass and the crew plan at the same time
         self._planned: dict[str, datetime] = {}
+        self._passed = False
 
     def start(self) -> None:
         """Start the ticks, the first enforcing pass at once: what a crash left behind is looked up now."""
@@ -193,6 +194,9 @@ class Scheduler:
         with self._db.read() as tx:
             jobs = glances.jobs_with_machine(tx)
         self._plan(jobs)
+        if not self._passed:  # what is queued has waited for the first pass
+            self._passed = True
+            self._give_due()
 
     def _give_due(self) -> None:
         for job_id in (*self._intake.due(), *self._rentals.due()):

@@ -48,6 +48,7 @@ class Cloud(FakeProvider):
         self.limits, self.timers = limits, timers
         self.busy_until: datetime | None = None  # nothing is free before
         self.refuses: ProviderError | None = None  # what every launch is answered with
+        self.lists_after = timedelta(0)  # how long a new machine is not in a listing yet
         self.deaf_for = timedelta(0)  # how long a terminate does nothing, from the first one on
         self.asked_to_end: datetime | None = None
         self.waives = timedelta(0)  # how long a machine may have stood that is taken back and costs nothing
@@ -59,6 +60,11 @@ class Cloud(FakeProvider):
         if verb == "launch":
             return self._launch(*arguments)
         return getattr(self, verb)(*arguments)
+
+    def list(self) -> Sequence[Instance]:
+        """Return the machines that have stood for long enough to be listed; a look-up by key finds the others."""
+        shown = {machine.id for machine in self.machines if self.clock.now() >= machine.launched_at + self.lists_after}
+        return [instance for instance in super().list() if instance.id in shown]
 
     def terminate(self, instance: Instance) -> None:
         """Ask for the end."""

@@ -192,7 +192,7 @@ MUTANTS = (
         scenario="not idempotent",
         points=LAUNCHING,
         patch=_calls_first,
-        # Both are due at once when a bot starts. Where the pass comes first, it finds the machine by its tags.
+        # A new bot looks first, and adopts what it sees by its tags: the listing has to come late, as listings do.
         weather={"pieces": ("launch", *(piece for piece in PIECES if piece != "launch"))},
         kinds=frozenset({"doubled", "leaked"}),
     ),

@@ -75,6 +75,15 @@ def _no_room_for_a_minute(cloud: Cloud) -> None:
     cloud.busy_until = cloud.clock.now() + timedelta(minutes=1)
 
 
+def _credentials_end(cloud: Cloud) -> None:
+    ended = [Unauthorized("The credentials have ended.") for _ in range(5)]
+    cloud.before("launch", lambda: cloud.fail("list", *ended))
+
+
+def _listed_late(cloud: Cloud) -> None:
+    cloud.lists_after = timedelta(seconds=45)
+
+
 def _refusing(cloud: Cloud) -> None:
     cloud.refuses = Rejected("This account may not rent that.")
 
@@ -159,7 +168,7 @@ SCENARIOS = (
         presses=(REQUEST,),
         cloud=_no_room_for_a_minute,
     ),
-    Scenario(name="not idempotent", setting=_setting(traits=NOT_IDEMPOTENT), presses=(REQUEST,)),
+    Scenario(name="not idempotent", setting=_setting(traits=NOT_IDEMPOTENT), presses=(REQUEST,), cloud=_listed_late),
     Scenario(
         name="without its provider for a while",
         end=("succeeded", "timed_out"),
@@ -254,7 +263,7 @@ SCENARIOS = (
         name="credentials that have ended for a while",
         presses=(REQUEST,),
         script=RUNS_LONGER,
-        cloud=lambda cloud: cloud.fail("list", *(Unauthorized("The credentials have ended.") for _ in range(5))),
+        cloud=_credentials_end,
     ),
     Scenario(
         name="frozen before the launch",

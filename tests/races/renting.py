@@ -32,5 +32,6 @@ def rentals_over(database: Database, clock: Clock, provider: Provider, folder: P
             home=HOME,
             drain=follow.drain,
             wake=lambda _: None,
-        )
+        ),
+        silence=0.0,
     )

@@ -21,7 +21,7 @@ def test_a_machine_of_a_home_that_is_no_longer_ours_is_not_believed_gone(tmp_pat
     job_id, _ = world.running(a_spec(minutes=60))
     hidden = world.cloud.machines.copy()
     world.cloud.machines.clear()  # a provider shows a home its own machines only
-    world.rentals = Rentals(dataclasses.replace(world.ports, home=OTHER))
+    world.rentals = Rentals(dataclasses.replace(world.ports, home=OTHER), silence=0.0)
     world.pass_time(hours=2, every=300)
 
     assert world.states(job_id) == (JobState.STOPPING, [AttemptState.ENDING])
@@ -41,6 +41,6 @@ def test_an_intent_of_another_home_is_not_launched_under_a_name_that_no_row_has(
     with pytest.raises(Killed):
         world.rentals.launch(job_id)
     world.restart()
-    world.rentals = Rentals(dataclasses.replace(world.ports, home=OTHER))
+    world.rentals = Rentals(dataclasses.replace(world.ports, home=OTHER), silence=0.0)
     world.pass_time(minutes=5)
     assert world.cloud.machines == []

@@ -194,7 +194,7 @@ def test_a_launch_that_is_asked_for_again_and_takes_its_time_keeps_no_machine_pa
         assert fetched.wait(60)
 
     world.cloud.before("launch", fetch_an_image)
-    world.rentals = Rentals(world.ports, lanes=SideBySide(patience=1.0))
+    world.rentals = Rentals(world.ports, silence=0.0, lanes=SideBySide(patience=1.0))
     try:
         world.rentals.enforce()
         assert fetching.wait(60)

@@ -88,7 +88,7 @@ def test_a_reader_that_breaks_on_the_last_words_keeps_no_job_from_its_end(tmp_pa
 
     world = World(tmp_path)
     job_id, _ = world.running(a_spec(minutes=60))
-    world.rentals = Rentals(dataclasses.replace(world.ports, drain=broken))
+    world.rentals = Rentals(dataclasses.replace(world.ports, drain=broken), silence=0.0)
     world.clock.advance(minutes=60)
     world.pass_time(minutes=15, every=60)
 

@@ -56,7 +56,7 @@ def world(folder: Path, lasts: timedelta, traits: Traits | None = None) -> tuple
 def banked(world: World, bank: Bank) -> Bank:
     """Let the bank lend first and next credentials from now on."""
     world.ports = dataclasses.replace(world.ports, credentials=bank, renew=bank, store_uri="s3://team-files/hg")
-    world.rentals = Rentals(world.ports)
+    world.rentals = Rentals(world.ports, silence=0.0)
     return bank
 
 
@@ -146,7 +146,7 @@ def test_who_lends_without_an_end_is_not_asked_again(tmp_path: Path) -> None:
         return {SECRET: "hush"}
 
     deployment.ports = dataclasses.replace(deployment.ports, credentials=forever, renew=forever)
-    deployment.rentals = Rentals(deployment.ports)
+    deployment.rentals = Rentals(deployment.ports, silence=0.0)
     job_id, _ = deployment.running(a_spec(minutes=240, providers=("cloud",)))
     deployment.pass_time(hours=3, every=300.0)
     assert lease(deployment, job_id) is None

@@ -52,7 +52,7 @@ def test_no_room_under_the_same_key_proves_that_there_is_none(tmp_path: Path) ->
 def test_a_bot_that_is_refused_while_another_one_s_call_is_under_way_makes_no_second_machine(tmp_path: Path) -> None:
     world = World(tmp_path)
     (offer,) = world.cloud.catalogue
-    other = Rentals(world.ports)
+    other = Rentals(world.ports, silence=0.0)
 
     def another_bot_passes() -> None:
         world.cloud.full.add((offer.name, offer.region))  # for whoever asks now
@@ -75,7 +75,7 @@ def test_two_bots_that_find_the_same_uncalled_intent_make_one_machine(tmp_path: 
     with pytest.raises(Killed):
         world.rentals.launch(job_id)
     world.restart()
-    others = [Rentals(world.ports)]
+    others = [Rentals(world.ports, silence=0.0)]
 
     def another_bot_is_faster(job: str, attempt: int, deadline: datetime, inputs: Sequence[str]) -> Mapping[str, str]:
         while others:

@@ -107,7 +107,7 @@ def bot(folder: Path, provider: Provider, clock: Clock | None = None) -> tuple[P
         drain=follow.drain,
         wake=lambda _: None,
     )
-    return ports, follow, Rentals(ports)
+    return ports, follow, Rentals(ports, silence=0.0)
 
 
 def queue(ports: Ports, argv: Sequence[str]) -> None:

@@ -138,7 +138,7 @@ class World:
             drain=self.follow.drain,
             wake=lambda job_id: self.wake(job_id),
         )
-        self.rentals = Rentals(self.ports)
+        self.rentals = Rentals(self.ports, silence=0.0)  # `test_first_look` has the bot that waits
 
     # ------------------------------------------------------------ rows
 

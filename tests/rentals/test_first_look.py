@@ -1,0 +1,77 @@
+"""A new bot hears from its providers what stands before it asks for a machine: its rows may be an old copy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jobs.errors import ProviderError, Unknown
+from jobs.lifecycle import JobState
+from jobs.rentals import SILENCE, Rentals
+from tests.recovery.loss import copy, lose
+from tests.support.builders import a_spec
+from tests.support.world import World
+
+SPEC = a_spec(minutes=60)
+
+
+def test_over_an_old_copy_no_second_machine_is_asked_for(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id = world.queued(SPEC)
+    backup = copy(world)
+    world.rentals.launch(job_id)
+    lose(world, backup)
+    bot = Rentals(world.ports)
+    assert bot.due() == []
+    bot.launch(job_id)
+    assert (world.job(job_id).state, len(world.cloud.machines)) == (JobState.QUEUED, 1)
+
+    bot.enforce()
+    bot.launch_due()
+    assert (world.job(job_id).state, len(world.cloud.machines)) == (JobState.PROVISIONING, 1)
+
+
+def test_once_it_has_heard_that_nothing_stands_it_launches(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id = world.queued(SPEC)
+    bot = Rentals(world.ports)
+    bot.launch_due()
+    assert world.cloud.machines == []
+    bot.enforce()
+    bot.launch_due()
+    assert (world.job(job_id).state, len(world.cloud.machines)) == (JobState.PROVISIONING, 1)
+
+
+def test_a_provider_that_stays_silent_holds_up_no_launch_for_ever(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.queued(SPEC)
+    bot = Rentals(world.ports)
+    world.cloud.fail("list", *[Unknown("Away.")] * 3)
+    bot.enforce()
+    world.clock.advance(SILENCE - 1)
+    bot.launch_due()
+    assert world.cloud.machines == []
+    world.clock.advance(1)
+    bot.launch_due()
+    assert len(world.cloud.machines) == 1
+
+
+def test_a_machine_that_could_not_get_its_row_holds_up_launches_as_well(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id = world.queued(SPEC)
+    backup = copy(world)
+    world.rentals.launch(job_id)
+    lose(world, backup)
+    bot = Rentals(world.ports)
+    written = bot._adoption._adopt
+
+    def full(*_: object) -> bool:
+        raise ProviderError("No row today.")
+
+    bot._adoption._adopt = full  # type: ignore[method-assign]
+    bot.enforce()
+    bot.launch_due()
+    assert len(world.cloud.machines) == 1
+    bot._adoption._adopt = written  # type: ignore[method-assign]
+    bot.enforce()
+    bot.launch_due()
+    assert (world.job(job_id).state, len(world.cloud.machines)) == (JobState.PROVISIONING, 1)
