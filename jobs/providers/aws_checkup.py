@@ -8,7 +8,7 @@ a schedule made, shows only where there is one: `hourglass aws smoke` does that.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -83,11 +83,7 @@ class Checkup:
 
     def _prices(self, region: str, offer: Offer) -> str:
         """Ask what offers are made of: without it the bot goes on, by the dated catalogue, and nobody is told."""
-        ec2, types = self._client("ec2", region), [offer.name]
-        with translated("a look at the zones that sell a type", region):
-            zones = ec2.describe_instance_type_offerings(
-                LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": types}]
-            )["InstanceTypeOfferings"]
+        ec2, types, zones = self._client("ec2", region), [offer.name], self._zones(region, offer)
         with translated("a look at the spot market's prices", region):
             now = datetime.now(UTC)
             ec2.describe_spot_price_history(
@@ -104,7 +100,17 @@ class Checkup:
             )
         return f"a {offer.name} is sold in {len(zones)} zones; the price list and the spot market answer"
 
+    def _zones(self, region: str, offer: Offer) -> Sequence[str]:
+        with translated("a look at the zones that sell a type", region):
+            rows = self._client("ec2", region).describe_instance_type_offerings(
+                LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": [offer.name]}]
+            )["InstanceTypeOfferings"]
+        return sorted(str(row["Location"]) for row in rows)
+
     def _launch(self, region: str, offer: Offer) -> str:
+        sold, allowed = self._zones(region, offer), self._requests.zones(region)
+        zone = next((zone for zone in sold if allowed is None or zone in allowed), offer.zone)
+        offer = replace(offer, zone=zone)  # as an offer of the bot's names one; not every zone sells every type
         asked = self._requests.launch(offer, _order(offer), "#!/bin/bash\n")
         with translated("the dry run of a launch", region):
             try:
