@@ -95,7 +95,8 @@ class Launches:
     def _calling(self, node: Attempt) -> bool:
         """Commit that the provider is about to be called; False when the job is to end instead, or should have.
 
-        False, too, when another bot has called since `node` was read: its answer is on the way.
+        False, too, when another bot has called since `node` was read: its answer is on the way; and while a machine of
+        a later attempt stands, which an old copy of the rows did not know.
         """
         now = self._ports.clock.now()
         if now >= node.deadline:
@@ -107,6 +108,8 @@ class Launches:
                     return False
                 if tx.exec(select(Attempt.called_at).where(Attempt.id == node.id)).one() != node.called_at:
                     return False
+                if any(row.number > node.number and row.state in LIVE for row in db.attempts(tx, job.id)):
+                    return False  # this intent is of an old copy: a later machine stands, and has to be gone first
                 db.touch_attempt(tx, node, now, called_at=now, absent_at=None, empty_listings=0)
                 milestones.Facts(tx=tx, job=job, attempt=node.number, now=now).write(
                     f"a{node.number}:r{node.rank}:called:{now.timestamp():.3f}",

@@ -8,7 +8,8 @@ from jobs.errors import ProviderError, Unknown
 from jobs.lifecycle import JobState
 from jobs.rentals import SILENCE, Rentals
 from tests.recovery.loss import copy, lose
-from tests.support.builders import a_spec
+from tests.rentals.test_strays import order
+from tests.support.builders import a_spec, an_offer
 from tests.support.world import World
 
 SPEC = a_spec(minutes=60)
@@ -75,3 +76,19 @@ def test_a_machine_that_could_not_get_its_row_holds_up_launches_as_well(tmp_path
     bot.enforce()
     bot.launch_due()
     assert (world.job(job_id).state, len(world.cloud.machines)) == (JobState.PROVISIONING, 1)
+
+
+def test_an_intent_of_an_old_copy_is_not_asked_for_while_a_later_machine_stands(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id = world.queued(SPEC)
+    world.cloud.fail("launch", Unknown("The cloud did not answer in time."))
+    world.rentals.launch(job_id)
+    backup = copy(world)  # with an intent that nobody has answered
+    lose(world, backup)
+    world.clock.advance(minutes=2)  # after which it may be asked for again
+    world.cloud.launch(an_offer(), order(world, job=job_id, attempt="3", rank="0", key="later"))
+    for _ in range(20):
+        world.rentals.enforce()
+        assert len(world.cloud.alive()) <= 1
+        world.clock.advance(minutes=1)
+    assert next(machine.order.launch_key for machine in world.cloud.machines) == "later"
