@@ -7,7 +7,7 @@ nobody knows is left alone until the deadline that its own tags carry; then it e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
@@ -31,16 +31,16 @@ class Adoption:
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
-        self._asked: set[str] = set()  # providers whose listing was looked through since this process began
+        self._heard: set[str] = set()  # providers whose listing was looked through since this process began
 
     def consider(self, provider: Provider, instances: Sequence[Instance], *, trusted: bool) -> None:
         """Adopt or end what no live row accounts for. `trusted` False: nothing ends by the wall clock."""
         if self._look(provider, instances, trusted=trusted):
-            self._asked.add(provider.traits.name)
+            self._heard.add(provider.traits.name)
 
-    def has_asked(self, names: Iterable[str]) -> bool:
-        """Return whether all these providers have told since the start what stands, and strays have their rows."""
-        return self._asked >= set(names)
+    def has_heard(self) -> bool:
+        """Return whether every provider has told since the start what stands, and strays have their rows."""
+        return self._heard >= {provider.traits.name for provider in self._ports.providers.values()}
 
     def _look(self, provider: Provider, instances: Sequence[Instance], *, trusted: bool) -> bool:
         """Deal with each; False where one could not be dealt with."""

@@ -6,6 +6,7 @@ it is, and the enforcing pass looks it up by its key before anybody asks again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
@@ -44,10 +45,11 @@ log = structlog.get_logger(__name__)
 class Launches:
     """Asks providers for machines, one node at a time."""
 
-    def __init__(self, ports: Ports, claims: Claims, journal: Journal) -> None:
+    def __init__(self, ports: Ports, claims: Claims, journal: Journal, *, heard: Callable[[], bool]) -> None:
         self._ports = ports
         self._claims = claims
         self._journal = journal
+        self._heard = heard
         self._loader = Loader(ports)
 
     def ask(self, launch: orders.Launch, node: Attempt) -> Refusal | None:
@@ -167,7 +169,12 @@ class Launches:
         return queued
 
     def again(self, attempt: Attempt) -> None:
-        """Ask once more for a machine whose intent is committed, under the same key with the same order."""
+        """Ask once more for a machine whose intent is committed, under the same key with the same order.
+
+        Not before the providers have told a new process what stands: over an old copy the job may have a later machine.
+        """
+        if not self._heard():
+            return
         with self._claims.claim(attempt.job_id) as mine:
             if not mine:
                 return

@@ -51,11 +51,11 @@ class Rentals:
         claims = Claims()
         self._settlements = Settlements(ports)
         self._journal = Journal(ports, self._settlements)
-        launches = Launches(ports, claims, self._journal)
+        self._adoption = Adoption(ports)
+        launches = Launches(ports, claims, self._journal, heard=self._has_heard)
         self._search = Search(ports, claims, launches, self._settlements)
         self._controls = Controls(ports, self._journal)
-        self._ports, self._began, self._silence = ports, ports.clock.monotonic(), silence
-        self._adoption = Adoption(ports)
+        self._clock, self._began, self._silence = ports.clock, ports.clock.monotonic(), silence
         self._clockwatch = ClockWatch(ports.clock, reference)
         self._trusted = True
         self._enforcement = Enforcement(
@@ -106,9 +106,10 @@ class Rentals:
         self._controls.move_deadline(job, deadline)
 
     def _may_launch(self) -> bool:
-        waited = self._ports.clock.monotonic() - self._began
-        heard = self._adoption.has_asked(self._ports.providers) or waited >= self._silence
-        return heard and self._steady()
+        return self._has_heard() and self._steady()
+
+    def _has_heard(self) -> bool:
+        return self._adoption.has_heard() or self._clock.monotonic() - self._began >= self._silence
 
     def _steady(self) -> bool:
         return self._trusted and self._clockwatch.steady()

@@ -15,13 +15,18 @@ from tests.support.world import World
 SPEC = a_spec(minutes=60)
 
 
-def test_over_an_old_copy_no_second_machine_is_asked_for(tmp_path: Path) -> None:
-    world = World(tmp_path)
+def over_an_old_copy(folder: Path) -> tuple[World, str, Rentals]:
+    """Return a world whose job has a machine that its rows do not know, the job, and a bot that starts there."""
+    world = World(folder)
     job_id = world.queued(SPEC)
     backup = copy(world)
     world.rentals.launch(job_id)
     lose(world, backup)
-    bot = Rentals(world.ports)
+    return world, job_id, Rentals(world.ports)
+
+
+def test_over_an_old_copy_no_second_machine_is_asked_for(tmp_path: Path) -> None:
+    world, job_id, bot = over_an_old_copy(tmp_path)
     assert bot.due() == []
     bot.launch(job_id)
     assert (world.job(job_id).state, len(world.cloud.machines)) == (JobState.QUEUED, 1)
@@ -57,12 +62,7 @@ def test_a_provider_that_stays_silent_holds_up_no_launch_for_ever(tmp_path: Path
 
 
 def test_a_machine_that_could_not_get_its_row_holds_up_launches_as_well(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    job_id = world.queued(SPEC)
-    backup = copy(world)
-    world.rentals.launch(job_id)
-    lose(world, backup)
-    bot = Rentals(world.ports)
+    world, job_id, bot = over_an_old_copy(tmp_path)
     written = bot._adoption._adopt
 
     def full(*_: object) -> bool:
@@ -92,3 +92,16 @@ def test_an_intent_of_an_old_copy_is_not_asked_for_while_a_later_machine_stands(
         assert len(world.cloud.alive()) <= 1
         world.clock.advance(minutes=1)
     assert next(machine.order.launch_key for machine in world.cloud.machines) == "later"
+
+
+def test_an_intent_waits_for_the_first_look_as_well(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.cloud.fail("launch", Unknown("The cloud did not answer in time."))
+    world.rentals.launch(world.queued(SPEC))
+    world.clock.advance(minutes=2)  # after which it may be asked for again
+    bot = Rentals(world.ports)
+    world.cloud.fail("list", Unknown("Away."))
+    bot.enforce()
+    assert world.cloud.machines == []
+    bot.enforce()
+    assert len(world.cloud.machines) == 1
