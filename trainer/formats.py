@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 from trainer.numbers import (
     NUMBER,
-    described,
     is_outcome,
     is_series,
     may_measure,
@@ -169,8 +168,6 @@ def bar_line(text: str) -> Reading | None:
     epochs = int(epoch[2]) if epoch and epoch[2] and epoch.re is _BAR_EPOCH else None
     behind = f"{found['post']} {text[found.end() :]}"
     values = {**(measurements(told, stepped=False) if told and may_measure(told.lower()) else {}), **_behind(behind)}
-    if not values and ("=" in behind or told != name):
-        values = {**described(told), **described(behind)}
     if part := _EVALUATION_BAR.search(name):
         values = {of_part(part["part"] or "val", series): value for series, value in values.items()}
     # Lightning counts epochs from 0 and does not say how many; who says "3/10" counts from 1.

@@ -276,19 +276,6 @@ def is_extreme(name: str) -> bool:
     return bool(_EXTREME.search(name)) and is_series(name) and not _BESIDE.search(_EXTREME.sub("_", name).strip("_"))
 
 
-_IN_BRACKETS = re.compile(rf"(?<![\w./@-])(?P<name>[A-Za-z][\w./@-]*) \(\s*(?P<value>{NUMBER})\s*\)")
-
-
-def described(text: str) -> Mapping[str, float]:
-    """Return whatever a progress bar gives a name and a number with a decimal point."""
-    found = dict(anything(text))
-    for pair in _IN_BRACKETS.finditer(text) if "(" in text else ():
-        name = series_name(pair["name"])
-        if "." in pair["value"] and not _BESIDE.search(name) and not _RECORD.match(name) and len(found) < _MOST:
-            found.setdefault(name, number(pair["value"]))
-    return found
-
-
 def anything(text: str) -> Mapping[str, float]:
     """Return whatever `text` gives a name and a number with a decimal point: of a line that names its epoch."""
     found: dict[str, float] = {}

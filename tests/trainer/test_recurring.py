@@ -60,6 +60,12 @@ FORMS: Mapping[str, tuple[str, list[tuple[int | None, dict[str, float]]]]] = {
         "tug: 3.125 pull: 0.3: 30%|█ | 3/10 [00:03<00:07, 1.00it/s]",
         [(1, {"tug": 3.5, "pull": 0.1}), (2, {"tug": 3.25, "pull": 0.2}), (3, {"tug": 3.125, "pull": 0.3})],
     ),
+    "a bar of values in brackets": (
+        "Gen. (+00.61) | Discrim. (+00.06): 10%|█ | 1/10 [00:01<00:09, 1.00s/it]\n"
+        "Gen. (+00.69) | Discrim. (+00.02): 20%|█ | 2/10 [00:02<00:08, 1.00s/it]\n"
+        "Gen. (+00.62) | Discrim. (-00.01): 30%|█ | 3/10 [00:03<00:07, 1.00s/it]",
+        [(n, {"gen": gen, "discrim": d}) for n, gen, d in ((1, 0.61, 0.06), (2, 0.69, 0.02), (3, 0.62, -0.01))],
+    ),
     "thousands with a comma, and a total": (
         "at 1,000/9,000 the gain is 2.5\nat 2,000/9,000 the gain is 3.5\nat 3,000/9,000 the gain is 3.75",
         [(1000, {"gain": 2.5}), (2000, {"gain": 3.5}), (3000, {"gain": 3.75})],
