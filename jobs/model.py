@@ -297,6 +297,8 @@ class Outbox(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("key", name="uq_outbox_key"),
         Index("ix_outbox_state", "state"),
+        Index("ix_outbox_job", "job_id"),
+        Index("ix_outbox_note", "note_id"),
     )
     id: int | None = Field(default=None, primary_key=True)
     key: str  # "<note>:reply", "<note>:dm:U…"; metadata of the Slack message carries it

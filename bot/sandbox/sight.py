@@ -29,9 +29,9 @@ class Sight:
         """A thread, its parent first (where it still stands)."""
         with self._lock:
             place = self._channel(channel)
-            parent = [m for m in self._state.workspace.everything(place.id) if m.ts == ts]
+            parent = self._state.workspace.find(place.id, ts)
             replies = self._state.workspace.replies(place.id, ts)
-            return [self._state.message(m, metadata=True) for m in (*parent, *replies)]
+            return [self._state.message(m, metadata=True) for m in (parent, *replies) if m is not None]
 
     def message(self, channel: str, ts: str) -> Json:
         """One message that everybody sees; PersonError when there is none."""

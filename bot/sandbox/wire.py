@@ -175,10 +175,10 @@ def _thread_fields(workspace: Workspace, message: Message) -> Json:
     if message.only_for:
         return {"thread_ts": message.thread_ts} if message.thread_ts else {}
     if message.thread_ts:
-        parents = [m for m in workspace.everything(message.channel) if m.ts == message.thread_ts]
+        parent = workspace.find(message.channel, message.thread_ts)
         fields: Json = {"thread_ts": message.thread_ts}
-        if parents:
-            fields["parent_user_id"] = parents[0].user
+        if parent is not None:
+            fields["parent_user_id"] = parent.user
         if message.broadcast:
             fields["subtype"] = "thread_broadcast"
         return fields

@@ -33,6 +33,7 @@ class Workspace:
         self.channels: dict[str, Channel] = {}
         self.groups: dict[str, UserGroup] = {}
         self._messages: dict[str, dict[str, Message]] = {}  # channel -> ts -> message, in order of ts
+        self._threads: dict[tuple[str, str], dict[str, Message]] = {}  # channel and parent's ts -> its replies alike
         self._ephemerals: list[Message] = []
         self._last_us = 0
         self._settle_in(seed)
@@ -131,7 +132,7 @@ class Workspace:
         if message.only_for:
             self._ephemerals.append(message)
         else:
-            self._messages[channel_id][message.ts] = message
+            self._keep(message)
         self._tell(message)
         return message
 
@@ -140,9 +141,14 @@ class Workspace:
         if message.only_for:
             self._ephemerals = [message if m.ts == message.ts else m for m in self._ephemerals]
         else:
-            self._messages[message.channel][message.ts] = message
+            self._keep(message)
         self._tell(message)
         return message
+
+    def _keep(self, message: Message) -> None:
+        self._messages[message.channel][message.ts] = message
+        if message.thread_ts is not None:
+            self._threads.setdefault((message.channel, message.thread_ts), {})[message.ts] = message
 
     def delete(self, message: Message) -> None:
         """Remove a stored message; a thread whose parent goes keeps its replies."""
@@ -150,6 +156,7 @@ class Workspace:
             self._ephemerals = [m for m in self._ephemerals if m.ts != message.ts]
         else:
             del self._messages[message.channel][message.ts]
+            self._threads.get((message.channel, message.thread_ts or ""), {}).pop(message.ts, None)
         self.feed.publish(Change(seq=0, kind="deleted", channel=message.channel, ts=message.ts, user=message.only_for))
 
     def _tell(self, message: Message) -> None:
@@ -157,10 +164,14 @@ class Workspace:
 
     def message(self, channel_id: str, ts: str) -> Message:
         """The message everybody sees under that ts; `message_not_found` otherwise."""
-        found = self._messages.get(channel_id, {}).get(ts)
+        found = self.find(channel_id, ts)
         if found is None:
             raise SlackError("message_not_found")
         return found
+
+    def find(self, channel_id: str, ts: str) -> Message | None:
+        """The message everybody sees under that ts, None where there is none."""
+        return self._messages.get(channel_id, {}).get(ts)
 
     def visible(self, channel_id: str, ts: str, user_id: str) -> Message:
         """The message this person sees under that ts, their ephemeral ones included."""
@@ -175,7 +186,7 @@ class Workspace:
 
     def replies(self, channel_id: str, parent_ts: str) -> list[Message]:
         """The replies of one thread, oldest first, without the parent."""
-        return [m for m in self._messages[channel_id].values() if m.thread_ts == parent_ts]
+        return list(self._threads.get((channel_id, parent_ts), {}).values())
 
     def everything(self, channel_id: str) -> list[Message]:
         """All messages of a channel, replies among them, oldest first."""

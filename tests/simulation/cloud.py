@@ -45,6 +45,7 @@ class Cloud:
         self.machines: list[Machine] = []
         self.unseen: dict[str, datetime] = {}  # launch key -> when a whole answer first lacked a machine that had ended
         self.launched: Callable[[Machine], None] = lambda machine: None
+        self.gone: dict[str, Instance] = {}  # machine -> what is said of it from its end on, for ever
         self._by_key: dict[str, list[Machine]] = {}
         self._standing: list[Machine] = []  # those that had not ended at the last look: nothing that ended stands again
 
@@ -234,6 +235,13 @@ class CloudProvider:
     def _instance(self, machine: Machine, at: datetime) -> Instance:
         machine.shown = True
         ended = machine.end(at)
+        if ended is None:
+            return self._as_of(machine, at, ended)
+        if machine.id not in self.cloud.gone:
+            self.cloud.gone[machine.id] = self._as_of(machine, at, ended)
+        return self.cloud.gone[machine.id]
+
+    def _as_of(self, machine: Machine, at: datetime, ended: tuple[datetime, Cause] | None) -> Instance:
         return Instance(
             provider=self.traits.name,
             id=machine.id,

@@ -39,15 +39,17 @@ class Machine:
     accepted_at: datetime | None = None  # the first terminate that was answered with a yes
     limit: datetime | None = None  # of a timer beside it, which a call of its own sets
     shown: bool = False  # whether any answer of the cloud's ever named it
+    _ended: tuple[datetime, Cause] | None = None  # once it is known: no end that comes to be known later is earlier
 
     def end(self, now: datetime) -> tuple[datetime, Cause] | None:
         """Return when and by whom it ended, None while it stands."""
-        ended = [(at, cause) for cause, at in self.ends.items() if at <= now]
-        return min(ended) if ended else None
+        if self._ended is None:
+            self._ended = min(((at, cause) for cause, at in self.ends.items() if at <= now), default=None)
+        return self._ended if self._ended is not None and self._ended[0] <= now else None
 
     def alive(self, now: datetime) -> bool:
         """Return whether it stands and is billed."""
-        return self.launched_at <= now and not any(at <= now for at in self.ends.values())
+        return self.launched_at <= now and self.end(now) is None
 
     def running(self, now: datetime) -> bool:
         """Return whether it has booted and stands."""

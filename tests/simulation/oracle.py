@@ -46,6 +46,7 @@ class Oracle:
         self.wall = now  # what the bot's own clock shows, by which it books
         self.tally = Tally()
         self._entry = 0
+        self._changes = -1  # rows that the database had ever changed at the last look
         self._alerts = Alerts(db)
         self._active: set[str] = set()
         self._unsettled: dict[str, tuple[Cloud, Machine]] = {}  # machines whose end is not judged yet
@@ -167,7 +168,8 @@ class Oracle:
         self.tally.steps += 1
         if self._pending:
             raise self._pending[0]
-        if not self.fallen:
+        if not self.fallen and self._changes != (changes := self._db.total_changes):
+            self._changes = changes
             self._read_entries()
             self._judge_periods()
             self._judge_jobs()
@@ -175,7 +177,7 @@ class Oracle:
 
     def resumes(self, books: dict[int, Book]) -> None:
         """Go on from rows that were rebuilt and judged: `books` are the months as their entries have them."""
-        self.fallen, self.books = False, books
+        self.fallen, self.books, self._changes = False, books, -1
         (self._entry,) = self._db.execute("SELECT coalesce(max(id), 0) FROM entry").fetchone()
         self._alerts = Alerts(self._db, all_told=True)
         for job, period in self._db.execute("SELECT DISTINCT job_id, period_id FROM entry"):

@@ -37,13 +37,19 @@ class Rhythm:
         self._triggers: set[tuple[str, str]] = set()
         self._asked: set[str] = set()
         self._life = 0
+        self._changes = -1  # rows that the database had ever changed when these were read
+        self._newest: int | None = None  # fact
+        self._live: list[tuple[str, ...]] = []  # machines
+        self._jobs: list[tuple[str, ...]] = []
+        self._versions = 0  # of all jobs together
         self._noted: int | None = None
-        self._versions: int | None = None
+        self._recorded: int | None = None
         self._owed: tuple[int | None, datetime] = (None, world.time.now())  # the message that waits longest, since when
 
     def begin(self) -> None:
         """Start the beat anew: the bot has just started."""
         self._life += 1
+        self._changes = -1
         self._planned.clear()
         self._triggers.clear()
         self._asked.clear()
@@ -66,19 +72,28 @@ class Rhythm:
                 f"work {job_id}",
                 self._alive(lambda job_id=job_id: world.work(world.bot, job_id) if job_id else None),
             )
-        (newest,) = world.rows.execute("SELECT max(id) FROM note").fetchone()
-        if newest != self._noted:  # the notifier looks each two seconds, woken or not
-            self._noted = newest
+        self._look()
+        if self._newest != self._noted:  # the notifier looks each two seconds, woken or not
+            self._noted = self._newest
             self._next("notify", now + NOTIFY, self._notify)
-        live = world.rows.execute(
+        self._plan_passes(self._live, self._jobs, now)
+        self._plan_jobs(self._jobs, now)
+
+    def _look(self) -> None:
+        """Read the rows that plans are made of, if any row was changed since."""
+        rows = self._world.rows
+        if self._changes == rows.total_changes:
+            return
+        self._changes = rows.total_changes
+        (self._newest,) = rows.execute("SELECT max(id) FROM note").fetchone()
+        self._live = rows.execute(
             "SELECT launch_key, state, absent_at, job_id FROM attempt WHERE state NOT IN ('GONE', 'NEVER')"
         ).fetchall()
-        jobs = world.rows.execute(
+        self._jobs = rows.execute(
             "SELECT id, state, deadline, not_before, asked_at, json_extract(spec, '$.minutes') FROM job WHERE state IN "
             "('REQUESTED', 'AWAITING_APPROVAL', 'QUEUED', 'PROVISIONING', 'RUNNING', 'STOPPING')"
         ).fetchall()
-        self._plan_passes(live, jobs, now)
-        self._plan_jobs(jobs, now)
+        (self._versions,) = rows.execute("SELECT total(version) + count(*) FROM job").fetchone()
 
     # ------------------------------------------------------------ passes
 
@@ -92,9 +107,8 @@ class Rhythm:
 
     def _changed(self) -> bool:
         """Return whether any job changed since this was asked last: the next pass writes a record of it."""
-        before = self._versions
-        (self._versions,) = self._world.rows.execute("SELECT total(version) + count(*) FROM job").fetchone()
-        return self._versions != before
+        before, self._recorded = self._recorded, self._versions
+        return self._recorded != before
 
     def _moments(self, live: list[tuple[str, ...]], jobs: list[tuple[str, ...]], now: datetime) -> list[datetime]:
         world, moments = self._world, []
