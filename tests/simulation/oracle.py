@@ -16,26 +16,21 @@ from jobs.providers import Guarantee, Traits
 from tests.simulation import months
 from tests.simulation.books import Alerts, Book, Case, Tally, Violation, Written
 from tests.simulation.cloud import Cloud
-from tests.simulation.machine import Cause, Machine
+from tests.simulation.ends import Ends
+from tests.simulation.fleet import Fleet
+from tests.simulation.machine import Machine
 from tests.simulation.reckoning import RETRIES, Ask, Terms, price, worst
 
 AUTO_APPROVE = 30_000_000  # the teams' limit: what may cost less starts without a lead
-ALLOWED = timedelta(seconds=120)  # from a deadline, or the end of what excused it, to an accepted terminate
 
 
 class Oracle:
-    """Looks at everything after each step; raises `Violation`.
-
-    `excused` says whether, now, the bot or that cloud cannot do what is owed: it is down, deaf, or the clock is wrong.
-    """
+    """Looks at everything after each step; raises `Violation`. What it owes to machines' ends is in `ends`."""
 
     def __init__(self, db: Connection, clouds: Sequence[Cloud], now: Callable[[], datetime]) -> None:
         self._db = db
-        self._clouds = {cloud.traits.name: cloud for cloud in clouds}
+        self._fleet = Fleet(clouds)
         self._now = now
-        self.excused: Callable[[Cloud], bool] = lambda cloud: False
-        self.over: Callable[[Machine], bool] = lambda machine: False  # its agent has said its last word
-        self.stopping: set[str] = set()  # jobs that somebody pressed Stop for
         self.cases: dict[str, Case] = {}
         self.books: dict[int, Book] = {}
         self.caps: dict[str, int] = {}
@@ -45,14 +40,12 @@ class Oracle:
         self.zones: dict[str, str] = {}  # where the teams live
         self.wall = now  # what the bot's own clock shows, by which it books
         self.tally = Tally()
+        self.ends = Ends(self._fleet, self.cases, self.tally, now)
         self._entry = 0
         self._changes = -1  # rows that the database had ever changed at the last look
         self._alerts = Alerts(db)
         self._active: set[str] = set()
-        self._unsettled: dict[str, tuple[Cloud, Machine]] = {}  # machines whose end is not judged yet
-        self._excused: set[str] = set()  # clouds, at the last look
-        self._excused_until: dict[str, datetime] = {}
-        self._known: set[str] = set()  # launch keys that have a machine, and machines whose lag was taken down
+        self._known: set[str] = set()  # launch keys that have a machine
         self._pending: list[Violation] = []
 
     # ------------------------------------------------------------ what it is told
@@ -110,9 +103,9 @@ class Oracle:
         case = self.cases[row[0]]
         if machine.key in self._known:
             raise Violation(f"{machine.key} has two machines")
-        together = [one for _, one in self._of(case) if one.order.attempt == machine.order.attempt]
+        together = [one for _, one in self._fleet.of(case) if one.order.attempt == machine.order.attempt]
         if len(together) > case.ask.nodes or any(
-            one.alive(self._now()) for _, one in self._of(case) if one not in together
+            one.alive(self._now()) for _, one in self._fleet.of(case) if one not in together
         ):
             raise Violation(f"{machine.key} was launched beside another machine of {row[0]}")
         if weak(cloud.traits, case.asks_lead) and not case.agreed_by:
@@ -120,7 +113,7 @@ class Oracle:
         self._known.add(machine.key)
         case.keys.append(machine.key)
         self._judge_terms(row[0], case, cloud, machine)
-        self._unsettled[machine.id] = (cloud, machine)
+        self.ends.expect(cloud, machine)
         self.tally.machines += 1
 
     def _judge_terms(self, job: str, case: Case, cloud: Cloud, machine: Machine) -> None:
@@ -133,13 +126,13 @@ class Oracle:
         latest = self._now() + timedelta(minutes=case.minutes) + cloud.traits.startup
         if machine.order.deadline > latest:
             raise Violation(f"{machine.key} has the deadline {machine.order.deadline}, allowed was {latest}")
-        stood = any(c.of_key(key) for key in case.keys[:-1] for c in self._clouds.values())
+        stood = any(c.of_key(key) for key in case.keys[:-1] for c in self._fleet.clouds.values())
         if case.deadline is None or not stood:
             case.deadline = machine.order.deadline
         elif machine.order.deadline > case.deadline:
             raise Violation(f"{machine.key} goes on beyond the first machine's deadline {case.deadline}")
-        before = [key for key in case.keys if not self._together(key, machine)]
-        left = case.held - sum(self._billed(key, machine.launched_at)[0] for key in before)
+        before = [key for key in case.keys if not self._fleet.together(key, machine)]
+        left = case.held - sum(self._fleet.billed(key, machine.launched_at)[0] for key in before)
         # Each of several: none of them may come to cost more than its share, so that all can be paid to the deadline.
         most = self._most(case, cloud, machine, machine.order.deadline, bid)
         if most > left:
@@ -156,11 +149,6 @@ class Oracle:
         longest = deadline - machine.launched_at + cloud.traits.hard_lag
         return case.ask.nodes * price(bid, case.ask.disk_gb, longest, cloud.traits)
 
-    def _together(self, key: str, machine: Machine) -> bool:
-        """Return whether a key's machine is of the same attempt."""
-        made = [one for cloud in self._clouds.values() for one in cloud.of_key(key)]
-        return any(one.order.attempt == machine.order.attempt for one in made)
-
     # ------------------------------------------------------------ after each step
 
     def look(self) -> None:
@@ -173,7 +161,7 @@ class Oracle:
             self._read_entries()
             self._judge_periods()
             self._judge_jobs()
-        self._judge_machines()
+        self.ends.judge()
 
     def resumes(self, books: dict[int, Book]) -> None:
         """Go on from rows that were rebuilt and judged: `books` are the months as their entries have them."""
@@ -298,7 +286,7 @@ class Oracle:
         if deadline is None or now <= deadline:
             raise Violation(f"{key}: {job} is not past its deadline {deadline}")
         rate = max(one.ceiling for one in case.terms)
-        clouds = [(self._clouds[name], _moment(called)) for name, _, called in rows]
+        clouds = [(self._fleet.clouds[name], _moment(called)) for name, _, called in rows]
         most = sum(price(rate, case.ask.disk_gb, now - called, cloud.traits) for cloud, called in clouds)
         if case.held + amount > most:
             raise Violation(f"{key}: {case.held + amount} held, and no more than {most} can be owed")
@@ -350,22 +338,8 @@ class Oracle:
         """Return the least and the most that a job may be charged now: they differ where a cloud forgot a machine."""
         least = most = 0
         for key in case.keys:
-            low, high = self._billed(key, self._now())
+            low, high = self._fleet.billed(key, self._now())
             least, most = least + low, most + high
-        return least, most
-
-    def _billed(self, key: str, now: datetime) -> tuple[int, int]:
-        least = most = 0
-        for cloud in self._clouds.values():
-            for machine in cloud.of_key(key):
-                ended = machine.end(now)
-                until = ended[0] if ended is not None else now
-                disk = machine.order.disk_gb
-                rate = machine.offer.micros_per_hour
-                low = price(rate, disk, until - machine.launched_at, cloud.traits)
-                forgotten = cloud.unseen.get(key)
-                high = price(rate, disk, (forgotten or until) - machine.launched_at, cloud.traits)
-                least, most = least + low, most + max(low, high)
         return least, most
 
     def _judge_periods(self) -> None:
@@ -380,7 +354,7 @@ class Oracle:
             case = self.cases[job]
             if case.first is not None and case.charged is None:
                 raise Violation(f"{job} has ended and its hold of {case.held} is open")
-            if any(machine.alive(self._now()) for _, machine in self._of(case)):
+            if any(machine.alive(self._now()) for _, machine in self._fleet.of(case)):
                 raise Violation(f"{job} has ended and its machine runs")
         self._active = active
 
@@ -390,74 +364,6 @@ class Oracle:
             "('SUCCEEDED', 'FAILED', 'CANCELLED', 'TIMED_OUT', 'DENIED', 'EXPIRED')"
         )
         return {job for (job,) in rows}
-
-    def _of(self, case: Case) -> list[tuple[Cloud, Machine]]:
-        return [(cloud, one) for key in case.keys for cloud in self._clouds.values() for one in cloud.of_key(key)]
-
-    # ------------------------------------------------------------ machines
-
-    def _judge_machines(self) -> None:
-        now = self._now()
-        for name, cloud in self._clouds.items():
-            excused = self.excused(cloud)
-            if excused or name in self._excused:  # it was at the last look: until this step
-                self._excused_until[name] = now
-            (self._excused.add if excused else self._excused.discard)(name)
-        for machine_id, (cloud, machine) in list(self._unsettled.items()):
-            deadline = self._deadline(machine)
-            ended = machine.end(now)
-            if machine.accepted_at == now:
-                self._judge_early(cloud, machine, deadline)
-            accepted = machine.accepted_at if machine.accepted_at and machine.accepted_at >= deadline else None
-            if ended is not None or (accepted is not None and not self.excused(cloud)):
-                self._settle(cloud, machine, deadline, accepted or (ended[0] if ended else now), ended is not None)
-                if ended is not None:
-                    self.tally.ends[ended[1].value] += 1
-                    del self._unsettled[machine_id]
-                continue
-            if machine.accepted_at is not None and machine.ends and not self.excused(cloud):
-                continue
-            self._judge_lateness(cloud, machine, deadline, now)
-
-    def _judge_early(self, cloud: Cloud, machine: Machine, deadline: datetime) -> None:
-        """Judge an end that was just asked for: nobody may end what is still at work in its time."""
-        now, job = self._now(), machine.order.job
-        case, ended = self.cases[job], machine.end(now)
-        grace = timedelta(minutes=min(2.0, case.minutes / 10))
-        if now >= deadline - grace or (ended and ended[1] is not Cause.ASKED):
-            return
-        if not (self.over(machine) or job in self.stopping or self._superseded(case, machine) or self._alone(machine)):
-            raise Violation(f"{machine.key} was ended {(deadline - now).total_seconds():.0f} s before its deadline")
-
-    def _superseded(self, case: Case, machine: Machine) -> bool:
-        return not self._together(case.keys[-1], machine)
-
-    def _alone(self, machine: Machine) -> bool:
-        """Return whether another machine of its attempt has left, gone or never come: alone it is of no use."""
-        case = self.cases[machine.order.job]
-        others = [one for _, one in self._of(case) if one.order.attempt == machine.order.attempt and one is not machine]
-        working = [one for one in others if one.alive(self._now()) and not self.over(one)]
-        return len(working) < case.ask.nodes - 1
-
-    def _deadline(self, machine: Machine) -> datetime:
-        case = self.cases[machine.order.job]
-        old = case.deadline is None or self._superseded(case, machine)
-        return machine.order.deadline if old else case.deadline or machine.order.deadline
-
-    def _judge_lateness(self, cloud: Cloud, machine: Machine, deadline: datetime, now: datetime) -> None:
-        since = max(deadline, self._excused_until.get(cloud.traits.name, deadline))
-        if now - since > ALLOWED:
-            late = (now - deadline).total_seconds()
-            raise Violation(f"{machine.key} is alive {late:.0f} s past its deadline and nobody asked for its end")
-
-    def _settle(self, cloud: Cloud, machine: Machine, deadline: datetime, at: datetime, over: bool) -> None:
-        """Take down how late an end was asked for, once, where nothing excuses it."""
-        if machine.id in self._known or at < deadline:
-            return
-        self._known.add(machine.id)
-        excused = self._excused_until.get(cloud.traits.name)
-        if excused is None or excused < deadline:
-            self.tally.lags.append((at - deadline).total_seconds())
 
 
 def weak(traits: Traits, otherwise: str) -> str:

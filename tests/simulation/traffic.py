@@ -238,15 +238,15 @@ class Traffic:
             self._later(wait, "extend", lambda: self._extend(job_id, chance.choice(("ada", "lea", "bo")), more))
 
     def _stop(self, job_id: str, name: str) -> None:
-        world, before = self._world, job_id in self._world.oracle.stopping
+        world, before = self._world, job_id in self._world.oracle.ends.stopping
 
         def do() -> None:
-            world.oracle.stopping.add(job_id)
+            world.oracle.ends.stopping.add(job_id)
             try:
                 world.service.cancel(job_id, world.person(name))
             except HourglassError:
                 if not before:  # nobody who was refused has stopped it
-                    world.oracle.stopping.discard(job_id)
+                    world.oracle.ends.stopping.discard(job_id)
                 raise
 
         self._does(do)

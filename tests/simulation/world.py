@@ -82,8 +82,8 @@ class World:
         self.agents = Agents(f"{seed} agents", cast.temper, self.shelf, self.at, self._spoke)
         self.shelf.written = self.agents.told
         self.oracle = Oracle(self.rows, self.clouds, self.time.now)
-        self.oracle.excused, self.oracle.wall = self.excused, self.clock.now
-        self.oracle.over = self.agents.over
+        self.oracle.ends.excused, self.oracle.wall = self.excused, self.clock.now
+        self.oracle.ends.over = self.agents.over
         self.trace = hashlib.sha256()
         self.steps = 0
         self.befell: Counter[str] = Counter()  # the menu's faults, by how often they happened
