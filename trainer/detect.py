@@ -246,9 +246,9 @@ class Detector:
 
     def _described(self, row: float, line: str, found: Detection) -> Detection:
         """Read what a line that counts tells under names that nobody knows."""
-        if len(line) > _WIDEST or line.count(".") <= len(found.values):
-            return found
         text = formats.without_bar(line.strip())
+        if len(line) > _WIDEST or text.count(".") <= len(found.values):
+            return found
         known = Known(self._line, found.step, counts=True, named=bool(found.values))
         recurred = self._recurring.feed(text, known)
         if recurred is None:

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -39,7 +40,8 @@ _NEAR = 80  # characters in which a number's name is looked for
 _SIGNS = " \t:=({[<'\"~"
 _APART = re.compile(r"(?:^|[:|\])>-])\s*[\[<(]\s*$")  # a bracket that belongs to no word: "INFO:lda:<20>"
 _BRACKETS = re.compile(r"\s?[\[(][^\[\]()]*[\])]$")
-_WORDS_BEFORE = re.compile(r"(?P<words>(?:\d+_)?[A-Za-z_][\w.@/&-]*(?:'s)?(?: [A-Za-z_&][\w.@/&-]*(?:'s)?){0,3})$")
+_WORD_BEFORE = re.compile(r"(?:\d+_|&)?(?:[A-Za-z_][\w.@/&-]*|(?<=&))(?:'s)?$")
+_MOST_WORDS = 4  # that a number's name has
 _NORM = re.compile(r"\|([A-Za-z][\w ]*)\|$")  # "|proj g|= 0.3"
 _WORDS_BEHIND = re.compile(r" ?(?:- ?)?(?P<words>[A-Za-z_][\w@/-]*(?: [A-Za-z_][\w@/-]*){0,2})")
 _WORD = re.compile(r"[A-Za-z_][\w@/-]*")
@@ -196,10 +198,12 @@ def _follows(form: Form) -> bool:
     return all(before is not None and after is not None and after > before for before, after in pairwise(steps))
 
 
+@lru_cache(maxsize=1_024)
 def _may_name(name: str) -> bool:
     return name.lstrip("0123456789_")[:1].isalpha() and name not in _MONTHS and not _NO_NAME.search(name)
 
 
+@lru_cache(maxsize=1_024)
 def _is_known(name: str) -> bool:
     bare = _PER.sub("", name)
     return is_outcome(name) or is_companion(name) or is_outcome(bare) or is_companion(bare)
@@ -213,8 +217,7 @@ def _last_word(before: str) -> str:
     """Return the word directly before a number, "" where something else stands there."""
     if _APART.search(before):
         return ""
-    found = _WORDS_BEFORE.search(before.rstrip(_SIGNS)[-_NEAR:])
-    words = found.group().split() if found else [""]
+    words = _words_before(before.rstrip(_SIGNS)[-_NEAR:]) or ("",)
     word = words[-2] if len(words) > 1 and words[-1].lower().strip(".") in ("no", "nr", "number") else words[-1]
     return "" if word.lower() in _JOINING else series_name(word)
 
@@ -225,11 +228,27 @@ def _named(before: str, behind: str) -> str:
     bare = _BRACKETS.sub("", bare).rstrip(_SIGNS) if bare[-1:] in ")]" else bare
     if norm := _NORM.search(bare):
         return f"{series_name(norm[1])}_norm"
-    found = _WORDS_BEFORE.search(bare[-_NEAR:]) or _WORDS_BEHIND.match(behind)
-    words = _joined(found["words"].split()) if found else ()
+    words = _words_before(bare[-_NEAR:])
+    if not words and (found := _WORDS_BEHIND.match(behind)):
+        words = found["words"].split()
+    words = _joined(words)
     if not words:
         words = [word for word in _WORD.findall(bare) if is_outcome(series_name(word))][-1:]
     return _name(words)
+
+
+@lru_cache(maxsize=1_024)  # a form is looked at more than once, and its columns for more than one reason
+def _words_before(text: str) -> Sequence[str]:
+    """Return the words at the end of `text`, as many as one space each stands between."""
+    words: list[str] = []
+    for token in reversed(text.rsplit(" ", _MOST_WORDS)[-_MOST_WORDS:]):
+        found = _WORD_BEFORE.search(token)
+        if found is None:
+            break
+        words.insert(0, found.group())
+        if found.start() > 0 or token[0].isdigit():
+            break
+    return tuple(words)
 
 
 def _joined(words: Sequence[str]) -> Sequence[str]:

@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from trainer.formats import Reading
 from trainer.forms import EMPTY, ENOUGH, HOLE, NUMBER, Form, Known, Plan, plan
 
-_CLOCK = re.compile(r"\d+(?::\d+)+(?:[.,]\d+)?|\d{4}([-/])\d\d\1\d\d|\b\d+(?:[hms]\d+)+[hms]?\b")
+# A number's first digit comes first, so that the engine passes over everything else.
+_CLOCK = re.compile(r"\d(?<!\d\d)(?:\d*(?::\d+)+(?:[.,]\d+)?|\d{3}([-/])\d\d\1\d\d|(?<=\b\d)\d*(?:[hms]\d+)+[hms]?\b)")
 _CLOCKS = re.compile("@@+")
+_NUMERIC = re.compile(r"[\d|]|nan|inf", re.IGNORECASE)  # a cell may hold none: "- |"
 _WRAPPED = re.compile(r"(?:tensor|array|(?:np|numpy)\.\w+)\(\[?([-+.\w]+)\]?(?:, \w+=[^()]*)?\)")  # "np.float32(0.5)"
 _NOTHING = re.compile(r"(?<=[|\s])-(?=\s*(?:\||$))")
 _MARKS = " -*+.|"  # that may stand at a line's end or not
 _LONGEST = 400  # characters
 _MOST_NUMBERS = 24
 _MOST_FORMS = 128  # that are watched at once
-_PATIENCE = 6  # lines after which a form is given up
+_TRIES = (ENOUGH, 5, 8)  # lines after which it is looked what a form says; after the last it is given up
 _AGO = 400  # lines after which one of a form no longer stands beside the next
 _SILENT = 50  # lines without the form that counted, after which another may
 _ABOVE = 3  # lines that a heading may stand above what it heads
@@ -53,14 +55,16 @@ class Recurring:
         """Return what `text` says by its form."""
         if len(text) > _LONGEST:
             return None
+        if not _NUMERIC.search(text):
+            self._head(text, known.line)
+            return None
         bare = _CLOCK.sub(_at, text)
         bare = _WRAPPED.sub(r"\1", bare) if "(" in bare else bare
         bare = _NOTHING.sub(EMPTY, bare) if "|" in bare and "- " in f"{bare} " else bare
         pieces = NUMBER.split(bare)
         cells = pieces[1::2]
         if not cells:
-            if any(map(str.isalpha, text)):
-                self._words, self._words_at = text, known.line
+            self._head(text, known.line)
             return None
         if len(cells) > _MOST_NUMBERS:
             return None
@@ -79,11 +83,11 @@ class Recurring:
             form.rows, form.known = [], []
         form.rows.append(cells)
         form.known.append(known)
-        if len(form.rows) < ENOUGH:
+        if len(form.rows) not in _TRIES:
             return None
         form.plan = plan(shape, form)
         if form.plan is None:
-            if len(form.rows) >= _PATIENCE:
+            if len(form.rows) == _TRIES[-1]:
                 self._forms[shape] = None
             return None
         may = self._may_count(shape, form.plan, known.line)
@@ -91,6 +95,11 @@ class Recurring:
         read = [(known.line - of.line, of.step, form.plan.read(row, of.plain, counts=may)) for of, row in rows]
         form.rows, form.known = [], []
         return Recurred(reading=read[-1][2], earlier=read[:-1])
+
+    def _head(self, text: str, line: int) -> None:
+        """Take a line without a number: it may head what follows."""
+        if any(map(str.isalpha, text)):
+            self._words, self._words_at = text, line
 
     def _heading(self, shape: str, cells: int, line: int) -> str:
         """Return the heading above a new form, or above what stands like it in the same table."""
