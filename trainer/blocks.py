@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from trainer.formats import Reading
-from trainer.numbers import NUMBER, is_companion, is_outcome, number, series_name
+from trainer.numbers import NUMBER, is_companion, is_outcome, is_worth_naming, number, series_name
 
 EPOCHS = frozenset({"epoch", "epochs", "ep"})
 STEPS = frozenset(
@@ -177,21 +177,29 @@ def item(text: str) -> Mapping[str, float]:
 
 
 # stable-baselines3's table of one iteration: "|    value_loss           | 112          |".
+BARS = ("|", "│", "┃", "║")
 _PAIR = re.compile(rf"^[|│┃║]\s+(?P<name>[A-Za-z][\w ./@-]*?)\s*[|│┃║]\s*(?P<value>{NUMBER})\s*[|│┃║]$")
-_COUNTS = ("total_timesteps", "step", "steps", "global_step", "total_steps", "iteration", "itr", "totalenvinteracts")
+_COUNTS = (
+    "total_timesteps", "step", "steps", "global_step", "total_steps", "totalenvinteracts", "iteration", "itr", "epoch",
+)  # fmt: skip
 
 
-def is_pair(text: str) -> bool:
-    """Return whether `text` is a row of a table of two columns."""
-    return bool(_PAIR.match(text))
-
-
-def pair(text: str) -> tuple[int | None, Mapping[str, float]]:
-    """Return the step and the series that one row of a table of two columns brings: one of them, or neither."""
+def pair(text: str) -> tuple[str, str] | None:
+    """Return name and value of a row of a table of two columns."""
     found = _PAIR.match(text)
-    if found is None:
-        return None, {}
-    name = series_name(found["name"])
-    if name in _COUNTS and found["value"].isdecimal():
-        return int(found["value"]), {}
-    return None, {name: number(found["value"])} if is_outcome(name) or is_companion(name) else {}
+    return (series_name(found["name"]), found["value"]) if found else None
+
+
+def pairs(rows: Mapping[str, str]) -> Reading | None:
+    """Return what the rows of such a table say together, None where none of them counts."""
+    counts = {name: number(rows[name]) for name in _COUNTS if name in rows}
+    count = next((name for name, value in counts.items() if value >= 0 and value % 1 == 0), None)  # 1e+03 among them
+    if count is None:
+        return None
+    values = {name: number(value) for name, value in rows.items() if _kept(name) or _is_measured(name, value)}
+    step, epoch = (None, counts[count]) if count == "epoch" else (int(counts[count]), None)
+    return Reading(step=step, epoch=epoch, values=values, epoch_counts=True)
+
+
+def _is_measured(name: str, value: str) -> bool:
+    return ("." in value or "e" in value) and name not in _COUNTS and is_worth_naming(name)

@@ -12,7 +12,8 @@ from typing import NamedTuple
 INTEGER = r"\d[\d,]*"
 _EPOCH_WORDS = r"epochs?|ep\.?"
 _STEP_WORDS = (
-    r"global[_ -]?steps?|(?:time)?steps?|iter(?:ation)?s?|it|updates?|num_updates"
+    r"global[_ -]?steps?|num[_ ]timesteps|total[_ ]t|t(?=\s*=\s*\d+\s*/)|(?:time)?steps?|iter(?:ation)?s?|itr?|updates?"
+    r"|num_updates"
     r"|(?:mini-?)?batch(?:es)?|episodes?|rounds?|gen(?:eration)?s?|tick|tree"
 )
 # What follows a count makes it none: a fraction, a time, a date, a share, a unit.
@@ -41,7 +42,7 @@ _PLURAL_SETTINGS = ("train", "training", "val", "eval", "test", "save", "saving"
 _OF_SAMPLES = re.compile(r"\b(?:samples|images|examples|tokens)\b[\s:=]*$", re.IGNORECASE)  # "Seen samples: [96/2400]"
 _OF_CALL = re.compile(r"\w\((?P<before>\w+=[^()]*,\s*)?$")  # "PSO(epoch=25, pop_size=20)"
 _NEXT_ARGUMENT = re.compile(r"(?:,|(?<=,))\s*\w+=")
-_ABSOLUTE = ("global", "num_updates")
+_ABSOLUTE = ("global", "num_updates", "num timesteps", "num_timesteps", "total")
 
 
 class Counts(NamedTuple):

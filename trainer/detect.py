@@ -42,6 +42,7 @@ _GLUED = re.compile(  # a bar that a logger's line was printed behind
 _FORTRAN = re.compile(r"(?<=\d)D(?=[+-]\d\d(?!\w))")  # "1.23D+02"
 _SETTLED = 5  # lines after which a bar keeps the series that it shows
 _HEADER = 100  # characters that a line may have that says where what follows belongs, and nothing else
+_SUMMED_UP = 3  # lines after an evaluation in which its sum may stand
 _PART_LINES = 12  # lines for which a heading such as "Validation:" holds at most
 _WIDEST, _WIDEST_RECORD = 1_000, 8_000  # characters; a longer line is data, not progress
 
@@ -79,8 +80,8 @@ class Detector:
         self._in_frame = False
         self._in_report = False
         self._in_block = False
-        self._in_pairs = False  # in a table of names and values, below its step
-        self._above: dict[str, float] = {}  # the values above it
+        self._pairs: list[tuple[int, str, str]] = []  # rows of a table of names and values: line, name, value
+        self._judged = "", 0.0, -_SUMMED_UP  # the part of the data that was evaluated last, by which row and line
         self._columns: blocks.Columns | None = None
         self._place = Place()
         self._recurring, self._line = Recurring(), 0
@@ -88,6 +89,13 @@ class Detector:
     def feed(self, line: str) -> Detection | None:
         """Return what `line` (one line, without colours) tells, or None when that is nothing."""
         self._line += 1
+        ended = self._end_pairs() if self._pairs and not line.lstrip().startswith(blocks.BARS) else None
+        found = self._bars_apart(line)
+        if ended is None or found is None:
+            return ended or found
+        return found._replace(earlier=[*ended.earlier, *found.earlier])
+
+    def _bars_apart(self, line: str) -> Detection | None:
         if "D+" in line or "D-" in line:
             line = _FORTRAN.sub("e", line)
         if "s]" in line and len(line) <= _WIDEST and (glued := _GLUED.search(line)):
@@ -111,8 +119,6 @@ class Detector:
         if len(text) < _HEADER and (heading := headings.heading(text)):
             self._head(heading)
             return None
-        if text.startswith("---"):
-            self._in_pairs, self._above = False, {}
         lower = text.lower()
         self._part_left -= 1
         named: bool | None = None
@@ -121,6 +127,7 @@ class Detector:
                 if hint is None and named is None:
                     named = may_measure(lower) or generic.names_epoch(lower)
                 if (named if hint is None else hint in lower) and (reading := read(text)):
+                    row, reading = self._summary(row, text, reading)
                     if row == _PLAIN and reading.epoch is None and not self._is_placed:
                         return self._recurred(line, reading)
                     found = self._resolve(row, reading)
@@ -184,8 +191,9 @@ class Detector:
         return self._resolve(_BLOCK, Reading(values=values)) if values else None
 
     def _table(self, line: str, text: str, *, named: bool) -> Detection | None:
-        if text[0] in "|│┃║" and blocks.is_pair(text):
-            return self._pair(text)
+        if text[0] in blocks.BARS and (pair := blocks.pair(text)):
+            self._pairs.append((self._line, *pair))
+            return None
         if not named and self._columns is None:
             return None
         table = headings.without_prefix(line.rstrip())
@@ -195,16 +203,29 @@ class Detector:
             return self._resolve(_BLOCK, reading)
         return None
 
-    def _pair(self, text: str) -> Detection | None:
-        step, values = blocks.pair(text)
-        if step is not None:  # what stands above it belongs to it, too
-            values, self._above = self._above, {}
-            self._in_pairs = True
-            return self._resolve(_BLOCK, Reading(step=step, values=values))
-        if values and not self._in_pairs:
-            self._above.update(values)
+    def _end_pairs(self) -> Detection | None:
+        """Tell what a table of names and values said, now that it has ended: its count may stand in any of its rows."""
+        rows, self._pairs = self._pairs, []
+        reading = blocks.pairs({name: value for _, name, value in reversed(rows)})
+        found = reading and self._resolve(_BLOCK, reading)
+        if not found:
             return None
-        return self._resolve(_BLOCK, Reading(values=values)) if values else None
+        earlier = [
+            (self._line - line, Detection(step=found.step, values={name: found.values[name]}))
+            for line, name, _ in rows
+            if name in found.values
+        ]
+        return found._replace(values={}, earlier=earlier)
+
+    def _summary(self, row: float, text: str, reading: Reading) -> tuple[float, Reading]:
+        """Return a line's reading as of the evaluation that it sums up: "* Acc@1 70.1" below "Test: [90/100] ..."."""
+        part, judged_by, at = self._judged
+        parted = any(map(is_of_evaluation, reading.values))
+        if self._line - at <= _SUMMED_UP and not parted and headings.without_prefix(text).startswith("* "):
+            return judged_by, reading._replace(values={of_part(part, name): v for name, v in reading.values.items()})
+        if reading.values and _all_of_evaluation(reading.values):
+            self._judged = next(iter(reading.values)).partition("_")[0], row, self._line
+        return row, reading
 
     def _is_trace(self, line: str) -> bool:
         if line.startswith("Traceback (most recent call last)"):
@@ -227,12 +248,15 @@ class Detector:
     def _recurred(self, line: str, plain: Reading | None = None) -> Detection | None:
         """Read a line by its form, if that comes again; `plain`: what it says by itself."""
         text = headings.without_prefix(line.rstrip())
+        if self._sources and generic.is_best(text):
+            return None
         step = self._step
         if self._counted is not None and self._counted.step is not None:
             step = self._counted.step
         elif step is None:
             step = self._epoch if self._by_epoch is None else self._by_epoch
-        recurred = self._recurring.feed(text, Known(self._line, step, plain=plain))
+        known = Known(self._line, step, plain=plain, told=bool(self._sources))
+        recurred = self._recurring.feed(text, known)
         if recurred is None:
             return plain and self._resolve(_PLAIN, plain)
         row = _RECURRING if plain is None else _PLAIN
@@ -299,6 +323,8 @@ class Detector:
                 step = self._by_epoch
             elif step is None and self._counter is None and self._epoch is not None:
                 step, moved = self._epoch, True
+            elif row == _BLOCK and self._is_drawn_late(reading):
+                step, moved = reading.step, True
             elif row == _DICT and reading.epoch is not None:
                 placed = self._place.by_epoch(reading.epoch)
                 step = self._step if placed is None else placed
@@ -314,6 +340,12 @@ class Detector:
         return Detection(
             step=step, moved=moved, total=total, epoch=reading.epoch, values=values, percent=percent, eta=eta, rate=rate
         )
+
+    def _is_drawn_late(self, reading: Reading) -> bool:
+        """Return whether a line names the step that a bar has not shown yet: bars are drawn ten times a second."""
+        if self._counter != _BAR or not self._bare or reading.step is None or self._step is None:
+            return False
+        return not reading.within_epoch and self._step <= reading.step <= (self._total or reading.step)
 
     def _is_of_evaluation_below(self, reading: Reading) -> bool:
         """Return whether a count below a heading of an evaluation is that one's: of another total than the run's."""

@@ -139,6 +139,7 @@ _BAR_OTHERS = (
     re.compile(r"[━╸╺╴─]{4,}\s+(?:\d+%\s+)?(?P<n>\d+)/(?P<total>\d+)(?P<post>.*)$"),
     re.compile(r"\d+% \((?P<n>\d+) of (?P<total>\d+)\) \|[^|]*\|(?P<post>.*)$"),
     re.compile(r"\|[▁-▏ ]+\|\s*[▁-▏]*\s*(?P<n>\d+)/(?P<total>\d+) \[\d+%\](?P<post>.*)$"),
+    re.compile(r"^\s*\[=*>\.*\](?P<post>.*?)\s(?P<n>\d+)/(?P<total>\d+)\s*$"),  # the count is drawn over it
 )
 # What a bar tells in its name: "loss: 0.45", "Gen. (+00.61)".
 _DESCRIBED = re.compile(r"[^\w()]*[A-Za-z][\w./@-]*\s*(?:[:=]\s*|\(\s*)[-+]?\d*\.\d.*$")
@@ -168,8 +169,9 @@ def bar_line(text: str) -> Reading | None:
     epochs = int(epoch[2]) if epoch and epoch[2] and epoch.re is _BAR_EPOCH else None
     behind = f"{found['post']} {text[found.end() :]}"
     values = {**(measurements(told, stepped=False) if told and may_measure(told.lower()) else {}), **_behind(behind)}
-    if part := _EVALUATION_BAR.search(name):
+    if part := _EVALUATION_BAR.search(name) or (None if name else _EVALUATION_BAR.match(told)):
         values = {of_part(part["part"] or "val", series): value for series, value in values.items()}
+        name = name or part["part"]
     # Lightning counts epochs from 0 and does not say how many; who says "3/10" counts from 1.
     one_based = epochs is not None or (epoch is not None and epoch.re is _BAR_COUNTS)
     number_of = None if epoch is None else int(epoch[1]) - one_based
@@ -259,7 +261,7 @@ def yolo_line(text: str) -> Reading | None:
 
 
 _BATCHED = re.compile(
-    r"(?:^|\s)(?:Train:\s*(?P<timm>\d+)\s*|(?:Train )?Epoch:\s*\[?(?P<epoch>\d+)\]?\s*"
+    r"(?:^|\s)(?:Train:\s*(?P<timm>\d+)\s*|Train:\s*\[(?P<train>\d+)\]\s*|(?:Train )?Epoch:\s*\[?(?P<epoch>\d+)\]?\s*"
     r"|Epoch\(train\)\s*\[(?P<mm>\d+)\])"
     r"\[\s*(?P<n>\d+)\s*/\s*(?P<total>\d+)[^\]]*\]"
 )
@@ -277,7 +279,7 @@ def batched_line(text: str) -> Reading | None:
         judged = measurements(text[part.end() :], stepped=False) if part else {}
         return Reading(values={f"{part['part']}_{k}": v for k, v in judged.items()}) if part and judged else None
     values = measurements(text[found.end() :], stepped=True)
-    epoch = int(found["timm"] or found["epoch"] or found["mm"])
+    epoch = int(found["timm"] or found["train"] or found["epoch"] or found["mm"])
     one_based = found["mm"] is not None or "Train Epoch" in text
     return Reading(
         step=int(found["n"]),
@@ -285,6 +287,7 @@ def batched_line(text: str) -> Reading | None:
         epoch=epoch - 1 if one_based else epoch,
         values=values,
         within_epoch=True,
+        from_either=bool(found["train"]) or (bool(found["epoch"]) and not one_based and "Epoch: [" not in text),
     )
 
 

@@ -74,6 +74,7 @@ class Known(NamedTuple):
     counts: bool = False  # this line says so
     plain: Reading | None = None  # what it measures by itself, without a step
     named: bool = False  # what has names that others know is read already
+    told: bool = False  # something was told by then, whatever line said it
 
 
 @dataclass(eq=False)
@@ -144,7 +145,7 @@ def plan(shape: str, form: Form) -> Plan | None:
             names[at] = name
         elif fractions[at] and is_extreme(name):
             extremes[at] = name
-    names = names or extremes  # the best so far is worth a series where nothing else is told
+    names = names or ({} if form.known[0].told else extremes)  # the best so far, where nothing else is told
     total = count + 1 if count is not None and count + 1 in totals else None
     if not names and count is not None and _last_word(befores[count]) in STEPS:
         return Plan(count=count, total=total, names=(), headed=False)
@@ -160,6 +161,7 @@ def _counter(
 ) -> int | None:
     """Return which column counts: one that is called so, or the first that rises evenly and is called nothing else."""
     unnamed: list[int] = []
+    letters: list[int] = []  # "F: 1500 | R: 12.5"
     for at, column in enumerate(columns):
         word = _last_word(befores[at])
         share = befores[at + 1][len(befores[at]) + 1 :].lstrip().startswith("%")
@@ -167,9 +169,9 @@ def _counter(
             continue
         if (word in _COUNTING or (above and not word and above[at] in _COUNTING | _WEAK)) and _rises(column):
             return at
-        if not word and not above and _rises_evenly(column):
-            unnamed.append(at)
-    return next(iter(unnamed), None)
+        if len(word) < 2 and not above and _rises_evenly(column):
+            (letters if word else unnamed).append(at)
+    return next(iter([*unnamed, *letters]), None)
 
 
 def _rises(column: Sequence[str]) -> bool:

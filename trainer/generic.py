@@ -16,7 +16,8 @@ from trainer.numbers import NUMBER, anything, may_measure, measurements, number,
 _NOTHING: Mapping[str, float] = {}
 _EVALUATION = re.compile(
     r"^\W*(?:\d[\d:,. -]*\s)?"  # a log's time
-    r"(?P<word>dev|val|valid|validation|validating|eval|evaluation|test|testing|train(?:ing)?(?= results?| metrics?))"
+    r"(?:evaluating (?=t|v|d|e))?(?P<word>dev|val|valid|validation|validating|eval|evaluation|test|testing"
+    r"|train(?:ing)?(?= results?| metrics?)|(?<=evaluating )train)"
     r"\b[^=]{0,12}?[:\s]",
     re.IGNORECASE,
 )
@@ -29,6 +30,15 @@ _LEADING = re.compile(
     r"(?:\[?(?P<inner>\d+)\s*/\s*(?P<inners>\d+)[\]):|\s]+)?"
 )
 _TWO = re.compile(r"\[\s*(?P<n>\d+)\s*/\s*(?P<total>\d+)\s*\]\s*\[\s*(?P<inner>\d+)\s*/\s*(?P<inners>\d+)\s*\]")
+# The tutorials' "Accuracy of the network on the 10000 test images: 54 %".
+_OF_NETWORK = re.compile(
+    r"(?P<name>accuracy|loss|error) of the \w+ on (?:the )?(?:\d+ )?(?P<part>train|val|test)\w* \w+\s*: "
+    rf"(?P<value>{NUMBER})",
+    re.IGNORECASE,
+)
+_BEST = re.compile(
+    r"\W*(?:the )?(?:previous )?(?:best|max(?:imum)?)\b(?! of\b)", re.IGNORECASE
+)  # all that follows was told before
 _SETTINGS = re.compile(r"\w=(?:True|False|None)\b")  # of a call that is printed, never of what is measured
 
 
@@ -91,6 +101,10 @@ def plain_line(text: str) -> Reading | None:
     if "=" in text and _SETTINGS.search(text):
         return None
     text = without_prefix(text)
+    if is_best(text):
+        return None
+    if "f the" in text and (of := _OF_NETWORK.match(text)):
+        return Reading(values={f"{of['part'].lower()}_{of['name'].lower()}": number(of["value"])})
     found = counts(text) if "ep" in text.lower() else None
     epoch = found.epoch if found else None
     rest = found.rest if found and epoch is not None else text
@@ -103,6 +117,11 @@ def plain_line(text: str) -> Reading | None:
         values=judged(rest, values),
         epoch_counts=True,
     )
+
+
+def is_best(text: str) -> bool:
+    """Return whether a line tells the best so far, which is no news."""
+    return bool(_BEST.match(text))
 
 
 def names_epoch(lower: str) -> bool:

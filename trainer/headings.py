@@ -18,12 +18,12 @@ _PREFIX = re.compile(
     rf"""(?:
         \(\w+\ pid=\d+[^)]*\)\s*                                             # Ray
         |[IWEF]\d{{4}}\ {_CLOCK}\s+\d+\ \S+?\]\s*                            # glog
-        |[\[(<]?\d{{4}}[-/]\d\d[-/]\d\d(?:[T\ _,]\s?{_CLOCK})?(?:\ [AP]M)?[\])>]?[\s,|:-]*
+        |[\[(<]?\d{{4}}[-/]\d\d[-/]\d\d(?:[T\ _,]\s?{_CLOCK})?(?:\ [AP]M|\ [A-Za-z][\w.-]*(?=\]))?[\])>]?[\s,|:-]*
         |[\[(<]?\d\d?/\d\d(?:/\d\d(?:\d\d)?)?\ {_CLOCK}(?:\ [\w.]+)?[\])>]?:?[\s,|:-]*
         |[\[(<]?{_CLOCK}[\])>]?(?=[\s|-])[\s,|-]*
         |[\[(<|]?\s*(?:{_LEVELS}|Info|Debug)\s*[\])>|]?[\s:|-]+(?:(?:root|__main__|[a-z_][\w.]*)(?:[.:][\w<>]+)*(?::\d+)?\s*(?:-\s+|:\s*(?=\S)(?!\d)))?
         |\[(?:[a-z_]\w*\.)*[a-z_]\w*\](?=\[|\s-)                              # [package.module][INFO]
-        |[\[(]?[\w./]+\.py:\d+(?::\w+)?[\])]?[\s:|-]*
+        |[\[(]?[\w./]+\.py[:\ ]\d+(?::\w+)?[\])]?[\s:|-]*
         |(?:[a-z_]\w*\.)*[a-z_]\w*\s+-\s+(?=(?:{_LEVELS})\b)
     )+""",
     re.VERBOSE,
@@ -41,7 +41,7 @@ _PART_WORDS = re.compile(r"train|val|test|dev")
 _FEW = 14  # words that a heading has at most, with a logger's before it
 # What a line may say beside its count, and still be a heading.
 _BESIDE = re.compile(
-    r"\b(?:time|eta|elapsed|start(?:ing|ed)?|begin(?:s|ning)?|running|training|train|learning|now|processing|in|epoch|s|sec|ms|h|m|min)\b"
+    r"\b(?:time|eta|elapsed|start(?:ing|ed)?|begin(?:s|ning)?|running|training|train|learning|now|processing|in|epoch|fps|s|sec|ms|h|m|min)\b"
     r"|[\W\d_]+",
     re.IGNORECASE,
 )

@@ -10,19 +10,19 @@ NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\
 
 # What a run is judged by; one of these makes a line a measurement.
 _OUTCOME = re.compile(
-    r"(?:^|_)(?:\w*loss(?:es)?\d*|loss_(?!scale|scaling|weight|decimal|fn|func|type|name|coef|ratio|curve)[a-z]\w*|nll|\w?xent|ce|bce"
-    r"|cost|objective|obj|(?:log_?)?likelihood|cross_?entropy|log_?lik|deviance|ppl|perplexity|acc|\w*accuracy"
+    r"(?:^|_)(?:\w*loss(?:es)?\d*|\w*loss(?:pi|[vqdg]\d?)|loss_(?!scale|scaling|weight|decimal|fn|func|type|name|coef|ratio|curve|std|var)[a-z]\w*|nll|\w?xent|ce|bce|l[12]"
+    r"|cost|objective|obj|(?:log_?)?likelihood|cross_?entropy|log_?lik|deviance|ppl|perplexity|acc|acc_class|\w*accuracy"
     r"|(?:acc|top|acc@|prec|prec@)[15]"
-    r"|rew(?:ards?)?|returns?|n?mse|n?mae|n?rmse|rmsle|s?mape|r2|f1|bleu|rouge\w*|m?iou|\w*auc|auroc|auprc|ndcg|mrr|hits?"
+    r"|rew(?:ards?)?|returns?|n?mse|n?mae|n?rmse|rmsle|s?mape|r2|f1|bleu|rouge\w*|\w*iou|\w*auc|auroc|auprc|ndcg|mrr|hits?"
     r"|mcc|kappa|n?elbo"
-    r"|spearman\w*|pearson\w*|(?:val|test|eval|dev)_score|psnr|ssim|lpips|fid|wer|cer|bpb|bpc)$"
+    r"|spearman\w*|pearson\w*|(?:val|test|eval|dev)_score|psnr|ssim|lpips|(?:fid|kid)(?:\d+k(?:_[a-z]+)?)?|wer|cer|bpb|bpc)$"
 )
 _OF_TIME = re.compile(r"(?:time|reader|batch|data)_cost$")
 # What is worth a series once the line is known to be a measurement; beside a count it makes the line one.
 _COMPANION = re.compile(
     r"(?:^|_)(?:lr|learning_rate|grad_?norm|gnorm|mfu|tps|tokens_per_sec(?:ond)?|\w*score|\w*err(?:or)?|precision|recall|kl|kld"
     r"|entropy|map|map50|map50_95|dice|jaccard|margin|margins|divergence|fitness|inertia|residual|ll|log_?prob|specificity"
-    r"|sensitivity|success_rate|success|corr(?:elation)?|brier|ece|crps|gini|hr|ap|ndcg|mrr|concordance|c_index|regret|gap)$"
+    r"|sensitivity|success_rate|success|corr(?:elation)?|brier|ece|crps|gini|hr|ap|\w*ep_?ret|ndcg|mrr|concordance|c_index|regret|gap)$"
 )
 # Of one of several outputs, in what it is told: "rmse_e", "mae_per_atom", "acc_cls".
 _OF_OUTPUT = re.compile(
@@ -43,7 +43,7 @@ _STEMS = (
     "pearson", "divergence", "fitness", "inertia", "deviance", "rms", "ll", "success", "corr", "regret", "gap",
 )  # fmt: skip
 _NOT_SERIES = re.compile(
-    r"(?:^|_)(?:epoch|time|timestamp|ts|runtime|elapsed|per_second|total_flos|pid|rank|seed|hp_metric)$"
+    r"(?:^|_)(?:epoch|time|timestamp|ts|runtime|elapsed|per_second|total_flos|pid|rank|seed|num_gpus|hp_metric)$"
 )
 # What may stand before a name as a word of its own and belongs to it: "Batch Loss", "Gen Loss Total".
 _BEFORE = frozenset({
@@ -55,7 +55,7 @@ _BEFORE = frozenset({
     "squared", "absolute", "root", "balanced", "top-1", "top-5", "top1", "top5", "token", "word", "node", "edge",
     "energy", "learning", "grad", "gradient", "error", "cross", "force", "forces", "stress", "in-sample",
     "out-of-sample", "oob", "cv", "q", "pi", "alpha", "temperature", "prior", "posterior", "content", "style", "cycle",
-    "identity", "loss", "acc", "accuracy", "reward", "perplexity",
+    "identity", "inception", "median", "loss", "acc", "accuracy", "reward", "perplexity",
 })  # fmt: skip
 # None itself: a record of a measurement, or what it took.
 RECORDS = frozenset({
@@ -63,6 +63,12 @@ RECORDS = frozenset({
 })  # fmt: skip
 _QUALIFIERS = _BEFORE | RECORDS
 _MOST_BEFORE = 4
+_OF_EPISODES = re.compile(r"(?:min|max)_(?:episode_)?(?:reward|return)$")  # of the last few, and no record
+_TWINS = re.compile(  # "mean/median reward 1.5/2.5"
+    r"\b(?P<one>[a-z]+)/(?P<two>[a-z]+) (?P<name>[a-z]\w*)(?P<sign>\s*[:=]\s*|\s)"
+    rf"(?P<first>{NUMBER})\s?/\s?(?P<second>{NUMBER})",
+    re.IGNORECASE,
+)
 _RECORD = re.compile(r"(?:best|min|max|final|target|previous|prev|init|initial|lowest|highest|time)_")
 _NEAR_VALUE = 3  # spaces between a name and its number, unless the line counts
 _NEAR = 56  # characters that those words may have
@@ -80,7 +86,8 @@ _PAIR = re.compile(
     r"(?:\s?\((?:(?P<part>train\w*|val\w*|test|dev|eval\w*)|[^()\d=]{1,24})\)|\s?\[[\w\- ]{1,16}\](?=\s*[:=]))?"
     r"(?P<sign>['\"]?\s*(?:[:=]|[-=]>|→|\.{3,})\s*|['\"],\s|['\"]?\s(?:is|reached|-)\s|\s{1,8})"
     rf"(?:\[\s*)?(?:(?:tensor|array|(?:np\.)?float\d*)\(\s*)?(?P<value>{NUMBER})"
-    r"(?!\.?\d|\s*[*/+](?!-)|[\w:]|-\w)",  # what goes on as a formula, a word, a time or a range is no measurement
+    # What goes on as a formula, a word, a time or a range is no measurement; a spread ("+/- 0.1") may follow one.
+    r"(?!\.?\d|\s*(?:[*/]|\+(?!/-))(?!-)|[\w:]|-\w)",
     re.IGNORECASE,
 )
 # "Train - loss: 0.3 | Valid - loss: 0.4": of which part the names behind it are.
@@ -156,6 +163,8 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
     A line that names a step may bring companions alone; any other needs an outcome. A number behind a mere space
     counts only with a decimal point, as in "loss 3.21", or where the line names a step and no number follows it.
     """
+    if "/" in text:
+        text = _TWINS.sub(r"\g<one> \g<name>\g<sign>\g<first>, \g<two> \g<name>\g<sign>\g<second>", text)
     found: dict[str, float] = {}
     judged = False
     sections: list[tuple[int, str]] | None = None
@@ -173,7 +182,7 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
         wanted = wanted or (stepped and name in _PARTS and "." in value)
         if not wanted or (bare and (wide or not _stands_alone(name, value, text[pair.end() :], stepped))):
             continue
-        if before and before[0].lower() in RECORDS:
+        if before and before[0].lower() in RECORDS and not _OF_EPISODES.match(name):
             continue
         if not part:
             sections = _sections(text) if sections is None else sections

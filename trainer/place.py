@@ -33,6 +33,7 @@ class Place:
         self._bar: tuple[int, int] | None = None  # count and total of the run's own bar
         self._fast = False  # it moves faster than it is drawn
         self._epoch_steps = 0.0  # steps an epoch has at least
+        self._under: tuple[int, int | None] | None = None  # the header that it was drawn below
         self._within: set[int] = set()  # totals of bars within the run's own: evaluations
         self._outer: tuple[int, int] | None = None  # of a bar over epochs, which may be drawn late
         self._inner = (0, 0)  # count and total of the bar within that one
@@ -115,10 +116,13 @@ class Place:
             self._rounds += total == self._inner[1] and count < self._inner[0]
             self._inner = count, total
             return min(max(done, self._rounds), epochs - 1) * total + count, epochs * total
-        if self._bar is not None and total != self._bar[1] and (self._bar[0] < self._bar[1] or total in self._within):
+        below = self._header is not None and self._header is self._under  # the same epoch's
+        other = self._bar is not None and total != self._bar[1]
+        if self._bar is not None and other and (self._bar[0] < self._bar[1] or total in self._within or below):
             self._within.add(total)
             return None, None
-        if self._bar is not None and total != self._bar[1]:
+        self._under = self._header
+        if other:
             self._last = self._base = 0  # the one before was finished; this is the next part
         self._bar, self._fast = (count, total), (reading.rate or 0.0) > _FAST or self._fast
         placed = self._unwound(count)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.trainer.reading import fed
+from tests.trainer.reading import fed, told
 from trainer.detect import EVENT_FILE, FILE, Detection, Detector
 
 
@@ -143,7 +143,7 @@ def test_a_block_of_lines_brings_the_values_of_its_first_lines_step() -> None:
 
 
 def test_a_table_of_names_and_values_is_placed_by_the_step_within_it() -> None:
-    found = fed(
+    lines = [
         "---------------------------------",
         "| rollout/           |          |",
         "|    ep_rew_mean     | 22.5     |",
@@ -152,13 +152,83 @@ def test_a_table_of_names_and_values_is_placed_by_the_step_within_it() -> None:
         "|    value_loss      | 112      |",
         "---------------------------------",
         "|    ep_rew_mean     | 30       |",
-        "|    total_timesteps | 192      |",
+        "|    mse_q1          | 0.25     |",
+        "|    total_timesteps | 1e+03    |",
+        "---------------------------------",
+    ]
+    assert [one and (one.step, dict(one.values)) for one in told(lines)] == [
+        *(None, None, (128, {"ep_rew": 22.5}), None, None, (128, {"value_loss": 112.0}), (128, {})),
+        *((1000, {"ep_rew": 30.0}), (1000, {"mse_q1": 0.25}), None, (1000, {})),
+    ]
+
+
+def test_a_line_that_names_its_step_is_believed_before_a_bar_that_is_drawn_late() -> None:
+    found = fed(
+        "  6%|▌         | 46/800 [00:00<00:10, 70.65it/s]",
+        "[TRAIN] Iter: 50 Loss: 0.25  PSNR: 23.5",
+        "  7%|▋         | 54/800 [00:00<00:13, 54.94it/s]",
+    )
+    assert [(one.step, dict(one.values)) for one in found] == [(46, {}), (50, {"loss": 0.25, "psnr": 23.5}), (54, {})]
+
+
+def test_bars_of_an_evaluation_move_nothing_though_only_what_they_describe_says_so() -> None:
+    found = fed(
+        "Train loss: 0.399:  92%|█████████▏| 24/26 [00:00<00:01, 19.34it/s]",
+        "Train loss: 0.390: 100%|██████████| 26/26 [00:00<00:01, 19.34it/s]",
+        "Test loss: 0.209:   0%|          | 0/9 [00:00<?, ?it/s]",
+    )
+    assert [(one.step, dict(one.values)) for one in found][1:] == [
+        (26, {"train_loss": 0.39}),
+        (26, {"test_loss": 0.209}),
+    ]
+
+
+def test_a_second_bar_below_one_header_is_of_an_evaluation() -> None:
+    found = fed(
+        "Epoch: 0",
+        " [=====>...]  Step: 1s930ms | Tot: 0ms | Loss: 2.312 | Acc: 9.375% (12/128)      1/2 ",
+        " [========>]  Step: 1ms | Tot: 1ms | Loss: 2.300 | Acc: 9.5% (25/256)      2/2 ",
+        " [=======>.]  Step: 1ms | Tot: 0ms | Loss: 2.268 | Acc: 19.000% (19/100)      1/1 ",
+        "Epoch: 1",
+        " [=====>...]  Step: 2ms | Tot: 0ms | Loss: 2.212 | Acc: 10.375% (12/128)      1/2 ",
+    )
+    assert [(one.step, one.values["loss"]) for one in found] == [(1, 2.312), (2, 2.3), (2, 2.268), (3, 2.212)]
+
+
+def test_a_sum_below_an_evaluation_is_of_its_part() -> None:
+    logger = "[2026-11-29 22:50:36 swin_tiny](main.py 278): INFO "
+    found = fed(
+        f"{logger}Train: [0/300][20/40]\tloss 4.5 (4.9)",
+        f"{logger}Test: [0/23]\tLoss 1.25 (1.25)\tAcc@1 93.75 (93.75)",
+        f"{logger} * Acc@1 91.25 Acc@5 99.5",
+        f"{logger}Max accuracy: 91.25%",
     )
     assert [(one.step, dict(one.values)) for one in found] == [
-        (128, {"ep_rew": 22.5}),
-        (128, {"value_loss": 112.0}),
-        (192, {"ep_rew": 30.0}),
+        (20, {"loss": 4.5}),
+        (20, {"test_loss": 1.25, "test_acc@1": 93.75}),
+        (20, {"test_acc@1": 91.25, "test_acc@5": 99.5}),
     ]
+
+
+def test_epochs_in_brackets_are_counted_from_one_where_the_first_is_one() -> None:
+    found = fed("Train: [1][40/41]\tloss 3.5 (4.2)", "Train: [2][5/41]\tloss 3.25 (3.8)")
+    assert [one.step for one in found] == [40, 46]
+    assert fed("Training Epoch: 1 [128/1736]\tLoss: 4.6")[0].step == 128
+
+
+def test_a_line_of_counts_alone_says_where_the_next_one_belongs() -> None:
+    found = fed(
+        "Updates 10, num timesteps 1408, FPS 1243 ",
+        " Last 5 training episodes: mean/median reward -16.5/-14.5, min/max reward -50.0/16.5",
+    )
+    values = {"reward": -16.5, "median_reward": -14.5, "min_reward": -50.0, "max_reward": 16.5}
+    assert [(one.step, dict(one.values)) for one in found] == [(1408, values)]
+
+
+def test_single_letters_count_where_nothing_else_does() -> None:
+    row = "| train | F: {f} | S: {s} | L: 500 | R: {r} | FPS: 26.5 | T: 0:00:00"
+    found = told(row.format(f=2000 * n, s=1000 * n, r=n + 0.5) for n in range(1, 5))
+    assert [one and (one.step, dict(one.values)) for one in found] == [(2000 * n, {"r": n + 0.5}) for n in range(1, 5)]
 
 
 def test_a_count_that_outgrows_its_epoch_goes_on_over_them() -> None:
