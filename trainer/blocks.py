@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from trainer.formats import Reading
-from trainer.numbers import NUMBER, is_companion, is_outcome, is_worth_naming, number, series_name
+from trainer.numbers import NUMBER, is_companion, is_of_evaluation, is_outcome, is_worth_naming, number, series_name
 
 EPOCHS = frozenset({"epoch", "epochs", "ep"})
 STEPS = frozenset(
@@ -194,8 +194,9 @@ def pairs(rows: Mapping[str, str]) -> Reading | None:
     """Return what the rows of such a table say together, None where none of them counts."""
     counts = {name: number(rows[name]) for name in _COUNTS if name in rows}
     count = next((name for name, value in counts.items() if value >= 0 and value % 1 == 0), None)  # 1e+03 among them
-    if count is None:
-        return None
+    if count is None:  # of an evaluation, whose step is the run's
+        evaluation = all(map(is_of_evaluation, rows))
+        return Reading(values={name: number(value) for name, value in rows.items()}) if evaluation else None
     values = {name: number(value) for name, value in rows.items() if _kept(name) or _is_measured(name, value)}
     step, epoch = (None, counts[count]) if count == "epoch" else (int(counts[count]), None)
     return Reading(step=step, epoch=epoch, values=values, epoch_counts=True)

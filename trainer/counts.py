@@ -14,7 +14,7 @@ _EPOCH_WORDS = r"epochs?|ep\.?"
 _STEP_WORDS = (
     r"global[_ -]?steps?|num[_ ]timesteps|total[_ ]t|t(?=\s*=\s*\d+\s*/)|(?:time)?steps?|iter(?:ation)?s?|itr?|updates?"
     r"|num_updates"
-    r"|(?:mini-?)?batch(?:es)?|episodes?|rounds?|gen(?:eration)?s?|tick|tree"
+    r"|(?:mini-?)?batch(?:es)?|episodes?|instances?|rounds?|gen(?:eration)?s?|tick|tree"
 )
 # What follows a count makes it none: a fraction, a time, a date, a share, a unit.
 _ENDS = r"(?!\w|[.,]\d|\s?%|[:\-]\d)"

@@ -42,6 +42,8 @@ _GLUED = re.compile(  # a bar that a logger's line was printed behind
 _FORTRAN = re.compile(r"(?<=\d)D(?=[+-]\d\d(?!\w))")  # "1.23D+02"
 _SETTLED = 5  # lines after which a bar keeps the series that it shows
 _HEADER = 100  # characters that a line may have that says where what follows belongs, and nothing else
+_BEST_LINES = 3  # that stand below a heading such as "Best model:"
+_SUM = re.compile(r"\*+ ")
 _SUMMED_UP = 3  # lines after an evaluation in which its sum may stand
 _PART_LINES = 12  # lines for which a heading such as "Validation:" holds at most
 _WIDEST, _WIDEST_RECORD = 1_000, 8_000  # characters; a longer line is data, not progress
@@ -76,6 +78,7 @@ class Detector:
         self._by_epoch: int | None = None  # where the run stands, if lines tell its epochs and nothing else
         self._counted: Reading | None = None  # counted on a line of its own, and not used yet
         self._part, self._part_left = "", 0  # of the data that the lines below a heading are of, and how many may be
+        self._best_until = 0  # the last line below a heading of the best so far
         self._in_trace = False
         self._in_frame = False
         self._in_report = False
@@ -116,6 +119,8 @@ class Detector:
             self._in_block = blocks.begins(text) or (self._in_block and blocks.within(text))
             if self._in_block:
                 return self._block(text)
+        if text[-1] == ":" and generic.is_best(text):
+            self._best_until = self._line + _BEST_LINES
         if len(text) < _HEADER and (heading := headings.heading(text)):
             self._head(heading)
             return None
@@ -127,6 +132,8 @@ class Detector:
                 if hint is None and named is None:
                     named = may_measure(lower) or generic.names_epoch(lower)
                 if (named if hint is None else hint in lower) and (reading := read(text)):
+                    if row >= _BLOCK and self._line <= self._best_until:
+                        return None  # it was told when it was news
                     row, reading = self._summary(row, text, reading)
                     if row == _PLAIN and reading.epoch is None and not self._is_placed:
                         return self._recurred(line, reading)
@@ -221,7 +228,7 @@ class Detector:
         """Return a line's reading as of the evaluation that it sums up: "* Acc@1 70.1" below "Test: [90/100] ..."."""
         part, judged_by, at = self._judged
         parted = any(map(is_of_evaluation, reading.values))
-        if self._line - at <= _SUMMED_UP and not parted and headings.without_prefix(text).startswith("* "):
+        if self._line - at <= _SUMMED_UP and not parted and _SUM.match(headings.without_prefix(text)):
             return judged_by, reading._replace(values={of_part(part, name): v for name, v in reading.values.items()})
         if reading.values and _all_of_evaluation(reading.values):
             self._judged = next(iter(reading.values)).partition("_")[0], row, self._line
@@ -293,7 +300,9 @@ class Detector:
     def _resolve(self, row: float, reading: Reading) -> Detection | None:
         if self._is_of_evaluation_below(reading):
             reading = reading._replace(step=None, total=None, within_epoch=False)
+        placed_by = row
         if reading.step is None and reading.bar is None and reading.values:
+            placed_by = row if self._counted is None else min(row, _PLAIN)  # a heading's count is not the form's
             reading = self._below_headings(reading)
         below = self._part and self._part_left > 0  # a heading of an evaluation
         if below and reading.bar is not None and not reading.values and not reading.bar:
@@ -301,12 +310,12 @@ class Detector:
         judges = self._counter is not None and (reading.within_epoch or (reading.step or 0) < (self._step or 0))
         judges = judges and _all_of_evaluation(reading.values)
         step, total = (None, None) if judges else self._place.of(reading)
-        moved = counts = step is not None and self._may_count(row, reading)
+        moved = counts = step is not None and self._may_count(placed_by, reading)
         if counts:
             self._total = reading.total
-            self._bare = not reading.values and (self._bare or self._counter != row)
-            self._told = self._told + 1 if self._counter == row else 0
-            self._counter, self._step = row, step
+            self._bare = not reading.values and (self._bare or self._counter != placed_by)
+            self._told = self._told + 1 if self._counter == placed_by else 0
+            self._counter, self._step = placed_by, step
         else:
             step, total = self._step, None
             by_form = self._counter is not None and self._counter >= _PLAIN
@@ -328,7 +337,7 @@ class Detector:
             elif row == _DICT and reading.epoch is not None:
                 placed = self._place.by_epoch(reading.epoch)
                 step = self._step if placed is None else placed
-        values = self._sourced(row, reading.values)
+        values = self._sourced(row, reading.values, step)
         if not values and not counts:
             return None
         if step is not None:
@@ -355,6 +364,8 @@ class Detector:
 
     def _below_headings(self, reading: Reading) -> Reading:
         """Return a reading without a step as what the headings above it say."""
+        if reading.epoch is not None and reading.epoch != self._by_epoch:
+            self._part_left = 0  # the next epoch's line is not below a heading of an evaluation
         if self._counted is None and not (self._part and self._part_left > 0):
             return reading
         values = reading.values
@@ -378,8 +389,14 @@ class Detector:
         settled = self._counter == _BAR and not self._bare and self._told >= _SETTLED
         return row < self._counter and not (settled and row > EVENT_FILE)
 
-    def _sourced(self, row: float, values: Mapping[str, float]) -> Mapping[str, float]:
-        return {name: value for name, value in values.items() if self._is_source(row, name)}
+    def _sourced(self, row: float, values: Mapping[str, float], step: int | None = None) -> Mapping[str, float]:
+        """Return what this row is the source of; what sums an evaluation up may be another's."""
+        return {
+            name: value
+            for name, value in values.items()
+            if self._is_source(row, name)
+            or (step is not None and self._reached.get(name) == step and is_of_evaluation(name))
+        }
 
     def _is_source(self, row: float, name: str) -> bool:
         source = self._sources.get(name, row)

@@ -53,6 +53,7 @@ class Reading(NamedTuple):
     epoch_counts: bool = False  # with no step to be had, the epoch is one
     within_epoch: bool = False  # `step` and `total` are of this epoch alone
     from_either: bool = False  # whether epochs are counted from 0 or 1 shows in the first of them
+    from_zero: bool = False  # they are counted from 0, unless the first of them is 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,12 +110,15 @@ def _keyed(flat: Mapping[str, float], *, epoch_counts: bool) -> Reading | None:
     values = {k: v for k, v in flat.items() if k not in known and is_series(k)}
     if not any(is_outcome(name) for name in values):
         return None
+    epoch = flat.get("epoch")
     return Reading(
         step=None if step is None else int(step),
         total=None if total is None else int(total),
-        epoch=flat.get("epoch"),
+        epoch=epoch,
         values=values,
         epoch_counts=epoch_counts,
+        # mmcv's {"epoch": 2, "iter": 50}: the one counts within the other.
+        within_epoch=step == flat.get("iter") is not None and epoch is not None and epoch % 1 == 0,
     )
 
 
@@ -287,7 +291,8 @@ def batched_line(text: str) -> Reading | None:
         epoch=epoch - 1 if one_based else epoch,
         values=values,
         within_epoch=True,
-        from_either=bool(found["train"]) or (bool(found["epoch"]) and not one_based and "Epoch: [" not in text),
+        from_either=bool(found["epoch"]) and not one_based and "Epoch: [" not in text,
+        from_zero=bool(found["train"] or found["epoch"]) and not one_based,
     )
 
 

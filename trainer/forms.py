@@ -202,7 +202,8 @@ def _follows(form: Form) -> bool:
 
 @lru_cache(maxsize=1_024)
 def _may_name(name: str) -> bool:
-    return name.lstrip("0123456789_")[:1].isalpha() and name not in _MONTHS and not _NO_NAME.search(name)
+    named = name.lstrip("0123456789_")[:1].isalpha() and name not in _MONTHS
+    return named and not name.startswith(("std_", "stddev_")) and not _NO_NAME.search(name)
 
 
 @lru_cache(maxsize=1_024)

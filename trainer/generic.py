@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from trainer.counts import Counts, counts, trailing
 from trainer.formats import Reading
 from trainer.headings import without_prefix
-from trainer.numbers import NUMBER, anything, may_measure, measurements, number, series_name
+from trainer.numbers import NUMBER, anything, is_of_evaluation, may_measure, measurements, number, series_name
 
 _NOTHING: Mapping[str, float] = {}
 _EVALUATION = re.compile(
@@ -36,6 +36,13 @@ _OF_NETWORK = re.compile(
     rf"(?P<value>{NUMBER})",
     re.IGNORECASE,
 )
+# What stands on either side of its count: "Train loss 25 2.478", "Valid MRR at step 100: 0.31"; and "loss0.686".
+_COUNT_INSIDE = re.compile(r"(?P<name>(?:\w+ )?loss) (?P<n>\d+)(?::|(?=\s))\s+(?P<value>\d*\.\d+)", re.IGNORECASE)
+_COUNT_BEHIND = re.compile(
+    rf"(?P<name>[a-z][\w@ ]*) at (?P<count>step|epoch|iter(?:ation)?) (?P<n>\d+)\s*[:=]\s*(?P<value>{NUMBER})",
+    re.IGNORECASE,
+)
+_GLUED = re.compile(r"(?<=loss)(?=\d+\.\d\d)")
 _BEST = re.compile(
     r"\W*(?:the )?(?:previous )?(?:best|max(?:imum)?)\b(?! of\b)", re.IGNORECASE
 )  # all that follows was told before
@@ -44,7 +51,9 @@ _SETTINGS = re.compile(r"\w=(?:True|False|None)\b")  # of a call that is printed
 
 def stepped_line(text: str) -> Reading | None:
     """Read a line that names its step, or its epoch and a count behind it: nanoGPT's, Megatron's, many people's own."""
-    found = counts(without_prefix(text))
+    text = without_prefix(text)
+    text = _spelled_out(text)
+    found = counts(text)
     if found is None or found.step is None:
         return None
     values = _beside(found.rest, epoch=found.epoch is not None or found.episodes)
@@ -54,6 +63,17 @@ def stepped_line(text: str) -> Reading | None:
     milliseconds = number(took["ms"]) if took else 0.0
     rate = 1000 / milliseconds if milliseconds > 0 else None
     return place(found, judged(found.rest, values), rate)
+
+
+def _spelled_out(text: str) -> str:
+    """Return a line whose count stands within or behind a name with the count first."""
+    if "loss" in text:
+        if inside := _COUNT_INSIDE.match(text):
+            return f"step {inside['n']} | {inside['name']}: {inside['value']} {text[inside.end() :]}"
+        text = _GLUED.sub(" ", text)
+    if " at " in text and (at := _COUNT_BEHIND.match(text)):
+        return f"{at['count']} {at['n']} | {at['name']}: {at['value']} {text[at.end() :]}"
+    return text
 
 
 def place(found: Counts, values: Mapping[str, float] = _NOTHING, rate: float | None = None) -> Reading:
@@ -103,6 +123,7 @@ def plain_line(text: str) -> Reading | None:
     text = without_prefix(text)
     if is_best(text):
         return None
+    text = _GLUED.sub(" ", text) if "loss" in text else text
     if "f the" in text and (of := _OF_NETWORK.match(text)):
         return Reading(values={f"{of['part'].lower()}_{of['name'].lower()}": number(of["value"])})
     found = counts(text) if "ep" in text.lower() else None
@@ -141,7 +162,10 @@ def judged(text: str, values: Mapping[str, float]) -> Mapping[str, float]:
     if found is None:
         return values
     word = _WORDS.get(found["word"].lower()) or series_name(found["word"])
+    word = next(
+        (name.partition("_")[0] for name in values if is_of_evaluation(name)), word
+    )  # "Eval 1 | valid loss 0.3"
     return {
-        name if name == word or name.startswith((f"{word}_", "train")) else f"{word}_{name}": value
+        name if name == word or name.startswith("train") or is_of_evaluation(name) else f"{word}_{name}": value
         for name, value in values.items()
     }

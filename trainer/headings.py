@@ -25,6 +25,7 @@ _PREFIX = re.compile(
         |\[(?:[a-z_]\w*\.)*[a-z_]\w*\](?=\[|\s-)                              # [package.module][INFO]
         |[\[(]?[\w./]+\.py[:\ ]\d+(?::\w+)?[\])]?[\s:|-]*
         |(?:[a-z_]\w*\.)*[a-z_]\w*\s+-\s+(?=(?:{_LEVELS})\b)
+        |(?:[\w.-]+:\d+\s+){{1,2}}(?=(?:{_LEVELS})\s)                        # a host's rank, a place in the source
     )+""",
     re.VERBOSE,
 )
@@ -60,11 +61,13 @@ def heading(text: str) -> Heading | None:
     """Return what `text` heads, or None if it is more than a heading, or none."""
     lower = text.lower()
     counting = _COUNTS.search(lower) is not None
-    if text.count(" ") > _FEW or not (counting or _PART_WORDS.search(lower)) or _MORE.search(text):
+    if text.count(" ") > _FEW or not (counting or _PART_WORDS.search(lower)):
         return None
     text = without_prefix(text)
     found = counts(text) if counting else None
     rest = found.rest if found else text
+    if _MORE.search(rest):
+        return None
     part = _PART.match(rest)
     if part is None and (found is None or _BESIDE.sub("", rest)):
         return None

@@ -10,12 +10,12 @@ NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\
 
 # What a run is judged by; one of these makes a line a measurement.
 _OUTCOME = re.compile(
-    r"(?:^|_)(?:\w*loss(?:es)?\d*|\w*loss(?:pi|[vqdg]\d?)|loss_(?!scale|scaling|weight|decimal|fn|func|type|name|coef|ratio|curve|std|var)[a-z]\w*|nll|\w?xent|ce|bce|l[12]"
-    r"|cost|objective|obj|(?:log_?)?likelihood|cross_?entropy|log_?lik|deviance|ppl|perplexity|acc|acc_class|\w*accuracy"
+    r"(?:^|_)(?:\w*loss(?:es|pi|[vqdg])?\d*|loss_(?!scale|scaling|weight|decimal|fn|func|type|name|coef|ratio|curve|std|var)[a-z]\w*|nll|\w?xent|ce|bce|l[12]"
+    r"|cost|objective|obj|(?:log_?)?likelihood|cross_?entropy|log_?lik|deviance|ppl|perplexity|(?<!grad_)acc|acc_class|\w*accuracy"
     r"|(?:acc|top|acc@|prec|prec@)[15]"
     r"|rew(?:ards?)?|returns?|n?mse|n?mae|n?rmse|rmsle|s?mape|r2|f1|bleu|rouge\w*|\w*iou|\w*auc|auroc|auprc|ndcg|mrr|hits?"
     r"|mcc|kappa|n?elbo"
-    r"|spearman\w*|pearson\w*|(?:val|test|eval|dev)_score|psnr|ssim|lpips|(?:fid|kid)(?:\d+k(?:_[a-z]+)?)?|wer|cer|bpb|bpc)$"
+    r"|spearman\w*|pearson\w*|(?:val|test|eval|dev)_score|psnr|ssim|pesq|stoi|(?:si_?)?sdri?|lpips|(?:fid|kid)(?:\d+k(?:_[a-z]+)?)?|wer|cer|bpb|bpc)$"
 )
 _OF_TIME = re.compile(r"(?:time|reader|batch|data)_cost$")
 # What is worth a series once the line is known to be a measurement; beside a count it makes the line one.
@@ -47,7 +47,7 @@ _NOT_SERIES = re.compile(
 )
 # What may stand before a name as a word of its own and belongs to it: "Batch Loss", "Gen Loss Total".
 _BEFORE = frozenset({
-    "train", "training", "val", "val.", "valid", "validation", "eval", "evaluation", "test", "testing", "dev",
+    "train", "training", "val", "val.", "vali", "valid", "validation", "eval", "evaluation", "test", "testing", "dev",
     "avg", "avg.", "average", "mean", "running", "lm", "total", "d", "g", "policy", "value", "actor", "critic",
     "generator", "discriminator", "gen", "disc", "box", "cls", "kl", "batch", "step", "epoch", "episode", "global",
     "smooth", "smoothed", "weighted", "macro", "micro", "student", "teacher", "recon", "reconstruction", "real",
@@ -59,11 +59,13 @@ _BEFORE = frozenset({
 })  # fmt: skip
 # None itself: a record of a measurement, or what it took.
 RECORDS = frozenset({
-    "best", "min", "max", "final", "target", "previous", "prev", "init", "initial", "lowest", "highest", "time",
+    "best", "min", "max", "std", "stddev", "final", "target", "previous", "prev", "init", "initial", "lowest",
+    "highest", "time",
 })  # fmt: skip
 _QUALIFIERS = _BEFORE | RECORDS
 _MOST_BEFORE = 4
 _OF_EPISODES = re.compile(r"(?:min|max)_(?:episode_)?(?:reward|return)$")  # of the last few, and no record
+_QUOTIENT = re.compile(r"\b\d+/\d+\s?=\s?(?=\d?\.\d)")  # "acc: 2046/3748=0.5459"
 _TWINS = re.compile(  # "mean/median reward 1.5/2.5"
     r"\b(?P<one>[a-z]+)/(?P<two>[a-z]+) (?P<name>[a-z]\w*)(?P<sign>\s*[:=]\s*|\s)"
     rf"(?P<first>{NUMBER})\s?/\s?(?P<second>{NUMBER})",
@@ -75,7 +77,7 @@ _NEAR = 56  # characters that those words may have
 _ALONE = re.compile(
     r"(?:^|[-|,;:]\s+|\s{2,}|\t)(?P<first>[A-Za-z][\w.-]*\s)?"
     r"(?P<word>(?!(?:with|and|of|at|the|is|in|by|for|on|to|has|had|got|new|now|this|last|current|latest|overall|model|our)\b)"
-    r"[A-Za-z](?:[\w-]*[A-Za-z_-])?)\s$",  # no "gpu0"
+    r"[A-Za-z](?:[\w-]*[A-Za-z_-])?\.?)\s$",  # no "gpu0"
     re.IGNORECASE,
 )
 # The last words of names that are none by themselves: "grad norm", "learning rate", "loss total".
@@ -97,7 +99,14 @@ _SECTION = re.compile(
     re.IGNORECASE,
 )
 _PARTED = re.compile(r"^(loss|metrics)/(train|eval|val)/([\w./-]+)$")
-_FIRST_WORDS = {"training": "train", "valid": "val", "validation": "val", "evaluation": "eval", "testing": "test"}
+_FIRST_WORDS = {
+    "training": "train",
+    "valid": "val",
+    "vali": "val",
+    "validation": "val",
+    "evaluation": "eval",
+    "testing": "test",
+}
 _PARTS = ("train", "val", "test", "dev", "eval")
 _NOT_FINITE = ("nan", "inf", "infinity")
 _WRAPPERS = ("metrics", "metric", "logs", "stats", "results")  # what a record puts around its measurements
@@ -165,10 +174,12 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
     """
     if "/" in text:
         text = _TWINS.sub(r"\g<one> \g<name>\g<sign>\g<first>, \g<two> \g<name>\g<sign>\g<second>", text)
+        text = _QUOTIENT.sub("", text)
     found: dict[str, float] = {}
     judged = False
     sections: list[tuple[int, str]] | None = None
     of = ""  # the part that the last name was of, by its own words
+    before_name = ""
     for pair in _PAIR.finditer(text):
         word, part, sign, value = pair.groups()
         if not _may_end(word):
@@ -176,10 +187,11 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
         at = pair.start()
         before = _words_before(text, at, signed=sign.strip()[-1:] in (":", "="))
         name = series_name(" ".join((*before, word)))
-        wide, sign = sign.isspace() and len(sign) > _NEAR_VALUE and not stepped, sign.strip()
+        near = stepped or "|" in text or len(sign) <= _NEAR_VALUE  # of what stands in cells the next word is far
+        wide, sign = sign.isspace() and not near, sign.strip()
         bare = sign in ("", "-", "is") or "reached" in sign
         wanted = is_outcome(name) or (is_companion(name) and (stepped or not bare))
-        wanted = wanted or (stepped and name in _PARTS and "." in value)
+        wanted = wanted or ((stepped or before_name.rpartition("_")[2] in _PARTS) and name in _PARTS and "." in value)
         if not wanted or (bare and (wide or not _stands_alone(name, value, text[pair.end() :], stepped))):
             continue
         if before and before[0].lower() in RECORDS and not _OF_EPISODES.match(name):
@@ -189,6 +201,10 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
             part = next((of for begins, of in reversed(sections) if begins < at), "") if sections else ""
         if part:
             name = of_part(part, name)
+        stem, _, last = before_name.rpartition("_")
+        if name in _PARTS and last in _PARTS and stem:  # "accuracy train: 0.5 test: 0.4"
+            name = f"{stem}_{name}"
+        before_name = name
         first, parts, _ = name.partition("_")
         of = first if parts and first in _PARTS else of
         if name in found and not part:  # "train loss 0.5 acc 0.8, val loss 0.6 acc 0.7"

@@ -22,6 +22,19 @@ _OTHER_BARS = re.compile(
 _EPOCH_BAR = re.compile(r"^(?:train\w* )?epochs?$", re.IGNORECASE)
 
 
+class _Unwound:
+    """A count that starts anew with each epoch, as one that goes on."""
+
+    def __init__(self) -> None:
+        self.last = self.base = 0
+
+    def of(self, count: int) -> int:
+        """Return `count` as counted from the start of the run."""
+        self.base += self.last if count < self.last else 0
+        self.last = count
+        return self.base + count
+
+
 class Place:
     """Puts the counts of one run's lines together."""
 
@@ -29,6 +42,7 @@ class Place:
         self._header: tuple[int, int | None] | None = None  # "Epoch 3/10" on a line of its own
         self._header_from_zero = False
         self._first: float | None = None  # the epoch that a bar named first
+        self._first_named: float | None = None  # the epoch that a line named first
         self._from_zero = False  # epochs are counted from 0
         self._bar: tuple[int, int] | None = None  # count and total of the run's own bar
         self._fast = False  # it moves faster than it is drawn
@@ -38,8 +52,10 @@ class Place:
         self._outer: tuple[int, int] | None = None  # of a bar over epochs, which may be drawn late
         self._inner = (0, 0)  # count and total of the bar within that one
         self._rounds = 0  # how often that began anew
-        self._last = 0  # of a count that may start anew
-        self._base = 0
+        self._parts: dict[int, _Unwound] = {}  # those of bars that came before, by their totals
+        self._bars, self._lines = _Unwound(), _Unwound()  # counts that may start anew
+        self._line = 0.0, 0.0  # the count that a line told last, and its epoch or its header's
+        self._fell = False  # it became less when an epoch began
         self._before, self._anew = (0, 0), False  # a named count below a heading, and whether it began anew
 
     @property
@@ -60,7 +76,10 @@ class Place:
             return None, None
         if reading.step is not None and not reading.within_epoch and self._begins_anew(reading):
             reading = reading._replace(within_epoch=True)
-        if reading.step is None or not reading.within_epoch:
+        if reading.step is None:
+            return None, reading.total
+        if not reading.within_epoch and not self._restarts(reading.step, reading):
+            self._lines.last = max(self._lines.last, reading.step)
             return reading.step, reading.total
         epoch, epochs = reading.epoch, reading.epochs
         if epoch is None and self._header:
@@ -68,11 +87,13 @@ class Place:
         elif reading.bar is not None and epoch is not None and reading.from_either:
             self._first = epoch if self._first is None else self._first
             epoch -= 1 if self._first == 1 else 0  # "epoch 5" first: where it goes on, and nobody says from what
-        elif reading.bar is None and epoch is not None and (reading.epochs or reading.from_either):
+        elif reading.bar is None and epoch is not None and (reading.epochs or reading.from_either or reading.from_zero):
+            self._first_named = epoch if self._first_named is None else self._first_named
             self._from_zero = self._from_zero or epoch == 0
-            epoch -= 0 if self._from_zero else 1
+            from_zero = self._from_zero or (reading.from_zero and not reading.from_either and self._first_named != 1)
+            epoch -= 0 if from_zero else 1
         if reading.total is None or epoch is None:
-            return self._unwound(reading.step), None
+            return (self._lines if reading.bar is None else self._bars).of(reading.step), None
         return int(epoch) * reading.total + reading.step, epochs * reading.total if epochs else None
 
     def by_epoch(self, epoch: float) -> int | None:
@@ -80,7 +101,7 @@ class Place:
 
         A bar is drawn ten times a second at most: where steps are faster, it stands behind.
         """
-        if self._bar is None or self._base or not self._fast or not self._bar[0]:
+        if self._bar is None or self._bars.base or not self._fast or not self._bar[0]:
             return None
         count, total = self._bar
         self._epoch_steps = max(self._epoch_steps, count / (epoch + 0.005))  # epochs are told with two decimals
@@ -89,6 +110,15 @@ class Place:
             steps = self._epoch_steps
         return min(total, max(count, round(epoch * steps)))
 
+    def _restarts(self, step: int, reading: Reading) -> bool:
+        """Return whether a count without a total is of one epoch: it was less when the next epoch began."""
+        if reading.total is not None or reading.bar is not None:
+            return False
+        epoch = reading.epoch if reading.epoch is not None else float(self._header[0]) if self._header else 0.0
+        before, self._line = self._line, (float(step), epoch)
+        self._fell = self._fell or (step < before[0] and epoch == before[1] + 1)
+        return self._fell
+
     def _begins_anew(self, reading: Reading) -> bool:
         """Return whether a count with a total is of one epoch, below headings that name epochs: it was less before."""
         if self._header is None or reading.total is None or reading.epoch is not None or reading.step is None:
@@ -96,13 +126,6 @@ class Place:
         before, self._before = self._before, (reading.step, reading.total)
         self._anew = self._anew or (before[1] == reading.total and reading.step < before[0])
         return self._anew
-
-    def _unwound(self, count: int) -> int:
-        """Return a count that starts anew with each epoch as one that goes on."""
-        if count < self._last:
-            self._base += self._last
-        self._last = count
-        return self._base + count
 
     def _place_bar(self, name: str, reading: Reading) -> tuple[int | None, int | None]:
         count, total = reading.step, reading.total
@@ -122,8 +145,11 @@ class Place:
             self._within.add(total)
             return None, None
         self._under = self._header
-        if other:
-            self._last = self._base = 0  # the one before was finished; this is the next part
+        if other and self._bar is not None:  # the one before was finished; this is the next part
+            self._parts[self._bar[1]] = self._bars
+            if total in self._parts:  # or what it was is known, and between the two there was an evaluation
+                self._within.add(self._bar[1])
+            self._bars = self._parts.get(total) or _Unwound()
         self._bar, self._fast = (count, total), (reading.rate or 0.0) > _FAST or self._fast
-        placed = self._unwound(count)
-        return placed, total if self._base == 0 else None
+        placed = self._bars.of(count)
+        return placed, total if self._bars.base == 0 else None

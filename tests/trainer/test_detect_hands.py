@@ -43,6 +43,18 @@ OTHER_HANDS: dict[str, tuple[int | None, dict[str, float]]] = {
     "[D loss: 0.3, acc.: 50%] [G loss: 0.4]": (None, {"d_loss": 0.3, "acc": 50.0, "g_loss": 0.4}),
     "epoch 3 train: loss 0.35 | valid: loss 0.45": (3, {"train_loss": 0.35, "val_loss": 0.45}),
     "it 300 loss 0.35": (300, {"loss": 0.35}),
+    "Training average negative_sample_loss at step 100: 2.6": (100, {"train_negative_sample_loss": 2.6}),
+    "Train loss 25 2.478 Grad Norm 3.768 0.28s/it": (25, {"train_loss": 2.478, "grad_norm": 3.768}),
+    "Validation loss 25:  1.234357": (25, {"val_loss": 1.234357}),
+    "EPOCH[1/61] loss0.686-|Sample:0.01|": (1, {"loss": 0.686}),
+    "Instance: 500; Time: 0.76s; loss: 4164.1585; acc: 2046/3748=0.5459": (500, {"loss": 4164.1585, "acc": 0.5459}),
+    "| Eval   1 at step    200 | time:  3.8s | valid loss  1.40 | bpc   2.019": (
+        200,
+        {"val_loss": 1.4, "val_bpc": 2.019},
+    ),
+    "step 3: accuracy train: 0.5 test: 0.25": (3, {"accuracy_train": 0.5, "accuracy_test": 0.25}),
+    "step 3: grad_acc: 1, loss: 0.5": (3, {"loss": 0.5}),
+    "| End of training | test loss  4.12 | test ppl    61.76": (None, {"test_loss": 4.12, "test_ppl": 61.76}),
     "Total T: 101 Episode Num: 2 Episode T: 90 Reward: -35.016": (101, {"reward": -35.016}),
     "T = 500 / 10000 | Avg. reward: -17.8": (500, {"reward": -17.8}),
     "Itr 60: Inception Score is 4.901 +/- 0.110, FID is 108.9796": (60, {"inception_score": 4.901, "fid": 108.9796}),
@@ -176,7 +188,7 @@ OTHER_HANDS: dict[str, tuple[int | None, dict[str, float]]] = {
     ),
     "Steps : 10, Gen Loss Total : 95.123, Mel-Spec. Error : 1.912, s/b : 2.123": (
         10,
-        {"gen_loss_total": 95.123, "error": 1.912},
+        {"gen_loss_total": 95.123, "mel_spec_error": 1.912},
     ),
     "Last test reward: 1.00. Training step: 10/100. Played games: 3. Loss: 3.45": (
         10,

@@ -426,3 +426,55 @@ def test_numbers_that_are_none_are_understood() -> None:
     (found,) = fed("step 3: loss inf, grad_norm nan")
     assert found.values["loss"] == math.inf
     assert math.isnan(found.values["grad_norm"])
+
+
+def test_a_count_before_its_epoch_goes_on_over_the_epochs() -> None:
+    lines = [f"\titers: {n}, epoch: {epoch} | loss: 0.5" for epoch in (1, 2) for n in (100, 200)]
+    assert [one.step for one in fed(*lines)] == [100, 200, 300, 400]
+    records = [f"{{'epoch': {epoch}, 'iter': {n}, 'loss': 9.5}}" for epoch in (0, 1) for n in (0, 10)]
+    assert [one.step for one in fed(*records)] == [0, 10, 10, 20]
+
+
+def test_what_stands_below_a_count_in_brackets_belongs_to_it() -> None:
+    logger = "2026-11-29 23:04:56.383\tnode-a1:0\tolmo.train:979\tINFO\t"
+    lines = []
+    for n in (10, 20, 30, 40):
+        lines += [f"{logger}[step={n}/240,epoch=0]", f"    optim/grad=1.{n}", f"    train/CrossEntropyLoss=9.{n}"]
+    found = [one for one in told(lines) if one and "train_crossentropyloss" in one.values]
+    assert [(one.step, one.values["train_crossentropyloss"]) for one in found] == [
+        (10, 9.1), (20, 9.2), (30, 9.3), (40, 9.4)
+    ]  # fmt: skip
+
+
+def test_a_bar_of_an_evaluation_between_two_of_the_training_counts_nothing() -> None:
+    bar = "{done}|██| {n}/{of} [00:01<00:00,  8.77batch/s{more}]"
+    train = [
+        bar.format(done=" 50%", n=5, of=10, more=", loss=2.5"),
+        bar.format(done="100%", n=10, of=10, more=", loss=2.4"),
+    ]
+    judge = [bar.format(done="100%", n=60, of=60, more="")]
+    found = fed(*train, *judge, *train, *judge, *train)
+    assert [one.step for one in found if one.values] == [5, 10, 15, 20, 25, 30]
+
+
+def test_the_sum_of_an_evaluation_is_told_whichever_line_told_its_batches() -> None:
+    found = fed(
+        "Train | Epoch 1 | 40/40 | 9.5 it/sec | Loss 0.25",
+        "Valid | Epoch 1 | 8/8 | 9.5 it/sec | Loss 0.30",
+        "Valid Summary | End of Epoch 1 | Time 0.14s | Valid Loss 0.22",
+        "---------------------------",
+        "| eval_loss    | 3.35     |",
+        "| eval_nll_q1  | 2.26     |",
+        "---------------------------",
+    )
+    values = {name: value for one in found for name, value in one.values.items()}
+    assert values == {"loss": 0.25, "val_loss": 0.22}
+    assert [(one.step, dict(one.values)) for _, one in found[-1].earlier] == [
+        (40, {"eval_loss": 3.35}),
+        (40, {"eval_nll_q1": 2.26}),
+    ]
+
+
+def test_what_stands_below_a_heading_of_the_best_was_told_before() -> None:
+    found = fed("step 200: train loss 0.15, test loss 0.14", "", "Best model at step 200:", "  test loss: 1.40e-01")
+    assert [dict(one.values) for one in found] == [{"train_loss": 0.15, "test_loss": 0.14}]
