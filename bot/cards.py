@@ -113,7 +113,7 @@ class Cards:
         return 1
 
     def _post(self, card: Card, message: Message, version: int, *, requester: str) -> bool:
-        """Post a card where it belongs; False where the thread that it belongs to does not stand yet."""
+        """Post a card where it belongs; False where that is not done: its thread does not stand yet, or it stood."""
         key = f"card:{card.job_id}:{card.role}:{card.recipient}"
         channel = card.channel or card.recipient
         if card.role == outbox.APPROVAL and not card.channel:
@@ -129,6 +129,7 @@ class Cards:
         # A post was begun before and never heard of again. Until it is looked up, nothing takes that mark away.
         ts = self._delivery.find(channel, key, thread_ts=thread, since=card.tried_at) if card.tried_at else None
         card.tried_at = None
+        stood = ts is not None
         if ts is None:
             self._settle(card, channel=channel, tried_at=self._clock.now())
             try:
@@ -139,10 +140,11 @@ class Cards:
             self._pace.shut(f"post {channel}", BETWEEN_POSTS)
         card.ts, card.channel = ts, channel
         with self._db.write() as tx:
-            outbox.settle_card(tx, card, ts=ts, channel=channel, shown=version, error="")
+            # What was found shows its job as it was then: it is edited next.
+            outbox.settle_card(tx, card, ts=ts, channel=channel, shown=0 if stood else version, error="")
             if card.role == outbox.HEAD:
                 outbox.thread(tx, card.job_id, ts)
-        return True
+        return not stood
 
     def _edit(self, card: Card, message: Message, version: int, *, urgent: bool) -> None:
         try:

@@ -11,6 +11,7 @@ from bot.delivery import Delivery
 from bot.retelling import doubt
 from jobs import db as rows
 from jobs.model import Card, Mark, NoteKind
+from jobs.policy import Person
 from jobs.restoring import Report
 from tests.face.relay import Relay, limited, lost, refused
 from tests.face.stage import Stage
@@ -25,6 +26,19 @@ def test_a_card_whose_look_up_fails_is_not_posted_twice(stage: Stage, relay: Rel
     stage.tell(patience=120)
     assert relay.faults == []
     assert len(stage.people.messages(stage.vision)) == 1
+
+
+def test_a_card_that_was_found_shows_what_became_of_its_job_meanwhile(stage: Stage, relay: Relay) -> None:
+    job = stage.typed(minutes=60)
+    relay.faults = [lost("chat.postMessage")]
+    stage.notifier.round()
+    before = stage.card()["text"]
+    stage.service.cancel(job.id, Person(id=job.person, lead=False))
+    stage.tell()
+    (card,) = stage.people.messages(stage.vision)
+    assert relay.faults == []
+    assert card["text"] != before
+    assert "withdrawn" in card["text"]
 
 
 def test_a_plot_that_was_begun_is_found_though_the_curve_went_on(stage: Stage, relay: Relay) -> None:
