@@ -228,9 +228,9 @@ class Detector:
         """Return a line's reading as of the evaluation that it sums up: "* Acc@1 70.1" below "Test: [90/100] ..."."""
         part, judged_by, at = self._judged
         parted = any(map(is_of_evaluation, reading.values))
-        if self._line - at <= _SUMMED_UP and not parted and _SUM.match(headings.without_prefix(text)):
+        if not parted and self._line - at <= _SUMMED_UP and _SUM.match(headings.without_prefix(text)):
             return judged_by, reading._replace(values={of_part(part, name): v for name, v in reading.values.items()})
-        if reading.values and _all_of_evaluation(reading.values):
+        if parted and _all_of_evaluation(reading.values):
             self._judged = next(iter(reading.values)).partition("_")[0], row, self._line
         return row, reading
 

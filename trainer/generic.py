@@ -42,7 +42,7 @@ _COUNT_BEHIND = re.compile(
     rf"(?P<name>[a-z][\w@ ]*) at (?P<count>step|epoch|iter(?:ation)?) (?P<n>\d+)\s*[:=]\s*(?P<value>{NUMBER})",
     re.IGNORECASE,
 )
-_GLUED = re.compile(r"(?<=loss)(?=\d+\.\d\d)")
+_GLUED = re.compile(r"loss(?=\d+\.\d\d)")
 _BEST = re.compile(
     r"\W*(?:the )?(?:previous )?(?:best|max(?:imum)?)\b(?! of\b)", re.IGNORECASE
 )  # all that follows was told before
@@ -70,7 +70,7 @@ def _spelled_out(text: str) -> str:
     if "loss" in text:
         if inside := _COUNT_INSIDE.match(text):
             return f"step {inside['n']} | {inside['name']}: {inside['value']} {text[inside.end() :]}"
-        text = _GLUED.sub(" ", text)
+        text = _GLUED.sub("loss ", text)
     if " at " in text and (at := _COUNT_BEHIND.match(text)):
         return f"{at['count']} {at['n']} | {at['name']}: {at['value']} {text[at.end() :]}"
     return text
@@ -123,7 +123,7 @@ def plain_line(text: str) -> Reading | None:
     text = without_prefix(text)
     if is_best(text):
         return None
-    text = _GLUED.sub(" ", text) if "loss" in text else text
+    text = _GLUED.sub("loss ", text) if "loss" in text else text
     if "f the" in text and (of := _OF_NETWORK.match(text)):
         return Reading(values={f"{of['part'].lower()}_{of['name'].lower()}": number(of["value"])})
     found = counts(text) if "ep" in text.lower() else None

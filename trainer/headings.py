@@ -63,6 +63,8 @@ def heading(text: str) -> Heading | None:
     counting = _COUNTS.search(lower) is not None
     if text.count(" ") > _FEW or not (counting or _PART_WORDS.search(lower)):
         return None
+    if text[-1] != "]" and _MORE.search(text):  # OLMo's "[step=10/240,epoch=0]" is one
+        return None
     text = without_prefix(text)
     found = counts(text) if counting else None
     rest = found.rest if found else text

@@ -67,7 +67,7 @@ _MOST_BEFORE = 4
 _OF_EPISODES = re.compile(r"(?:min|max)_(?:episode_)?(?:reward|return)$")  # of the last few, and no record
 _QUOTIENT = re.compile(r"\b\d+/\d+\s?=\s?(?=\d?\.\d)")  # "acc: 2046/3748=0.5459"
 _TWINS = re.compile(  # "mean/median reward 1.5/2.5"
-    r"\b(?P<one>[a-z]+)/(?P<two>[a-z]+) (?P<name>[a-z]\w*)(?P<sign>\s*[:=]\s*|\s)"
+    r"\b(?P<one>mean|min|median|avg|train)/(?P<two>[a-z]+) (?P<name>[a-z]\w*)(?P<sign>\s*[:=]\s*|\s)"
     rf"(?P<first>{NUMBER})\s?/\s?(?P<second>{NUMBER})",
     re.IGNORECASE,
 )
@@ -173,8 +173,9 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
     counts only with a decimal point, as in "loss 3.21", or where the line names a step and no number follows it.
     """
     if "/" in text:
-        text = _TWINS.sub(r"\g<one> \g<name>\g<sign>\g<first>, \g<two> \g<name>\g<sign>\g<second>", text)
-        text = _QUOTIENT.sub("", text)
+        if "n/" in text or "g/" in text:
+            text = _TWINS.sub(r"\g<one> \g<name>\g<sign>\g<first>, \g<two> \g<name>\g<sign>\g<second>", text)
+        text = _QUOTIENT.sub("", text) if "=" in text else text
     found: dict[str, float] = {}
     judged = False
     sections: list[tuple[int, str]] | None = None
