@@ -11,7 +11,7 @@ import threading
 import time
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 from trainer.detect import Detection, Detector
@@ -161,27 +161,39 @@ class Progress:
 
     def _take(self, detection: Detection) -> None:
         now = self._clock()
-        for _, earlier in detection.earlier:  # a few, and no sign of how fast it goes
-            values = {name: value for name, value in earlier.values.items() if self._has_room(name)}
-            self._kept_at.update(dict.fromkeys(values, now))
-            if values:
-                self._tell_metric(earlier.step, values)
+        if detection.earlier:  # a few, and no sign of how fast it goes
+            self._take_earlier(detection.earlier, now)
         if detection.step is not None and detection.moved:
             self._remember(detection.step)
             self._progress(now, detection)
-        kept: dict[str, float] = {}
-        for name, value in detection.values.items():
+        if due := self._due(detection.step, detection.values, now):
+            self._tell_metric(detection.step, due)
+
+    def _take_earlier(self, points: Sequence[tuple[int, Detection]], now: float) -> None:
+        new = {name for _, point in points for name in point.values if name not in self._kept_at}
+        by_step: dict[int | None, dict[str, float]] = {}
+        for _, point in points:
+            by_step.setdefault(point.step, {}).update(self._due(point.step, point.values, now, new))
+        for step, due in by_step.items():
+            if due:
+                self._tell_metric(step, due)
+
+    def _due(
+        self, step: int | None, values: Mapping[str, float], now: float, new: Container[str] = ()
+    ) -> Mapping[str, float]:
+        """Return what is told at once: of a series that is `new` everything, else a point each tenth of a second."""
+        due: dict[str, float] = {}
+        for name, value in values.items():
             if not self._has_room(name):
                 continue
-            news = not math.isfinite(value) and name not in self._not_finite
+            news = name in new or (not math.isfinite(value) and name not in self._not_finite)
             if news or now - self._kept_at.get(name, float("-inf")) >= _SPACING:
                 self._kept_at[name] = now
                 self._held.pop(name, None)
-                kept[name] = value
+                due[name] = value
             else:
-                self._held[name] = (detection.step, value)
-        if kept:
-            self._tell_metric(detection.step, kept)
+                self._held[name] = (step, value)
+        return due
 
     def _has_room(self, name: str) -> bool:
         return name in self._kept_at or len(self._kept_at) < _MOST_SERIES

@@ -52,6 +52,21 @@ def test_progress_is_told_once_a_second_and_at_the_end() -> None:
     assert math.isclose(told[-1]["rate"], 10.0, rel_tol=0.05)
 
 
+def test_tables_are_as_many_points_as_lines_would_be_and_their_nan_is_told() -> None:
+    run = Watched()
+    for step in range(1, 101):
+        loss = "nan" if step == 60 else f"{1 / step:.4f}"
+        for text in ("----------", f"| loss | {loss} |", f"| vb | 0.{step} |", f"| step | {step} |"):
+            run.line(text, after=0.002)
+    run.line("----------")
+    run.progress.flush()
+    told = run.of(EventKind.METRIC)
+    assert told[0] == {"step": 1, "values": {"loss": 1.0, "vb": 0.1}}
+    assert told[-1] == {"step": 100, "values": {"loss": 0.01, "vb": 0.1}}
+    assert len(told) <= 14
+    assert [data["code"] for data in run.of(EventKind.NOTICE)] == ["not_finite"]
+
+
 def test_a_nan_is_told_though_the_point_before_it_was_a_moment_ago() -> None:
     run = Watched()
     run.line("step 1: loss 1.0")
