@@ -195,8 +195,9 @@ def pairs(rows: Mapping[str, str]) -> Reading | None:
     counts = {name: number(rows[name]) for name in _COUNTS if name in rows}
     count = next((name for name, value in counts.items() if value >= 0 and value % 1 == 0), None)  # 1e+03 among them
     if count is None:  # of an evaluation, whose step is the run's
-        evaluation = all(map(is_of_evaluation, rows))
-        return Reading(values={name: number(value) for name, value in rows.items()}) if evaluation else None
+        if not all(map(is_of_evaluation, rows)):
+            return None
+        return Reading(values={name: number(value) for name, value in rows.items() if is_worth_naming(name)})
     values = {name: number(value) for name, value in rows.items() if _kept(name) or _is_measured(name, value)}
     step, epoch = (None, counts[count]) if count == "epoch" else (int(counts[count]), None)
     return Reading(step=step, epoch=epoch, values=values, epoch_counts=True)

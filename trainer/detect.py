@@ -45,6 +45,7 @@ _HEADER = 100  # characters that a line may have that says where what follows be
 _BEST_LINES = 3  # that stand below a heading such as "Best model:"
 _SUM = re.compile(r"\*+ ")
 _SUMMED_UP = 3  # lines after an evaluation in which its sum may stand
+_MOST_PAIRS = 100  # rows of a table of names and values
 _PART_LINES = 12  # lines for which a heading such as "Validation:" holds at most
 _WIDEST, _WIDEST_RECORD = 1_000, 8_000  # characters; a longer line is data, not progress
 
@@ -199,7 +200,7 @@ class Detector:
 
     def _table(self, line: str, text: str, *, named: bool) -> Detection | None:
         if text[0] in blocks.BARS and (pair := blocks.pair(text)):
-            self._pairs.append((self._line, *pair))
+            self._pairs = [*self._pairs[-_MOST_PAIRS:], (self._line, *pair)]
             return None
         if not named and self._columns is None:
             return None

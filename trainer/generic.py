@@ -43,16 +43,14 @@ _COUNT_BEHIND = re.compile(
     re.IGNORECASE,
 )
 _GLUED = re.compile(r"loss(?=\d+\.\d\d)")
-_BEST = re.compile(
-    r"\W*(?:the )?(?:previous )?(?:best|max(?:imum)?)\b(?! of\b)", re.IGNORECASE
-)  # all that follows was told before
+# All that follows was told before.
+_BEST = re.compile(r"\W*(?:the )?(?:previous )?(?:best|max(?:imum)?)\b(?! of\b)", re.IGNORECASE)
 _SETTINGS = re.compile(r"\w=(?:True|False|None)\b")  # of a call that is printed, never of what is measured
 
 
 def stepped_line(text: str) -> Reading | None:
     """Read a line that names its step, or its epoch and a count behind it: nanoGPT's, Megatron's, many people's own."""
-    text = without_prefix(text)
-    text = _spelled_out(text)
+    text = _spelled_out(without_prefix(text))
     found = counts(text)
     if found is None or found.step is None:
         return None
@@ -162,9 +160,8 @@ def judged(text: str, values: Mapping[str, float]) -> Mapping[str, float]:
     if found is None:
         return values
     word = _WORDS.get(found["word"].lower()) or series_name(found["word"])
-    word = next(
-        (name.partition("_")[0] for name in values if is_of_evaluation(name)), word
-    )  # "Eval 1 | valid loss 0.3"
+    # "Eval 1 | valid loss 0.3 | ppl 1.3": one name says what the others do not.
+    word = next((name.partition("_")[0] for name in values if is_of_evaluation(name)), word)
     return {
         name if name == word or name.startswith("train") or is_of_evaluation(name) else f"{word}_{name}": value
         for name, value in values.items()

@@ -22,6 +22,9 @@ _OTHER_BARS = re.compile(
 _EPOCH_BAR = re.compile(r"^(?:train\w* )?epochs?$", re.IGNORECASE)
 
 
+_MOST_PARTS = 16  # bars of different totals that are remembered
+
+
 class _Unwound:
     """A count that starts anew with each epoch, as one that goes on."""
 
@@ -146,7 +149,7 @@ class Place:
             return None, None
         self._under = self._header
         if other and self._bar is not None:  # the one before was finished; this is the next part
-            self._parts[self._bar[1]] = self._bars
+            self._parts = {**dict([*self._parts.items()][-_MOST_PARTS:]), self._bar[1]: self._bars}
             if total in self._parts:  # or what it was is known, and between the two there was an evaluation
                 self._within.add(self._bar[1])
             self._bars = self._parts.get(total) or _Unwound()
