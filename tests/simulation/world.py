@@ -113,7 +113,8 @@ class World:
             reference=self._date,
         )
         # Its own process, with doors of its own: a killed bot does not take it along.
-        self.reaper = Reaper({c.traits.name: CloudProvider(c, HOME) for c in self.clouds}, self.clock, HOME)
+        doors = {cloud.traits.name: CloudProvider(cloud, HOME) for cloud in self.clouds}
+        self.reaper = Reaper(doors, self.clock, HOME, reference=self._date)
 
     # ------------------------------------------------------------ people
 
