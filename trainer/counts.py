@@ -12,8 +12,8 @@ from typing import NamedTuple
 INTEGER = r"\d[\d,]*"
 _EPOCH_WORDS = r"epochs?|ep\.?"
 _STEP_WORDS = (
-    r"global[_ -]?steps?|num[_ ]timesteps|total[_ ]t|t(?=\s*=\s*\d+\s*/)|(?:time)?steps?|iter(?:ation)?s?|itr?|updates?"
-    r"|num_updates"
+    r"global[_ -]?steps?|num[_ ]timesteps|total[_ ](?:num|env)_?steps|total[_ ]t|t(?=\s*=\s*\d+\s*/)"
+    r"|(?:time)?steps?|iter(?:ation)?s?|itr?|updates?|num_updates"
     r"|(?:mini-?)?batch(?:es)?|episodes?|instances?|rounds?|gen(?:eration)?s?|tick|tree"
 )
 # What follows a count makes it none: a fraction, a time, a date, a share, a unit.

@@ -36,8 +36,9 @@ _REPORT = re.compile(r"^=+ (?P<title>.*\w.*) =+$")  # of a test run, which shows
 _REPORT_ENDS = re.compile(r" in [\d.]+s")
 _EXCEPTION = re.compile(r"^[\w.]*(?:Error|Exception|Warning|Interrupt)\b")
 _NUMERIC = re.compile(r"\d|nan|inf")  # without one of these a line measures nothing
-_GLUED = re.compile(  # a bar that a logger's line was printed behind
-    r"%\|[^|]*\|[^\]]*s\](?=(?:INFO|DEBUG|WARNING|ERROR)\b|\[?\d{4}-\d\d-\d\d[ T]|\[\d\d:\d\d:\d\d)"
+_GLUED = re.compile(  # a bar that a line was printed behind
+    r"%\|[^|]*\|[^\]]*s\]"
+    r"(?=(?:INFO|DEBUG|WARNING|ERROR|iteration|iter|step|epoch)\b|\[?\d{4}-\d\d-\d\d[ T]|\[\d\d:\d\d:\d\d)"
 )
 _FORTRAN = re.compile(r"(?<=\d)D(?=[+-]\d\d(?!\w))")  # "1.23D+02"
 _SETTLED = 5  # lines after which a bar keeps the series that it shows
@@ -141,7 +142,7 @@ class Detector:
                     found = self._resolve(row, reading)
                     # Numbers with names that nobody knows: of a bar, or beside those that were read.
                     counted = reading.step is not None or reading.epoch is not None
-                    more = not reading.values if reading.bar is not None else row >= _BLOCK and counted
+                    more = reading.bar is not None or (row >= _BLOCK and counted)
                     return self._described(row, line, found) if more and found and found.moved else found
         found = self._table(line, text, named=may_measure(lower) if named is None else named)
         return found or self._recurred(line)
@@ -334,7 +335,7 @@ class Detector:
             elif step is None and self._counter is None and self._epoch is not None:
                 step, moved = self._epoch, True
             elif row == _BLOCK and self._is_drawn_late(reading):
-                step, moved = reading.step, True
+                step, total, moved = reading.step, reading.total, True
             elif row == _DICT and reading.epoch is not None:
                 placed = self._place.by_epoch(reading.epoch)
                 step = self._step if placed is None else placed
@@ -353,9 +354,9 @@ class Detector:
 
     def _is_drawn_late(self, reading: Reading) -> bool:
         """Return whether a line names the step that a bar has not shown yet: bars are drawn ten times a second."""
-        if self._counter != _BAR or not self._bare or reading.step is None or self._step is None:
+        if self._counter != _BAR or reading.step is None or self._step is None or reading.within_epoch:
             return False
-        return not reading.within_epoch and self._step <= reading.step <= (self._total or reading.step)
+        return reading.total is not None or (self._bare and self._step <= reading.step <= (self._total or reading.step))
 
     def _is_of_evaluation_below(self, reading: Reading) -> bool:
         """Return whether a count below a heading of an evaluation is that one's: of another total than the run's."""
@@ -386,6 +387,9 @@ class Detector:
             return False  # of an evaluation, between lines that name their step
         if self._counter == _BAR and reading.values and self._bare and self._place.bar_ended:
             return True  # that bar was of something before the training
+        if self._counter == _BAR and row == _BLOCK and self._bare and not reading.within_epoch:
+            # What a line names that has outgrown the bar is finer: the bar counts epochs.
+            return reading.step is not None and reading.total is None and reading.step > (self._total or reading.step)
         # A bar that shows what is measured is finer than what is said at the end of each of its epochs.
         settled = self._counter == _BAR and not self._bare and self._told >= _SETTLED
         return row < self._counter and not (settled and row > EVENT_FILE)

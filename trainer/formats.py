@@ -33,6 +33,10 @@ _STEP = re.compile(
     rf"(?P<step>{_INTEGER})(?:\s*(?:/|of)\s*(?P<total>{_INTEGER}))?",
     re.IGNORECASE,
 )
+# "train stats after 32 examples: {...}", which says no total.
+_AFTER = re.compile(
+    r"\bafter (?P<step>\d+)(?P<total>)(?= (?:examples|samples|steps|updates|iterations|batches)\b|: *$)", re.IGNORECASE
+)
 _EPOCH = re.compile(r"(?<![\w.])epoch\s*[:=#]?\s*\[?\s*(?P<epoch>\d+)(?:\s*(?:/|of)\s*(?P<epochs>\d+))?", re.IGNORECASE)
 _STEP_KEYS = ("step", "global_step", "trainer_global_step", "_step", "num_updates", "iter", "iteration", "update")
 _TOTAL_KEYS = ("total_steps", "max_steps", "num_steps", "total_iters", "max_iters")
@@ -96,7 +100,7 @@ def python_dict_line(text: str) -> Reading | None:
     reading = _keyed({series_name(k): number(v) for k, v in _ITEMS.findall(record)}, epoch_counts=False)
     if reading is None or not before:
         return reading
-    step, epoch = _STEP.search(before), _EPOCH.search(before)
+    step, epoch = _STEP.search(before) or _AFTER.search(before), _EPOCH.search(before)
     if step:
         return reading._replace(step=_integer(step["step"]), total=_integer(step["total"]))
     return reading._replace(epoch=float(epoch["epoch"]), epoch_counts=True) if epoch else reading
@@ -179,9 +183,14 @@ def bar_line(text: str) -> Reading | None:
     # Lightning counts epochs from 0 and does not say how many; who says "3/10" counts from 1.
     one_based = epochs is not None or (epoch is not None and epoch.re is _BAR_COUNTS)
     number_of = None if epoch is None else int(epoch[1]) - one_based
+    step, total = int(found["n"]), int(found["total"])
+    if epoch is None and told and (own := _STEP.search(told)) and not own["total"]:
+        # "Iteration 00010: mse = 0.01:   0%|": what it tells is of that step, and the bar is drawn now and then.
+        named = _integer(own["step"]) or 0
+        step = named if step - max(10, total // 20) <= named <= total else step
     return Reading(
-        step=int(found["n"]),
-        total=int(found["total"]),
+        step=step,
+        total=total,
         epoch=number_of,
         epochs=epochs,
         values=values,
@@ -271,6 +280,7 @@ _BATCHED = re.compile(
 )
 
 
+_JUDGED_BY = re.compile(r"\b(?P<part>val|valid|test|eval)(?:idation|ing|uation)?$", re.IGNORECASE)
 _EVALUATED = re.compile(r"\bEpoch\((?P<part>val|test)\)\s*\[\s*\d+\s*\](?:\[[^\]]*\])?")
 
 
@@ -283,8 +293,11 @@ def batched_line(text: str) -> Reading | None:
         judged = measurements(text[part.end() :], stepped=False) if part else {}
         return Reading(values={f"{part['part']}_{k}": v for k, v in judged.items()}) if part and judged else None
     values = measurements(text[found.end() :], stepped=True)
+    if judged_by := _JUDGED_BY.search(text[: found.start()]):
+        values = {of_part(judged_by["part"], name): value for name, value in values.items()}
+        return Reading(values=values) if values else None
     epoch = int(found["timm"] or found["train"] or found["epoch"] or found["mm"])
-    one_based = found["mm"] is not None or "Train Epoch" in text
+    one_based = found["mm"] is not None
     return Reading(
         step=int(found["n"]),
         total=int(found["total"]),

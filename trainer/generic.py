@@ -44,7 +44,9 @@ _COUNT_BEHIND = re.compile(
 )
 _GLUED = re.compile(r"loss(?=\d+\.\d\d)")
 # All that follows was told before.
-_BEST = re.compile(r"\W*(?:the )?(?:previous )?(?:best|max(?:imum)?)\b(?! of\b)", re.IGNORECASE)
+_BEST = re.compile(
+    r"\W*(?:the )?(?:previous )?(?:saving (?:the )?)?(?:best|max(?:imum)?)(?:_|\b(?! of\b))", re.IGNORECASE
+)
 _SETTINGS = re.compile(r"\w=(?:True|False|None)\b")  # of a call that is printed, never of what is measured
 
 

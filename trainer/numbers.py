@@ -11,9 +11,9 @@ NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\
 # What a run is judged by; one of these makes a line a measurement.
 _OUTCOME = re.compile(
     r"(?:^|_)(?:\w*loss(?:es|pi|[vqdg])?\d*|loss_(?!scale|scaling|weight|decimal|fn|func|type|name|coef|ratio|curve|std|var)[a-z]\w*|nll|\w?xent|ce|bce|l[12]"
-    r"|cost|objective|obj|(?:log_?)?likelihood|cross_?entropy|log_?lik|deviance|ppl|perplexity|(?<!grad_)acc|acc_class|\w*accuracy"
+    r"|cost|objective|obj|(?:log_?)?likelihood|cross_?entropy|log_?lik|deviance|ppl|perplexity|(?<!grad_)(?:m|all)?acc|acc_class|\w*accuracy"
     r"|(?:acc|top|acc@|prec|prec@)[15]"
-    r"|rew(?:ards?)?|returns?|n?mse|n?mae|n?rmse|rmsle|s?mape|r2|f1|bleu|rouge\w*|\w*iou|\w*auc|auroc|auprc|ndcg|mrr|hits?"
+    r"|rew(?:ards?)?|returns?|n?mse|n?mae|n?rmse|n?rse|rae|rmsle|s?mape|r2|f1|bleu|rouge\w*|\w*iou|\w*auc|auroc|auprc|ndcg|mrr|hits?"
     r"|mcc|kappa|n?elbo"
     r"|spearman\w*|pearson\w*|(?:val|test|eval|dev)_score|psnr|ssim|pesq|stoi|(?:si_?)?sdri?|lpips|(?:fid|kid)(?:\d+k(?:_[a-z]+)?)?|wer|cer|bpb|bpc)$"
 )
@@ -40,7 +40,7 @@ _STEMS = (
     "bleu", "rouge", "iou", "auc", "auroc", "auprc", "psnr", "ssim", "fid", "wer", "cer", "bpb", "bpc", "lr",
     "learning", "norm", "mfu", "tps", "tokens", "score", "err", "prec", "recall", "kl", "map", "dice", "elbo",
     "margin", "xent", "ce", "cost", "obj", "lik", "r2", "ndcg", "mrr", "hit", "mcc", "kappa", "spearman",
-    "pearson", "divergence", "fitness", "inertia", "deviance", "rms", "ll", "success", "corr", "regret", "gap",
+    "pearson", "rse", "rae", "divergence", "fitness", "inertia", "deviance", "rms", "ll", "success", "corr", "regret", "gap",
 )  # fmt: skip
 _NOT_SERIES = re.compile(
     r"(?:^|_)(?:epoch|time|timestamp|ts|runtime|elapsed|per_second|total_flos|pid|rank|seed|num_gpus|hp_metric)$"
@@ -66,6 +66,9 @@ _QUALIFIERS = _BEFORE | RECORDS
 _MOST_BEFORE = 4
 _OF_EPISODES = re.compile(r"(?:min|max)_(?:episode_)?(?:reward|return)$")  # of the last few, and no record
 _QUOTIENT = re.compile(r"\b\d+/\d+\s?=\s?(?=\d?\.\d)")  # "acc: 2046/3748=0.5459"
+_OF_A_PART = re.compile(r"epoch|step|iter|train|val|test", re.IGNORECASE)
+# "mIoU/mAcc/allAcc 0.05/0.12/0.13"
+_NAMES_AND_NUMBERS = re.compile(rf"(?P<names>[A-Za-z]\w*(?:/[A-Za-z]\w*)+)[:\s]\s*(?P<numbers>{NUMBER}(?:/{NUMBER})+)")
 _TWINS = re.compile(  # "mean/median reward 1.5/2.5"
     r"\b(?P<one>mean|min|median|avg|train)/(?P<two>[a-z]+) (?P<name>[a-z]\w*)(?P<sign>\s*[:=]\s*|\s)"
     rf"(?P<first>{NUMBER})\s?/\s?(?P<second>{NUMBER})",
@@ -176,6 +179,8 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
         if "n/" in text or "g/" in text:
             text = _TWINS.sub(r"\g<one> \g<name>\g<sign>\g<first>, \g<two> \g<name>\g<sign>\g<second>", text)
         text = _QUOTIENT.sub("", text) if "=" in text else text
+        if text.count("/") > 1 and _OF_A_PART.search(text):
+            text = _NAMES_AND_NUMBERS.sub(_paired, text)
     found: dict[str, float] = {}
     judged = False
     sections: list[tuple[int, str]] | None = None
@@ -216,6 +221,13 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
     return found if judged or stepped else {}
 
 
+def _paired(found: re.Match[str]) -> str:
+    names, numbers = found["names"].split("/"), found["numbers"].split("/")
+    if len(names) != len(numbers):
+        return found.group()
+    return ", ".join(f"{name}: {value}" for name, value in zip(names, numbers, strict=True))
+
+
 def _words_before(text: str, at: int, *, signed: bool) -> list[str]:
     """Return the words that stand before the name at `at` and belong to it, the first perhaps one of `RECORDS`.
 
@@ -233,7 +245,7 @@ def _words_before(text: str, at: int, *, signed: bool) -> list[str]:
         if lower not in _BEFORE or len(words) == _MOST_BEFORE:
             alone = _ALONE.search(text, max(0, at - _NEAR), at) if not words and signed else None
             first = (alone["first"] or "").strip() if alone else ""
-            return [*first.split(), alone["word"]] if alone and (not first or first.lower() in _BEFORE) else words
+            return [*first.split(), alone["word"]] if alone and first.lower() not in RECORDS else words
         words.insert(0, bare)
         if bare != word:
             break

@@ -6,6 +6,7 @@ count began anew; the lines before them do.
 
 from __future__ import annotations
 
+import math
 import re
 
 from trainer.formats import Reading
@@ -22,6 +23,7 @@ _OTHER_BARS = re.compile(
 _EPOCH_BAR = re.compile(r"^(?:train\w* )?epochs?$", re.IGNORECASE)
 
 
+_ENOUGH = 3  # epochs that a bar went on over, to be one of epochs
 _MOST_PARTS = 16  # bars of different totals that are remembered
 
 
@@ -58,6 +60,8 @@ class Place:
         self._parts: dict[int, _Unwound] = {}  # those of bars that came before, by their totals
         self._bars, self._lines = _Unwound(), _Unwound()  # counts that may start anew
         self._line = 0.0, 0.0  # the count that a line told last, and its epoch or its header's
+        self._named_bar = math.inf, 0  # the epoch that a bar named last, and its count
+        self._goes_on = 0  # how often it went on when the next epoch began
         self._fell = False  # it became less when an epoch began
         self._before, self._anew = (0, 0), False  # a named count below a heading, and whether it began anew
 
@@ -87,6 +91,8 @@ class Place:
         epoch, epochs = reading.epoch, reading.epochs
         if epoch is None and self._header:
             epoch, epochs = self._header[0] - (not self._header_from_zero), self._header[1]
+        elif reading.bar is not None and epoch is not None and self._is_over_epochs(epoch, reading):
+            return int(epoch) + (reading.epochs is not None), reading.total
         elif reading.bar is not None and epoch is not None and reading.from_either:
             self._first = epoch if self._first is None else self._first
             epoch -= 1 if self._first == 1 else 0  # "epoch 5" first: where it goes on, and nobody says from what
@@ -112,6 +118,15 @@ class Place:
         if steps > _SNAP * self._epoch_steps:
             steps = self._epoch_steps
         return min(total, max(count, round(epoch * steps)))
+
+    def _is_over_epochs(self, epoch: float, reading: Reading) -> bool:
+        """Return whether a bar that names an epoch counts epochs: it goes on when the next one begins."""
+        step = reading.step or 0
+        (before, count), self._named_bar = self._named_bar, (epoch, step)
+        if epoch == before + 1:
+            goes_on = count <= step <= count + 2 and abs(step - epoch) <= 1
+            self._goes_on = self._goes_on + 1 if goes_on else min(self._goes_on, _ENOUGH) - _ENOUGH
+        return self._goes_on >= _ENOUGH
 
     def _restarts(self, step: int, reading: Reading) -> bool:
         """Return whether a count without a total is of one epoch: it was less when the next epoch began."""

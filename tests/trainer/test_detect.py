@@ -125,7 +125,7 @@ SAID: dict[str, tuple[int | None, int | None, float | None, dict[str, float]]] =
         3,
         {"loss": 5.12, "acc@1": 0.39},
     ),
-    "Train Epoch: 4 [9600/60000 (16%)]\tLoss: 0.385290": (189600, None, 3, {"loss": 0.38529}),
+    "Train Epoch: 4 [9600/60000 (16%)]\tLoss: 0.385290": (189600, None, 4, {"loss": 0.38529}),
     "2026/11/02 10:00:01 - mmengine - INFO - Epoch(train)  [4][ 50/391]  lr: 1.0e-02  eta: 0:01:02  loss: 2.1": (
         1223,
         None,

@@ -478,3 +478,33 @@ def test_the_sum_of_an_evaluation_is_told_whichever_line_told_its_batches() -> N
 def test_what_stands_below_a_heading_of_the_best_was_told_before() -> None:
     found = fed("step 200: train loss 0.15, test loss 0.14", "", "Best model at step 200:", "  test loss: 1.40e-01")
     assert [dict(one.values) for one in found] == [{"train_loss": 0.15, "test_loss": 0.14}]
+
+
+def test_what_a_bar_describes_is_of_the_step_that_it_names() -> None:
+    bar = "Iteration 000{n}: train_psnr = 14.38 mse = 0.01:   6%|▋         | {drawn}/900 [00:00<00:01, 569.81it/s]"
+    found = fed(*(bar.format(n=n, drawn=drawn) for n, drawn in ((10, 0), (50, 58), (60, 58))))
+    assert [(one.step, one.total) for one in found] == [(10, 900), (50, 900), (60, 900)]
+
+
+def test_a_count_that_outgrows_the_bar_beside_it_is_the_runs() -> None:
+    lines = [f"iteration {n} : loss : 1.{n}, loss_ce: 1.8" for n in range(9, 16)]
+    found = fed(
+        *lines[:2],
+        " 17%|███     | 2/12 [00:00<00:00, 12.60it/s]",
+        *lines[2:4],
+        f"25%|██ | 3/12 [00:00<00:00, 2.60it/s]{lines[4]}",
+    )
+    assert [one.step for one in found if one.values] == [9, 10, 11, 12, 13]
+
+
+def test_a_bar_that_names_the_epoch_and_goes_on_with_the_next_counts_epochs() -> None:
+    bar = "Epoch {epoch}:   7%|▋         | {n}/30 [00:00<00:01, 17.32it/s, train_loss=0.5]"
+    found = fed(*(bar.format(epoch=epoch, n=max(0, epoch - 1)) for epoch in range(9)))
+    assert [(one.step, one.total) for one in found[4:]] == [(epoch, 30) for epoch in range(4, 9)]
+
+
+def test_epochs_of_a_train_epoch_line_may_be_counted_from_zero() -> None:
+    assert [
+        one.step
+        for one in fed("Train Epoch: 0 [  64/2688 (2%)] Loss: 9.6", "Train Epoch: 1 [ 384/2688 (14%)] Loss: 9.2")
+    ] == [64, 3072]
