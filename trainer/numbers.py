@@ -40,7 +40,8 @@ _STEMS = (
     "bleu", "rouge", "iou", "auc", "auroc", "auprc", "psnr", "ssim", "fid", "wer", "cer", "bpb", "bpc", "lr",
     "learning", "norm", "mfu", "tps", "tokens", "score", "err", "prec", "recall", "kl", "map", "dice", "elbo",
     "margin", "xent", "ce", "cost", "obj", "lik", "r2", "ndcg", "mrr", "hit", "mcc", "kappa", "spearman",
-    "pearson", "rse", "rae", "divergence", "fitness", "inertia", "deviance", "rms", "ll", "success", "corr", "regret", "gap",
+    "pearson", "rse", "rae", "divergence", "fitness", "inertia", "deviance", "rms", "ll", "success", "corr", "regret",
+    "gap",
 )  # fmt: skip
 _NOT_SERIES = re.compile(
     r"(?:^|_)(?:epoch|time|timestamp|ts|runtime|elapsed|per_second|total_flos|pid|rank|seed|num_gpus|hp_metric)$"
