@@ -199,6 +199,8 @@ def pairs(rows: Mapping[str, str]) -> Reading | None:
             return None
         return Reading(values={name: number(value) for name, value in rows.items() if is_worth_naming(name)})
     values = {name: number(value) for name, value in rows.items() if _kept(name) or _is_measured(name, value)}
+    if not any(map(_judges, values)):
+        return None  # of settings, or of a machine
     step, epoch = (None, counts[count]) if count == "epoch" else (int(counts[count]), None)
     return Reading(step=step, epoch=epoch, values=values, epoch_counts=True)
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 INTEGER = r"\d[\d,]*"
 _EPOCH_WORDS = r"epochs?|ep\.?"
 _STEP_WORDS = (
-    r"global[_ -]?steps?|num[_ ]timesteps|total[_ ](?:num|env)_?steps|total[_ ]t|t(?=\s*=\s*\d+\s*/)"
+    r"global[_ -]?steps?|num[_ ]timesteps(?!\s*=)|total[_ ](?:num|env)_?steps|total[_ ]t|t(?=\s*=\s*\d+\s*/)"
     r"|(?:time)?steps?|iter(?:ation)?s?|itr?|updates?|num_updates"
-    r"|(?:mini-?)?batch(?:es)?|episodes?|instances?|rounds?|gen(?:eration)?s?|tick|tree"
+    r"|(?:mini-?)?batch(?:es)?|episodes?|instance|rounds?|gen(?:eration)?s?|tick|tree"
 )
 # What follows a count makes it none: a fraction, a time, a date, a share, a unit.
 _ENDS = r"(?!\w|[.,]\d|\s?%|[:\-]\d)"
@@ -69,7 +69,7 @@ def counts(text: str) -> Counts | None:
         others.append(found)
         if found["epoch"]:
             epoch = epoch or found
-        elif step is None or (_is_absolute(found) and not _is_absolute(step)):
+        elif step is None or (_is_absolute(found) and not _is_absolute(step)) or _is_finer(found, step, text):
             step = found
     if epoch is None and "epoch" in text:
         epoch = _ORDINAL.search(text)
@@ -132,6 +132,14 @@ def _is_setting(text: str, found: re.Match[str]) -> bool:
 
 def _is_absolute(found: re.Match[str]) -> bool:
     return (found.groupdict().get("step") or "").lower().startswith(_ABSOLUTE)
+
+
+def _is_finer(found: re.Match[str], other: re.Match[str], text: str) -> bool:
+    """Return whether a count of an agent's steps stands beside one of episodes: "Episode: 25  Timestep: 2000"."""
+    episodes = (other.groupdict().get("step") or "").lower().startswith("episode")
+    return (
+        episodes and found["step"].lower() == "timestep" and "episode" not in text[other.end() : found.start()].lower()
+    )
 
 
 def _behind(text: str, epoch: re.Match[str]) -> re.Match[str] | None:

@@ -16,7 +16,7 @@ from trainer import blocks, formats, generic, headings
 from trainer.formats import Reading
 from trainer.forms import Known
 from trainer.known import FORMATS
-from trainer.numbers import is_of_evaluation, is_outcome, may_measure, of_part
+from trainer.numbers import evaluation_of, is_of_evaluation, is_outcome, may_measure, of_part
 from trainer.place import Place
 from trainer.recurring import Recurred, Recurring
 
@@ -25,6 +25,7 @@ _API = -1.0  # what a script tells through `import hourglass`
 FILE, EVENT_FILE = 0.3, 0.6  # after the lines that are meant for programs, before those that are meant for people
 _ROWS = tuple((float(row), kind.hint, kind.read) for row, kind in enumerate(FORMATS))
 _BLOCK = float(next(row for row, kind in enumerate(FORMATS) if kind.read is generic.stepped_line))
+_COUNTED = float(next(row for row, kind in enumerate(FORMATS) if kind.read is generic.counted_line))
 _BAR = float(next(row for row, kind in enumerate(FORMATS) if kind.read is formats.bar_line))
 _PLAIN = float(next(row for row, kind in enumerate(FORMATS) if kind.read is generic.plain_line))
 _RECURRING = float(len(FORMATS))
@@ -46,6 +47,7 @@ _HEADER = 100  # characters that a line may have that says where what follows be
 _BEST_LINES = 3  # that stand below a heading such as "Best model:"
 _SUM = re.compile(r"\*+ ")
 _SUMMED_UP = 3  # lines after an evaluation in which its sum may stand
+_MOST_SERIES = 1_000
 _MOST_PAIRS = 100  # rows of a table of names and values
 _PART_LINES = 12  # lines for which a heading such as "Validation:" holds at most
 _WIDEST, _WIDEST_RECORD = 1_000, 8_000  # characters; a longer line is data, not progress
@@ -71,12 +73,14 @@ class Detector:
     def __init__(self) -> None:
         self._sources: dict[str, float] = {}  # series -> belief
         self._reached: dict[str, int] = {}  # series -> the furthest step that was told
+        self._summed: dict[str, int] = {}  # series of an evaluation -> the step at which a second line told it
         self._counter: float | None = None  # belief of what the step comes from
         self._step: int | None = None
         self._told = 0  # how often that counted in a row
         self._bare = True  # the bar that counts brought no values so far
         self._total: int | None = None  # as the line that counted last said it, of an epoch perhaps
         self._epoch: int | None = None  # named on a line of its own
+        self._named_epoch: float | None = None  # named on a line that measures, the last time
         self._by_epoch: int | None = None  # where the run stands, if lines tell its epochs and nothing else
         self._counted: Reading | None = None  # counted on a line of its own, and not used yet
         self._part, self._part_left = "", 0  # of the data that the lines below a heading are of, and how many may be
@@ -94,11 +98,9 @@ class Detector:
     def feed(self, line: str) -> Detection | None:
         """Return what `line` (one line, without colours) tells, or None when that is nothing."""
         self._line += 1
-        ended = self._end_pairs() if self._pairs and not line.lstrip().startswith(blocks.BARS) else None
+        ended = self.end() if self._pairs and not _RANK.sub("", line.lstrip()).startswith(blocks.BARS) else None
         found = self._bars_apart(line)
-        if ended is None or found is None:
-            return ended or found
-        return found._replace(earlier=[*ended.earlier, *found.earlier])
+        return _together(ended, found) if ended and found else found or ended
 
     def _bars_apart(self, line: str) -> Detection | None:
         if "D+" in line or "D-" in line:
@@ -110,6 +112,8 @@ class Detector:
 
     def _read(self, line: str) -> Detection | None:
         text = line.strip()
+        if not text:
+            self._best_until = 0
         widest = _WIDEST_RECORD if text.startswith("{") else _WIDEST
         if not text or len(text) > widest or self._is_trace(line):
             return None
@@ -117,6 +121,8 @@ class Detector:
             if int(rank["rank"]) != 0:
                 return None
             text = text[rank.end() :]
+            if not text:
+                return None
         if self._in_block or text.startswith("["):
             self._in_block = blocks.begins(text) or (self._in_block and blocks.within(text))
             if self._in_block:
@@ -134,7 +140,7 @@ class Detector:
                 if hint is None and named is None:
                     named = may_measure(lower) or generic.names_epoch(lower)
                 if (named if hint is None else hint in lower) and (reading := read(text)):
-                    if row >= _BLOCK and self._line <= self._best_until:
+                    if row >= _BLOCK and self._line <= self._best_until and reading.step is None:
                         return None  # it was told when it was news
                     row, reading = self._summary(row, text, reading)
                     if row == _PLAIN and reading.epoch is None and not self._is_placed:
@@ -201,8 +207,9 @@ class Detector:
 
     def _table(self, line: str, text: str, *, named: bool) -> Detection | None:
         if text[0] in blocks.BARS and (pair := blocks.pair(text)):
+            ended = self.end() if any(pair[0] == name for _, name, _ in self._pairs) else None
             self._pairs = [*self._pairs[-_MOST_PAIRS:], (self._line, *pair)]
-            return None
+            return ended
         if not named and self._columns is None:
             return None
         table = headings.without_prefix(line.rstrip())
@@ -212,28 +219,29 @@ class Detector:
             return self._resolve(_BLOCK, reading)
         return None
 
-    def _end_pairs(self) -> Detection | None:
+    def end(self) -> Detection | None:
         """Tell what a table of names and values said, now that it has ended: its count may stand in any of its rows."""
         rows, self._pairs = self._pairs, []
         reading = blocks.pairs({name: value for _, name, value in reversed(rows)})
         found = reading and self._resolve(_BLOCK, reading)
         if not found:
             return None
-        earlier = [
-            (self._line - line, Detection(step=found.step, values={name: found.values[name]}))
-            for line, name, _ in rows
-            if name in found.values
-        ]
-        return found._replace(values={}, earlier=earlier)
+        lines = {name: line for line, name, _ in reversed(rows)}
+        earlier = []
+        for series, value in found.values.items():
+            name = series if series in lines else series.partition("_")[2]  # without the part that a heading named
+            earlier.append((self._line - lines[name], Detection(step=found.step, values={series: value})))
+        return found._replace(values={}, earlier=sorted(earlier, key=lambda one: -one[0]))
 
     def _summary(self, row: float, text: str, reading: Reading) -> tuple[float, Reading]:
         """Return a line's reading as of the evaluation that it sums up: "* Acc@1 70.1" below "Test: [90/100] ..."."""
         part, judged_by, at = self._judged
-        parted = any(map(is_of_evaluation, reading.values))
+        parted = any(is_of_evaluation(name) or name.startswith("train") for name in reading.values)
         if not parted and self._line - at <= _SUMMED_UP and _SUM.match(headings.without_prefix(text)):
             return judged_by, reading._replace(values={of_part(part, name): v for name, v in reading.values.items()})
         if parted and _all_of_evaluation(reading.values):
-            self._judged = next(iter(reading.values)).partition("_")[0], row, self._line
+            part = next(filter(None, map(evaluation_of, reading.values)), "")
+            self._judged = part, row, self._line
         return row, reading
 
     def _is_trace(self, line: str) -> bool:
@@ -356,7 +364,9 @@ class Detector:
         """Return whether a line names the step that a bar has not shown yet: bars are drawn ten times a second."""
         if self._counter != _BAR or reading.step is None or self._step is None or reading.within_epoch:
             return False
-        return reading.total is not None or (self._bare and self._step <= reading.step <= (self._total or reading.step))
+        if reading.step < self._step or _all_of_evaluation(reading.values):
+            return False
+        return reading.total is not None or (self._bare and reading.step <= (self._total or reading.step))
 
     def _is_of_evaluation_below(self, reading: Reading) -> bool:
         """Return whether a count below a heading of an evaluation is that one's: of another total than the run's."""
@@ -366,7 +376,8 @@ class Detector:
 
     def _below_headings(self, reading: Reading) -> Reading:
         """Return a reading without a step as what the headings above it say."""
-        if reading.epoch is not None and reading.epoch != self._by_epoch:
+        before, self._named_epoch = self._named_epoch, self._named_epoch if reading.epoch is None else reading.epoch
+        if reading.epoch is not None and (reading.epochs is not None if before is None else reading.epoch > before):
             self._part_left = 0  # the next epoch's line is not below a heading of an evaluation
         if self._counted is None and not (self._part and self._part_left > 0):
             return reading
@@ -390,6 +401,8 @@ class Detector:
         if self._counter == _BAR and row == _BLOCK and self._bare and not reading.within_epoch:
             # What a line names that has outgrown the bar is finer: the bar counts epochs.
             return reading.step is not None and reading.total is None and reading.step > (self._total or reading.step)
+        if row == _COUNTED and self._counter == _BLOCK and reading.values and not reading.within_epoch:
+            return (reading.step or 0) > (self._step or 0)  # what counts on between lines that name their step is finer
         # A bar that shows what is measured is finer than what is said at the end of each of its epochs.
         settled = self._counter == _BAR and not self._bare and self._told >= _SETTLED
         return row < self._counter and not (settled and row > EVENT_FILE)
@@ -399,11 +412,19 @@ class Detector:
         return {
             name: value
             for name, value in values.items()
-            if self._is_source(row, name)
-            or (step is not None and self._reached.get(name) == step and is_of_evaluation(name))
+            if self._is_source(row, name) or (is_of_evaluation(name) and self._may_sum_up(name, step))
         }
 
+    def _may_sum_up(self, name: str, step: int | None) -> bool:
+        """Return whether an evaluation's series may be told by a second line: once a step, and of no file or record."""
+        if step is None or self._reached.get(name) != step or self._summed.get(name) == step:
+            return False
+        self._summed[name] = step
+        return self._sources.get(name, 0.0) >= _BAR
+
     def _is_source(self, row: float, name: str) -> bool:
+        if len(self._sources) >= _MOST_SERIES and name not in self._sources:
+            return False
         source = self._sources.get(name, row)
         settled = source == _BAR == self._counter and self._told >= _SETTLED and row > EVENT_FILE
         if source < row or (settled and row < source):

@@ -89,7 +89,11 @@ def json_line(text: str) -> Reading | None:
                     flat[series_name(name)] = float(one)
             except (ValueError, OverflowError):
                 continue
-    return _keyed(flat, epoch_counts=True)
+    reading = _keyed(flat, epoch_counts=True)
+    if reading is None or raw.get("mode") not in ("val", "test", "eval"):
+        return reading
+    values = {of_part(str(raw["mode"]), name): value for name, value in reading.values.items()}  # mmcv's
+    return reading._replace(step=None, total=None, within_epoch=False, epoch_counts=False, values=values)
 
 
 def python_dict_line(text: str) -> Reading | None:
@@ -154,6 +158,12 @@ _DESCRIBED = re.compile(r"[^\w()]*[A-Za-z][\w./@-]*\s*(?:[:=]\s*|\(\s*)[-+]?\d*\
 _OTHER_UNITS = re.compile(r"^(?:[kKMGT]?i?B|examples?|files?|rows?)/s$|^s/(?:file|example)s?$")  # of what is loaded
 _BAR_EPOCH = re.compile(r"\bepoch:?\s*\[?(\d+)(?:\s*/\s*(\d+))?\]?(?=$|[\s:,|])", re.IGNORECASE)
 _EVALUATION_BAR = re.compile(r"(?:^|\s)(?P<part>val|valid|test|eval)(?:idation|ing|uation)?\b|\(v\)$", re.IGNORECASE)
+_BAR_WHOLE = re.compile(
+    r"(?:train\w* )?epoch:?\s*(?P<epoch>\d+)/\s*(?P<epochs>\d+)[^\d]{1,8}"
+    r"(?:iter|step|batch)\w*:?\s*(?P<n>\d+)/\s*(?P<total>\d+)\b",
+    re.IGNORECASE,
+)
+_OWN_STEP = re.compile(r"(?:iter(?:ation)?|step)s?[\s:=#]*(?P<step>\d+)(?=[\s:,|])", re.IGNORECASE)
 _BAR_COUNTS = re.compile(r"^(\d+)\|(\d+)?\|")  # torchtune's "1|20|Loss: 2.3": epoch, step, loss
 _YOLO = re.compile(
     rf"^\s*(?P<epoch>\d+)/(?P<epochs>\d+)\s+[\d.]+[GM]?\s+(?P<box>{NUMBER})\s+(?P<cls>{NUMBER})\s+(?P<dfl>{NUMBER})\s+\d+"
@@ -173,6 +183,18 @@ def bar_line(text: str) -> Reading | None:
         rate = float(found["rate"]) if found["unit"].endswith("/s") else 1 / float(found["rate"])
     if "?" not in found["eta"]:
         eta = sum(60**power * int(part) for power, part in enumerate(reversed(found["eta"].split(":"))))
+    whole = _BAR_WHOLE.match(told) if "." in told else None  # "Train Epoch: 1/ 4. Iter: 2/ 20. Loss: 2.3: 5%|"
+    if whole and whole["total"] == found["total"]:
+        return Reading(
+            step=int(whole["n"]),
+            total=int(whole["total"]),
+            epoch=int(whole["epoch"]) - 1,
+            epochs=int(whole["epochs"]),
+            values=measurements(told, stepped=True),
+            rate=rate,
+            bar="train",
+            within_epoch=True,
+        )
     epoch = _BAR_EPOCH.search(told) or _BAR_COUNTS.match(told)
     epochs = int(epoch[2]) if epoch and epoch[2] and epoch.re is _BAR_EPOCH else None
     behind = f"{found['post']} {text[found.end() :]}"
@@ -184,7 +206,7 @@ def bar_line(text: str) -> Reading | None:
     one_based = epochs is not None or (epoch is not None and epoch.re is _BAR_COUNTS)
     number_of = None if epoch is None else int(epoch[1]) - one_based
     step, total = int(found["n"]), int(found["total"])
-    if epoch is None and told and (own := _STEP.search(told)) and not own["total"]:
+    if epoch is None and "." in told and (own := _OWN_STEP.match(told)):
         # "Iteration 00010: mse = 0.01:   0%|": what it tells is of that step, and the bar is drawn now and then.
         named = _integer(own["step"]) or 0
         step = named if step - max(10, total // 20) <= named <= total else step
@@ -304,8 +326,8 @@ def batched_line(text: str) -> Reading | None:
         epoch=epoch - 1 if one_based else epoch,
         values=values,
         within_epoch=True,
-        from_either=bool(found["epoch"]) and not one_based and "Epoch: [" not in text,
-        from_zero=bool(found["train"] or found["epoch"]) and not one_based,
+        from_either=bool(found["epoch"]) and "Epoch: [" not in text,
+        from_zero=bool(found["train"]),
     )
 
 

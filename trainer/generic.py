@@ -11,7 +11,16 @@ from collections.abc import Mapping
 from trainer.counts import Counts, counts, trailing
 from trainer.formats import Reading
 from trainer.headings import without_prefix
-from trainer.numbers import NUMBER, anything, is_of_evaluation, may_measure, measurements, number, series_name
+from trainer.numbers import (
+    NUMBER,
+    anything,
+    evaluation_of,
+    is_of_evaluation,
+    may_measure,
+    measurements,
+    number,
+    series_name,
+)
 
 _NOTHING: Mapping[str, float] = {}
 _EVALUATION = re.compile(
@@ -45,7 +54,9 @@ _COUNT_BEHIND = re.compile(
 _GLUED = re.compile(r"loss(?=\d+\.\d\d)")
 # All that follows was told before.
 _BEST = re.compile(
-    r"\W*(?:the )?(?:previous )?(?:saving (?:the )?)?(?:best|max(?:imum)?)(?:_|\b(?! of\b))", re.IGNORECASE
+    r"\W*(?:the )?(?:previous )?(?:saving (?:the )?)?"
+    r"(?:best|max(?:imum)?(?= (?:accuracy|acc|auc|f1|score|reward)))(?:_|\b(?! of\b))",
+    re.IGNORECASE,
 )
 _SETTINGS = re.compile(r"\w=(?:True|False|None)\b")  # of a call that is printed, never of what is measured
 
@@ -67,7 +78,7 @@ def stepped_line(text: str) -> Reading | None:
 
 def _spelled_out(text: str) -> str:
     """Return a line whose count stands within or behind a name with the count first."""
-    if "loss" in text:
+    if "oss" in text:
         if inside := _COUNT_INSIDE.match(text):
             return f"step {inside['n']} | {inside['name']}: {inside['value']} {text[inside.end() :]}"
         text = _GLUED.sub("loss ", text)
@@ -163,7 +174,7 @@ def judged(text: str, values: Mapping[str, float]) -> Mapping[str, float]:
         return values
     word = _WORDS.get(found["word"].lower()) or series_name(found["word"])
     # "Eval 1 | valid loss 0.3 | ppl 1.3": one name says what the others do not.
-    word = next((name.partition("_")[0] for name in values if is_of_evaluation(name)), word)
+    word = next(filter(None, map(evaluation_of, values)), word)
     return {
         name if name == word or name.startswith("train") or is_of_evaluation(name) else f"{word}_{name}": value
         for name, value in values.items()

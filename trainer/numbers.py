@@ -10,7 +10,7 @@ NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\
 
 # What a run is judged by; one of these makes a line a measurement.
 _OUTCOME = re.compile(
-    r"(?:^|_)(?:\w*loss(?:es|pi|[vqdg])?\d*|loss_(?!scale|scaling|weight|decimal|fn|func|type|name|coef|ratio|curve|std|var)[a-z]\w*|nll|\w?xent|ce|bce|l[12]"
+    r"(?:^|_)(?:\w*loss(?:es|pi|[vqdg])?\d*|loss_(?!scale|scaling|weight|decimal|fn|func|type|name|coef|ratio|curve|std|var)[a-z]\w*|nll|\w?xent|ce|bce"
     r"|cost|objective|obj|(?:log_?)?likelihood|cross_?entropy|log_?lik|deviance|ppl|perplexity|(?<!grad_)(?:m|all)?acc|acc_class|\w*accuracy"
     r"|(?:acc|top|acc@|prec|prec@)[15]"
     r"|rew(?:ards?)?|returns?|n?mse|n?mae|n?rmse|n?rse|rae|rmsle|s?mape|r2|f1|bleu|rouge\w*|\w*iou|\w*auc|auroc|auprc|ndcg|mrr|hits?"
@@ -22,7 +22,7 @@ _OF_TIME = re.compile(r"(?:time|reader|batch|data)_cost$")
 _COMPANION = re.compile(
     r"(?:^|_)(?:lr|learning_rate|grad_?norm|gnorm|mfu|tps|tokens_per_sec(?:ond)?|\w*score|\w*err(?:or)?|precision|recall|kl|kld"
     r"|entropy|map|map50|map50_95|dice|jaccard|margin|margins|divergence|fitness|inertia|residual|ll|log_?prob|specificity"
-    r"|sensitivity|success_rate|success|corr(?:elation)?|brier|ece|crps|gini|hr|ap|\w*ep_?ret|ndcg|mrr|concordance|c_index|regret|gap)$"
+    r"|sensitivity|success_rate|success|corr(?:elation)?|brier|ece|crps|gini|hr|ap|l[12]|\w*ep_?ret|ndcg|mrr|concordance|c_index|regret|gap)$"
 )
 # Of one of several outputs, in what it is told: "rmse_e", "mae_per_atom", "acc_cls".
 _OF_OUTPUT = re.compile(
@@ -69,15 +69,22 @@ _OF_EPISODES = re.compile(r"(?:min|max)_(?:episode_)?(?:reward|return)$")  # of 
 _QUOTIENT = re.compile(r"\b\d+/\d+\s?=\s?(?=\d?\.\d)")  # "acc: 2046/3748=0.5459"
 _OF_A_PART = re.compile(r"epoch|step|iter|train|val|test", re.IGNORECASE)
 # "mIoU/mAcc/allAcc 0.05/0.12/0.13"
-_NAMES_AND_NUMBERS = re.compile(rf"(?P<names>[A-Za-z]\w*(?:/[A-Za-z]\w*)+)[:\s]\s*(?P<numbers>{NUMBER}(?:/{NUMBER})+)")
+_NAMES_AND_NUMBERS = re.compile(  # of bounded length: a line may be made to keep us busy
+    r"(?<![\w/])(?P<names>[A-Za-z]\w{0,30}(?:/[A-Za-z]\w{0,30}){1,7})[:\s]\s?"
+    r"(?P<numbers>[-+]?\d{1,9}(?:\.\d{1,18})?(?:/[-+]?\d{1,9}(?:\.\d{1,18})?){1,7})"
+)
 _TWINS = re.compile(  # "mean/median reward 1.5/2.5"
     r"\b(?P<one>mean|min|median|avg|train)/(?P<two>[a-z]+) (?P<name>[a-z]\w*)(?P<sign>\s*[:=]\s*|\s)"
-    rf"(?P<first>{NUMBER})\s?/\s?(?P<second>{NUMBER})",
+    r"(?P<first>[-+]?\d{1,9}(?:\.\d{1,18})?)\s?/\s?(?P<second>[-+]?\d{1,9}(?:\.\d{1,18})?)",
     re.IGNORECASE,
 )
 _RECORD = re.compile(r"(?:best|min|max|final|target|previous|prev|init|initial|lowest|highest|time)_")
 _NEAR_VALUE = 3  # spaces between a name and its number, unless the line counts
 _NEAR = 56  # characters that those words may have
+_NO_NAME = re.compile(
+    r"(?:with|and|of|at|the|is|in|by|for|on|to|from|has|had|got|new|now|this|last|current|latest|overall|model|our)$",
+    re.IGNORECASE,
+)
 _ALONE = re.compile(
     r"(?:^|[-|,;:]\s+|\s{2,}|\t)(?P<first>[A-Za-z][\w.-]*\s)?"
     r"(?P<word>(?!(?:with|and|of|at|the|is|in|by|for|on|to|has|had|got|new|now|this|last|current|latest|overall|model|our)\b)"
@@ -246,7 +253,8 @@ def _words_before(text: str, at: int, *, signed: bool) -> list[str]:
         if lower not in _BEFORE or len(words) == _MOST_BEFORE:
             alone = _ALONE.search(text, max(0, at - _NEAR), at) if not words and signed else None
             first = (alone["first"] or "").strip() if alone else ""
-            return [*first.split(), alone["word"]] if alone and first.lower() not in RECORDS else words
+            whole = not first or (first.isalpha() and first.lower() not in RECORDS and not _NO_NAME.match(first))
+            return [*first.split(), alone["word"]] if alone and whole else words
         words.insert(0, bare)
         if bare != word:
             break
@@ -264,13 +272,19 @@ def _stands_alone(name: str, value: str, behind: str, stepped: bool) -> bool:
     return stepped and is_outcome(name) and not re.match(r"\s*[\d(%]|\s+of\b|\s+\w", behind)
 
 
-_EVALUATED = re.compile(r"^(?:val|valid|test|eval|dev)(?:_|$)|_(?:val|valid|test|eval|dev)$")
+_EVALUATED = re.compile(r"^(?P<first>val|valid|test|eval|dev)(?:_|$)|_(?P<last>val|valid|test|eval|dev)$")
 
 
 @_cached
 def is_of_evaluation(name: str) -> bool:
     """Return whether a series says by its name that it is of an evaluation."""
     return bool(_EVALUATED.search(name))
+
+
+def evaluation_of(name: str) -> str:
+    """Return the part of the data that a series of an evaluation names, "" for any other series."""
+    found = _EVALUATED.search(name)
+    return found["first"] or found["last"] if found else ""
 
 
 def _sections(text: str) -> list[tuple[int, str]]:

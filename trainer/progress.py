@@ -99,7 +99,7 @@ class Progress:
     def _feed(self, text: str) -> None:
         try:
             detection = self._detector.feed(text)
-        except (ValueError, OverflowError, RecursionError):  # a line made to be misread
+        except Exception:  # noqa: BLE001  a line made to be misread must not end the thread that keeps the log
             return
         if detection:
             self._take(detection)
@@ -149,6 +149,8 @@ class Progress:
         """Tell the points that were held back, and where it stands."""
         with self._lock:
             self._feed_passed()
+            if ended := self._detector.end():
+                self._take(ended)
             by_step: dict[int | None, dict[str, float]] = {}
             for name, (step, value) in self._held.items():
                 by_step.setdefault(step, {})[name] = value

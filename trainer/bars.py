@@ -1,0 +1,130 @@
+"""Where progress bars say that a run stands: which of several is the run's own, and what it counts.
+
+Pure: the same bars give the same answers.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from trainer.formats import Reading
+
+_FAST = 5.0  # steps a second from which a bar, redrawn ten times a second, may stand behind
+_SNAP = 1.1  # how far the steps an epoch may lie above what was seen, to be taken as a whole number of epochs
+_ROUNDS = 3  # epochs that a bar went on over, to be one of epochs
+_MOST_TOTALS = 16  # that are remembered
+# Bars of what surrounds a training. Their counts are not the run's.
+_OTHERS = re.compile(
+    r"\b(?:map|download\w*|loading|fetch\w*|generat\w*|filter\w*|tokeniz\w*|resolv\w*|extract\w*|eval\w*|valid\w*"
+    r"|sanity|test\w*|predict\w*|sampl\w*|cach\w*|convert\w*|saving|writing|prepar\w*|build\w*|running tokenizer)\b"
+    r"|\(v(?:al\w*)?\)$",
+    re.IGNORECASE,
+)
+_OF_EPOCHS = re.compile(r"^(?:train\w* )?epochs?$", re.IGNORECASE)
+
+
+def is_other(name: str) -> bool:
+    """Return whether a bar of this name is of what surrounds a training."""
+    return bool(_OTHERS.search(name))
+
+
+class Unwound:
+    """A count that starts anew with each epoch, as one that goes on."""
+
+    def __init__(self) -> None:
+        self.last = self.base = 0
+        self._epoch: float | None = None
+
+    def of(self, count: int, epoch: float | None = None) -> int:
+        """Return `count` as counted from the start of the run; within an `epoch` that is known it begins once."""
+        anew = count < self.last and (epoch is None or epoch != self._epoch)
+        self.base += self.last if anew else 0
+        self.last, self._epoch = count, epoch
+        return self.base + count
+
+
+class Bars:
+    """The bars of one run."""
+
+    def __init__(self) -> None:
+        self.count = Unwound()  # that of the run's own
+        self._bar: tuple[int, int] | None = None  # its count and total
+        self._fast = False  # it moves faster than it is drawn
+        self._epoch_steps = 0.0  # steps an epoch has at least
+        self._under: object = None  # the header that it was drawn below
+        self._measured: set[int] = set()  # totals of bars that showed what is measured
+        self._within: set[int] = set()  # totals of bars within the run's own: evaluations
+        self._before: dict[int, Unwound] = {}  # what bars came to that were finished, by their totals
+        self._outer: tuple[int, int] | None = None  # of a bar over epochs, which may be drawn late
+        self._inner = (0, 0)  # count and total of the bar within that one
+        self._rounds = 0  # how often that began anew
+        self._named = math.inf, 0  # the epoch that a bar named last, and its count
+        self._goes_on = 0  # how often it went on when the next epoch began
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run's own bar has come to its end."""
+        return self._bar is not None and self._bar[0] >= self._bar[1]
+
+    def of(self, name: str, reading: Reading, header: object) -> tuple[int | None, int | None]:
+        """Return step and total by a bar below `header`, which names an epoch; None where it is not the run's own."""
+        count, total = reading.step, reading.total
+        if count is None or total is None or is_other(name):
+            return None, None
+        if _OF_EPOCHS.match(name):
+            self._outer = count, total
+            return None, None
+        if self._outer is not None:
+            done, epochs = self._outer
+            self._rounds += total == self._inner[1] and count < self._inner[0]
+            self._inner = count, total
+            return min(max(done, self._rounds), epochs - 1) * total + count, epochs * total
+        if reading.values and len(self._measured) < _MOST_TOTALS:
+            self._measured.add(total)
+        if self._bar is not None and total != self._bar[1] and not self._follows(self._bar[1], total, header):
+            return None, None
+        self._under = header
+        self._bar, self._fast = (count, total), (reading.rate or 0.0) > _FAST or self._fast
+        placed = self.count.of(count)
+        return placed, total if self.count.base == 0 else None
+
+    def _follows(self, own: int, total: int, header: object) -> bool:
+        """Return whether a bar of another total is the run's next part, and no evaluation."""
+        above = (total in self._measured, total) > (own in self._measured, own)  # the one that measures, or the longer
+        unfinished = not self.ended
+        same_epoch = header is not None and header is self._under
+        if unfinished or total in self._within or (same_epoch and (own in self._measured or not above)):
+            if len(self._within) < _MOST_TOTALS:
+                self._within.add(total)
+            return False
+        if total in self._before and not above:  # it was there before the run's own: an evaluation came first
+            self._within.add(total)
+            return False
+        if total in self._before:
+            self._within.add(own)  # what stood between two parts of the run
+        self._before = {**dict([*self._before.items()][-_MOST_TOTALS:]), own: self.count}
+        self.count = self._before.get(total) or Unwound()
+        return True
+
+    def by_epoch(self, epoch: float) -> int | None:
+        """Return the step of a record that tells its epoch alone, or None where the last step is as good an answer.
+
+        A bar is drawn ten times a second at most: where steps are faster, it stands behind.
+        """
+        if self._bar is None or self.count.base or not self._fast or not self._bar[0]:
+            return None
+        count, total = self._bar
+        self._epoch_steps = max(self._epoch_steps, count / (epoch + 0.005))  # epochs are told with two decimals
+        steps = total / max(1, int(total / self._epoch_steps))
+        if steps > _SNAP * self._epoch_steps:
+            steps = self._epoch_steps
+        return min(total, max(count, round(epoch * steps)))
+
+    def counts_epochs(self, epoch: float, step: int) -> bool:
+        """Return whether a bar that names an epoch counts epochs: it goes on when the next one begins."""
+        (before, count), self._named = self._named, (epoch, step)
+        if epoch == before + 1:
+            goes_on = count <= step <= count + 2 and abs(step - epoch) <= 1
+            self._goes_on = self._goes_on + 1 if goes_on else min(self._goes_on, _ROUNDS) - _ROUNDS
+        return self._goes_on >= _ROUNDS
