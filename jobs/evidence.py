@@ -49,9 +49,9 @@ def gather(store: Store, providers: Mapping[str, Provider], home: str) -> Eviden
             for key, plain in _objects(store, folder, home, unread, homes):
                 with _reading(key, unread):
                     found = snapshots.job_rows(plain)
-                    # A crash may have left a record beside the receipt; the version says which is the older one.
+                    # A crash may have left a record beside the receipt, which is read first.
                     known = jobs.get(found.job.id)
-                    if known is None or known.job.version < found.job.version:
+                    if known is None or snapshots.is_newer(found.job, known.job):
                         jobs[found.job.id] = found
     except StoreFault as fault:
         raise StoreError(f"The store cannot be read, so nothing was rebuilt. {fault}") from fault

@@ -21,7 +21,7 @@ from jobs.evidence import Evidence
 from jobs.lifecycle import AttemptState
 from jobs.model import Attempt, Card, Channel, Checkpoint, Entry, EntryKind, Note, NoteKind, Outbox, Period
 from jobs.model import Team as TeamRow
-from jobs.snapshots import JobRows, TeamRows
+from jobs.snapshots import JobRows, TeamRows, is_newer
 
 # People were told of an end that is this old, as far as they ever will be.
 OLD_NEWS = timedelta(days=1)
@@ -160,7 +160,7 @@ def _restore_team(tx: Session, rows: TeamRows, report: Report) -> None:
 def _restore_job(tx: Session, rows: JobRows, months: Months, report: Report) -> bool:
     """Write a job as the store has it; False where the database knows it as well or better."""
     job = db.find_job(tx, rows.job.id)
-    if job is not None and job.version >= rows.job.version:
+    if job is not None and not is_newer(rows.job, job):
         report.known += 1
         return False
     months.team(rows.job.team_id)

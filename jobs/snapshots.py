@@ -16,6 +16,7 @@ from sqlalchemy import BindParameter, ColumnElement, bindparam, func, select, tr
 from sqlmodel import Session, SQLModel
 
 from jobs import db
+from jobs.lifecycle import TERMINAL
 from jobs.model import Attempt, Card, Channel, Checkpoint, Entry, Job, Note, NoteKind, Outbox, Period, Team
 from jobs.prepared import Query, Rows, table_of
 
@@ -57,6 +58,17 @@ class JobRows:
     checkpoints: Sequence[Checkpoint] = ()
     cards: Sequence[Card] = ()
     told: Sequence[Outbox] = ()  # messages that were said, by their keys; their words are left out
+
+
+def is_newer(said: Job, known: Job) -> bool:
+    """Return whether the store's word on a job is newer than another.
+
+    What is settled is the last word. Versions alone do not tell: where two backups were put back one after the other,
+    each database went on counting from its own.
+    """
+    if known.state not in TERMINAL and said.state in TERMINAL:
+        return True
+    return said.version > known.version
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -153,6 +153,27 @@ def test_an_older_record_does_not_undo_what_the_database_knows(tmp_path: Path) -
     assert books(world) == before
 
 
+def test_a_receipt_is_the_last_word_though_an_old_copy_has_counted_further(tmp_path: Path) -> None:
+    """Two backups, put back one after the other: the later copy has more versions of the job, and not its end."""
+    world = World(tmp_path)
+    job_id, agent = world.running()
+    earlier = copy(world)
+    for _ in range(9):
+        with world.db.write() as tx:
+            db.touch(tx, db.get_job(tx, job_id), world.now())
+    later = copy(world)
+    lose(world, earlier)
+    recovered(world)
+    agent.ends()
+    world.pass_time(minutes=5)
+    before = books(world)
+    lose(world, later)
+    assert (world.job(job_id).state, world.job(job_id).charged) == (JobState.RUNNING, None)
+    recovered(world)
+    assert books(world) == before
+    assert world.balanced()
+
+
 @pytest.mark.parametrize("point", ["before launch", "after launch"])
 def test_a_database_lost_around_the_launch_leaves_one_machine(tmp_path: Path, point: str) -> None:
     world = World(tmp_path)
