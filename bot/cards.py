@@ -113,7 +113,7 @@ class Cards:
         return 1
 
     def _post(self, card: Card, message: Message, version: int, *, requester: str) -> bool:
-        """Post a card where it belongs; False where that is not done: its thread does not stand yet, or it stood."""
+        """Post a card where it belongs; False where its thread does not stand yet, and where it was found there."""
         key = f"card:{card.job_id}:{card.role}:{card.recipient}"
         channel = card.channel or card.recipient
         if card.role == outbox.APPROVAL and not card.channel:

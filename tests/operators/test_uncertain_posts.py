@@ -41,6 +41,18 @@ def test_a_card_that_was_found_shows_what_became_of_its_job_meanwhile(stage: Sta
     assert "withdrawn" in card["text"]
 
 
+def test_a_card_that_was_found_shows_that_its_job_runs_by_now(stage: Stage, relay: Relay) -> None:
+    job = stage.typed(minutes=60)
+    relay.faults = [lost("chat.postMessage")]
+    stage.notifier.round()
+    before = stage.card()["text"]
+    stage.running(job)
+    stage.tell()
+    (card,) = stage.people.messages(stage.vision)
+    assert relay.faults == []
+    assert card["text"] != before
+
+
 def test_a_plot_that_was_begun_is_found_though_the_curve_went_on(stage: Stage, relay: Relay) -> None:
     job = stage.trained(stage.running(), 600)
     relay.faults = [lost("files.completeUploadExternal")]

@@ -193,3 +193,9 @@ def test_an_evaluation_is_told_by_a_second_line_once_and_not_beside_a_record() -
     record = '{"step": 100, "loss": 1.0, "val_loss": 0.51234}'
     found = fed(record, "step 100: loss 1.00, val loss 0.51", "Validation loss: 0.5")
     assert [one.values["val_loss"] for one in found if "val_loss" in one.values] == [0.51234]
+
+
+def test_a_record_of_the_best_is_no_news_however_often_it_comes() -> None:
+    best = "Best Instance Accuracy: 0.{n}5, Class Accuracy: 0.{n}"
+    lines = [line for n in range(1, 7) for line in (f"step {n}: acc 0.{n}", best.format(n=n))]
+    assert {name for one in fed(*lines) for name in one.values} == {"acc"}
