@@ -179,30 +179,55 @@ def item(text: str) -> Mapping[str, float]:
 # stable-baselines3's table of one iteration: "|    value_loss           | 112          |".
 BARS = ("|", "│", "┃", "║")
 _PAIR = re.compile(rf"^[|│┃║]\s+(?P<name>[A-Za-z][\w ./@-]*?)\s*[|│┃║]\s*(?P<value>{NUMBER})\s*[|│┃║]$")
+_MOST_ROWS = 100
 _COUNTS = (
     "total_timesteps", "step", "steps", "global_step", "total_steps", "totalenvinteracts", "iteration", "itr", "epoch",
 )  # fmt: skip
 
 
-def pair(text: str) -> tuple[str, str] | None:
-    """Return name and value of a row of a table of two columns."""
-    found = _PAIR.match(text)
-    return (series_name(found["name"]), found["value"]) if found else None
+class Pairs:
+    """Collects the rows of tables of names and values, whose count may stand in any of them."""
 
+    def __init__(self) -> None:
+        self._rows: dict[str, tuple[int, str]] = {}  # name -> the line that it stands in, and its value
+        self._counted: dict[str, float] = {}  # what counted in the table before
 
-def pairs(rows: Mapping[str, str]) -> Reading | None:
-    """Return what the rows of such a table say together, None where none of them counts."""
-    counts = {name: number(rows[name]) for name in _COUNTS if name in rows}
-    count = next((name for name, value in counts.items() if value >= 0 and value % 1 == 0), None)  # 1e+03 among them
-    if count is None:  # of an evaluation, whose step is the run's
-        if not all(map(is_of_evaluation, rows)):
-            return None
-        return Reading(values={name: number(value) for name, value in rows.items() if is_worth_naming(name)})
-    values = {name: number(value) for name, value in rows.items() if _kept(name) or _is_measured(name, value)}
-    if not any(map(_judges, values)):
-        return None  # of settings, or of a machine
-    step, epoch = (None, counts[count]) if count == "epoch" else (int(counts[count]), None)
-    return Reading(step=step, epoch=epoch, values=values, epoch_counts=True)
+    def __bool__(self) -> bool:
+        return bool(self._rows)
+
+    @staticmethod
+    def row(text: str) -> tuple[str, str] | None:
+        """Return name and value of a row, None where `text` is none."""
+        found = _PAIR.match(text)
+        return (series_name(found["name"]), found["value"]) if found else None
+
+    def holds(self, name: str) -> bool:
+        """Return whether this table has that row: the next one of that name is of another."""
+        return name in self._rows
+
+    def add(self, line: int, name: str, value: str) -> None:
+        """Take the row in `line`."""
+        if len(self._rows) < _MOST_ROWS:
+            self._rows[name] = line, value
+
+    def end(self) -> tuple[Reading | None, Mapping[str, int]]:
+        """Return what the table said, None for nothing, and the lines of its rows by their names."""
+        rows, self._rows = self._rows, {}
+        return self._said({name: value for name, (_, value) in rows.items()}), {n: at for n, (at, _) in rows.items()}
+
+    def _said(self, rows: Mapping[str, str]) -> Reading | None:
+        counts = {name: number(rows[name]) for name in _COUNTS if name in rows}
+        count = next((name for name, value in counts.items() if value >= 0 and value % 1 == 0), None)  # 1e+03, too
+        if count is None:  # of an evaluation, whose step is the run's
+            evaluation = all(map(is_of_evaluation, rows))
+            values = {name: number(value) for name, value in rows.items() if is_worth_naming(name)}
+            return Reading(values=values) if evaluation else None
+        before, self._counted = self._counted.get(count), counts
+        values = {name: number(value) for name, value in rows.items() if _kept(name) or _is_measured(name, value)}
+        if not any(map(_judges, values)) and (before is None or before >= counts[count]):
+            return None  # of settings: what counts, comes again
+        step, epoch = (None, counts[count]) if count == "epoch" else (int(counts[count]), None)
+        return Reading(step=step, epoch=epoch, values=values, epoch_counts=True)
 
 
 def _is_measured(name: str, value: str) -> bool:

@@ -19,6 +19,7 @@ from trainer.known import FORMATS
 from trainer.numbers import evaluation_of, is_of_evaluation, is_outcome, may_measure, of_part
 from trainer.place import Place
 from trainer.recurring import Recurred, Recurring
+from trainer.traces import Traces
 
 # Belief: the lower, the earlier. A row's is its place in the table; the others stand between and before them.
 _API = -1.0  # what a script tells through `import hourglass`
@@ -32,10 +33,6 @@ _RECURRING = float(len(FORMATS))
 _DICT = float(next(row for row, kind in enumerate(FORMATS) if kind.read is formats.python_dict_line))
 
 _RANK = re.compile(r"^\[(?:default|rank|trainer)?(?P<rank>\d+)\]:\s?")
-_TRACE = re.compile(r'^\s*File ".*", line \d+|^\S+:\d+: \w*Warning: ')
-_REPORT = re.compile(r"^=+ (?P<title>.*\w.*) =+$")  # of a test run, which shows what failed in its own words
-_REPORT_ENDS = re.compile(r" in [\d.]+s")
-_EXCEPTION = re.compile(r"^[\w.]*(?:Error|Exception|Warning|Interrupt)\b")
 _NUMERIC = re.compile(r"\d|nan|inf")  # without one of these a line measures nothing
 _GLUED = re.compile(  # a bar that a line was printed behind
     r"%\|[^|]*\|[^\]]*s\]"
@@ -48,7 +45,6 @@ _BEST_LINES = 3  # that stand below a heading such as "Best model:"
 _SUM = re.compile(r"\*+ ")
 _SUMMED_UP = 3  # lines after an evaluation in which its sum may stand
 _MOST_SERIES = 1_000
-_MOST_PAIRS = 100  # rows of a table of names and values
 _PART_LINES = 12  # lines for which a heading such as "Validation:" holds at most
 _WIDEST, _WIDEST_RECORD = 1_000, 8_000  # characters; a longer line is data, not progress
 
@@ -85,11 +81,9 @@ class Detector:
         self._counted: Reading | None = None  # counted on a line of its own, and not used yet
         self._part, self._part_left = "", 0  # of the data that the lines below a heading are of, and how many may be
         self._best_until = 0  # the last line below a heading of the best so far
-        self._in_trace = False
-        self._in_frame = False
-        self._in_report = False
+        self._traces = Traces()
         self._in_block = False
-        self._pairs: list[tuple[int, str, str]] = []  # rows of a table of names and values: line, name, value
+        self._pairs = blocks.Pairs()
         self._judged = "", 0.0, -_SUMMED_UP  # the part of the data that was evaluated last, by which row and line
         self._columns: blocks.Columns | None = None
         self._place = Place()
@@ -115,7 +109,7 @@ class Detector:
         if not text:
             self._best_until = 0
         widest = _WIDEST_RECORD if text.startswith("{") else _WIDEST
-        if not text or len(text) > widest or self._is_trace(line):
+        if not text or len(text) > widest or self._traces.hold(line):
             return None
         if text[0] == "[" and (rank := _RANK.match(text)):
             if int(rank["rank"]) != 0:
@@ -206,9 +200,9 @@ class Detector:
         return self._resolve(_BLOCK, Reading(values=values)) if values else None
 
     def _table(self, line: str, text: str, *, named: bool) -> Detection | None:
-        if text[0] in blocks.BARS and (pair := blocks.pair(text)):
-            ended = self.end() if any(pair[0] == name for _, name, _ in self._pairs) else None
-            self._pairs = [*self._pairs[-_MOST_PAIRS:], (self._line, *pair)]
+        if text[0] in blocks.BARS and (row := self._pairs.row(text)):
+            ended = self.end() if self._pairs.holds(row[0]) else None
+            self._pairs.add(self._line, *row)
             return ended
         if not named and self._columns is None:
             return None
@@ -221,17 +215,15 @@ class Detector:
 
     def end(self) -> Detection | None:
         """Tell what a table of names and values said, now that it has ended: its count may stand in any of its rows."""
-        rows, self._pairs = self._pairs, []
-        reading = blocks.pairs({name: value for _, name, value in reversed(rows)})
+        reading, lines = self._pairs.end()
         found = reading and self._resolve(_BLOCK, reading)
         if not found:
             return None
-        lines = {name: line for line, name, _ in reversed(rows)}
         earlier = []
         for series, value in found.values.items():
             name = series if series in lines else series.partition("_")[2]  # without the part that a heading named
             earlier.append((self._line - lines[name], Detection(step=found.step, values={series: value})))
-        return found._replace(values={}, earlier=sorted(earlier, key=lambda one: -one[0]))
+        return found._replace(values={}, earlier=earlier)
 
     def _summary(self, row: float, text: str, reading: Reading) -> tuple[float, Reading]:
         """Return a line's reading as of the evaluation that it sums up: "* Acc@1 70.1" below "Test: [90/100] ..."."""
@@ -243,24 +235,6 @@ class Detector:
             part = next(filter(None, map(evaluation_of, reading.values)), "")
             self._judged = part, row, self._line
         return row, reading
-
-    def _is_trace(self, line: str) -> bool:
-        if line.startswith("Traceback (most recent call last)"):
-            self._in_trace = True
-            return True
-        if line.startswith("=") and (report := _REPORT.match(line)):
-            self._in_report = not _REPORT_ENDS.search(report["title"]) and (
-                self._in_report or "test session starts" in report["title"]
-            )
-        if self._in_trace and line[:1] not in (" ", "\t"):
-            self._in_trace = False
-            return True  # the exception itself, the trace's last line
-        code = self._in_frame  # a frame's next line is its source
-        self._in_frame = ("line" in line or "Warning" in line) and bool(_TRACE.match(line))
-        if self._in_trace or self._in_frame or self._in_report or code:
-            return True
-        raised = "Error" in line or "Exception" in line or "Warning" in line or "Interrupt" in line
-        return raised and bool(_EXCEPTION.match(line))
 
     def _recurred(self, line: str, plain: Reading | None = None) -> Detection | None:
         """Read a line by its form, if that comes again; `plain`: what it says by itself."""

@@ -142,12 +142,10 @@ class Output:
         for text, (_, redraw) in zip(texts, lines, strict=True):
             if redraw and not text.strip():
                 continue
+            if not redraw or now - self._redrawn >= 1.0:  # a bar that moves 10 times a second is one line a second
+                self._redrawn = now if redraw else self._redrawn
+                self._keep(text)
             self._watch(text)
-            if redraw and now - self._redrawn < 1.0:  # a bar that moves 10 times a second is one line a second
-                continue
-            if redraw:
-                self._redrawn = now
-            self._keep(text)
 
     def say(self, text: str) -> None:
         """Add a line of ours to the log and the tail."""

@@ -199,3 +199,10 @@ def test_a_record_of_the_best_is_no_news_however_often_it_comes() -> None:
     best = "Best Instance Accuracy: 0.{n}5, Class Accuracy: 0.{n}"
     lines = [line for n in range(1, 7) for line in (f"step {n}: acc 0.{n}", best.format(n=n))]
     assert {name for one in fed(*lines) for name in one.values} == {"acc"}
+
+
+def test_a_table_that_comes_again_counts_though_it_measures_nothing() -> None:
+    found = fed(
+        *(row for step in (64, 128, 192) for row in ("| fps | 516 |", f"| total_timesteps | {step} |", "-----"))
+    )
+    assert [(one.step, one.moved) for one in found] == [(128, True), (192, True)]
