@@ -202,6 +202,7 @@ class Agent:
         if restored is None:
             self._stage(Stage.RUN)
             return list(order.argv) or shell(order.commands, env.get("PATH"))
+        self._progress.resumed()
         start = resuming.start(order, restored, folder)
         self._stage(Stage.RUN, resuming.reached(restored), resumed={"name": restored.name, "step": restored.step})
         self._output.say(f"hourglass: {start.said}")

@@ -21,6 +21,7 @@ _OTHERS = re.compile(
     r"|\(v(?:al\w*)?\)$",
     re.IGNORECASE,
 )
+_WORDS = re.compile(r"[^\W\d_]{3,}")
 _OF_EPOCHS = re.compile(r"^(?:train\w* )?epochs?$", re.IGNORECASE)
 
 
@@ -52,6 +53,8 @@ class Bars:
         self._bar: tuple[int, int] | None = None  # its count and total
         self._fast = False  # it moves faster than it is drawn
         self._epoch_steps = 0.0  # steps an epoch has at least
+        self.within = False  # whether the last bar was within the run's own
+        self._words: set[str] = set()  # that it is called
         self._under: object = None  # the header that it was drawn below
         self._measured: set[int] = set()  # totals of bars that showed what is measured
         self._within: set[int] = set()  # totals of bars within the run's own: evaluations
@@ -75,16 +78,23 @@ class Bars:
         if _OF_EPOCHS.match(name):
             self._outer = count, total
             return None, None
+        words = set(_WORDS.findall(name))
         if self._outer is not None:
             done, epochs = self._outer
             self._rounds += total == self._inner[1] and count < self._inner[0]
             self._inner = count, total
             return min(max(done, self._rounds), epochs - 1) * total + count, epochs * total
+        if self._bar is not None and self._bar[0] == 0 and total != self._bar[1] and words and not self._words:
+            self._outer, self._inner = self._bar, (count, total)  # it was drawn first, and waits for this one
+            return count, self._bar[1] * total
         if reading.values and len(self._measured) < _MOST_TOTALS:
             self._measured.add(total)
+        if self._bar is not None and words and self._words.isdisjoint(words) and self._words and not self.ended:
+            return None, None  # of what is done within a step
         if self._bar is not None and total != self._bar[1] and not self._follows(self._bar[1], total, header):
+            self.within = total in self._within
             return None, None
-        self._under = header
+        self._under, self._words = header, words
         self._bar, self._fast = (count, total), (reading.rate or 0.0) > _FAST or self._fast
         placed = self.count.of(count)
         return placed, total if self.count.base == 0 else None

@@ -164,6 +164,7 @@ def block(text: str) -> Reading | None:
         epoch=epoch,
         epochs=epochs,
         within_epoch=epoch is not None,
+        based=True,
     )
 
 

@@ -14,13 +14,13 @@ _EPOCH_WORDS = r"epochs?|ep\.?"
 _STEP_WORDS = (
     r"global[_ -]?steps?|num[_ ]timesteps(?!\s*=)|total[_ ](?:num|env)_?steps|total[_ ]t|t(?=\s*=\s*\d+\s*/)"
     r"|(?:time)?steps?|iter(?:ation)?s?|itr?|updates?|num_updates"
-    r"|(?:mini-?)?batch(?:es)?|episodes?|instance|rounds?|gen(?:eration)?s?|tick|tree"
+    r"|(?:mini-?)?batch(?:es)?|kimg|progress(?=\W{0,3}\d+\s*/)|episodes?|instance|rounds?|gen(?:eration)?s?|tick|tree"
 )
 # What follows a count makes it none: a fraction, a time, a date, a share, a unit.
 _ENDS = r"(?!\w|[.,]\d|\s?%|[:\-]\d)"
 _NAMED = re.compile(  # how those words begin comes first: that alone halves what a line costs
-    rf"(?=[begimnrstu])(?<![\w.?&/%])(?:(?P<epoch>{_EPOCH_WORDS})|(?P<step>{_STEP_WORDS}))"
-    rf"(?:[-_]|(?:\s+(?:no|nr|num|number)\b\.?)?\s*[:=#]?\s*[\[(]?\s*)(?P<n>{INTEGER})"
+    rf"(?=[begikmnprstu])(?<![\w.?&/%])(?:(?P<epoch>{_EPOCH_WORDS})|(?P<step>{_STEP_WORDS}))"
+    rf"(?:[-_](?=\d)|(?:[\s_-]+(?:no|nr|num|number|id|idx|index)\b\.?)?\s*[:=#]?\s*[\[(]?\s*)(?P<n>{INTEGER})"
     rf"(?:(?:\s*/\s*|\s+of\s+|\s+out of\s+)(?P<total>{INTEGER}))?{_ENDS}",
     re.IGNORECASE,
 )
@@ -42,7 +42,10 @@ _PLURAL_SETTINGS = ("train", "training", "val", "eval", "test", "save", "saving"
 _OF_SAMPLES = re.compile(r"\b(?:samples|images|examples|tokens)\b[\s:=]*$", re.IGNORECASE)  # "Seen samples: [96/2400]"
 _OF_CALL = re.compile(r"\w\((?P<before>\w+=[^()]*,\s*)?$")  # "PSO(epoch=25, pop_size=20)"
 _NEXT_ARGUMENT = re.compile(r"(?:,|(?<=,))\s*\w+=")
-_ABSOLUTE = ("global", "num_updates", "num timesteps", "num_timesteps", "total")
+_OF_ANSWERS = re.compile(
+    r"(?:acc(?:uracy)?|correct)\W*(?:\d[\d.]*\s?%?)?\W*$", re.IGNORECASE
+)  # "Acc: 45.456% (22728/50000)"
+_ABSOLUTE = ("global", "kimg", "num_updates", "num timesteps", "num_timesteps", "total")
 
 
 class Counts(NamedTuple):
@@ -87,6 +90,7 @@ def counts(text: str) -> Counts | None:
     of_epoch, epochs = _whole(epoch)
     # A step beside an epoch starts anew with it, unless it comes first or says that it does not.
     within = epoch is not None and step is not None and epoch.start() < step.start() and not _is_absolute(step)
+    within = within or (epoch is None and named and step is not None and _is_of_batches(step))
     if n is not None and total is not None and n > total:  # it goes on, and the total is an epoch's
         within, total = False, None
     return Counts(
@@ -104,7 +108,7 @@ def counts(text: str) -> Counts | None:
 def trailing(text: str) -> Counts | None:
     """Return a count in brackets that has no name, as in "loss: 0.51 [ 6464/60000]"."""
     found = _BRACKETED.search(text)
-    if found is None:
+    if found is None or _OF_ANSWERS.search(text[: found.start()]):
         return None
     n, total = _whole(found)
     if n is None or total is None or n > total:
@@ -134,6 +138,10 @@ def _is_absolute(found: re.Match[str]) -> bool:
     return (found.groupdict().get("step") or "").lower().startswith(_ABSOLUTE)
 
 
+def _is_of_batches(found: re.Match[str]) -> bool:
+    return "batch" in (found.groupdict().get("step") or "").lower()
+
+
 def _is_finer(found: re.Match[str], other: re.Match[str], text: str) -> bool:
     """Return whether a count of an agent's steps stands beside one of episodes: "Episode: 25  Timestep: 2000"."""
     episodes = (other.groupdict().get("step") or "").lower().startswith("episode")
@@ -150,7 +158,9 @@ def _behind(text: str, epoch: re.Match[str]) -> re.Match[str] | None:
 
 def _bracketed(text: str, epoch: re.Match[str]) -> re.Match[str] | None:
     found = _BRACKETED.search(text, epoch.end())
-    return None if found and _OF_SAMPLES.search(text, epoch.end(), found.start()) else found
+    if found is None or _OF_SAMPLES.search(text, epoch.end(), found.start()):
+        return None
+    return None if _OF_ANSWERS.search(text[epoch.end() : found.start()]) else found
 
 
 def _without(text: str, *found: re.Match[str] | None) -> str:

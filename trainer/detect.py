@@ -8,7 +8,7 @@ source each series comes from, so that no point is counted twice. Pure: the same
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from trainer import blocks, formats, generic, headings
 from trainer.formats import Reading
 from trainer.forms import Known
 from trainer.known import FORMATS
-from trainer.numbers import evaluation_of, is_of_evaluation, is_outcome, may_measure, of_part
+from trainer.numbers import evaluation_of, is_companion, is_of_evaluation, is_outcome, may_measure, of_part
 from trainer.place import Place
 from trainer.recurring import Recurred, Recurring
 from trainer.traces import Traces
@@ -35,8 +35,9 @@ _DICT = float(next(row for row, kind in enumerate(FORMATS) if kind.read is forma
 _RANK = re.compile(r"^\[(?:default|rank|trainer)?(?P<rank>\d+)\]:\s?")
 _NUMERIC = re.compile(r"\d|nan|inf")  # without one of these a line measures nothing
 _GLUED = re.compile(  # a bar that a line was printed behind
-    r"%\|[^|]*\|[^\]]*s\]"
-    r"(?=(?:INFO|DEBUG|WARNING|ERROR|iteration|iter|step|epoch)\b|\[?\d{4}-\d\d-\d\d[ T]|\[\d\d:\d\d:\d\d)"
+    r"(?:%\|[^|]*\||^\d+[a-z]{1,12} \[)[^\]]*s\]"
+    r"(?=(?i:INFO|DEBUG|WARNING|ERROR|iteration|iter|step|epoch|train|val|valid|test)\b"
+    r"|\[?\d{4}-\d\d-\d\d[ T]|\[\d\d:\d\d:\d\d)"
 )
 _FORTRAN = re.compile(r"(?<=\d)D(?=[+-]\d\d(?!\w))")  # "1.23D+02"
 _SETTLED = 5  # lines after which a bar keeps the series that it shows
@@ -66,7 +67,8 @@ class Detection(NamedTuple):
 class Detector:
     """Reads a run's lines one after another."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, resumed: bool = False) -> None:
+        """Read a run from its beginning, or one that goes on from a checkpoint."""
         self._sources: dict[str, float] = {}  # series -> belief
         self._reached: dict[str, int] = {}  # series -> the furthest step that was told
         self._summed: dict[str, int] = {}  # series of an evaluation -> the step at which a second line told it
@@ -81,12 +83,13 @@ class Detector:
         self._counted: Reading | None = None  # counted on a line of its own, and not used yet
         self._part, self._part_left = "", 0  # of the data that the lines below a heading are of, and how many may be
         self._best_until = 0  # the last line below a heading of the best so far
+        self._best_alone = False  # and nothing but the best so far is told
         self._traces = Traces()
         self._in_block = False
         self._pairs = blocks.Pairs()
         self._judged = "", 0.0, -_SUMMED_UP  # the part of the data that was evaluated last, by which row and line
         self._columns: blocks.Columns | None = None
-        self._place = Place()
+        self._place = Place(resumed=resumed)
         self._recurring, self._line = Recurring(), 0
 
     def feed(self, line: str) -> Detection | None:
@@ -141,9 +144,12 @@ class Detector:
                         return self._recurred(line, reading)
                     found = self._resolve(row, reading)
                     # Numbers with names that nobody knows: of a bar, or beside those that were read.
-                    counted = reading.step is not None or reading.epoch is not None
+                    counted = reading.step is not None or reading.epoch is not None or row == _PLAIN
                     more = reading.bar is not None or (row >= _BLOCK and counted)
-                    return self._described(row, line, found) if more and found and found.moved else found
+                    placed = found is not None and (
+                        found.moved or reading.epoch is not None or _all_of_evaluation(reading.values)
+                    )
+                    return self._described(row, line, found) if more and found and placed else found
         found = self._table(line, text, named=may_measure(lower) if named is None else named)
         return found or self._recurred(line)
 
@@ -239,7 +245,8 @@ class Detector:
     def _recurred(self, line: str, plain: Reading | None = None) -> Detection | None:
         """Read a line by its form, if that comes again; `plain`: what it says by itself."""
         text = headings.without_prefix(line.rstrip())
-        if self._sources and generic.is_best(text):
+        best = generic.is_best(text)
+        if best and self._sources and not self._best_alone:
             return None
         step = self._step
         if self._counted is not None and self._counted.step is not None:
@@ -250,6 +257,7 @@ class Detector:
         recurred = self._recurring.feed(text, known)
         if recurred is None:
             return plain and self._resolve(_PLAIN, plain)
+        self._best_alone = self._best_alone or (best and not self._sources)
         row = _RECURRING if plain is None else _PLAIN
         if plain is None:
             recurred = recurred.under(lambda values: generic.judged(text, values))
@@ -268,6 +276,8 @@ class Detector:
         recurred = self._recurring.feed(text, known)
         if recurred is None:
             return found
+        part = evaluation_of(next(iter(found.values), "")) if _all_of_evaluation(found.values) else ""
+        recurred = recurred.under(lambda values: {of_part(part, name): value for name, value in values.items()})
         values = self._sourced(row, recurred.reading.values)
         return found._replace(values={**values, **found.values}, earlier=self._earlier(row, recurred))
 
@@ -321,7 +331,13 @@ class Detector:
             elif row == _DICT and reading.epoch is not None:
                 placed = self._place.by_epoch(reading.epoch)
                 step = self._step if placed is None else placed
+        if reading.bar is not None and self._place.bar_within:  # of an evaluation, which shows the same
+            reading = reading._replace(
+                values={_judged_too(name, self._sources): v for name, v in reading.values.items()}
+            )
         values = self._sourced(row, reading.values, step)
+        if reading.epoch is not None and reading.step is None and reading.bar is None:
+            values = {**values, **self._of_epoch(row, reading.values, values)}
         if not values and not counts:
             return None
         if step is not None:
@@ -389,6 +405,11 @@ class Detector:
             if self._is_source(row, name) or (is_of_evaluation(name) and self._may_sum_up(name, step))
         }
 
+    def _of_epoch(self, row: float, values: Mapping[str, float], told: Mapping[str, float]) -> Mapping[str, float]:
+        """Return what a line says of a whole epoch, where a finer count tells the same series."""
+        means = {f"epoch_{name}": v for name, v in values.items() if name not in told and is_outcome(name)}
+        return {name: v for name, v in means.items() if not is_of_evaluation(name[6:]) and self._is_source(row, name)}
+
     def _may_sum_up(self, name: str, step: int | None) -> bool:
         """Return whether an evaluation's series may be told by a second line: once a step, and of no file or record."""
         if step is None or self._reached.get(name) != step or self._summed.get(name) == step:
@@ -412,6 +433,11 @@ def _together(bar: Detection, found: Detection) -> Detection:
     where = found if found.moved else bar
     values, earlier = {**bar.values, **found.values}, [*bar.earlier, *found.earlier]
     return where._replace(step=found.step, values=values, earlier=earlier)
+
+
+def _judged_too(name: str, told: Container[str]) -> str:
+    judges = is_outcome(name) or is_companion(name)
+    return of_part("val", name) if told and judges and not is_of_evaluation(name) else name
 
 
 def _all_of_evaluation(values: Mapping[str, float]) -> bool:

@@ -58,6 +58,7 @@ class Reading(NamedTuple):
     within_epoch: bool = False  # `step` and `total` are of this epoch alone
     from_either: bool = False  # whether epochs are counted from 0 or 1 shows in the first of them
     from_zero: bool = False  # they are counted from 0, unless the first of them is 1
+    based: bool = False  # the format says what they are counted from, and `epoch` is from 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -328,6 +329,7 @@ def batched_line(text: str) -> Reading | None:
         within_epoch=True,
         from_either=bool(found["epoch"]) and "Epoch: [" not in text,
         from_zero=bool(found["train"]),
+        based=one_based,
     )
 
 

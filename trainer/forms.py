@@ -109,7 +109,7 @@ class Plan:
         if not counts or at < 0 or at % 1 != 0:  # NaN and infinity among them
             return Reading(values=values)
         count = int(at)
-        self.base += self.last + (count == 0) if count < self.last else 0
+        self.base += self.last if count < self.last else 0
         self.last = count
         total = None if self.total is None or self.base else int(number(cells[self.total]))
         return Reading(step=self.base + count, total=total, values=values)
@@ -122,7 +122,8 @@ def plan(shape: str, form: Form) -> Plan | None:
     parts = shape.split(HOLE)
     befores = [HOLE.join(parts[: at + 1]) for at in range(len(columns) + 1)]
     fractions = [any(map(_FRACTION.search, column)) for column in columns]
-    spoken = any(_last_word(before) for before, fraction in zip(befores, fractions, strict=False) if fraction)
+    words = list(map(_last_word, befores))
+    spoken = any(word and (fraction or is_outcome(word)) for word, fraction in zip(words, fractions, strict=False))
     above = _headed(form, len(columns)) if form.heading and not spoken else None
     totals = {at for at in range(1, len(columns)) if parts[at] == "/" and len(set(columns[at])) == 1}
     totals = {at for at in totals if columns[at][0].replace(",", "").isdecimal()}

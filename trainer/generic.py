@@ -25,20 +25,27 @@ from trainer.numbers import (
 _NOTHING: Mapping[str, float] = {}
 _EVALUATION = re.compile(
     r"^\W*(?:\d[\d:,. -]*\s)?"  # a log's time
-    r"(?:evaluating (?=t|v|d|e))?(?P<word>dev|val|valid|validation|validating|eval|evaluation|test|testing"
+    r"(?:evaluating (?=t|v|d|e))?(?P<word>dev|val|valid|validat(?:ion|ing|e(?=\s?[:\[]))|eval"
+    r"|evaluat(?:ion|e(?=\s?[:\[]))|test|testing"
     r"|train(?:ing)?(?= results?| metrics?)|(?<=evaluating )train)"
     r"\b[^=]{0,12}?[:\s]",
     re.IGNORECASE,
 )
-_WORDS = {"validating": "val", "testing": "test"}
+# What names its part before its first value: "polyak eval epoch: 1, loss: 0.3", "VB Epoch 1: test NLL 2.1, acc 0.5".
+_PART_WORD = re.compile(r"\b(?P<word>val|valid|validation|eval|evaluation|test|dev)\b", re.IGNORECASE)
+_FIRST_VALUE = re.compile(r"[:=→➜]|->|\s\d*\.\d")
+_FIRST = 60  # characters in which it does
+_WORDS = {"validating": "val", "validate": "val", "evaluate": "eval", "testing": "test"}
 # A step's time; a name that ends in "_time" tells of the whole run.
 _MILLISECONDS = re.compile(rf"(?<!_time)(?:^|[\s:=,|])(?P<ms>{NUMBER})\s*ms\b(?!/)")
 # A count that leads the line, "[3/10] loss 0.3", or two of them: epochs and batches. No date does.
 _LEADING = re.compile(
-    r"^\W{0,3}(?P<n>\d[\d,]*)(?:\s*/\s*(?P<total>\d+)(?![\d/])|(?=:|\s?\||\]|>|,\s+[a-z]\w*\s?[=:]))[\]):|>,\s]+(?!\d\d:)"
+    r"^\W{0,3}(?P<n>\d[\d,]*)(?:\s*/\s*(?P<total>\d+)(?![\d/])|(?=:|\s?[|;]|\]|>|,\s+[a-z]\w*\s?[=:]))[\]):|;>,\s]+(?!\d\d:)"
     r"(?:\[?(?P<inner>\d+)\s*/\s*(?P<inners>\d+)[\]):|\s]+)?"
 )
 _TWO = re.compile(r"\[\s*(?P<n>\d+)\s*/\s*(?P<total>\d+)\s*\]\s*\[\s*(?P<inner>\d+)\s*/\s*(?P<inners>\d+)\s*\]")
+# A part of the data and its epoch: "Train 0, loss: 0.654559, train acc: 0.517264".
+_OF_DATA = re.compile(r"(?P<part>train(?:ing)?|val(?:id(?:ation)?)?|test|eval)\s+(?P<n>\d+)\s?[,:|]\s", re.IGNORECASE)
 # The tutorials' "Accuracy of the network on the 10000 test images: 54 %".
 _OF_NETWORK = re.compile(
     r"(?P<name>accuracy|loss|error) of the \w+ on (?:the )?(?:\d+ )?(?P<part>train|val|test)\w* \w+\s*: "
@@ -48,13 +55,15 @@ _OF_NETWORK = re.compile(
 # What stands on either side of its count: "Train loss 25 2.478", "Valid MRR at step 100: 0.31"; and "loss0.686".
 _COUNT_INSIDE = re.compile(r"(?P<name>(?:\w+ )?loss) (?P<n>\d+)(?::|(?=\s))\s+(?P<value>\d*\.\d+)", re.IGNORECASE)
 _COUNT_BEHIND = re.compile(
-    rf"(?P<name>[a-z][\w@ ]*) at (?P<count>step|epoch|iter(?:ation)?) (?P<n>\d+)\s*[:=]\s*(?P<value>{NUMBER})",
+    rf"(?P<name>[a-z][\w@ ]*) (?:at|after|for|in|of|on) (?:the )?"
+    rf"(?P<count>step|epoch|iter(?:ation)?|episode|round|batch)\s?#?:?\s"
+    rf"(?P<n>\d+)(?P<of>\s?/\s?\d+)?\s*(?:[:=]|is|was|->)\s*(?P<value>{NUMBER})",
     re.IGNORECASE,
 )
 _GLUED = re.compile(r"loss(?=\d+\.\d\d)")
 # All that follows was told before.
 _BEST = re.compile(
-    r"\W*(?:the )?(?:previous )?(?:saving (?:the )?)?"
+    r"\W*(?:the )?(?:new )?(?:previous )?(?:saving (?:the )?)?"
     r"(?:best|max(?:imum)?(?= (?:accuracy|acc|auc|f1|score|reward)))(?:_|\b(?! of\b))",
     re.IGNORECASE,
 )
@@ -82,8 +91,8 @@ def _spelled_out(text: str) -> str:
         if inside := _COUNT_INSIDE.match(text):
             return f"step {inside['n']} | {inside['name']}: {inside['value']} {text[inside.end() :]}"
         text = _GLUED.sub("loss ", text)
-    if " at " in text and (at := _COUNT_BEHIND.match(text)):
-        return f"{at['count']} {at['n']} | {at['name']}: {at['value']} {text[at.end() :]}"
+    if at := _COUNT_BEHIND.match(text):
+        return f"{at['count']} {at['n']}{at['of'] or ''} | {at['name']}: {at['value']} {text[at.end() :]}"
     return text
 
 
@@ -134,7 +143,10 @@ def plain_line(text: str) -> Reading | None:
     text = without_prefix(text)
     if is_best(text):
         return None
-    text = _GLUED.sub("loss ", text) if "loss" in text else text
+    text = _spelled_out(text)
+    if parted := _OF_DATA.match(text):
+        values = judged(f"{parted['part']} | ", measurements(text[parted.end() :], stepped=True))
+        return Reading(epoch=float(parted["n"]), values=values, epoch_counts=True) if values else None
     if "f the" in text and (of := _OF_NETWORK.match(text)):
         return Reading(values={f"{of['part'].lower()}_{of['name'].lower()}": number(of["value"])})
     found = counts(text) if "ep" in text.lower() else None
@@ -167,15 +179,26 @@ def _beside(text: str, *, epoch: bool) -> Mapping[str, float]:
     return values or (anything(text) if epoch else {})
 
 
+def _within_first(text: str) -> re.Match[str] | None:
+    first = _FIRST_VALUE.split(text, maxsplit=1)[0]
+    return _PART_WORD.search(first) if len(first) <= _FIRST and "train" not in text.lower() else None
+
+
 def judged(text: str, values: Mapping[str, float]) -> Mapping[str, float]:
     """Return `values` under names that say so if the line is of an evaluation."""
-    found = _EVALUATION.match(text.lstrip(" |"))
+    text = text.lstrip(" |")
+    found = _EVALUATION.match(text) or _within_first(text)
     if found is None:
         return values
     word = _WORDS.get(found["word"].lower()) or series_name(found["word"])
     # "Eval 1 | valid loss 0.3 | ppl 1.3": one name says what the others do not.
     word = next(filter(None, map(evaluation_of, values)), word)
-    return {
-        name if name == word or name.startswith("train") or is_of_evaluation(name) else f"{word}_{name}": value
-        for name, value in values.items()
-    }
+    named = {name: _of(word, name) for name in values}
+    if len(set(named.values())) < len(named):
+        return values  # "Val Loss: 0.5, Loss: 0.4"
+    return {named[name]: value for name, value in values.items()}
+
+
+def _of(word: str, name: str) -> str:
+    told = name.startswith("train") or is_of_evaluation(name) or word in name.split("_")
+    return name if told else f"{word}_{name}"

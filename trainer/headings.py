@@ -48,6 +48,12 @@ _BESIDE = re.compile(
     r"|[\W\d_]+",
     re.IGNORECASE,
 )
+# Beside a heading's count: what it took, when it was, what stands in parentheses.
+_ALONE = re.compile(r"(?P<n>\d+)\s?/\s?(?P<total>\d+)$")
+_ASIDE = re.compile(
+    r"\s\((?!\s*\d+\s*[/)])[^()]*\)|\s@|\s\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?$"
+    r"|(?:\b(?:in|took|time|elapsed)\b)?[\s:=]*[(\[]?\d+(?:\.\d+)?\s?(?:s|secs?|seconds?|m|mins?|minutes?)\b[)\]]?"
+)
 _MORE = re.compile(r"\d\.\d|%\||=[-\d.]|\w: \S+ \w")  # numbers and names of something else
 
 
@@ -61,10 +67,13 @@ class Heading:
 
 def heading(text: str) -> Heading | None:
     """Return what `text` heads, or None if it is more than a heading, or none."""
+    if text[-1].isdecimal() and (alone := _ALONE.match(text)):
+        return Heading(counts=Counts(step=int(alone["n"]), total=int(alone["total"]), within=True))
     lower = text.lower()
     counting = _COUNTS.search(lower) is not None
     if text.count(" ") > _FEW or not (counting or _PART_WORDS.search(lower)):
         return None
+    text = _ASIDE.sub(" ", text)
     if text[-1] != "]" and _MORE.search(text):  # OLMo's "[step=10/240,epoch=0]" is one
         return None
     text = without_prefix(text)
@@ -73,7 +82,7 @@ def heading(text: str) -> Heading | None:
     if _MORE.search(rest):
         return None
     part = _PART.match(rest)
-    if part is None and (found is None or _BESIDE.sub("", rest)):
+    if part is None and (found is None or (text[-1:] != ":" and _BESIDE.sub("", rest))):
         return None
     return Heading(part=_PARTS[part["part"][:2].lower()] if part else None, counts=found)
 

@@ -13,7 +13,7 @@ _OUTCOME = re.compile(
     r"(?:^|_)(?:\w*loss(?:es|pi|[vqdg])?\d*|loss_(?!scale|scaling|weight|decimal|fn|func|type|name|coef|ratio|curve|std|var)[a-z]\w*|nll|\w?xent|ce|bce"
     r"|cost|objective|obj|(?:log_?)?likelihood|cross_?entropy|log_?lik|deviance|ppl|perplexity|(?<!grad_)(?:m|all)?acc|acc_class|\w*accuracy"
     r"|(?:acc|top|acc@|prec|prec@)[15]"
-    r"|rew(?:ards?)?|returns?|n?mse|n?mae|n?rmse|n?rse|rae|rmsle|s?mape|r2|f1|bleu|rouge\w*|\w*iou|\w*auc|auroc|auprc|ndcg|mrr|hits?"
+    r"|rew(?:ards?)?|returns?|n?mse|n?mae|n?rmse|n?rse|rae|rmsle|s?mape|r2|f1|bleu(?:_?\d)?|rouge\w*|uas|las|chrf|meteor|cider|mpjpe|eer|der|\w*iou|\w*auc|auroc|auprc|ndcg|mrr|hits?"
     r"|mcc|kappa|n?elbo"
     r"|spearman\w*|pearson\w*|(?:val|test|eval|dev)_score|psnr|ssim|pesq|stoi|(?:si_?)?sdri?|lpips|(?:fid|kid)(?:\d+k(?:_[a-z]+)?)?|wer|cer|bpb|bpc)$"
 )
@@ -22,7 +22,7 @@ _OF_TIME = re.compile(r"(?:time|reader|batch|data)_cost$")
 _COMPANION = re.compile(
     r"(?:^|_)(?:lr|learning_rate|grad_?norm|gnorm|mfu|tps|tokens_per_sec(?:ond)?|\w*score|\w*err(?:or)?|precision|recall|kl|kld"
     r"|entropy|map|map50|map50_95|dice|jaccard|margin|margins|divergence|fitness|inertia|residual|ll|log_?prob|specificity"
-    r"|sensitivity|success_rate|success|corr(?:elation)?|brier|ece|crps|gini|hr|ap|l[12]|\w*ep_?ret|ndcg|mrr|concordance|c_index|regret|gap)$"
+    r"|sensitivity|success_rate|success|corr(?:elation)?|brier|ece|crps|gini|hr|ap|l[12]|\w*ep_?ret|ndcg|mrr|concordance|c_index|regret|gap|em|exact|exact_match|per|hd95|hausdorff)$"
 )
 # Of one of several outputs, in what it is told: "rmse_e", "mae_per_atom", "acc_cls".
 _OF_OUTPUT = re.compile(
@@ -32,7 +32,7 @@ _OF_OUTPUT = re.compile(
 _PER_ATOM = re.compile(r"_per_\w+$")
 # What may follow such a name: the part of the data it is of, and how many answers count ("recall@20").
 _OF_PART = re.compile(
-    r"(?:@\d+)?(?:_(?:train|training|val|valid|validation|test|dev|eval|total|sum|all|epoch|step|batch|ema|smooth|estimate))?$"
+    r"(?:@\d+)?(?:_(?:train|training|val|valid|validation|test|dev|eval|total|sum|all|epoch|step|batch|ema|smooth|estimate|score))?$"
 )
 # A part of each name above, to tell cheaply that a line holds none of them.
 _STEMS = (
@@ -41,7 +41,7 @@ _STEMS = (
     "learning", "norm", "mfu", "tps", "tokens", "score", "err", "prec", "recall", "kl", "map", "dice", "elbo",
     "margin", "xent", "ce", "cost", "obj", "lik", "r2", "ndcg", "mrr", "hit", "mcc", "kappa", "spearman",
     "pearson", "rse", "rae", "divergence", "fitness", "inertia", "deviance", "rms", "ll", "success", "corr", "regret",
-    "gap",
+    "gap", "uas", "las", "chrf", "meteor", "cider", "mpjpe", "eer", "der", "em", "exact", "per", "hd95", "hausdorff",
 )  # fmt: skip
 _NOT_SERIES = re.compile(
     r"(?:^|_)(?:epoch|time|timestamp|ts|runtime|elapsed|per_second|total_flos|pid|rank|seed|num_gpus|hp_metric)$"
@@ -49,7 +49,8 @@ _NOT_SERIES = re.compile(
 # What may stand before a name as a word of its own and belongs to it: "Batch Loss", "Gen Loss Total".
 _BEFORE = frozenset({
     "train", "training", "val", "val.", "vali", "valid", "validation", "eval", "evaluation", "test", "testing", "dev",
-    "avg", "avg.", "average", "mean", "running", "lm", "total", "d", "g", "policy", "value", "actor", "critic",
+    "avg", "avg.", "average", "averaged", "mean", "running", "lm", "total", "d", "g", "policy", "value", "actor",
+    "critic",
     "generator", "discriminator", "gen", "disc", "box", "cls", "kl", "batch", "step", "epoch", "episode", "global",
     "smooth", "smoothed", "weighted", "macro", "micro", "student", "teacher", "recon", "reconstruction", "real",
     "fake", "aux", "auxiliary", "main", "task", "contrastive", "triplet", "mlm", "ctc", "att", "log", "negative",
@@ -65,20 +66,25 @@ RECORDS = frozenset({
 })  # fmt: skip
 _QUALIFIERS = _BEFORE | RECORDS
 _MOST_BEFORE = 4
+_BEST_ABROAD = ("лучш", "最佳", "最好", "最优", "meilleur", "mejor", "beste", "miglior", "melhor")
 _OF_EPISODES = re.compile(r"(?:min|max)_(?:episode_)?(?:reward|return)$")  # of the last few, and no record
 _QUOTIENT = re.compile(r"\b\d+/\d+\s?=\s?(?=\d?\.\d)")  # "acc: 2046/3748=0.5459"
+# "Accuracy: 9842/10000 (98%)"
+_SHARE = re.compile(r"(?<=[a-z])(?P<sign>\s?[:=]\s*)\d+\s?/\s?\d+\s*\(\s?(?P<share>\d+(?:\.\d+)?)\s?%\)", re.IGNORECASE)
 _OF_A_PART = re.compile(r"epoch|step|iter|train|val|test", re.IGNORECASE)
 # "mIoU/mAcc/allAcc 0.05/0.12/0.13"
 _NAMES_AND_NUMBERS = re.compile(  # of bounded length: a line may be made to keep us busy
-    r"(?<![\w/])(?P<names>[A-Za-z]\w{0,30}(?:/[A-Za-z]\w{0,30}){1,7})[:\s]\s?"
-    r"(?P<numbers>[-+]?\d{1,9}(?:\.\d{1,18})?(?:/[-+]?\d{1,9}(?:\.\d{1,18})?){1,7})"
+    r"(?<![\w/])(?P<names>[A-Za-z]\w{0,30}(?:/[A-Za-z]\w{0,30}){1,7})\s?[:\s]\s?"
+    r"(?P<numbers>[-+]?\d{1,9}(?:\.\d{1,18})?%?(?:/[-+]?\d{1,9}(?:\.\d{1,18})?%?){1,7})"
 )
 _TWINS = re.compile(  # "mean/median reward 1.5/2.5"
     r"\b(?P<one>mean|min|median|avg|train)/(?P<two>[a-z]+) (?P<name>[a-z]\w*)(?P<sign>\s*[:=]\s*|\s)"
     r"(?P<first>[-+]?\d{1,9}(?:\.\d{1,18})?)\s?/\s?(?P<second>[-+]?\d{1,9}(?:\.\d{1,18})?)",
     re.IGNORECASE,
 )
-_RECORD = re.compile(r"(?:best|min|max|final|target|previous|prev|init|initial|lowest|highest|time)_")
+_RECORD = re.compile(
+    r"(?:best|min|max|final|target(?!_(?:\w*loss|acc|err))|previous|prev|init|initial|lowest|highest|time)_"
+)
 _NEAR_VALUE = 3  # spaces between a name and its number, unless the line counts
 _NEAR = 56  # characters that those words may have
 _NO_NAME = re.compile(
@@ -86,9 +92,15 @@ _NO_NAME = re.compile(
     re.IGNORECASE,
 )
 _ALONE = re.compile(
-    r"(?:^|[-|,;:]\s+|\s{2,}|\t)(?P<first>[A-Za-z][\w.-]*\s)?"
+    r"(?:^|[-|,;:]\s+|\s{2,}|\t|(?<=\.\d\d)\d*\s)(?P<first>[A-Za-z][\w.-]*\s)?"
     r"(?P<word>(?!(?:with|and|of|at|the|is|in|by|for|on|to|has|had|got|new|now|this|last|current|latest|overall|model|our)\b)"
     r"[A-Za-z](?:[\w-]*[A-Za-z_-])?\.?)\s$",  # no "gpu0"
+    re.IGNORECASE,
+)
+_ALONE_IN_CELL = re.compile(  # "PSNR: 14.6433,Loss: 0.1869, VGG Loss 0.00295100"
+    r"(?:[|,;]\s*|\s{2,}|\t)(?P<first>)"
+    r"(?P<word>(?!(?:with|and|of|at|the|is|in|by|for|on|to|has|had|got|new|now|this|last|current|latest|overall|model|our|from)\b)"
+    r"[A-Za-z](?:[\w-]*[A-Za-z_-])?\.?)\s$",
     re.IGNORECASE,
 )
 # The last words of names that are none by themselves: "grad norm", "learning rate", "loss total".
@@ -97,10 +109,10 @@ _PAIR = re.compile(
     # A name is taken whole or not at all, so that prose is soon passed over; "->" and "..." are no part of it.
     r"(?<![\w./@?&-])(?=(?P<name>[a-z]\w*(?:(?:[/@]|\.(?!\.)|-(?!>))\w*)*))(?P=name)"
     r"(?:\s?\((?:(?P<part>train\w*|val\w*|test|dev|eval\w*)|[^()\d=]{1,24})\)|\s?\[[\w\- ]{1,16}\](?=\s*[:=]))?"
-    r"(?P<sign>['\"]?\s*(?:[:=]|[-=]>|→|\.{3,})\s*|['\"],\s|['\"]?\s(?:is|reached|-)\s|\s{1,8})"
+    r"(?P<sign>['\"]?\s*(?:[:=]|[-=]>|→|\.{3,})\s*|['\"],\s|['\"]?\s(?:is|was)\s?[:=]\s*|['\"]?\s(?:is|reached|-)\s|\s{1,8})"
     rf"(?:\[\s*)?(?:(?:tensor|array|(?:np\.)?float\d*)\(\s*)?(?P<value>{NUMBER})"
     # What goes on as a formula, a word, a time or a range is no measurement; a spread ("+/- 0.1") may follow one.
-    r"(?!\.?\d|\s*(?:[*/]|\+(?!/-))(?!-)|[\w:]|-\w)",
+    r"(?!\.?\d|\s*(?:[*/](?=\s*[\w(.])|\+(?!/-))(?!-)|(?!(?:dB|mm|cm|px|pts|deg)(?!\w))[\w:]|-\w)",
     re.IGNORECASE,
 )
 # "Train - loss: 0.3 | Valid - loss: 0.4": of which part the names behind it are.
@@ -109,6 +121,7 @@ _SECTION = re.compile(
     r"(?=\s*[:|\])>(\[{][\s'\"({\[]*[a-z]|\s+[->]+\s+[a-z])",
     re.IGNORECASE,
 )
+_PART_BEHIND = re.compile(r"%?\s?\((?P<part>train|val|valid|validation|test|dev|eval)\)", re.IGNORECASE)
 _PARTED = re.compile(r"^(loss|metrics)/(train|eval|val)/([\w./-]+)$")
 _FIRST_WORDS = {
     "training": "train",
@@ -117,6 +130,9 @@ _FIRST_WORDS = {
     "validation": "val",
     "evaluation": "eval",
     "testing": "test",
+    "tr": "train",
+    "va": "val",
+    "te": "test",
 }
 _PARTS = ("train", "val", "test", "dev", "eval")
 _NOT_FINITE = ("nan", "inf", "infinity")
@@ -141,7 +157,7 @@ def series_name(name: str) -> str:
     words = re.sub(r"[\s/.\-]+", "_", name.strip().lower()).strip("_").split("_")
     words = words[1:] if len(words) > 1 and words[0] in _WRAPPERS else words
     words[0] = _FIRST_WORDS.get(words[0], words[0])
-    return "_".join(word for word in words if word not in ("avg", "average", "mean", "running"))
+    return "_".join(word for word in words if word not in ("avg", "average", "averaged", "mean", "running"))
 
 
 @_cached
@@ -186,6 +202,7 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
     if "/" in text:
         if "n/" in text or "g/" in text:
             text = _TWINS.sub(r"\g<one> \g<name>\g<sign>\g<first>, \g<two> \g<name>\g<sign>\g<second>", text)
+        text = _SHARE.sub(r"\g<sign>\g<share>%", text) if "%)" in text else text
         text = _QUOTIENT.sub("", text) if "=" in text else text
         if text.count("/") > 1 and _OF_A_PART.search(text):
             text = _NAMES_AND_NUMBERS.sub(_paired, text)
@@ -210,6 +227,8 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
             continue
         if before and before[0].lower() in RECORDS and not _OF_EPISODES.match(name):
             continue
+        if not part and (behind := _PART_BEHIND.match(text, pair.end())):
+            part = behind["part"]
         if not part:
             sections = _sections(text) if sections is None else sections
             part = next((of for begins, of in reversed(sections) if begins < at), "") if sections else ""
@@ -225,7 +244,7 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
             name = of_part(of, name)
         if name not in found and len(found) < _MOST:
             found[name] = number(value)
-            judged = judged or is_outcome(name)
+            judged = judged or is_outcome(name) or (not bare and "." in value and is_of_evaluation(name))
     return found if judged or stepped else {}
 
 
@@ -245,17 +264,19 @@ def _words_before(text: str, at: int, *, signed: bool) -> list[str]:
     if at < 2 or text[at - 1] != " ":
         return []
     words: list[str] = []
+    begins = at  # of the name so far
     for word in reversed(text[max(0, at - _NEAR) : at].rsplit(None, _MOST_BEFORE + 1)):
         bare = word.lstrip("[({|<'\"")
         lower = bare.lower()
-        if lower in RECORDS:
-            return [bare, *words]
-        if lower not in _BEFORE or len(words) == _MOST_BEFORE:
-            alone = _ALONE.search(text, max(0, at - _NEAR), at) if not words and signed else None
+        if lower in RECORDS or lower.startswith(_BEST_ABROAD):
+            return [bare if lower in RECORDS else "best", *words]
+        if (lower not in _BEFORE and not is_outcome(lower)) or len(words) == _MOST_BEFORE:
+            alone = (_ALONE if signed else _ALONE_IN_CELL).search(text, max(0, begins - _NEAR), begins)
             first = (alone["first"] or "").strip() if alone else ""
             whole = not first or (first.isalpha() and first.lower() not in RECORDS and not _NO_NAME.match(first))
-            return [*first.split(), alone["word"]] if alone and whole else words
+            return [*first.split(), alone["word"], *words] if alone and whole else words
         words.insert(0, bare)
+        begins = text.rindex(word, 0, begins)
         if bare != word:
             break
     return words
@@ -305,7 +326,7 @@ _BESIDE = re.compile(
     r"|cpu\w*|ram|vram|ips|fps|wps|ups|tok\w*|samples?|size|momentum|wd|decay|patience|best|max|seed|version|wait|data|batch"
     r"|epochs?|steps?|iters?|it|progress|remaining|left|took|scale|temp|temperature|beta|epsilon|eps|gamma|tau|dropout"
     r"|threshold|factor|weight|ratio|port|id|rank|world|workers?|threads?|fwd|bwd|forward|backward|alloc\w*|reserved|cached?"
-    r"|dt|latency|disk|code)\d*$"
+    r"|\w+time|dt|latency|disk|code)\d*$"
 )
 _ANY_PAIR = re.compile(
     rf"(?<![\w./@?&-])(?P<name>[a-z][\w./@-]*(?: [a-z][\w./@-]*)?)['\"]?\s*[:=]\s*(?P<value>{NUMBER})"

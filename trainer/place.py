@@ -13,7 +13,8 @@ from trainer.formats import Reading
 class Place:
     """Puts the counts of one run's lines together."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, resumed: bool) -> None:
+        self._resumed = resumed
         self._header: tuple[int, int | None] | None = None  # "Epoch 3/10" on a line of its own
         self._header_from_zero = False
         self._first: float | None = None  # the epoch that a bar named first
@@ -21,11 +22,22 @@ class Place:
         self._from_zero = False  # epochs are counted from 0
         self._bars = Bars()
         self._lines = Unwound()  # counts of lines that may start anew
+        self._ends = 0  # epochs that lines told which count nothing finer
+        self._told_epoch: float | None = None  # the last of them
         self._last = 0.0, 0.0  # the count without a total that a line told last, and its epoch or its header's
         self._fallen: Unwound | None = None  # those counts, once one became less when an epoch began
         self._before, self._anew = (0, 0), False  # a named count below a heading, and whether it began anew
         self._within = 0.0, 0, 0  # the epoch of a count within it, that count, and how far it was from the one before
+        self._epoch_bar: tuple[float, int] | None = (
+            None  # the epoch that a bar named last, and the total of its first bar
+        )
+        self._within_epoch_bar = False  # the last bar was another of that epoch
         self._absolute = False  # such counts go on over epochs
+
+    @property
+    def bar_within(self) -> bool:
+        """Whether the last bar was within the run's own: an evaluation's."""
+        return self._bars.within or self._within_epoch_bar
 
     @property
     def bar_ended(self) -> bool:
@@ -43,16 +55,31 @@ class Place:
 
     def of(self, reading: Reading) -> tuple[int | None, int | None]:
         """Return the step and the total as counted from the start of the run, None where `reading` tells neither."""
+        self._within_epoch_bar = self._bars.within = False
         if reading.bar is not None and not reading.within_epoch:
             return self._bars.of(reading.bar, reading, self._header)
         if reading.step is None:
+            if reading.epoch is not None and reading.epoch != self._told_epoch:
+                self._told_epoch, self._ends = reading.epoch, self._ends + 1
             return None, reading.total
         if reading.bar is not None:
-            return (None, None) if is_other(reading.bar) else self._within_epoch(reading.step, reading)
+            other = is_other(reading.bar) or self._is_second(reading)
+            return (None, None) if other else self._within_epoch(reading.step, reading)
         if reading.within_epoch or self._begins_anew(reading):
             return self._within_epoch(reading.step, reading)
         fallen = self._falls(reading.step, reading)
         return (reading.step if fallen is None else fallen), reading.total
+
+    def _is_second(self, reading: Reading) -> bool:
+        """Return whether a bar that names an epoch is not the first of that epoch: an evaluation's."""
+        if reading.epoch is None or reading.total is None:
+            return False
+        epoch, total = self._epoch_bar or (-1.0, 0)
+        if epoch != reading.epoch:
+            self._epoch_bar = reading.epoch, reading.total
+            return False
+        self._within_epoch_bar = reading.total < total
+        return self._within_epoch_bar
 
     def _within_epoch(self, step: int, reading: Reading) -> tuple[int | None, int | None]:
         """Return the step and the total by a count that is of one epoch."""
@@ -64,16 +91,21 @@ class Place:
         elif reading.bar is not None and epoch is not None and reading.from_either:
             self._first = epoch if self._first is None else self._first
             epoch -= 1 if self._first == 1 else 0  # "epoch 5" first: where it goes on, and nobody says from what
-        elif reading.bar is None and epoch is not None and (epochs or reading.from_either or reading.from_zero):
+        elif reading.bar is None and epoch is not None and self._shows(reading):
             if total and self._goes_on(epoch, step):
                 return step, total
-            self._first_named = epoch if self._first_named is None else self._first_named
             self._from_zero = self._from_zero or epoch == 0
             from_zero = self._from_zero or (reading.from_zero and not reading.from_either and self._first_named != 1)
             epoch -= 0 if from_zero else 1
         if total is None or epoch is None:
             return (self._lines if reading.bar is None else self._bars.count).of(step, reading.epoch), None
         return int(epoch) * total + step, epochs * total if epochs else None
+
+    def _shows(self, reading: Reading) -> bool:
+        """Return whether the first epoch shows what epochs are counted from: of a run that goes on it may not."""
+        self._first_named = reading.epoch if self._first_named is None else self._first_named
+        fresh = self._first_named == 1 and not self._resumed and not reading.based
+        return bool(reading.epochs or reading.from_either or reading.from_zero or fresh)
 
     def _goes_on(self, epoch: float, step: int) -> bool:
         """Return whether a count beside an epoch is of the whole run: it goes on when the next one begins."""
@@ -88,7 +120,7 @@ class Place:
         """Return a count without a total as one that goes on if it is of one epoch: it fell when the next one began."""
         if reading.total is not None:
             return None
-        epoch = reading.epoch if reading.epoch is not None else float(self._header[0]) if self._header else 0.0
+        epoch = reading.epoch if reading.epoch is not None else float(self._header[0] if self._header else self._ends)
         before, self._last = self._last, (float(min(step, 2**53)), epoch)
         if self._fallen is None and step < before[0] and epoch == before[1] + 1:
             self._fallen = Unwound()

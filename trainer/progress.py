@@ -79,6 +79,10 @@ class Progress:
         self._history: deque[tuple[float, int]] = deque(maxlen=_HISTORY)
         self._not_finite: set[str] = set()
 
+    def resumed(self) -> None:
+        """Take the run as one that goes on from a checkpoint; called before its first line."""
+        self._detector = Detector(resumed=True)
+
     def line(self, text: str) -> None:
         """Take one line of output."""
         with self._lock:

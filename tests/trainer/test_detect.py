@@ -201,7 +201,12 @@ SAID: dict[str, tuple[int | None, int | None, float | None, dict[str, float]]] =
         {"loss": 0.5},
     ),
     "INFO:root:Validation loss: 0.5310": (None, None, None, {"val_loss": 0.531}),
-    "Test set: Average loss: 0.0485, Accuracy: 9842/10000 (98%)": (None, None, None, {"test_loss": 0.0485}),
+    "Test set: Average loss: 0.0485, Accuracy: 9842/10000 (98%)": (
+        None,
+        None,
+        None,
+        {"test_loss": 0.0485, "test_accuracy": 98.0},
+    ),
 }
 SAMPLES = [(row.name, sample) for row in FORMATS for sample in row.samples]
 

@@ -163,9 +163,11 @@ def test_a_training_line_with_a_bullet_is_the_trainings() -> None:
     assert [dict(one.values) for one in found][-1] == {"train_loss": 0.4}
 
 
-def test_a_resumed_count_in_brackets_is_from_zero() -> None:
-    found = fed(*(f"Epoch: [{epoch}][   1/1251]\tLoss 5.1 (6.9)" for epoch in (1, 2)))
-    assert [one.step for one in found] == [1252, 2503]
+@pytest.mark.parametrize(("resumed", "steps"), [(True, [1252, 2503]), (False, [1, 1252])])
+def test_a_first_epoch_of_one_is_the_second_of_a_run_that_goes_on_alone(resumed: bool, steps: list[int]) -> None:
+    detector = Detector(resumed=resumed)
+    found = [detector.feed(f"Epoch: [{epoch}][   1/1251]\tLoss 5.1 (6.9)") for epoch in (1, 2)]
+    assert [one and one.step for one in found] == steps
 
 
 def test_an_evaluation_in_a_record_adds_nothing_to_the_steps() -> None:

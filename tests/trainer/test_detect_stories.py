@@ -192,7 +192,12 @@ def test_a_second_bar_below_one_header_is_of_an_evaluation() -> None:
         "Epoch: 1",
         " [=====>...]  Step: 2ms | Tot: 0ms | Loss: 2.212 | Acc: 10.375% (12/128)      1/2 ",
     )
-    assert [(one.step, one.values["loss"]) for one in found] == [(1, 2.312), (2, 2.3), (2, 2.268), (3, 2.212)]
+    assert [(one.step, one.values.get("loss"), one.values.get("val_loss")) for one in found] == [
+        (1, 2.312, None),
+        (2, 2.3, None),
+        (2, None, 2.268),
+        (3, 2.212, None),
+    ]
 
 
 def test_a_sum_below_an_evaluation_is_of_its_part() -> None:
