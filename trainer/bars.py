@@ -34,14 +34,17 @@ class Unwound:
     """A count that starts anew with each epoch, as one that goes on."""
 
     def __init__(self) -> None:
-        self.last = self.base = 0
+        self.last = self.base = self._total = 0
         self._epoch: float | None = None
 
-    def of(self, count: int, epoch: float | None = None) -> int:
-        """Return `count` as counted from the start of the run; within an `epoch` that is known it begins once."""
+    def of(self, count: int, epoch: float | None = None, total: int = 0) -> int:
+        """Return `count` as counted from the start of the run; within an `epoch` that is known it begins once.
+
+        `total`: how far it counts, 0 where nobody says.
+        """
         anew = count < self.last and (epoch is None or epoch != self._epoch)
-        self.base += self.last if anew else 0
-        self.last, self._epoch = count, epoch
+        self.base += max(self.last, self._total) if anew else 0
+        self.last, self._epoch, self._total = count, epoch, total
         return self.base + count
 
 
@@ -75,29 +78,37 @@ class Bars:
         count, total = reading.step, reading.total
         if count is None or total is None or is_other(name):
             return None, None
-        if _OF_EPOCHS.match(name):
+        if _OF_EPOCHS.match(name) or (self._outer is not None and total == self._outer[1] != self._inner[1]):
             self._outer = count, total
             return None, None
         words = set(_WORDS.findall(name))
         if self._outer is not None:
             done, epochs = self._outer
+            if total < self._inner[1]:
+                self.within = True
+                return None, None
             self._rounds += total == self._inner[1] and count < self._inner[0]
             self._inner = count, total
             return min(max(done, self._rounds), epochs - 1) * total + count, epochs * total
-        if self._bar is not None and self._bar[0] == 0 and total != self._bar[1] and words and not self._words:
-            self._outer, self._inner = self._bar, (count, total)  # it was drawn first, and waits for this one
+        if self._bar is not None and self._waits(total, trains=bool(reading.values) or "rain" in name):
+            self._outer, self._inner = self._bar, (count, total)
             return count, self._bar[1] * total
         if reading.values and len(self._measured) < _MOST_TOTALS:
             self._measured.add(total)
         if self._bar is not None and words and self._words.isdisjoint(words) and self._words and not self.ended:
             return None, None  # of what is done within a step
         if self._bar is not None and total != self._bar[1] and not self._follows(self._bar[1], total, header):
-            self.within = total in self._within
+            self.within = total in self._within and self._bar[1] in self._measured
             return None, None
         self._under, self._words = header, words
         self._bar, self._fast = (count, total), (reading.rate or 0.0) > _FAST or self._fast
         placed = self.count.of(count)
         return placed, total if self.count.base == 0 else None
+
+    def _waits(self, total: int, *, trains: bool) -> bool:
+        """Return whether the run's own bar is of epochs: drawn first, without a name, and at nothing since."""
+        own = self._bar
+        return own is not None and own[0] == 0 and not self._words and total != own[1] and (trains or total > own[1])
 
     def _follows(self, own: int, total: int, header: object) -> bool:
         """Return whether a bar of another total is the run's next part, and no evaluation."""

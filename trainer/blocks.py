@@ -14,7 +14,8 @@ from trainer.numbers import NUMBER, is_companion, is_of_evaluation, is_outcome, 
 
 EPOCHS = frozenset({"epoch", "epochs", "ep"})
 STEPS = frozenset(
-    {"step", "steps", "iter", "iters", "iteration", "iterations", "it", "n_iter", "round", "episode", "counter", "#"}
+    {"num_updates", "nupdates", "total_train_updates"}
+    | {"step", "steps", "iter", "iters", "iteration", "iterations", "it", "n_iter", "round", "episode", "counter", "#"}
     | {"gen", "generation", "update", "updates", "batch", "global_step", "timestep", "timesteps", "total_timesteps"}
 )
 _WORD = re.compile(r"(?:[A-Za-z][\w ./@%()+*:\-]*|#)$")
@@ -23,6 +24,7 @@ _TIGHT = re.compile(r"\S+")
 _CELL = re.compile(rf"\[?({NUMBER})%?\]?$")  # a list of one is a number
 _LAST = ("final", "last", "end")  # where a count would stand
 _OF = re.compile(r"(\d+)/(\d+)$")
+_WITHIN = ("batch", "iter", "iteration")  # that count within an epoch which stands beside
 _OF_DATA = ("train_", "val_", "test_", "eval_", "dev_")
 _MOST_COLUMNS = 24
 
@@ -36,6 +38,7 @@ class Columns:
     parted: str  # what parts them, "" for space
     counter: int  # the column that counts
     epochs: bool  # it counts epochs
+    within: int | None  # the column of the epoch that it counts within
 
 
 def _judges(name: str) -> bool:
@@ -54,7 +57,8 @@ def header(text: str) -> Columns | None:
     """Return the columns if `text` is the header of a table of progress: one column counts, one is an outcome."""
     if not _COUNTING.search(text):
         return None
-    for parted, words in _split(text.translate(_RULES).expandtabs()):
+    bare = text.translate(_RULES).expandtabs()
+    for parted, words in _split(bare.replace("#", " ", 1) if bare.lstrip().startswith("# ") else bare):
         names = [series_name(text) for text, _, _ in words]
         if not 2 <= len(words) <= _MOST_COLUMNS or not all(_WORD.match(text) for text, _, _ in words):
             continue
@@ -62,7 +66,12 @@ def header(text: str) -> Columns | None:
         counter = next((at for at, name in enumerate(names) if name in EPOCHS), None) if steps is None else steps
         if counter is not None and any(map(_judges, names)):
             spans = [] if parted else [(start, end) for _, start, end in words]
-            return Columns(names=names, spans=spans, parted=parted, counter=counter, epochs=steps is None)
+            within = (
+                names.index("epoch") if counter == steps and names[counter] in _WITHIN and "epoch" in names else None
+            )
+            return Columns(
+                names=names, spans=spans, parted=parted, counter=counter, epochs=steps is None, within=within
+            )
     return None
 
 
@@ -107,6 +116,9 @@ def row(columns: Columns, text: str) -> Reading | None:
         return None
     if not count.isdecimal():
         return Reading(values=values)
+    outer = None if columns.within is None else cells[columns.within] or ""
+    if outer is not None and outer.isdecimal():
+        return Reading(step=int(count), epoch=float(outer), values=values, within_epoch=True, from_either=True)
     return Reading(
         step=int(count),
         total=None if total is None else int(total),

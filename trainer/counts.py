@@ -9,24 +9,29 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-INTEGER = r"\d[\d,]*"
+INTEGER = r"\d(?:\.\d+[eE]\+\d+|[\d,]*)"
 _EPOCH_WORDS = r"epochs?|ep\.?"
 _STEP_WORDS = (
     r"global[_ -]?steps?|num[_ ]timesteps(?!\s*=)|total[_ ](?:num|env)_?steps|total[_ ]t|t(?=\s*=\s*\d+\s*/)"
-    r"|(?:time)?steps?|iter(?:ation)?s?|itr?|updates?|num_updates"
+    r"|(?:time)?steps?|iter(?:ation)?s?|itr?|updates?|up\.|n(?:um_)?updates"
     r"|(?:mini-?)?batch(?:es)?|kimg|progress(?=\W{0,3}\d+\s*/)|episodes?|instance|rounds?|gen(?:eration)?s?|tick|tree"
 )
 # What follows a count makes it none: a fraction, a time, a date, a share, a unit.
 _ENDS = r"(?!\w|[.,]\d|\s?%|[:\-]\d)"
 _NAMED = re.compile(  # how those words begin comes first: that alone halves what a line costs
     rf"(?=[begikmnprstu])(?<![\w.?&/%])(?:(?P<epoch>{_EPOCH_WORDS})|(?P<step>{_STEP_WORDS}))"
-    rf"(?:[-_](?=\d)|(?:[\s_-]+(?:no|nr|num|number|id|idx|index)\b\.?)?\s*[:=#]?\s*[\[(]?\s*)(?P<n>{INTEGER})"
+    rf"(?:[-_](?=\d)|(?:[\s_-]+(?:no|nr|num|number|id|idx|index|i)\b\.?)?\s*[:=#]?\s*[\[(]?\s*)(?P<n>{INTEGER})"
     rf"(?:(?:\s*/\s*|\s+of\s+|\s+out of\s+)(?P<total>{INTEGER}))?{_ENDS}",
     re.IGNORECASE,
 )
 # "200/ 2983 batches", and espnet's "3epoch".
 _COUNTED_THINGS = re.compile(
     rf"(?<![\w.:/])(?P<n>{INTEGER})\s*(?:/|of)\s*(?P<total>{INTEGER})\s+(?:batch(?:es)?|steps?|iter(?:ation)?s?|updates?)\b",
+    re.IGNORECASE,
+)
+# "train 3 updates (96 samples)", "After 100 steps"
+_DONE = re.compile(
+    r"\W*(?:train(?:ed)?|after|finished|completed)\s+(?P<n>\d+)\s+(?:updates|iterations|iters|steps|batches)\b",
     re.IGNORECASE,
 )
 _ORDINAL = re.compile(r"(?<![\w.])(?P<n>\d+)epoch\b")
@@ -40,12 +45,13 @@ _BRACKETED = re.compile(rf"[\[(]\s*(?P<n>{INTEGER})\s*/\s*(?P<total>{INTEGER})\s
 _SETTINGS = ("total", "max", "num", "number of", "warmup", "warm-up", "per", "every")
 _PLURAL_SETTINGS = ("train", "training", "val", "eval", "test", "save", "saving", "logging", "accumulation")
 _OF_SAMPLES = re.compile(r"\b(?:samples|images|examples|tokens)\b[\s:=]*$", re.IGNORECASE)  # "Seen samples: [96/2400]"
+_OF_EPOCH = re.compile(r"\s+(?:of|in)\s+(?:the )?", re.IGNORECASE)
 _OF_CALL = re.compile(r"\w\((?P<before>\w+=[^()]*,\s*)?$")  # "PSO(epoch=25, pop_size=20)"
 _NEXT_ARGUMENT = re.compile(r"(?:,|(?<=,))\s*\w+=")
 _OF_ANSWERS = re.compile(
     r"(?:acc(?:uracy)?|correct)\W*(?:\d[\d.]*\s?%?)?\W*$", re.IGNORECASE
 )  # "Acc: 45.456% (22728/50000)"
-_ABSOLUTE = ("global", "kimg", "num_updates", "num timesteps", "num_timesteps", "total")
+_ABSOLUTE = ("global", "up.", "nupdates", "kimg", "num_updates", "num timesteps", "num_timesteps", "total")
 
 
 class Counts(NamedTuple):
@@ -84,12 +90,15 @@ def counts(text: str) -> Counts | None:
             or (epoch and _bracketed(text, epoch))
             or step
         )
+    step = step or (_DONE.match(text) if epoch is None else None)
     if epoch is None and step is None:
         return None
     n, total = _whole(step)
     of_epoch, epochs = _whole(epoch)
     # A step beside an epoch starts anew with it, unless it comes first or says that it does not.
-    within = epoch is not None and step is not None and epoch.start() < step.start() and not _is_absolute(step)
+    within = epoch is not None and step is not None and not _is_absolute(step)
+    if within and epoch is not None and step is not None and step.start() < epoch.start():
+        within = bool(_OF_EPOCH.fullmatch(text, step.end(), epoch.start()))  # "it 5/40 of epoch 1"
     within = within or (epoch is None and named and step is not None and _is_of_batches(step))
     if n is not None and total is not None and n > total:  # it goes on, and the total is an epoch's
         within, total = False, None
@@ -120,7 +129,11 @@ def _whole(found: re.Match[str] | None) -> tuple[int | None, int | None]:
     if found is None:
         return None, None
     total = found.groupdict().get("total")
-    return int(found["n"].replace(",", "")), int(total.replace(",", "")) if total else None
+    return _integer(found["n"]), _integer(total) if total else None
+
+
+def _integer(text: str) -> int:
+    return int(float(text)) if "." in text else int(text.replace(",", ""))  # "step: 1.00e+01"
 
 
 def _is_setting(text: str, found: re.Match[str]) -> bool:

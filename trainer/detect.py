@@ -39,6 +39,7 @@ _GLUED = re.compile(  # a bar that a line was printed behind
     r"(?=(?i:INFO|DEBUG|WARNING|ERROR|iteration|iter|step|epoch|train|val|valid|test)\b"
     r"|\[?\d{4}-\d\d-\d\d[ T]|\[\d\d:\d\d:\d\d)"
 )
+_OF_NETS = re.compile(r"(?<!\w)[A-Z]\((?:x|z|G\(z\))\)")  # "D(x): 0.46 D(G(z)): 0.53": of the generative nets
 _FORTRAN = re.compile(r"(?<=\d)D(?=[+-]\d\d(?!\w))")  # "1.23D+02"
 _SETTLED = 5  # lines after which a bar keeps the series that it shows
 _HEADER = 100  # characters that a line may have that says where what follows belongs, and nothing else
@@ -77,6 +78,7 @@ class Detector:
         self._told = 0  # how often that counted in a row
         self._bare = True  # the bar that counts brought no values so far
         self._total: int | None = None  # as the line that counted last said it, of an epoch perhaps
+        self._epoch_counted: float | None = None  # the epoch that it named beside
         self._epoch: int | None = None  # named on a line of its own
         self._named_epoch: float | None = None  # named on a line that measures, the last time
         self._by_epoch: int | None = None  # where the run stands, if lines tell its epochs and nothing else
@@ -89,6 +91,7 @@ class Detector:
         self._pairs = blocks.Pairs()
         self._judged = "", 0.0, -_SUMMED_UP  # the part of the data that was evaluated last, by which row and line
         self._columns: blocks.Columns | None = None
+        self._columns_part = ""  # of the data that its rows are of
         self._place = Place(resumed=resumed)
         self._recurring, self._line = Recurring(), 0
 
@@ -100,11 +103,13 @@ class Detector:
         return _together(ended, found) if ended and found else found or ended
 
     def _bars_apart(self, line: str) -> Detection | None:
+        if "(x)" in line or "(z)" in line:
+            line = _OF_NETS.sub(lambda found: found.group().replace("(", "_").replace(")", ""), line)
         if "D+" in line or "D-" in line:
             line = _FORTRAN.sub("e", line)
         if "s]" in line and len(line) <= _WIDEST and (glued := _GLUED.search(line)):
             bar, found = self._read(line[: glued.end()]), self._read(line[glued.end() :])
-            return _together(bar, found) if bar and found else found or bar
+            return _together(bar, found) if bar and found else found or self._read(line)
         return self._read(line)
 
     def _read(self, line: str) -> Detection | None:
@@ -214,8 +219,11 @@ class Detector:
             return None
         table = headings.without_prefix(line.rstrip())
         if named and (columns := blocks.header(table)):
-            self._columns = columns
+            self._columns, self._columns_part = columns, self._part if self._part_left > 0 else ""
         elif self._columns and (reading := blocks.row(self._columns, table)):
+            if self._columns_part:
+                values = {of_part(self._columns_part, name): value for name, value in reading.values.items()}
+                reading = Reading(values=values)
             return self._resolve(_BLOCK, reading)
         return None
 
@@ -272,7 +280,7 @@ class Detector:
         text = formats.without_bar(line.strip())
         if len(line) > _WIDEST or text.count(".") <= len(found.values):
             return found
-        known = Known(self._line, found.step, counts=True, named=bool(found.values))
+        known = Known(self._line, found.step, counts=True, named=bool(found.values), told=True)
         recurred = self._recurring.feed(text, known)
         if recurred is None:
             return found
@@ -307,6 +315,7 @@ class Detector:
         moved = counts = step is not None and self._may_count(placed_by, reading)
         if counts:
             self._total = reading.total
+            self._epoch_counted = reading.epoch
             self._bare = not reading.values and (self._bare or self._counter != placed_by)
             self._told = self._told + 1 if self._counter == placed_by else 0
             self._counter, self._step = placed_by, step
@@ -361,8 +370,9 @@ class Detector:
     def _is_of_evaluation_below(self, reading: Reading) -> bool:
         """Return whether a count below a heading of an evaluation is that one's: of another total than the run's."""
         below = self._part and self._part_left > 0 and self._counter is not None
-        counted = reading.total is not None and reading.epoch is None and reading.bar is None
-        return bool(below and counted and reading.total != self._total)
+        counted = reading.total is not None and reading.bar is None
+        same = reading.epoch is None or reading.epoch == self._epoch_counted
+        return bool(below and counted and same and reading.total != self._total)
 
     def _below_headings(self, reading: Reading) -> Reading:
         """Return a reading without a step as what the headings above it say."""

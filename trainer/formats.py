@@ -75,8 +75,11 @@ def _integer(text: str | None) -> int | None:
 
 
 def json_line(text: str) -> Reading | None:
+    begins = text.find('{"')
+    if begins < 0 or text[-1] != "}":
+        return None
     try:
-        raw = json.loads(text)
+        raw = json.loads(text[begins:])
     except ValueError:
         return None
     if not isinstance(raw, dict):

@@ -139,7 +139,9 @@ def plan(shape: str, form: Form) -> Plan | None:
             continue
         filled = [cell for cell in column if cell != EMPTY]
         mostly = 2 * sum(bool(_FRACTION.search(cell)) for cell in filled) > len(filled) or not filled
-        if _is_known(name) or (over and name in _SUMMARIES):
+        if not over and fractions[at] and is_extreme(name) and "best" in name:
+            extremes[at] = name
+        elif _is_known(name) or (over and name in _SUMMARIES):
             if not named and (fractions[at] or over or is_outcome(name)):
                 names[at] = name
         elif mostly and (is_worth_naming(name) or (over and is_extreme(name))):

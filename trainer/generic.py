@@ -25,7 +25,7 @@ from trainer.numbers import (
 _NOTHING: Mapping[str, float] = {}
 _EVALUATION = re.compile(
     r"^\W*(?:\d[\d:,. -]*\s)?"  # a log's time
-    r"(?:evaluating (?=t|v|d|e))?(?P<word>dev|val|valid|validat(?:ion|ing|e(?=\s?[:\[]))|eval"
+    r"(?:eval(?:uating)? (?=t|v|d|e))?(?P<word>dev|val|valid|validat(?:ion|ing|e(?=\s?[:\[]))|eval"
     r"|evaluat(?:ion|e(?=\s?[:\[]))|test|testing"
     r"|train(?:ing)?(?= results?| metrics?)|(?<=evaluating )train)"
     r"\b[^=]{0,12}?[:\s]",
@@ -41,7 +41,7 @@ _MILLISECONDS = re.compile(rf"(?<!_time)(?:^|[\s:=,|])(?P<ms>{NUMBER})\s*ms\b(?!
 # A count that leads the line, "[3/10] loss 0.3", or two of them: epochs and batches. No date does.
 _LEADING = re.compile(
     r"^\W{0,3}(?P<n>\d[\d,]*)(?:\s*/\s*(?P<total>\d+)(?![\d/])|(?=:|\s?[|;]|\]|>|,\s+[a-z]\w*\s?[=:]))[\]):|;>,\s]+(?!\d\d:)"
-    r"(?:\[?(?P<inner>\d+)\s*/\s*(?P<inners>\d+)[\]):|\s]+)?"
+    r"(?:\[?(?P<inner>\d+)\s*/\s*(?P<inners>\d+)(?:\s?\(\s?\d+\s?%\))?[\]):|\s]+)?"
 )
 _TWO = re.compile(r"\[\s*(?P<n>\d+)\s*/\s*(?P<total>\d+)\s*\]\s*\[\s*(?P<inner>\d+)\s*/\s*(?P<inners>\d+)\s*\]")
 # A part of the data and its epoch: "Train 0, loss: 0.654559, train acc: 0.517264".
@@ -67,6 +67,7 @@ _BEST = re.compile(
     r"(?:best|max(?:imum)?(?= (?:accuracy|acc|auc|f1|score|reward)))(?:_|\b(?! of\b))",
     re.IGNORECASE,
 )
+_BETTER = re.compile(r"(?:decreas|improv|increas)\w* (?:from |\()", re.IGNORECASE)
 _SETTINGS = re.compile(r"\w=(?:True|False|None)\b")  # of a call that is printed, never of what is measured
 
 
@@ -165,7 +166,7 @@ def plain_line(text: str) -> Reading | None:
 
 def is_best(text: str) -> bool:
     """Return whether a line tells the best so far, which is no news."""
-    return bool(_BEST.match(text))
+    return bool(_BEST.match(text) or _BETTER.search(text))
 
 
 def names_epoch(lower: str) -> bool:

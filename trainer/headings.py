@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from trainer.counts import Counts, counts
+from trainer.numbers import is_companion, is_outcome, series_name
 
 _LEVELS = "TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|SUCCESS"
 _CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
@@ -21,6 +22,7 @@ _PREFIX = re.compile(
         |\[\d{{4}}-\d\d-\d\d\ {_CLOCK}\ (?:{_LEVELS})\ \S+\ line\ \d+\ \d+\]\s*    # a place in the source, a process
         |[\[(<]?\d{{4}}[-/]\d\d[-/]\d\d(?:[T\ _,]\s?{_CLOCK})?(?:\ [AP]M|\ [A-Za-z][\w.-]*(?=\]))?[\])>]?[\s,|:-]*
         |[\[(<]?\d\d?/\d\d(?:/\d\d(?:\d\d)?)?\ {_CLOCK}(?:\ [\w.]+)?[\])>]?:?[\s,|:-]*
+        |\d:\d\d:\d\d\ -\ +                                                    # since it began
         |[\[(<]?{_CLOCK}[\])>]?(?=[\s|-])[\s,|-]*
         |[\[(<|]?\s*(?:{_LEVELS}|Info|Debug)\s*[\])>|]?[\s:|-]+(?:(?:root|__main__|[a-z_][\w.]*)(?:[.:][\w<>]+)*(?::\d+)?\s*(?:-\s+|:\s*(?=\S)(?!\d)))?
         |\[(?:[a-z_]\w*\.)*[a-z_]\w*\](?=\[|\s-)                              # [package.module][INFO]
@@ -34,7 +36,7 @@ _PREFIX = re.compile(
 _PART = re.compile(
     r"^[\W_]*(?:(?:running|starting|start|begin|performing|final|end of|the|on|model) )*"
     r"(?P<part>train(?:ing)?|val(?:id(?:ation|ating)?)?|test(?:ing)?|eval(?:uat(?:ion|ing|e))?|dev)"
-    r"(?:[\s_-]+(?:set|phase|split|results?|metrics?|scores?|stats|statistics|performance|summary|report|error|loop|data|dataset|step|epoch|mode"
+    r"(?:[\s_-]+(?:set|phase|split|results?|metrics?|scores?|stats|statistics|performance|summary|report|error|loop|data|dataset|step|epoch|mode|perplexity|accuracy|reward|model|on|the|dev|test"
     r"|begins?|started|finished|done|completed?))*[\W_]*$",
     re.IGNORECASE,
 )
@@ -54,6 +56,8 @@ _ASIDE = re.compile(
     r"\s\((?!\s*\d+\s*[/)])[^()]*\)|\s@|\s\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?$"
     r"|(?:\b(?:in|took|time|elapsed)\b)?[\s:=]*[(\[]?\d+(?:\.\d+)?\s?(?:s|secs?|seconds?|m|mins?|minutes?)\b[)\]]?"
 )
+_NUMBERS = re.compile(r"\d\.\d|%\||=[-\d.]")
+_WHOLE = re.compile(r"(?P<name>[a-z]\w*)\s?[:=]\s?\d+(?![\w.])", re.IGNORECASE)  # "episode_len:21"
 _MORE = re.compile(r"\d\.\d|%\||=[-\d.]|\w: \S+ \w")  # numbers and names of something else
 
 
@@ -74,17 +78,23 @@ def heading(text: str) -> Heading | None:
     if text.count(" ") > _FEW or not (counting or _PART_WORDS.search(lower)):
         return None
     text = _ASIDE.sub(" ", text)
-    if text[-1] != "]" and _MORE.search(text):  # OLMo's "[step=10/240,epoch=0]" is one
+    if text[-1] != "]" and _NUMBERS.search(text):  # OLMo's "[step=10/240,epoch=0]" is one
         return None
     text = without_prefix(text)
     found = counts(text) if counting else None
     rest = found.rest if found else text
+    rest = _WHOLE.sub(_unless_measured, rest) if found else rest
     if _MORE.search(rest):
         return None
     part = _PART.match(rest)
     if part is None and (found is None or (text[-1:] != ":" and _BESIDE.sub("", rest))):
         return None
     return Heading(part=_PARTS[part["part"][:2].lower()] if part else None, counts=found)
+
+
+def _unless_measured(found: re.Match[str]) -> str:
+    name = series_name(found["name"])
+    return found.group() if is_outcome(name) or is_companion(name) else ""
 
 
 @lru_cache(maxsize=4)  # several readers ask about one line

@@ -15,7 +15,7 @@ _OUTCOME = re.compile(
     r"|(?:acc|top|acc@|prec|prec@)[15]"
     r"|rew(?:ards?)?|returns?|n?mse|n?mae|n?rmse|n?rse|rae|rmsle|s?mape|r2|f1|bleu(?:_?\d)?|rouge\w*|uas|las|chrf|meteor|cider|mpjpe|eer|der|\w*iou|\w*auc|auroc|auprc|ndcg|mrr|hits?"
     r"|mcc|kappa|n?elbo"
-    r"|spearman\w*|pearson\w*|(?:val|test|eval|dev)_score|psnr|ssim|pesq|stoi|(?:si_?)?sdri?|lpips|(?:fid|kid)(?:\d+k(?:_[a-z]+)?)?|wer|cer|bpb|bpc)$"
+    r"|spearman\w*|pearson\w*|(?:val|test|eval|dev)_score(?:_\w+)?|reciprocal_rank|psnr|ssim|pesq|stoi|(?:si_?)?sdri?|lpips|(?:fid|kid)(?:\d+k(?:_[a-z]+)?)?|wer|cer|bpb|bpc)$"
 )
 _OF_TIME = re.compile(r"(?:time|reader|batch|data)_cost$")
 # What is worth a series once the line is known to be a measurement; beside a count it makes the line one.
@@ -92,9 +92,9 @@ _NO_NAME = re.compile(
     re.IGNORECASE,
 )
 _ALONE = re.compile(
-    r"(?:^|[-|,;:]\s+|\s{2,}|\t|(?<=\.\d\d)\d*\s)(?P<first>[A-Za-z][\w.-]*\s)?"
+    r"(?:^|[-|,;:]\s+|\s{2,}|\t|(?<=\.\d\d)\d*%?\s(?!(?:s|ms|sec|m|h|k|K|M|G|B|W|it|px|mm|cm|dB|deg)\b))(?P<first>[A-Za-z][\w.-]*\s)?"
     r"(?P<word>(?!(?:with|and|of|at|the|is|in|by|for|on|to|has|had|got|new|now|this|last|current|latest|overall|model|our)\b)"
-    r"[A-Za-z](?:[\w-]*[A-Za-z_-])?\.?)\s$",  # no "gpu0"
+    r"[A-Za-z](?:[\w-]*[A-Za-z_-])?(?:_\d+)?\.?)\s$",  # no "gpu0"
     re.IGNORECASE,
 )
 _ALONE_IN_CELL = re.compile(  # "PSNR: 14.6433,Loss: 0.1869, VGG Loss 0.00295100"
@@ -105,14 +105,17 @@ _ALONE_IN_CELL = re.compile(  # "PSNR: 14.6433,Loss: 0.1869, VGG Loss 0.00295100
 )
 # The last words of names that are none by themselves: "grad norm", "learning rate", "loss total".
 _LAST_WORDS = frozenset({"norm", "rate", "total", "sum", "ema", "entropy", "estimate"})
+# "Loss D Real: 0.58": what it is of stands behind the name.
+_OF_WHAT = re.compile(r"\b(?:[Ll]oss|LOSS|[Aa]cc)(?: [A-Z]\w{0,11}){1,2}(?=\s?[:=]\s*[-+.\d])")
 _PAIR = re.compile(
     # A name is taken whole or not at all, so that prose is soon passed over; "->" and "..." are no part of it.
     r"(?<![\w./@?&-])(?=(?P<name>[a-z]\w*(?:(?:[/@]|\.(?!\.)|-(?!>))\w*)*))(?P=name)"
     r"(?:\s?\((?:(?P<part>train\w*|val\w*|test|dev|eval\w*)|[^()\d=]{1,24})\)|\s?\[[\w\- ]{1,16}\](?=\s*[:=]))?"
-    r"(?P<sign>['\"]?\s*(?:[:=]|[-=]>|→|\.{3,})\s*|['\"],\s|['\"]?\s(?:is|was)\s?[:=]\s*|['\"]?\s(?:is|reached|-)\s|\s{1,8})"
+    r"(?: value(?=\s*[:=]))?(?P<sign>(?=\[\s*[-+]?\d*\.\d+\s*\])|['\"]?\s*(?:[:=]{1,2}|[-=]>|→|\.{3,})\s*"
+    r"|['\"],\s|['\"]?\s(?:is|was)\s?[:=]\s*|['\"]?\s(?:is|reached|-)\s|\s{1,8})"
     rf"(?:\[\s*)?(?:(?:tensor|array|(?:np\.)?float\d*)\(\s*)?(?P<value>{NUMBER})"
     # What goes on as a formula, a word, a time or a range is no measurement; a spread ("+/- 0.1") may follow one.
-    r"(?!\.?\d|\s*(?:[*/](?=\s*[\w(.])|\+(?!/-))(?!-)|(?!(?:dB|mm|cm|px|pts|deg)(?!\w))[\w:]|-\w)",
+    r"(?!\.?\d|\s*(?:[*/](?!\s[\d,]+ @)(?=\s*[\w(.])|\+(?!/-))(?!-)|(?!(?:dB|mm|cm|px|pts|deg)(?!\w))[\w:]|-\w)",
     re.IGNORECASE,
 )
 # "Train - loss: 0.3 | Valid - loss: 0.4": of which part the names behind it are.
@@ -123,6 +126,7 @@ _SECTION = re.compile(
 )
 _PART_BEHIND = re.compile(r"%?\s?\((?P<part>train|val|valid|validation|test|dev|eval)\)", re.IGNORECASE)
 _PARTED = re.compile(r"^(loss|metrics)/(train|eval|val)/([\w./-]+)$")
+_HUMPED = re.compile(r"^([Tt]rain|[Vv]al|[Vv]alid|[Tt]est|[Ee]val)(?=[A-Z])")  # "TrainLoss"
 _FIRST_WORDS = {
     "training": "train",
     "valid": "val",
@@ -154,6 +158,7 @@ def series_name(name: str) -> str:
     if parted := _PARTED.match(name):  # Composer's "loss/train/total", "metrics/eval/Accuracy"
         what, part, rest = parted.groups()
         name = f"{part}/{rest if what == 'metrics' else 'loss' if rest == 'total' else f'{rest}_loss'}"
+    name = _HUMPED.sub(r"\1_", name)
     words = re.sub(r"[\s/.\-]+", "_", name.strip().lower()).strip("_").split("_")
     words = words[1:] if len(words) > 1 and words[0] in _WRAPPERS else words
     words[0] = _FIRST_WORDS.get(words[0], words[0])
@@ -206,6 +211,8 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
         text = _QUOTIENT.sub("", text) if "=" in text else text
         if text.count("/") > 1 and _OF_A_PART.search(text):
             text = _NAMES_AND_NUMBERS.sub(_paired, text)
+    if "oss " in text or "cc " in text:
+        text = _OF_WHAT.sub(lambda found: found.group().replace(" ", "_"), text)
     found: dict[str, float] = {}
     judged = False
     sections: list[tuple[int, str]] | None = None
@@ -221,7 +228,7 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
         near = stepped or "|" in text or len(sign) <= _NEAR_VALUE  # of what stands in cells the next word is far
         wide, sign = sign.isspace() and not near, sign.strip()
         bare = sign in ("", "-", "is") or "reached" in sign
-        wanted = is_outcome(name) or (is_companion(name) and (stepped or not bare))
+        wanted = is_outcome(name) or (is_companion(name) and (stepped or not bare or (judged and "." in value)))
         wanted = wanted or ((stepped or before_name.rpartition("_")[2] in _PARTS) and name in _PARTS and "." in value)
         if not wanted or (bare and (wide or not _stands_alone(name, value, text[pair.end() :], stepped))):
             continue

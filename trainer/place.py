@@ -98,7 +98,7 @@ class Place:
             from_zero = self._from_zero or (reading.from_zero and not reading.from_either and self._first_named != 1)
             epoch -= 0 if from_zero else 1
         if total is None or epoch is None:
-            return (self._lines if reading.bar is None else self._bars.count).of(step, reading.epoch), None
+            return (self._lines if reading.bar is None else self._bars.count).of(step, reading.epoch, total or 0), None
         return int(epoch) * total + step, epochs * total if epochs else None
 
     def _shows(self, reading: Reading) -> bool:

@@ -20,8 +20,8 @@ _NUMERIC = re.compile(r"[\d|]|nan|inf", re.IGNORECASE)  # a cell may hold none: 
 _WRAPPED = re.compile(r"(?:tensor|array|(?:np|numpy)\.\w+)\(\[?([-+.\w]+)\]?(?:, \w+=[^()]*)?\)")  # "np.float32(0.5)"
 _NOTHING = re.compile(r"(?<=[|\s])-(?=\s*(?:\||$))")
 _MARKS = " -*+.|"  # that may stand at a line's end or not
-_LONGEST = 400  # characters
-_MOST_NUMBERS = 24
+_LONGEST = 1_000  # characters
+_MOST_NUMBERS = 96
 _MOST_FORMS = 128  # that are watched at once
 _TRIES = (ENOUGH, 5, 8)  # lines after which it is looked what a form says; after the last it is given up
 _AGO = 400  # lines after which one of a form no longer stands beside the next
