@@ -57,7 +57,7 @@ def header(text: str) -> Columns | None:
     """Return the columns if `text` is the header of a table of progress: one column counts, one is an outcome."""
     if not _COUNTING.search(text):
         return None
-    bare = text.translate(_RULES).expandtabs()
+    bare = text.translate(_RULES)
     for parted, words in _split(bare.replace("#", " ", 1) if bare.lstrip().startswith("# ") else bare):
         names = [series_name(text) for text, _, _ in words]
         if not 2 <= len(words) <= _MOST_COLUMNS or not all(_WORD.match(text) for text, _, _ in words):
@@ -77,9 +77,10 @@ def header(text: str) -> Columns | None:
 
 def _split(text: str) -> list[tuple[str, list[tuple[str, int, int]]]]:
     """Return the ways in which `text` may be columns: what parts them, and their words with from where to where."""
-    for parted in ("|", ","):
+    for parted in ("|", ",", "\t"):
         if parted in text:
             return [(parted, [(cell, 0, 0) for cell in _cells(text, parted)])]
+    text = text.expandtabs()
     return [
         ("", [(found.group(), found.start(), found.end()) for found in form.finditer(text)])
         for form in (_SPACED, _TIGHT)
@@ -93,7 +94,8 @@ def _cells(text: str, parted: str) -> list[str]:
 
 def row(columns: Columns, text: str) -> Reading | None:
     """Return what a line under that header says; None if it is not a row of that table."""
-    text = text.translate(_RULES).expandtabs()
+    text = text.translate(_RULES)
+    text = text if columns.parted == "\t" else text.expandtabs()
     if columns.parted and columns.parted in text:
         cells: Sequence[str | None] = _cells(text, columns.parted)
         if len(cells) != len(columns.names):

@@ -14,12 +14,12 @@ _EPOCH_WORDS = r"epochs?|ep\.?"
 _STEP_WORDS = (
     r"global[_ -]?steps?|num[_ ]timesteps(?!\s*=)|total[_ ](?:num|env)_?steps|total[_ ]t|t(?=\s*=\s*\d+\s*/)"
     r"|(?:time)?steps?|iter(?:ation)?s?|itr?|updates?|up\.|n(?:um_)?updates"
-    r"|(?:mini-?)?batch(?:es)?|kimg|progress(?=\W{0,3}\d+\s*/)|episodes?|instance|rounds?|gen(?:eration)?s?|tick|tree"
+    r"|(?:mini-?)?batch(?:es)?|kimg|n_?episodes?|progress(?=\W{0,3}\d+\s*/)|episodes?|instance|rounds?|gen(?:eration)?s?|tick|tree"
 )
 # What follows a count makes it none: a fraction, a time, a date, a share, a unit.
 _ENDS = r"(?!\w|[.,]\d|\s?%|[:\-]\d)"
 _NAMED = re.compile(  # how those words begin comes first: that alone halves what a line costs
-    rf"(?=[begikmnprstu])(?<![\w.?&/%])(?:(?P<epoch>{_EPOCH_WORDS})|(?P<step>{_STEP_WORDS}))"
+    rf"(?=[begikmnprstu])(?<![\w.?&/%])(?:(?P<epoch>{_EPOCH_WORDS}|(?<=\[)e(?=:))|(?P<step>{_STEP_WORDS}))"
     rf"(?:[-_](?=\d)|(?:[\s_-]+(?:no|nr|num|number|id|idx|index|i)\b\.?)?\s*[:=#]?\s*[\[(]?\s*)(?P<n>{INTEGER})"
     rf"(?:(?:\s*/\s*|\s+of\s+|\s+out of\s+)(?P<total>{INTEGER}))?{_ENDS}",
     re.IGNORECASE,

@@ -79,6 +79,7 @@ class Detector:
         self._bare = True  # the bar that counts brought no values so far
         self._total: int | None = None  # as the line that counted last said it, of an epoch perhaps
         self._epoch_counted: float | None = None  # the epoch that it named beside
+        self._raw = 0  # its count as it named it
         self._epoch: int | None = None  # named on a line of its own
         self._named_epoch: float | None = None  # named on a line that measures, the last time
         self._by_epoch: int | None = None  # where the run stands, if lines tell its epochs and nothing else
@@ -149,12 +150,8 @@ class Detector:
                         return self._recurred(line, reading)
                     found = self._resolve(row, reading)
                     # Numbers with names that nobody knows: of a bar, or beside those that were read.
-                    counted = reading.step is not None or reading.epoch is not None or row == _PLAIN
-                    more = reading.bar is not None or (row >= _BLOCK and counted)
-                    placed = found is not None and (
-                        found.moved or reading.epoch is not None or _all_of_evaluation(reading.values)
-                    )
-                    return self._described(row, line, found) if more and found and placed else found
+                    more = row >= _BLOCK or (reading.bar is not None and found is not None and found.moved)
+                    return self._described(row, line, found) if more and found else found
         found = self._table(line, text, named=may_measure(lower) if named is None else named)
         return found or self._recurred(line)
 
@@ -315,13 +312,13 @@ class Detector:
         moved = counts = step is not None and self._may_count(placed_by, reading)
         if counts:
             self._total = reading.total
-            self._epoch_counted = reading.epoch
+            self._epoch_counted, self._raw = reading.epoch, reading.step or 0
             self._bare = not reading.values and (self._bare or self._counter != placed_by)
             self._told = self._told + 1 if self._counter == placed_by else 0
             self._counter, self._step = placed_by, step
         else:
             step, total = self._step, None
-            by_form = self._counter is not None and self._counter >= _PLAIN
+            by_form = self._counter is not None and self._counter >= _PLAIN and not _all_of_evaluation(reading.values)
             if (
                 reading.epoch_counts
                 and reading.epoch is not None
@@ -370,9 +367,13 @@ class Detector:
     def _is_of_evaluation_below(self, reading: Reading) -> bool:
         """Return whether a count below a heading of an evaluation is that one's: of another total than the run's."""
         below = self._part and self._part_left > 0 and self._counter is not None
-        counted = reading.total is not None and reading.bar is None
-        same = reading.epoch is None or reading.epoch == self._epoch_counted
-        return bool(below and counted and same and reading.total != self._total)
+        if not below or reading.bar is not None or reading.step is None:
+            return False
+        if reading.epoch is not None and reading.epoch != self._epoch_counted:
+            return False
+        other = reading.total != self._total if reading.total is not None else reading.step < self._raw
+        self._part_left = _PART_LINES if other else self._part_left
+        return other
 
     def _below_headings(self, reading: Reading) -> Reading:
         """Return a reading without a step as what the headings above it say."""

@@ -300,7 +300,8 @@ def yolo_line(text: str) -> Reading | None:
 
 
 _BATCHED = re.compile(
-    r"(?:^|\s)(?:Train:\s*(?P<timm>\d+)\s*|Train:\s*\[(?P<train>\d+)\]\s*|(?:Train )?Epoch:\s*\[?(?P<epoch>\d+)\]?\s*"
+    r"(?:^|\s)(?:Train:\s*(?P<timm>\d+)\s*|Train:\s*\[(?P<train>\d+)\]\s*"
+    r"|(?:Train )?Epoch:\s*\[?(?P<epoch>\d+)(?:\.\d\d)?\]?\s*"
     r"|Epoch\(train\)\s*\[(?P<mm>\d+)\])"
     r"\[\s*(?P<n>\d+)\s*/\s*(?P<total>\d+)[^\]]*\]"
 )

@@ -67,7 +67,7 @@ _BEST = re.compile(
     r"(?:best|max(?:imum)?(?= (?:accuracy|acc|auc|f1|score|reward)))(?:_|\b(?! of\b))",
     re.IGNORECASE,
 )
-_BETTER = re.compile(r"(?:decreas|improv|increas)\w* (?:from |\()", re.IGNORECASE)
+_BETTER = re.compile(r"(?:decreas|improv|increas)\w* (?:from |\()|\d is the (?:new )?best", re.IGNORECASE)
 _SETTINGS = re.compile(r"\w=(?:True|False|None)\b")  # of a call that is printed, never of what is measured
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from trainer.counts import Counts, counts
-from trainer.numbers import is_companion, is_outcome, series_name
+from trainer.numbers import is_companion, is_outcome, measurements, series_name
 
 _LEVELS = "TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|SUCCESS"
 _CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
@@ -34,12 +34,13 @@ _PREFIX = re.compile(
     re.VERBOSE,
 )
 _PART = re.compile(
-    r"^[\W_]*(?:(?:running|starting|start|begin|performing|final|end of|the|on|model) )*"
+    r"^[\W_]*(?:(?:cross|running|starting|start|begin|performing|final|end of|the|on|model) )*"
     r"(?P<part>train(?:ing)?|val(?:id(?:ation|ating)?)?|test(?:ing)?|eval(?:uat(?:ion|ing|e))?|dev)"
     r"(?:[\s_-]+(?:set|phase|split|results?|metrics?|scores?|stats|statistics|performance|summary|report|error|loop|data|dataset|step|epoch|mode|perplexity|accuracy|reward|model|on|the|dev|test"
     r"|begins?|started|finished|done|completed?))*[\W_]*$",
     re.IGNORECASE,
 )
+_PART_COUNT = re.compile(r"(?P<part>val(?:id\w*)?|test|eval\w*)\W{1,3}\d+/\d+", re.IGNORECASE)  # "Test: [2/4]"
 _PARTS = {"tr": "", "va": "val", "te": "test", "ev": "eval", "de": "dev"}
 _COUNTS = re.compile(r"epoch|step|iter|episode|round|batch|update|generation")
 _PART_WORDS = re.compile(r"train|val|test|dev")
@@ -53,7 +54,8 @@ _BESIDE = re.compile(
 # Beside a heading's count: what it took, when it was, what stands in parentheses.
 _ALONE = re.compile(r"(?P<n>\d+)\s?/\s?(?P<total>\d+)$")
 _ASIDE = re.compile(
-    r"\s\((?!\s*\d+\s*[/)])[^()]*\)|\s@|\s\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?$"
+    r",?\s\b(?:time|took|elapsed)\b[\s:=]*\d+(?:\.\d+)?(?=\s|$)"
+    r"|\s\((?!\s*\d+\s*[/)])[^()]*\)|\s@|\s\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?$"
     r"|(?:\b(?:in|took|time|elapsed)\b)?[\s:=]*[(\[]?\d+(?:\.\d+)?\s?(?:s|secs?|seconds?|m|mins?|minutes?)\b[)\]]?"
 )
 _NUMBERS = re.compile(r"\d\.\d|%\||=[-\d.]")
@@ -73,6 +75,8 @@ def heading(text: str) -> Heading | None:
     """Return what `text` heads, or None if it is more than a heading, or none."""
     if text[-1].isdecimal() and (alone := _ALONE.match(text)):
         return Heading(counts=Counts(step=int(alone["n"]), total=int(alone["total"]), within=True))
+    if (counted := _PART_COUNT.match(text)) and not measurements(text, stepped=True):
+        return Heading(part=_PARTS[counted["part"][:2].lower()])
     lower = text.lower()
     counting = _COUNTS.search(lower) is not None
     if text.count(" ") > _FEW or not (counting or _PART_WORDS.search(lower)):

@@ -280,7 +280,13 @@ def _words_before(text: str, at: int, *, signed: bool) -> list[str]:
         if (lower not in _BEFORE and not is_outcome(lower)) or len(words) == _MOST_BEFORE:
             alone = (_ALONE if signed else _ALONE_IN_CELL).search(text, max(0, begins - _NEAR), begins)
             first = (alone["first"] or "").strip() if alone else ""
-            whole = not first or (first.isalpha() and first.lower() not in RECORDS and not _NO_NAME.match(first))
+            whole = not first or (
+                alone is not None
+                and alone["word"][-1] != "."
+                and first.isalpha()
+                and first.lower() not in RECORDS
+                and not _NO_NAME.match(first)
+            )
             return [*first.split(), alone["word"], *words] if alone and whole else words
         words.insert(0, bare)
         begins = text.rindex(word, 0, begins)
