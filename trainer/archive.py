@@ -41,7 +41,7 @@ def build(out: Path, with_s3: bool) -> Path:
             entry = zipfile.ZipInfo(name, _EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
-            packed.writestr(entry, contents[name])
+            packed.writestr(entry, contents[name], compresslevel=9)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.{secrets.token_hex(6)}")
     temporary.write_bytes(b"#!/usr/bin/env python3\n" + buffer.getvalue())

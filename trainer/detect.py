@@ -342,7 +342,8 @@ class Detector:
                 values={_judged_too(name, self._sources): v for name, v in reading.values.items()}
             )
         values = self._sourced(row, reading.values, step)
-        if reading.epoch is not None and reading.step is None and reading.bar is None:
+        sums_up = reading.epoch is not None or any(map(is_of_evaluation, values))
+        if sums_up and reading.step is None and reading.bar is None:
             values = {**values, **self._of_epoch(row, reading.values, values)}
         if not values and not counts:
             return None
@@ -372,6 +373,7 @@ class Detector:
         if reading.epoch is not None and reading.epoch != self._epoch_counted:
             return False
         other = reading.total != self._total if reading.total is not None else reading.step < self._raw
+        other = other and (reading.within_epoch or reading.step <= (self._step or 0))
         self._part_left = _PART_LINES if other else self._part_left
         return other
 

@@ -161,11 +161,16 @@ _BAR_OTHERS = (
 _DESCRIBED = re.compile(r"[^\w()]*[A-Za-z][\w./@-]*\s*(?:[:=]\s*|\(\s*)[-+]?\d*\.\d.*$")
 _OTHER_UNITS = re.compile(r"^(?:[kKMGT]?i?B|examples?|files?|rows?)/s$|^s/(?:file|example)s?$")  # of what is loaded
 _BAR_EPOCH = re.compile(r"\bepoch:?\s*\[?(\d+)(?:\s*/\s*(\d+))?\]?(?=$|[\s:,|])", re.IGNORECASE)
-_EVALUATION_BAR = re.compile(r"(?:^|\s)(?P<part>val|valid|test|eval)(?:idation|ing|uation)?\b|\(v\)$", re.IGNORECASE)
+_EVALUATION_BAR = re.compile(
+    r"(?:^|\s)(?P<part>val|valid|test|eval)(?:idation|ating|ing|uation)?\b|\(v\)$", re.IGNORECASE
+)
 _BAR_WHOLE = re.compile(
     r"(?:train\w* )?epoch:?\s*(?P<epoch>\d+)/\s*(?P<epochs>\d+)[^\d]{1,8}"
     r"(?:iter|step|batch)\w*:?\s*(?P<n>\d+)/\s*(?P<total>\d+)\b",
     re.IGNORECASE,
+)
+_BAR_OF_RUN = re.compile(
+    r"(?P<n>\d+)\s?/\s?(?P<total>\d+) (?:global )?(?:steps|iterations|iters|updates)\b", re.IGNORECASE
 )
 _OWN_STEP = re.compile(r"(?:iter(?:ation)?|step)s?[\s:=#]*(?P<step>\d+)(?=[\s:,|])", re.IGNORECASE)
 _BAR_COUNTS = re.compile(r"^(\d+)\|(\d+)?\|")  # torchtune's "1|20|Loss: 2.3": epoch, step, loss
@@ -187,6 +192,9 @@ def bar_line(text: str) -> Reading | None:
         rate = float(found["rate"]) if found["unit"].endswith("/s") else 1 / float(found["rate"])
     if "?" not in found["eta"]:
         eta = sum(60**power * int(part) for power, part in enumerate(reversed(found["eta"].split(":"))))
+    if (of_run := _BAR_OF_RUN.search(told)) is not None:
+        own = measurements(told[of_run.end() :], stepped=True)
+        return Reading(step=int(of_run["n"]), total=int(of_run["total"]), values=own, rate=rate)
     whole = _BAR_WHOLE.match(told) if "." in told else None  # "Train Epoch: 1/ 4. Iter: 2/ 20. Loss: 2.3: 5%|"
     if whole and whole["total"] == found["total"]:
         return Reading(
@@ -307,7 +315,7 @@ _BATCHED = re.compile(
 )
 
 
-_JUDGED_BY = re.compile(r"\b(?P<part>val|valid|test|eval)(?:idation|ing|uation)?$", re.IGNORECASE)
+_JUDGED_BY = re.compile(r"\b(?P<part>val|valid|test|eval)(?:idation|ating|ing|uation)?$", re.IGNORECASE)
 _EVALUATED = re.compile(r"\bEpoch\((?P<part>val|test)\)\s*\[\s*\d+\s*\](?:\[[^\]]*\])?")
 
 

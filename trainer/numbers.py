@@ -22,7 +22,7 @@ _OF_TIME = re.compile(r"(?:time|reader|batch|data)_cost$")
 _COMPANION = re.compile(
     r"(?:^|_)(?:lr|learning_rate|grad_?norm|gnorm|mfu|tps|tokens_per_sec(?:ond)?|\w*score|\w*err(?:or)?|precision|recall|kl|kld"
     r"|entropy|map|map50|map50_95|dice|jaccard|margin|margins|divergence|fitness|inertia|residual|ll|log_?prob|specificity"
-    r"|sensitivity|success_rate|success|corr(?:elation)?|brier|ece|crps|gini|hr|ap|l[12]|\w*ep_?ret|ndcg|mrr|concordance|c_index|regret|gap|em|exact|exact_match|per|hd95|hausdorff)$"
+    r"|sensitivity|success_rate|success|corr(?:elation)?|brier|ece|crps|gini|hr|ap|l[12]|\w*ep_?ret|ndcg|mrr|concordance|c_index|regret|gap|em|exact|exact_match|per|hd95|hausdorff|rank|mr)$"
 )
 # Of one of several outputs, in what it is told: "rmse_e", "mae_per_atom", "acc_cls".
 _OF_OUTPUT = re.compile(
@@ -105,6 +105,7 @@ _ALONE_IN_CELL = re.compile(  # "PSNR: 14.6433,Loss: 0.1869, VGG Loss 0.00295100
 )
 # The last words of names that are none by themselves: "grad norm", "learning rate", "loss total".
 _LAST_WORDS = frozenset({"norm", "rate", "total", "sum", "ema", "entropy", "estimate"})
+_AT = re.compile(r"(?<=[a-z]) @(?=\d)")  # "Hits @10: 0.3"
 # "Loss D Real: 0.58": what it is of stands behind the name.
 _OF_WHAT = re.compile(r"\b(?:[Ll]oss|LOSS|[Aa]cc)(?: [A-Z]\w{0,11}){1,2}(?=\s?[:=]\s*[-+.\d])")
 _PAIR = re.compile(
@@ -120,7 +121,7 @@ _PAIR = re.compile(
 )
 # "Train - loss: 0.3 | Valid - loss: 0.4": of which part the names behind it are.
 _SECTION = re.compile(
-    r"(?=[tvde])(?<![\w/.@-])(?P<part>train|val|valid|test|dev|eval)(?:ing|idation|uation)?"
+    r"(?=[tvde])(?<![\w/.@-])(?P<part>train|val|valid|test|dev|eval)(?:ing|ating|idation|uation)?"
     r"(?=\s*[:|\])>(\[{][\s'\"({\[]*[a-z]|\s+[->]+\s+[a-z])",
     re.IGNORECASE,
 )
@@ -211,6 +212,8 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
         text = _QUOTIENT.sub("", text) if "=" in text else text
         if text.count("/") > 1 and _OF_A_PART.search(text):
             text = _NAMES_AND_NUMBERS.sub(_paired, text)
+    if " @" in text:
+        text = _AT.sub("@", text)
     if "oss " in text or "cc " in text:
         text = _OF_WHAT.sub(lambda found: found.group().replace(" ", "_"), text)
     found: dict[str, float] = {}
@@ -306,7 +309,7 @@ def _stands_alone(name: str, value: str, behind: str, stepped: bool) -> bool:
     return stepped and is_outcome(name) and not re.match(r"\s*[\d(%]|\s+of\b|\s+\w", behind)
 
 
-_EVALUATED = re.compile(r"^(?P<first>val|valid|test|eval|dev)(?:_|$)|_(?P<last>val|valid|test|eval|dev)$")
+_EVALUATED = re.compile(r"^(?P<first>val|valid|test|eval|dev)(?:_|$)|_(?P<last>val|valid|test|eval|dev|te|va)$")
 
 
 @_cached
