@@ -17,7 +17,7 @@ _STEP_WORDS = (
     r"|(?:mini-?)?batch(?:es)?|kimg|train(?=\s\d+\s?/\s?\d)|n_?episodes?|progress(?=\W{0,3}\d+\s*/)|episodes?|instance|rounds?|gen(?:eration)?s?|tick|tree"
 )
 # What follows a count makes it none: a fraction, a time, a date, a share, a unit.
-_ENDS = r"(?!\w|[.,]\d|\s?%|[:\-]\d)"
+_ENDS = r"(?!\w|[.,]\d|\s?%|[:\-]\d|\s(?:samples|images|examples|tokens)\b)"
 _NAMED = re.compile(  # how those words begin comes first: that alone halves what a line costs
     rf"(?=[begikmnprstu])(?<![\w.?&/%])(?:(?P<epoch>{_EPOCH_WORDS}|(?<=\[)e(?=:))|(?P<step>{_STEP_WORDS}))"
     rf"(?:[-_](?=\d)|(?:[\s_-]+(?:no|nr|num|number|id|idx|index|i)\b\.?)?\s*[:=#]?\s*[\[(]?\s*)(?P<n>{INTEGER})"

@@ -298,7 +298,7 @@ class Detector:
 
     def _resolve(self, row: float, reading: Reading) -> Detection | None:
         if self._is_of_evaluation_below(reading):
-            reading = reading._replace(step=None, total=None, within_epoch=False)
+            reading = reading._replace(step=None, total=None, epoch=None, epochs=None, within_epoch=False)
         placed_by = row
         if reading.step is None and reading.bar is None and reading.values:
             placed_by = row if self._counted is None else min(row, _PLAIN)  # a heading's count is not the form's
