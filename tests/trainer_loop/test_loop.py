@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
@@ -241,6 +242,24 @@ def test_the_optimizers_memory_is_taken_without_a_step(tmp_path: Path) -> None:
     torch.manual_seed(7)
     fresh = type(loop.plain)(room=None, dropout=0.0)
     assert all(torch.equal(a, b) for a, b in zip(loop.plain.parameters(), fresh.parameters(), strict=True))
+
+
+def test_a_rank_that_writes_no_checkpoint_keeps_nothing_of_what_is_gathered_for_it(tmp_path: Path) -> None:
+    gathered: list[weakref.ref[torch.Tensor]] = []
+    alive: list[int] = []
+
+    class Sharded(World):  # type: ignore[misc]  # it is imported when the tests run
+        def whole(self, tensor: torch.Tensor) -> torch.Tensor:
+            full = tensor.clone()  # of all pieces
+            gathered.append(weakref.ref(full))
+            alive.append(sum(reference() is not None for reference in gathered))
+            return full
+
+    loop = make(Run(out=tmp_path), Sharded(rank=1, device=torch.device("cpu")))
+    loop._save()
+    assert len(gathered) > 10
+    assert max(alive) <= 2  # the one at hand, and the one before it
+    assert not list(tmp_path.iterdir())
 
 
 def test_any_iterator_plugs_in(tmp_path: Path) -> None:

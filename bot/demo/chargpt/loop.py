@@ -261,11 +261,11 @@ class Loop:
         state: dict[str, Any] = {"step": self.step, "position": self.position, "scaler": self.scaler.state_dict()}
         buffers = dict(self.plain.named_buffers())  # the next forward pass changes them, and may come before the copy
         for part, tensors in self._tensors().items():
-            state[part] = {k: t.clone() if k in buffers else self.world.whole(t) for k, t in tensors.items()}
+            whole = ((name, self.world.whole(tensor)) for name, tensor in tensors.items())
+            state[part] = {k: t.clone() if k in buffers else t for k, t in whole if self.world.rank == 0}
         if self.world.rank == 0:
             self.checkpoints.save(self.step, {**state, **self.extra})
 
-    @torch.no_grad()
     def _resume(self) -> None:
         """Go on from rank 0's newest checkpoint; the other ranks get it from there, and need not see the file."""
         folders = [Path(folder) for folder in (os.environ.get("HOURGLASS_RESUME"), self.settings.out) if folder]
@@ -279,8 +279,7 @@ class Loop:
         for part, tensors in self._tensors().items():
             if state and [(k, t.shape) for k, t in state[part].items()] != [(k, t.shape) for k, t in tensors.items()]:
                 raise ValueError(f"{path} is of another model: remove it, or bring the model that it was")
-            for name, tensor in tensors.items():
-                self.world.take(tensor, state[part][name] if state else None)
+            self.world.take(tensors, state.get(part))
         self.step, self.position = numbers["step"], numbers["position"]
         self.scaler.load_state_dict(numbers["scaler"])
         self.say(f"resuming from {path} at step {self.step}")
