@@ -25,14 +25,14 @@ ROOT = Path(__file__).parents[2]
 
 
 def setup_module() -> None:
-    global torch, Run, curve, first_gradients, make, mutant, BY_MICRO_BATCH, apart, relative, Settings, lr_at, World
+    global torch, Run, curve, first_gradients, make, mutant, BY_MICRO_BATCH, apart, relative, Settings, World
     global loop_module
     import torch
 
     import trainer.loop as loop_module
     from tests.trainer_loop.runs import Run, curve, first_gradients, make, mutant
     from tests.trainer_loop.worlds import BY_MICRO_BATCH, apart, relative
-    from trainer.loop import Settings, lr_at
+    from trainer.loop import Settings
     from trainer.world import World
 
 
@@ -122,8 +122,8 @@ def test_keeping_the_gradients_of_a_failed_attempt_would_be_noticed(tmp_path: Pa
     run = Run(out=tmp_path / "run", micro_batch=4, double=True)
     expected = curve(make(run))
     assert apart(late(replace(run, out=tmp_path / "late")), expected) <= 1e-12
-    zero = "self.optimizer.zero_grad()\n        pieces"
     once = "if getattr(self, 'zeroed', None) != self.step:\n            self.zeroed = self.step\n            "
+    zero = "self.optimizer.zero_grad()"
     kept = mutant("loop", zero, once + zero)
     assert apart(late(replace(run, out=tmp_path / "kept", loop=kept)), expected) > 1e-6
 
@@ -281,7 +281,7 @@ def test_what_is_printed_is_read_back(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_the_rate_rises_in_a_line_and_falls_in_half_a_cosine() -> None:
     settings = Settings(steps=110, global_batch=1, micro_batch=1, lr=1.0, warmup=10, final_lr=0.1)
-    rates = [lr_at(step, settings) for step in (1, 5, 10, 60, 110, 200)]
+    rates = [settings.lr_at(step) for step in (1, 5, 10, 60, 110, 200)]
     assert rates == pytest.approx([0.1, 0.5, 1.0, 0.55, 0.1, 0.1])
 
 
