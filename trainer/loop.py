@@ -77,7 +77,7 @@ class Loop:
     world: World
     validation: Iterable[Batch] = ()  # this rank's, gone through anew each time; as many on each rank
     extra: Mapping[str, Any] = field(default_factory=dict)  # goes into each checkpoint: shapes, vocabularies
-    count: Callable[[Batch], int] = lambda batch: int((batch[-1] != -100).sum())  # targets, as cross-entropy has them
+    count: Callable[[Batch], int] = lambda batch: int((batch[-1] != -100).sum())  # its targets; -100 does not count
 
     def __post_init__(self) -> None:
         settings, world = self.settings, self.world

@@ -262,6 +262,16 @@ def test_a_rank_that_writes_no_checkpoint_keeps_nothing_of_what_is_gathered_for_
     assert not list(tmp_path.iterdir())
 
 
+def test_a_checkpoint_of_another_model_is_refused_by_its_path(tmp_path: Path) -> None:
+    make(Run(out=tmp_path, steps=1)).run()
+    path = tmp_path / "ckpt-000001.pt"
+    state = torch.load(path, weights_only=True)
+    state["model"]["norm.weight"] = torch.ones(17)
+    torch.save(state, path)
+    with pytest.raises(ValueError, match=r"ckpt-000001\.pt is of another model"):
+        make(Run(out=tmp_path))
+
+
 def test_any_iterator_plugs_in(tmp_path: Path) -> None:
     def by_hand(batches):  # type: ignore[no-untyped-def]  # what `Run` asks for
         ready = list(islice(batches(0), 40))
