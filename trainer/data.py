@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from typing import Any
 
 import torch
@@ -39,9 +40,9 @@ def _order(samples: int, seed: int, epoch: int) -> torch.Tensor:
     return torch.randperm(samples, generator=torch.Generator().manual_seed(seed_of(seed, epoch)))
 
 
-def plan(samples: int, seed: int, position: int, count: int) -> list[tuple[int, int]]:
-    """Return epoch and index of the `count` samples from `position` on: each epoch is shuffled anew, and is whole."""
-    places = (divmod(place, samples) for place in range(position, position + count))
+def plan(samples: int, seed: int, position: int, share: int) -> list[tuple[int, int]]:
+    """Return epoch and index of the `share` samples from `position` on: each epoch is shuffled anew, and is whole."""
+    places = (divmod(place, samples) for place in range(position, position + share))
     return [(epoch, int(_order(samples, seed, epoch)[place])) for epoch, place in places]
 
 
@@ -68,14 +69,14 @@ class Batches(Dataset[Any]):
 
     def __call__(self, position: int) -> Iterator[Any]:
         """Return the iterator from `position` (samples that all ranks together have seen)."""
+        share = self.global_batch // self.world
+        starts = count(position + self.rank * share, self.global_batch)  # of this rank's share, step by step
         loader = DataLoader(
             self,
-            batch_sampler=self._keys(position),
+            batch_sampler=(plan(len(self.dataset), self.seed, start, share) for start in starts),
             num_workers=self.workers,
             prefetch_factor=1 if self.workers else None,  # a step each: they lie in shared memory
             pin_memory=torch.cuda.is_available(),
-            # The loader draws a seed for its workers, and nobody else's chance may move by it.
-            generator=torch.Generator().manual_seed(self.seed),
             worker_init_fn=_leave_group,
         )
         return iter(loader)
@@ -84,9 +85,3 @@ class Batches(Dataset[Any]):
         """Return a sample of an epoch, for the loader; it draws from a seed of its own."""
         draw_from(self.seed, *key)
         return self.dataset[key[1]]
-
-    def _keys(self, position: int) -> Iterator[list[tuple[int, int]]]:
-        share = self.global_batch // self.world
-        while True:
-            yield plan(len(self.dataset), self.seed, position + self.rank * share, share)
-            position += self.global_batch

@@ -1,6 +1,7 @@
 """The processes of a run, the GPU under each, and how a model and its state lie on them: whole, or in pieces."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import torch
 from torch import distributed as dist
 from torch import nn
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 # Dense bf16 TFLOP/s of a GPU whose name contains this, from NVIDIA's data sheets (fp16 on V100 and T4).
@@ -58,32 +61,27 @@ class World:
 
     def whole(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return a tensor as it is, or in host memory where ranks hold pieces of it; all ranks call this."""
-        if not hasattr(tensor, "full_tensor"):
+        if not isinstance(tensor, DTensor):
             return tensor
-        full: torch.Tensor = tensor.full_tensor()
+        full = tensor.full_tensor()
         return full.cpu() if self.rank == 0 else full  # whose host needs room for all of it
 
-    def take(self, mine: Any, first: torch.Tensor | None) -> None:
-        """Make a tensor, or this rank's piece of it, what rank 0 brings; all ranks call this, the others with None."""
-        full = torch.empty(mine.shape, dtype=mine.dtype) if first is None else first.contiguous()
-        full = full.to(mine.device, mine.dtype)
-        if self.size > 1:
-            dist.broadcast(full, 0)
-        if hasattr(mine, "full_tensor"):
-            from torch.distributed.tensor import distribute_tensor  # seconds, for those who need it
-
-            full = distribute_tensor(full, mine.device_mesh, mine.placements, src_data_rank=None)
-        mine.copy_(full)
+    def take(self, mine: Mapping[str, torch.Tensor], first: Mapping[str, torch.Tensor] | None) -> None:
+        """Make tensors, or this rank's pieces of them, what rank 0 brings (the others: None); all ranks call this."""
+        for name, tensor in mine.items():
+            full = first[name].contiguous() if first else torch.empty(tensor.shape)
+            full = full.to(tensor.device, tensor.dtype)
+            if isinstance(tensor, DTensor):
+                full = distribute_tensor(full, tensor.device_mesh, tensor.placements)
+            elif self.size > 1:
+                dist.broadcast(full, 0)
+            tensor.copy_(full)
 
     def spread(self, model: nn.Module, parallel: str, low: torch.dtype | None, compile_mode: str) -> nn.Module:
         """Return a model as the ranks share it, with rank 0's weights; its own parameters keep their names."""
         cuda, sharded = self.device.type == "cuda", parallel == "fsdp" and self.size > 1
         if sharded:
-            from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard  # as above
-
-            with torch.no_grad():
-                for tensor in model.state_dict().values():
-                    self.take(tensor, tensor)  # as DDP does by itself
+            self.take(model.state_dict(), model.state_dict())  # as DDP does by itself
             policy = MixedPrecisionPolicy(param_dtype=low, reduce_dtype=torch.float32 if low else None)
             lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
             for block in [*(block for blocks in lists for block in blocks), model]:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
@@ -24,14 +25,14 @@ ROOT = Path(__file__).parents[2]
 
 
 def setup_module() -> None:
-    global torch, Run, curve, first_gradients, make, mutant, BY_MICRO_BATCH, apart, relative, Settings, lr_at, World
+    global torch, Run, curve, first_gradients, make, mutant, BY_MICRO_BATCH, apart, relative, Settings, World
     global loop_module
     import torch
 
     import trainer.loop as loop_module
     from tests.trainer_loop.runs import Run, curve, first_gradients, make, mutant
     from tests.trainer_loop.worlds import BY_MICRO_BATCH, apart, relative
-    from trainer.loop import Settings, lr_at
+    from trainer.loop import Settings
     from trainer.world import World
 
 
@@ -121,8 +122,8 @@ def test_keeping_the_gradients_of_a_failed_attempt_would_be_noticed(tmp_path: Pa
     run = Run(out=tmp_path / "run", micro_batch=4, double=True)
     expected = curve(make(run))
     assert apart(late(replace(run, out=tmp_path / "late")), expected) <= 1e-12
-    zero = "self.optimizer.zero_grad()\n        pieces"
     once = "if getattr(self, 'zeroed', None) != self.step:\n            self.zeroed = self.step\n            "
+    zero = "self.optimizer.zero_grad()"
     kept = mutant("loop", zero, once + zero)
     assert apart(late(replace(run, out=tmp_path / "kept", loop=kept)), expected) > 1e-6
 
@@ -243,6 +244,34 @@ def test_the_optimizers_memory_is_taken_without_a_step(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(loop.plain.parameters(), fresh.parameters(), strict=True))
 
 
+def test_a_rank_that_writes_no_checkpoint_keeps_nothing_of_what_is_gathered_for_it(tmp_path: Path) -> None:
+    gathered: list[weakref.ref[torch.Tensor]] = []
+    alive: list[int] = []
+
+    class Sharded(World):  # type: ignore[misc]  # it is imported when the tests run
+        def whole(self, tensor: torch.Tensor) -> torch.Tensor:
+            full = tensor.clone()  # of all pieces
+            gathered.append(weakref.ref(full))
+            alive.append(sum(reference() is not None for reference in gathered))
+            return full
+
+    loop = make(Run(out=tmp_path), Sharded(rank=1, device=torch.device("cpu")))
+    loop._save()
+    assert len(gathered) > 10
+    assert max(alive) <= 2  # the one at hand, and the one before it
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_of_another_model_is_refused_by_its_path(tmp_path: Path) -> None:
+    make(Run(out=tmp_path, steps=1)).run()
+    path = tmp_path / "ckpt-000001.pt"
+    state = torch.load(path, weights_only=True)
+    state["model"]["norm.weight"] = torch.ones(17)
+    torch.save(state, path)
+    with pytest.raises(ValueError, match=r"ckpt-000001\.pt is of another model"):
+        make(Run(out=tmp_path))
+
+
 def test_any_iterator_plugs_in(tmp_path: Path) -> None:
     def by_hand(batches):  # type: ignore[no-untyped-def]  # what `Run` asks for
         ready = list(islice(batches(0), 40))
@@ -262,7 +291,7 @@ def test_what_is_printed_is_read_back(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_the_rate_rises_in_a_line_and_falls_in_half_a_cosine() -> None:
     settings = Settings(steps=110, global_batch=1, micro_batch=1, lr=1.0, warmup=10, final_lr=0.1)
-    rates = [lr_at(step, settings) for step in (1, 5, 10, 60, 110, 200)]
+    rates = [settings.lr_at(step) for step in (1, 5, 10, 60, 110, 200)]
     assert rates == pytest.approx([0.1, 0.5, 1.0, 0.55, 0.1, 0.1])
 
 

@@ -5,7 +5,6 @@ a thread writes the copy to a temporary name, syncs it and renames it. The newes
 any moment leaves the last whole file under its name.
 """
 
-import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -24,10 +23,7 @@ def find(*folders: Path) -> list[tuple[int, Path]]:
 
 
 def load_newest(*folders: Path) -> tuple[Path, dict[str, Any]] | None:
-    """Return the checkpoint of the furthest step that loads, with its path; None where there is none.
-
-    A file that does not load, which another program may have left, is said and passed over.
-    """
+    """Return the newest checkpoint that loads, with its path; says which do not, as another program may leave them."""
     for _, path in reversed(find(*folders)):
         try:
             return path, torch.load(path, map_location="cpu", weights_only=True)
@@ -45,14 +41,15 @@ class Checkpoints:
         self.seconds, self._began = 0.0, time.monotonic()  # that the last save took, copy to rename; when it began
         self._stream = torch.cuda.Stream() if torch.cuda.is_available() else None
         self._writer = ThreadPoolExecutor(1)  # a script that comes to its end lets the last write come to its own
-        self._writing: Future[None] | None = None
+        self._writing: Future[None] = Future()
+        self._writing.set_result(None)
         # The checksum holds Python's lock for as long as the write takes, and torch reads it nowhere.
         torch.serialization.set_crc32_options(False)
 
     def is_due(self, failures_every: float, lose_at_most: float) -> bool:
         """Say whether to save now: by Young's and Daly's interval, a minute at least, and not while one is written."""
-        pause = min(lose_at_most, max(60.0, math.sqrt(2 * self.seconds * failures_every)))
-        return (self._writing is None or self._writing.done()) and time.monotonic() - self._began >= pause
+        pause = min(lose_at_most, max(60.0, (2 * self.seconds * failures_every) ** 0.5))
+        return self._writing.done() and time.monotonic() - self._began >= pause
 
     def save(self, step: int, state: Mapping[str, Any]) -> None:
         """Begin to save `state` as of now; returns before it is written, raises what went wrong with the last one.
@@ -74,9 +71,7 @@ class Checkpoints:
 
     def wait(self) -> None:
         """Return when the last save is on the disk; raises `OSError` or `RuntimeError` if it is not: a full disk."""
-        writing, self._writing = self._writing, None
-        if writing:
-            writing.result()
+        self._writing.result()
 
     def _copy(self, value: Any, seen: dict[Any, torch.Tensor]) -> Any:
         """Return `value` with its tensors copied to host memory: pinned, which torch keeps for the next save."""
@@ -102,9 +97,6 @@ class Checkpoints:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        handle = os.open(self.folder, os.O_RDONLY)
-        os.fsync(handle)  # the rename, too, has to outlast a power cut
-        os.close(handle)
         others = [other for _, other in find(self.folder) if other != path]
         for old in [*others[:-1], *self.folder.glob("ckpt-*.tmp")]:
             old.unlink(missing_ok=True)  # what is older than the newest two, and what killed writers left

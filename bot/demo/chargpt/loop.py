@@ -13,13 +13,14 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
 
 from checkpoint import Checkpoints, find, load_newest
 from data import draw_from
@@ -58,13 +59,12 @@ class Settings:
     lose_at_most: float = 600.0  # seconds of training that a failure may cost
     out: Path = Path("out")
 
-
-def lr_at(step: int, settings: Settings) -> float:
-    """Return the learning rate of a step, counted from 1: a line up, then half a cosine down."""
-    if step <= settings.warmup:
-        return settings.lr * step / settings.warmup
-    through = min(1.0, (step - settings.warmup) / max(1, settings.steps - settings.warmup))
-    return settings.lr * (settings.final_lr + (1 - settings.final_lr) * 0.5 * (1 + math.cos(math.pi * through)))
+    def lr_at(self, step: int) -> float:
+        """Return the learning rate of a step, counted from 1: a line up, then half a cosine down."""
+        if step <= self.warmup:
+            return self.lr * step / self.warmup
+        through = min(1.0, (step - self.warmup) / max(1, self.steps - self.warmup))
+        return self.lr * (self.final_lr + (1 - self.final_lr) * 0.5 * (1 + math.cos(math.pi * through)))
 
 
 @dataclass(eq=False)
@@ -77,8 +77,7 @@ class Loop:
     world: World
     validation: Iterable[Batch] = ()  # this rank's, gone through anew each time; as many on each rank
     extra: Mapping[str, Any] = field(default_factory=dict)  # goes into each checkpoint: shapes, vocabularies
-    # Targets in a batch: of its last tensor, all but the -100 that cross-entropy ignores.
-    count: Callable[[Batch], int] = lambda batch: int((batch[-1] != -100).sum())
+    count: Callable[[Batch], int] = lambda batch: int((batch[-1] != -100).sum())  # its targets; -100 does not count
 
     def __post_init__(self) -> None:
         settings, world = self.settings, self.world
@@ -122,18 +121,19 @@ class Loop:
         settings, batches = self.settings, self.batches(self.position)
         # A signal only says so: the ranks agree after the step.
         before = signal.signal(signal.SIGTERM, lambda *_: setattr(self, "asked", True))
-        first, stop = self.step + 1, False
+        first, stop, last = self.step + 1, False, self.step >= settings.steps
         self.timed_from = time.perf_counter(), self.step
-        while self.step < settings.steps and not stop:
+        while not last:
             loss = self._gradients(next(batches, ()))
             norm, rate = self._update()
             asked = self.asked or bool(hourglass and hourglass.should_stop())
             stop, save = self.world.any(asked, self.world.rank == 0 and self._is_save_due())
-            if stop or self.step in (first, settings.steps) or self.step % settings.log_every == 0:
+            last = stop or self.step >= settings.steps
+            if last or self.step == first or self.step % settings.log_every == 0:
                 self._log(self.world.sum(loss).item(), norm, rate)  # waits for the GPU; no other step does
-            if self.validation and not stop and (self.step == settings.steps or self.step % settings.eval_every == 0):
+            if self.validation and not stop and (last or self.step % settings.eval_every == 0):
                 self._evaluate()
-            if save or stop or self.step == settings.steps:
+            if last or save:
                 self._save()
         self.checkpoints.wait()
         signal.signal(signal.SIGTERM, before)
@@ -153,53 +153,50 @@ class Loop:
         while True:
             rehearsal, loss = self.unproven, None
             kept = [(buffer, buffer.clone()) for buffer in self.plain.buffers()]
-            try:
+            # Once gradients travel, the others wait for them, and nobody can tell them.
+            bearable = [torch.OutOfMemoryError] if rehearsal or self.world.size == 1 else []
+            with suppress(*bearable):
                 loss = self._accumulate(batch, count, send=not rehearsal)
-            except torch.OutOfMemoryError:
-                if self.world.size > 1 and not rehearsal:
-                    raise  # the others wait for gradients, and nobody can tell them
             if loss is not None and not rehearsal:
                 return loss
             # Only here has the exception let go of the tensors that filled the memory.
-            (short,) = self.world.any(loss is None)  # after a rehearsal, or alone
+            (short,) = self.world.any(loss is None)
             self.unproven = short and self.world.size > 1
             for buffer, value in kept:  # the averages of a batch norm have seen these samples
                 buffer.copy_(value)
-            if short and hasattr(self.model, "reset_iter_state"):
-                self.model.reset_iter_state()  # type: ignore[operator]  # of FSDP, which was left in the middle
-            if short and self.micro == 1:
+            if not short:
+                continue
+            if self.micro == 1:
                 raise torch.OutOfMemoryError("one sample is too much here: rent a larger GPU, or try parallel='fsdp'")
-            if short:
-                self.micro = -(-self.micro // 2)
-                torch.cuda.empty_cache()
-                self.say(f"out of memory: the micro-batch is {self.micro} now, the global batch is what it was")
+            if isinstance(self.model, FSDPModule):
+                self.model.reset_iter_state()  # it was left in the middle
+            self.micro = -(-self.micro // 2)
+            torch.cuda.empty_cache()
+            self.say(f"out of memory: the micro-batch is {self.micro} now, the global batch is what it was")
 
     def _accumulate(self, batch: Batch, count: int, *, send: bool) -> torch.Tensor:
         draw_from(self.settings.seed, self.step, self.world.rank)
         self.optimizer.zero_grad()
-        pieces = self._cut(batch)
         total = torch.zeros((), dtype=torch.float64, device=self.world.device)
-        for number, piece in enumerate(pieces, start=1):
-            # DDP sends with the last micro-batch; FSDP has no room to wait, and does not ask.
-            self.model.require_backward_grad_sync = send and number == len(pieces)  # type: ignore[assignment]
-            loss = self._loss(piece)
+        for loss in self._losses(batch, send=send):
             # DDP and FSDP divide by the number of ranks; the count is that of all ranks.
             torch.autograd.backward(self.scaler.scale(loss * (self.world.size / count)))
             total += loss.detach()
         return total / count
 
-    def _cut(self, batch: Batch) -> list[Batch]:
-        return list(zip(*(tensor.split(self.micro) for tensor in batch), strict=True))
-
-    def _loss(self, piece: Batch) -> torch.Tensor:
-        inputs = [tensor.to(self.world.device, non_blocking=True) for tensor in piece]
-        with torch.autocast(self.world.device.type, self.low, enabled=self.low is not None):
-            loss: torch.Tensor = self.model(*inputs)
-        return loss
+    def _losses(self, batch: Batch, *, send: bool = False) -> Iterator[torch.Tensor]:
+        pieces = list(zip(*(tensor.split(self.micro) for tensor in batch), strict=True))
+        for piece in pieces:
+            # DDP sends with the last micro-batch; FSDP has no room to wait, and does not ask.
+            self.model.require_backward_grad_sync = send and piece is pieces[-1]  # type: ignore[assignment]
+            inputs = [tensor.to(self.world.device, non_blocking=True) for tensor in piece]
+            with torch.autocast(self.world.device.type, self.low, enabled=self.low is not None):
+                loss = self.model(*inputs)
+            yield loss
 
     def _update(self) -> tuple[torch.Tensor, float]:
         """Take the step; return the norm of the gradients before they were clipped, and the learning rate."""
-        rate = lr_at(self.step + 1, self.settings)
+        rate = self.settings.lr_at(self.step + 1)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.scaler.unscale_(self.optimizer)
@@ -215,9 +212,10 @@ class Loop:
     def _evaluate(self) -> None:
         self.model.eval()
         loss, count = torch.zeros(2, dtype=torch.float64, device=self.world.device)
-        for piece in chain.from_iterable(map(self._cut, self.validation)):
-            count += self.count(piece)
-            loss += self._loss(piece)
+        for batch in self.validation:
+            count += self.count(batch)
+            for part in self._losses(batch):
+                loss += part
         self.model.train()
         self._tell(val_loss=(self.world.sum(loss) / self.world.sum(count)).item())
         self.timed_from = time.perf_counter(), self.step  # a step's time is without this
@@ -261,11 +259,11 @@ class Loop:
         state: dict[str, Any] = {"step": self.step, "position": self.position, "scaler": self.scaler.state_dict()}
         buffers = dict(self.plain.named_buffers())  # the next forward pass changes them, and may come before the copy
         for part, tensors in self._tensors().items():
-            state[part] = {k: t.clone() if k in buffers else self.world.whole(t) for k, t in tensors.items()}
+            whole = ((name, self.world.whole(tensor)) for name, tensor in tensors.items())
+            state[part] = {k: t.clone() if k in buffers else t for k, t in whole if self.world.rank == 0}
         if self.world.rank == 0:
             self.checkpoints.save(self.step, {**state, **self.extra})
 
-    @torch.no_grad()
     def _resume(self) -> None:
         """Go on from rank 0's newest checkpoint; the other ranks get it from there, and need not see the file."""
         folders = [Path(folder) for folder in (os.environ.get("HOURGLASS_RESUME"), self.settings.out) if folder]
@@ -279,8 +277,7 @@ class Loop:
         for part, tensors in self._tensors().items():
             if state and [(k, t.shape) for k, t in state[part].items()] != [(k, t.shape) for k, t in tensors.items()]:
                 raise ValueError(f"{path} is of another model: remove it, or bring the model that it was")
-            for name, tensor in tensors.items():
-                self.world.take(tensor, state[part][name] if state else None)
+            self.world.take(tensors, state.get(part))
         self.step, self.position = numbers["step"], numbers["position"]
         self.scaler.load_state_dict(numbers["scaler"])
         self.say(f"resuming from {path} at step {self.step}")
