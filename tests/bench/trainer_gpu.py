@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from trainer.data import Batches
-from trainer.loop import Loop, Settings
+from trainer.loop import Batch, Loop, Settings
 from trainer.model import GPT, Windows
 from trainer.world import World
 
@@ -152,7 +151,7 @@ def stall() -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         text = torch.randint(50_257, (1_000_000,)).to(torch.uint16)
         loop = gpt2(Path(folder) / "ours", text, accumulation=1)
-        step = _steps(loop, list(islice(loop.batches(0), loop.chunks)))
+        step = _steps(loop, next(loop.batches(0)))
         size = sum(parameter.numel() for parameter in loop.parameters) * 12  # float32: itself and AdamW's two means
         copy = _copy_seconds(size)
         ours, dcp = _savers(loop, Path(folder) / "dcp")
@@ -164,9 +163,9 @@ def stall() -> list[Figure]:
     return [Figure(name=name, value=slower["ours"], unit="ms", goal=round(1500 * copy, 1), note=note)]
 
 
-def _steps(loop: Loop, chunks: list[Any]) -> Callable[[], None]:
+def _steps(loop: Loop, batch: Batch) -> Callable[[], None]:
     def step() -> None:
-        loop._gradients(chunks)
+        loop._gradients(batch)
         loop._update()
 
     return step
