@@ -193,8 +193,8 @@ def bar_line(text: str) -> Reading | None:
     if "?" not in found["eta"]:
         eta = sum(60**power * int(part) for power, part in enumerate(reversed(found["eta"].split(":"))))
     if (of_run := _BAR_OF_RUN.search(told)) is not None:
-        own = measurements(told[of_run.end() :], stepped=True)
-        return Reading(step=int(of_run["n"]), total=int(of_run["total"]), values=own, rate=rate)
+        beside = measurements(told[of_run.end() :], stepped=True)
+        return Reading(step=int(of_run["n"]), total=int(of_run["total"]), values=beside, rate=rate)
     whole = _BAR_WHOLE.match(told) if "." in told else None  # "Train Epoch: 1/ 4. Iter: 2/ 20. Loss: 2.3: 5%|"
     if whole and whole["total"] == found["total"]:
         return Reading(
