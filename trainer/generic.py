@@ -54,6 +54,7 @@ _OF_NETWORK = re.compile(
 )
 # What stands on either side of its count: "Train loss 25 2.478", "Valid MRR at step 100: 0.31"; and "loss0.686".
 _COUNT_INSIDE = re.compile(r"(?P<name>(?:\w+ )?loss) (?P<n>\d+)(?::|(?=\s))\s+(?P<value>\d*\.\d+)", re.IGNORECASE)
+_NAMES_COUNT = re.compile(r" (?:at|after|for|in|of|on) (?:the )?[sebir]")
 _COUNT_BEHIND = re.compile(
     rf"(?P<name>[a-z][\w@ ]*) (?:at|after|for|in|of|on) (?:the )?"
     rf"(?P<count>step|epoch|iter(?:ation)?|episode|round|batch)\s?#?:?\s"
@@ -92,7 +93,7 @@ def _spelled_out(text: str) -> str:
         if inside := _COUNT_INSIDE.match(text):
             return f"step {inside['n']} | {inside['name']}: {inside['value']} {text[inside.end() :]}"
         text = _GLUED.sub("loss ", text)
-    if at := _COUNT_BEHIND.match(text):
+    if _NAMES_COUNT.search(text) and (at := _COUNT_BEHIND.match(text)):
         return f"{at['count']} {at['n']}{at['of'] or ''} | {at['name']}: {at['value']} {text[at.end() :]}"
     return text
 

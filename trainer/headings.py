@@ -58,6 +58,7 @@ _ASIDE = re.compile(
     r"|\s\((?!\s*\d+\s*[/)])[^()]*\)|\s@|\s\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?$"
     r"|(?:\b(?:in|took|time|elapsed)\b)?[\s:=]*[(\[]?\d+(?:\.\d+)?\s?(?:s|secs?|seconds?|m|mins?|minutes?)\b[)\]]?"
 )
+_MAY_BE_ASIDE = re.compile(r"\(|@|time|took|elapsed| in |\d-\d\d ")
 _NUMBERS = re.compile(r"\d\.\d|%\||=[-\d.]")
 _WHOLE = re.compile(r"(?P<name>[a-z]\w*)\s?[:=]\s?\d+(?![\w.])", re.IGNORECASE)  # "episode_len:21"
 _MORE = re.compile(r"\d\.\d|%\||=[-\d.]|\w: \S+ \w")  # numbers and names of something else
@@ -75,13 +76,14 @@ def heading(text: str) -> Heading | None:
     """Return what `text` heads, or None if it is more than a heading, or none."""
     if text[-1].isdecimal() and (alone := _ALONE.match(text)):
         return Heading(counts=Counts(step=int(alone["n"]), total=int(alone["total"]), within=True))
-    if (counted := _PART_COUNT.match(text)) and not measurements(text, stepped=True):
+    if text[0] in "vVtTeE" and (counted := _PART_COUNT.match(text)) and not measurements(text, stepped=True):
         return Heading(part=_PARTS[counted["part"][:2].lower()])
     lower = text.lower()
     counting = _COUNTS.search(lower) is not None
     if text.count(" ") > _FEW or not (counting or _PART_WORDS.search(lower)):
         return None
-    text = _ASIDE.sub(" ", text)
+    if _MAY_BE_ASIDE.search(lower):
+        text = _ASIDE.sub(" ", text)
     if text[-1] != "]" and _NUMBERS.search(text):  # OLMo's "[step=10/240,epoch=0]" is one
         return None
     text = without_prefix(text)
