@@ -114,7 +114,7 @@ class Bars:
         """Return whether a bar of another total is the run's next part, and no evaluation."""
         above = (total in self._measured, total) > (own in self._measured, own)  # the one that measures, or the longer
         unfinished = not self.ended
-        same_epoch = header is not None and header is self._under
+        same_epoch = header is self._under
         if unfinished or total in self._within or (same_epoch and (own in self._measured or not above)):
             if len(self._within) < _MOST_TOTALS:
                 self._within.add(total)

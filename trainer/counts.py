@@ -12,7 +12,8 @@ from typing import NamedTuple
 INTEGER = r"\d(?:\.\d+[eE]\+\d+|[\d,]*)"
 _EPOCH_WORDS = r"epochs?|ep\.?"
 _STEP_WORDS = (
-    r"global[_ -]?steps?|num[_ ]timesteps(?!\s*=)|total[_ ](?:num|env)_?steps|total[_ ]t|t(?=\s*=\s*\d+\s*/)"
+    r"global[_ -]?(?:steps?|iter(?:ation)?s?)|t_env|env[_ ]steps?|num[_ ]frames|sentence number|i(?=\s*=\s*\d+\s*/)"
+    r"|num[_ ]timesteps(?!\s*=)|total[_ ](?:num|env)_?steps|total[_ ]t|t(?=\s*=\s*\d+\s*/)"
     r"|(?:time)?steps?|iter(?:ation)?s?|itr?|updates?|up\.|n(?:um_)?updates"
     r"|(?:mini-?)?batch(?:es)?|kimg|train(?=\s\d+\s?/\s?\d)|n_?episodes?|progress(?=\W{0,3}\d+\s*/)|episodes?|instance|rounds?|gen(?:eration)?s?|tick|tree"
 )
@@ -37,9 +38,11 @@ _DONE = re.compile(
 _ORDINAL = re.compile(r"(?<![\w.])(?P<n>\d+)epoch\b")
 # What stands behind an epoch without a name counts within it: "Epoch 2 [50/7330]", "epoch 001:    100 / 1000".
 _BEHIND = re.compile(
-    rf"[\])\s:|,>-]*[\[(]?\s*(?P<n>{INTEGER})\s*/\s*(?P<total>{INTEGER})(?![\d/.])(?:\s*\(\s*\d+\s*%\s*\))?",
+    rf"[\])\s:|,>-]*(?:(?P<word>[A-Za-z]{{1,12}})\s?:?\s*)?[\[(]?\s*(?P<n>{INTEGER})\s*/\s*(?P<total>{INTEGER})(?![\d/.])(?:\s*\(\s*\d+\s*%\s*\))?",
     re.IGNORECASE,
 )
+# What may stand between an epoch and that: no name of a measurement.
+_MAY_COUNT = re.compile(r"(?!acc|loss|corr|err|prec|rec|hit|top)[a-z]+", re.IGNORECASE)
 _BRACKETED = re.compile(rf"[\[(]\s*(?P<n>{INTEGER})\s*/\s*(?P<total>{INTEGER})\s*(?:\(\s*[\d.]+\s*%\s*\))?\s*[\])]")
 # How many there are, or how many make a round, is no place.
 _SETTINGS = ("total", "max", "num", "number of", "warmup", "warm-up", "per", "every")
@@ -51,7 +54,20 @@ _NEXT_ARGUMENT = re.compile(r"(?:,|(?<=,))\s*\w+=")
 _OF_ANSWERS = re.compile(
     r"(?:acc(?:uracy)?|correct)\W*(?:\d[\d.]*\s?%?)?\W*$", re.IGNORECASE
 )  # "Acc: 45.456% (22728/50000)"
-_ABSOLUTE = ("global", "up.", "nupdates", "kimg", "num_updates", "num timesteps", "num_timesteps", "total")
+_ABSOLUTE = (
+    "global",
+    "t_env",
+    "env",
+    "num frames",
+    "num_frames",
+    "up.",
+    "nupdates",
+    "kimg",
+    "num_updates",
+    "num timesteps",
+    "num_timesteps",
+    "total",
+)
 
 
 class Counts(NamedTuple):
@@ -166,7 +182,10 @@ def _is_finer(found: re.Match[str], other: re.Match[str], text: str) -> bool:
 def _behind(text: str, epoch: re.Match[str]) -> re.Match[str] | None:
     if epoch.re is _ORDINAL:
         return None
-    return _BEHIND.match(text, epoch.end())
+    found = _BEHIND.match(text, epoch.end())
+    if found and found["word"] and not _MAY_COUNT.fullmatch(found["word"]):
+        return None
+    return found
 
 
 def _bracketed(text: str, epoch: re.Match[str]) -> re.Match[str] | None:

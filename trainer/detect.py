@@ -39,7 +39,7 @@ _GLUED = re.compile(  # a bar that a line was printed behind
     r"(?=(?i:INFO|DEBUG|WARNING|ERROR|iteration|iter|step|epoch|train|val|valid|test)\b"
     r"|\[?\d{4}-\d\d-\d\d[ T]|\[\d\d:\d\d:\d\d)"
 )
-_OF_NETS = re.compile(r"(?<!\w)[A-Z]\((?:x|z|G\(z\))\)")  # "D(x): 0.46 D(G(z)): 0.53": of the generative nets
+_OF_NETS = re.compile(r"(?<!\w)[A-Z]{1,5}\((?:x|y|z|G\(z\))\)")  # "D(x): 0.46 D(G(z)): 0.53": of the generative nets
 _FORTRAN = re.compile(r"(?<=\d)D(?=[+-]\d\d(?!\w))")  # "1.23D+02"
 _SETTLED = 5  # lines after which a bar keeps the series that it shows
 _HEADER = 100  # characters that a line may have that says where what follows belongs, and nothing else
@@ -104,7 +104,7 @@ class Detector:
         return _together(ended, found) if ended and found else found or ended
 
     def _bars_apart(self, line: str) -> Detection | None:
-        if "(x)" in line or "(z)" in line:
+        if "(x)" in line or "(y)" in line or "(z)" in line:
             line = _OF_NETS.sub(lambda found: found.group().replace("(", "_").replace(")", ""), line)
         if "D+" in line or "D-" in line:
             line = _FORTRAN.sub("e", line)

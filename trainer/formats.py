@@ -38,6 +38,7 @@ _AFTER = re.compile(
     r"\bafter (?P<step>\d+)(?P<total>)(?= (?:examples|samples|steps|updates|iterations|batches)\b|: *$)", re.IGNORECASE
 )
 _EPOCH = re.compile(r"(?<![\w.])epoch\s*[:=#]?\s*\[?\s*(?P<epoch>\d+)(?:\s*(?:/|of)\s*(?P<epochs>\d+))?", re.IGNORECASE)
+_BEFORE_RECORD = re.compile(r"\b(?P<part>val|valid|test|eval)(?:idation|uation)?\W*$", re.IGNORECASE)
 _STEP_KEYS = ("step", "global_step", "trainer_global_step", "_step", "num_updates", "iter", "iteration", "update")
 _TOTAL_KEYS = ("total_steps", "max_steps", "num_steps", "total_iters", "max_iters")
 _ITEMS = re.compile(rf"'([\w./@ -]+)': (?:[\w.]+\()?\[?'?({NUMBER})'?(?=[,}})\]])")
@@ -84,6 +85,7 @@ def json_line(text: str) -> Reading | None:
         return None
     if not isinstance(raw, dict):
         return None
+    part = _BEFORE_RECORD.search(text, 0, begins)
     flat: dict[str, float] = {}
     for key, value in raw.items():
         inner = value if isinstance(value, dict) else None
@@ -94,9 +96,12 @@ def json_line(text: str) -> Reading | None:
             except (ValueError, OverflowError):
                 continue
     reading = _keyed(flat, epoch_counts=True)
-    if reading is None or raw.get("mode") not in ("val", "test", "eval"):
+    mode = part["part"] if part else str(raw.get("mode"))  # mmcv's
+    if reading is None or mode not in ("val", "valid", "test", "eval"):
         return reading
-    values = {of_part(str(raw["mode"]), name): value for name, value in reading.values.items()}  # mmcv's
+    values = {of_part(mode, name): value for name, value in reading.values.items()}
+    if part:
+        return reading._replace(values=values)
     return reading._replace(step=None, total=None, within_epoch=False, epoch_counts=False, values=values)
 
 
@@ -108,6 +113,8 @@ def python_dict_line(text: str) -> Reading | None:
     reading = _keyed({series_name(k): number(v) for k, v in _ITEMS.findall(record)}, epoch_counts=False)
     if reading is None or not before:
         return reading
+    if part := _BEFORE_RECORD.search(before):
+        reading = reading._replace(values={of_part(part["part"], name): v for name, v in reading.values.items()})
     step, epoch = _STEP.search(before) or _AFTER.search(before), _EPOCH.search(before)
     if step:
         return reading._replace(step=_integer(step["step"]), total=_integer(step["total"]))
@@ -119,7 +126,7 @@ def _keyed(flat: Mapping[str, float], *, epoch_counts: bool) -> Reading | None:
     step = next((flat[key] for key in _STEP_KEYS if math.isfinite(flat.get(key, math.nan))), None)
     total = next((flat[key] for key in _TOTAL_KEYS if math.isfinite(flat.get(key, math.nan))), None)
     known = {*_STEP_KEYS, *_TOTAL_KEYS}
-    values = {k: v for k, v in flat.items() if k not in known and is_series(k)}
+    values = {k: v for k, v in flat.items() if k not in known and is_series(k) and not k.startswith("best_")}
     if not any(is_outcome(name) for name in values):
         return None
     epoch = flat.get("epoch")

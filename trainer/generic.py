@@ -32,10 +32,23 @@ _EVALUATION = re.compile(
     re.IGNORECASE,
 )
 # What names its part before its first value: "polyak eval epoch: 1, loss: 0.3", "VB Epoch 1: test NLL 2.1, acc 0.5".
-_PART_WORD = re.compile(r"\b(?P<word>val|valid|validation|eval|evaluation|test|dev)\b", re.IGNORECASE)
+_PART_WORD = re.compile(
+    r"(?P<word>\b(?:val|valid|validation|eval|evaluation|test|dev)\b|验证|评估|测试|validación|validazione)",
+    re.IGNORECASE,
+)
 _FIRST_VALUE = re.compile(r"[:=→➜]|->|\s\d*\.\d")
 _FIRST = 60  # characters in which it does
-_WORDS = {"validating": "val", "validate": "val", "evaluate": "eval", "testing": "test"}
+_WORDS = {
+    "验证": "val",
+    "评估": "eval",
+    "测试": "test",
+    "validación": "val",
+    "validazione": "val",
+    "validating": "val",
+    "validate": "val",
+    "evaluate": "eval",
+    "testing": "test",
+}
 # A step's time; a name that ends in "_time" tells of the whole run.
 _MILLISECONDS = re.compile(rf"(?<!_time)(?:^|[\s:=,|])(?P<ms>{NUMBER})\s*ms\b(?!/)")
 # A count that leads the line, "[3/10] loss 0.3", or two of them: epochs and batches. No date does.
@@ -68,6 +81,7 @@ _BEST = re.compile(
     r"(?:best|max(?:imum)?(?= (?:accuracy|acc|auc|f1|score|reward)))(?:_|\b(?! of\b))",
     re.IGNORECASE,
 )
+_BEST_ABROAD = re.compile(r"\D*(?:最佳|最好|最优|лучш|mejor modelo|miglior|meilleur)")
 _BETTER = re.compile(r"(?:decreas|improv|increas)\w* (?:from |\()|\d is the (?:new )?best", re.IGNORECASE)
 _SETTINGS = re.compile(r"\w=(?:True|False|None)\b")  # of a call that is printed, never of what is measured
 
@@ -116,7 +130,7 @@ def counted_line(text: str) -> Reading | None:
     """Read a line whose counts have no name."""
     text = without_prefix(text)
     found = _LEADING.match(text) or _TWO.search(text)
-    values = measurements(text[found.end() :], stepped=False) if found else {}
+    values = measurements(text[found.end() :], stepped=found["total"] is not None) if found else {}
     if found is None or not values:
         return _trailing(text) if found is None else None
     n, total, inner, inners = (
@@ -167,7 +181,7 @@ def plain_line(text: str) -> Reading | None:
 
 def is_best(text: str) -> bool:
     """Return whether a line tells the best so far, which is no news."""
-    return bool(_BEST.match(text) or _BETTER.search(text))
+    return bool(_BEST.match(text) or _BETTER.search(text) or _BEST_ABROAD.match(text))
 
 
 def names_epoch(lower: str) -> bool:

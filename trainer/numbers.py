@@ -20,7 +20,7 @@ _OUTCOME = re.compile(
 _OF_TIME = re.compile(r"(?:time|reader|batch|data)_cost$")
 # What is worth a series once the line is known to be a measurement; beside a count it makes the line one.
 _COMPANION = re.compile(
-    r"(?:^|_)(?:lr|learning_rate|grad_?norm|gnorm|mfu|tps|tokens_per_sec(?:ond)?|\w*score|\w*err(?:or)?|precision|recall|kl|kld"
+    r"(?:^|_)(?:err(?:or)?_[a-z]\w{0,7}|lr|learning_rate|grad_?norm|gnorm|mfu|tps|tokens_per_sec(?:ond)?|\w*score|\w*err(?:or)?|precision|recall|kl|kld"
     r"|entropy|map|map50|map50_95|dice|jaccard|margin|margins|divergence|fitness|inertia|residual|ll|log_?prob|specificity"
     r"|sensitivity|success_rate|success|corr(?:elation)?|brier|ece|crps|gini|hr|ap|l[12]|\w*ep_?ret|ndcg|mrr|concordance|c_index|regret|gap|em|exact|exact_match|per|hd95|hausdorff|rank|mr)$"
 )
@@ -69,7 +69,7 @@ _QUALIFIERS = _BEFORE | RECORDS
 _MOST_BEFORE = 4
 _BEST_ABROAD = ("лучш", "最佳", "最好", "最优", "meilleur", "mejor", "beste", "miglior", "melhor")
 _OF_EPISODES = re.compile(r"(?:min|max)_(?:episode_)?(?:reward|return)$")  # of the last few, and no record
-_QUOTIENT = re.compile(r"\b\d+/\d+\s?=\s?(?=\d?\.\d)")  # "acc: 2046/3748=0.5459"
+_QUOTIENT = re.compile(r"\b\d+/\d+\s?=\s?(?=\d?\.\d|\d+(?:\.\d+)?\s?%)")  # "acc: 2046/3748=0.5459"
 # "Accuracy: 9842/10000 (98%)"
 _SHARE = re.compile(r"(?<=[a-z])(?P<sign>\s?[:=]\s*)\d+\s?/\s?\d+\s*\(\s?(?P<share>\d+(?:\.\d+)?)\s?%\)", re.IGNORECASE)
 _OF_A_PART = re.compile(r"epoch|step|iter|train|val|test", re.IGNORECASE)
@@ -99,13 +99,16 @@ _ALONE = re.compile(
     re.IGNORECASE,
 )
 _ALONE_IN_CELL = re.compile(  # "PSNR: 14.6433,Loss: 0.1869, VGG Loss 0.00295100"
-    r"(?:[|,;]\s*|\s{2,}|\t)(?P<first>)"
+    r"(?:[|,;]\s*|\s{2,}|\t|(?<=\.\d\d)\d*\s(?!(?:s|ms|sec|m|h|k|K|M|G|B|W|it|px|mm|cm|dB|deg)\b))"
+    r"(?P<first>(?:average|avg\.?|mean|train|training|val|valid|validation|test)\s)?"
     r"(?P<word>(?!(?:with|and|of|at|the|is|in|by|for|on|to|has|had|got|new|now|this|last|current|latest|overall|model|our|from)\b)"
     r"[A-Za-z](?:[\w-]*[A-Za-z_-])?\.?)\s$",
     re.IGNORECASE,
 )
 # The last words of names that are none by themselves: "grad norm", "learning rate", "loss total".
 _LAST_WORDS = frozenset({"norm", "rate", "total", "sum", "ema", "entropy", "estimate"})
+# "F1 on test = 0.73", "error in val = 4.5"
+_ON_PART = re.compile(r"\b([A-Za-z][\w@]*) (?:on|in) (train|dev|val|test)(?: set)?(?=\s*[:=])")
 _AT = re.compile(r"(?<=[a-z]) @(?=\d)")  # "Hits @10: 0.3"
 # "Loss D Real: 0.58": what it is of stands behind the name.
 _OF_WHAT = re.compile(r"\b(?:[Ll]oss|LOSS|[Aa]cc)(?: [A-Z]\w{0,11}){1,2}(?=\s?[:=]\s*[-+.\d])")
@@ -113,7 +116,7 @@ _PAIR = re.compile(
     # A name is taken whole or not at all, so that prose is soon passed over; "->" and "..." are no part of it.
     r"(?<![\w./@?&-])(?=(?P<name>[a-z]\w*(?:(?:[/@]|\.(?!\.)|-(?!>))\w*)*))(?P=name)"
     r"(?:\s?\((?:(?P<part>train\w*|val\w*|test|dev|eval\w*)|[^()\d=]{1,24})\)|\s?\[[\w\- ]{1,16}\](?=\s*[:=]))?"
-    r"(?: value(?=\s*[:=]))?(?P<sign>(?=\[\s*[-+]?\d*\.\d+\s*\])|['\"]?\s*(?:[:=]{1,2}|[-=]>|→|\.{3,})\s*"
+    r"(?: (?:value|average|avg|mean)(?=\s*[:=]))?(?P<sign>(?=\[\s*[-+]?\d*\.\d+\s*\])|['\"]?\s*(?:[:=]{1,2}|[-=]>|→|\.{3,})\s*"
     r"|['\"],\s|['\"]?\s(?:is|was)\s?[:=]\s*|['\"]?\s(?:is|reached|-)\s|\s{1,8})"
     rf"(?:\[\s*)?(?:(?:tensor|array|(?:np\.)?float\d*)\(\s*)?(?P<value>{NUMBER})"
     # What goes on as a formula, a word, a time or a range is no measurement; a spread ("+/- 0.1") may follow one.
@@ -128,6 +131,7 @@ _SECTION = re.compile(
 )
 _PART_BEHIND = re.compile(r"%?\s?\((?P<part>train|val|valid|validation|test|dev|eval)\)", re.IGNORECASE)
 _PARTED = re.compile(r"^(loss|metrics)/(train|eval|val)/([\w./-]+)$")
+_AVERAGED = re.compile(r"(?:avg|average|mean|running)\b|(?:avg|mean)_", re.IGNORECASE)
 _HUMPED = re.compile(r"^([Tt]rain|[Vv]al|[Vv]alid|[Tt]est|[Ee]val)(?=[A-Z])")  # "TrainLoss"
 _FIRST_WORDS = {
     "training": "train",
@@ -213,6 +217,8 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
         text = _QUOTIENT.sub("", text) if "=" in text else text
         if text.count("/") > 1 and _OF_A_PART.search(text):
             text = _NAMES_AND_NUMBERS.sub(_paired, text)
+    if " on " in text or " in " in text:
+        text = _ON_PART.sub(r"\2 \1", text)
     if " @" in text:
         text = _AT.sub("@", text)
     if "oss " in text or "cc " in text:
@@ -253,6 +259,8 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
         of = first if parts and first in _PARTS else of
         if name in found and not part:  # "train loss 0.5 acc 0.8, val loss 0.6 acc 0.7"
             name = of_part(of, name)
+        if of_part(of, name) in found and of and name not in found and _AVERAGED.match(" ".join((*before, word))):
+            continue  # "test_loss: 2.1 | avg_loss: 2.0"
         if name not in found and len(found) < _MOST:
             found[name] = number(value)
             judged = judged or is_outcome(name) or (not bare and "." in value and is_of_evaluation(name))
@@ -286,12 +294,16 @@ def _words_before(text: str, at: int, *, signed: bool) -> list[str]:
             form = _ALONE if signed else _ALONE_IN_CELL
             alone = form.search(text, max(0, begins - _NEAR), begins) if may else None
             first = (alone["first"] or "").strip() if alone else ""
-            whole = not first or (
-                alone is not None
-                and alone["word"][-1] != "."
-                and first.isalpha()
-                and first.lower() not in RECORDS
-                and not _NO_NAME.match(first)
+            whole = (
+                not first
+                or not signed
+                or (
+                    alone is not None
+                    and alone["word"][-1] != "."
+                    and first.isalpha()
+                    and first.lower() not in RECORDS
+                    and not _NO_NAME.match(first)
+                )
             )
             return [*first.split(), alone["word"], *words] if alone and whole else words
         words.insert(0, bare)
