@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from trainer.formats import Reading
-from trainer.numbers import NUMBER, is_companion, is_of_evaluation, is_outcome, is_worth_naming, number, series_name
+from trainer.names import is_companion, is_of_evaluation, is_outcome, is_worth_naming, series_name
+from trainer.numbers import NUMBER, number
 
 EPOCHS = frozenset({"epoch", "epochs", "ep"})
 STEPS = frozenset(

@@ -16,7 +16,7 @@ from trainer import blocks, formats, generic, headings
 from trainer.formats import Reading
 from trainer.forms import Known
 from trainer.known import FORMATS
-from trainer.numbers import evaluation_of, is_companion, is_of_evaluation, is_outcome, may_measure, of_part
+from trainer.names import evaluation_of, is_companion, is_of_evaluation, is_outcome, may_measure, of_part
 from trainer.place import Place
 from trainer.recurring import Recurred, Recurring
 from trainer.traces import Traces

@@ -14,16 +14,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
-from trainer.numbers import (
-    NUMBER,
-    is_outcome,
-    is_series,
-    may_measure,
-    measurements,
-    number,
-    of_part,
-    series_name,
-)
+from trainer.names import is_outcome, is_series, may_measure, of_part, series_name
+from trainer.numbers import NUMBER, measurements, number
 
 _INTEGER = r"\d[\d,]*"
 _STEP = re.compile(

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from trainer.blocks import EPOCHS, STEPS
 from trainer.formats import Reading
-from trainer.numbers import RECORDS, is_companion, is_extreme, is_outcome, is_worth_naming, number, series_name
+from trainer.names import RECORDS, is_companion, is_extreme, is_outcome, is_worth_naming, series_name
+from trainer.numbers import number
 
 # Neither comes in what a command printed: control characters are taken out where it is split into lines.
 HOLE = "\0"  # where a number stands in a form

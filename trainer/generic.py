@@ -11,16 +11,8 @@ from collections.abc import Mapping
 from trainer.counts import Counts, counts, trailing
 from trainer.formats import Reading
 from trainer.headings import without_prefix
-from trainer.numbers import (
-    NUMBER,
-    anything,
-    evaluation_of,
-    is_of_evaluation,
-    may_measure,
-    measurements,
-    number,
-    series_name,
-)
+from trainer.names import evaluation_of, is_of_evaluation, may_measure, series_name
+from trainer.numbers import NUMBER, anything, measurements, number
 
 _NOTHING: Mapping[str, float] = {}
 _EVALUATION = re.compile(

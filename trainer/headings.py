@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from trainer.counts import Counts, counts
-from trainer.numbers import is_companion, is_outcome, measurements, series_name
+from trainer.names import is_companion, is_outcome, series_name
+from trainer.numbers import measurements
 
 _LEVELS = "TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|SUCCESS"
 _CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"

@@ -16,7 +16,7 @@ from typing import Any
 
 from trainer.detect import Detection, Detector
 from trainer.formats import Row
-from trainer.numbers import series_name
+from trainer.names import series_name
 from trainer.wire import EventKind, wire_float
 
 _SPACING = 0.1  # seconds between kept points of one series

@@ -21,7 +21,7 @@ from rich.table import Table
 from tests.bench.figures import Figure
 from tests.trainer.reading import told
 from trainer.detect import Detection, Detector
-from trainer.numbers import is_outcome
+from trainer.names import is_outcome
 from trainer.output import Splitter
 
 CORPUS = Path(__file__).parents[1] / "trainer" / "corpus"
