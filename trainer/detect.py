@@ -8,29 +8,18 @@ source each series comes from, so that no point is counted twice. Pure: the same
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 from trainer import blocks, formats, generic, headings
 from trainer.formats import Reading
 from trainer.forms import Known
-from trainer.known import FORMATS
 from trainer.names import evaluation_of, is_companion, is_of_evaluation, is_outcome, may_measure, of_part
 from trainer.place import Place
 from trainer.recurring import Recurred, Recurring
+from trainer.series import API, BAR, BLOCK, COUNTED, DICT, EVENT_FILE, PLAIN, RECURRING, ROWS, Series
 from trainer.traces import Traces
-
-# Belief: the lower, the earlier. A row's is its place in the table; the others stand between and before them.
-_API = -1.0  # what a script tells through `import hourglass`
-FILE, EVENT_FILE = 0.3, 0.6  # after the lines that are meant for programs, before those that are meant for people
-_ROWS = tuple((float(row), kind.hint, kind.read) for row, kind in enumerate(FORMATS))
-_BLOCK = float(next(row for row, kind in enumerate(FORMATS) if kind.read is generic.stepped_line))
-_COUNTED = float(next(row for row, kind in enumerate(FORMATS) if kind.read is generic.counted_line))
-_BAR = float(next(row for row, kind in enumerate(FORMATS) if kind.read is formats.bar_line))
-_PLAIN = float(next(row for row, kind in enumerate(FORMATS) if kind.read is generic.plain_line))
-_RECURRING = float(len(FORMATS))
-_DICT = float(next(row for row, kind in enumerate(FORMATS) if kind.read is formats.python_dict_line))
 
 _RANK = re.compile(r"^\[(?:default|rank|trainer)?(?P<rank>\d+)\]:\s?")
 _NUMERIC = re.compile(r"\d|nan|inf")  # without one of these a line measures nothing
@@ -46,7 +35,6 @@ _HEADER = 100  # characters that a line may have that says where what follows be
 _BEST_LINES = 3  # that stand below a heading such as "Best model:"
 _SUM = re.compile(r"\*+ ")
 _SUMMED_UP = 3  # lines after an evaluation in which its sum may stand
-_MOST_SERIES = 1_000
 _PART_LINES = 12  # lines for which a heading such as "Validation:" holds at most
 _WIDEST, _WIDEST_RECORD = 1_000, 8_000  # characters; a longer line is data, not progress
 
@@ -70,9 +58,7 @@ class Detector:
 
     def __init__(self, *, resumed: bool = False) -> None:
         """Read a run from its beginning, or one that goes on from a checkpoint."""
-        self._sources: dict[str, float] = {}  # series -> belief
-        self._reached: dict[str, int] = {}  # series -> the furthest step that was told
-        self._summed: dict[str, int] = {}  # series of an evaluation -> the step at which a second line told it
+        self._series = Series()
         self._counter: float | None = None  # belief of what the step comes from
         self._step: int | None = None
         self._told = 0  # how often that counted in a row
@@ -139,18 +125,18 @@ class Detector:
         self._part_left -= 1
         named: bool | None = None
         if _NUMERIC.search(lower):
-            for row, hint, read in _ROWS:
+            for row, hint, read in ROWS:
                 if hint is None and named is None:
                     named = may_measure(lower) or generic.names_epoch(lower)
                 if (named if hint is None else hint in lower) and (reading := read(text)):
-                    if row >= _BLOCK and self._line <= self._best_until and reading.step is None:
+                    if row >= BLOCK and self._line <= self._best_until and reading.step is None:
                         return None  # it was told when it was news
                     row, reading = self._summary(row, text, reading)
-                    if row == _PLAIN and reading.epoch is None and not self._is_placed:
+                    if row == PLAIN and reading.epoch is None and not self._is_placed:
                         return self._recurred(line, reading)
                     found = self._resolve(row, reading)
                     # Numbers with names that nobody knows: of a bar, or beside those that were read.
-                    more = row >= _BLOCK or (reading.bar is not None and found is not None and found.moved)
+                    more = row >= BLOCK or (reading.bar is not None and found is not None and found.moved)
                     return self._described(row, line, found) if more and found else found
         found = self._table(line, text, named=may_measure(lower) if named is None else named)
         return found or self._recurred(line)
@@ -162,7 +148,7 @@ class Detector:
             self._part, self._part_left = heading.part, _PART_LINES
         elif counts is not None and counts.epoch is not None:
             self._part_left = 0
-        if counts is None or (counts.epoch is None and self._part and self._part_left > 0):
+        if counts is None or (counts.epoch is None and self._is_below):
             return  # what an evaluation counts is not the run's
         if counts.step is None and counts.epoch is not None:
             self._epoch = counts.epoch
@@ -172,13 +158,18 @@ class Detector:
 
     def report(self, step: int, total: int | None, values: Mapping[str, float]) -> Detection:
         """Take what the script says by itself; its series and its steps win over whatever is read."""
-        detection = self._resolve(_API, Reading(step=step, total=total, values=values))
+        detection = self._resolve(API, Reading(step=step, total=total, values=values))
         return detection or Detection(step=step, total=total)
+
+    @property
+    def _is_below(self) -> bool:
+        """Whether this line stands below a heading of an evaluation."""
+        return bool(self._part) and self._part_left > 0
 
     @property
     def _is_placed(self) -> bool:
         """Whether something better than a form that comes again has said where the run stands."""
-        better = self._counter is not None and self._counter < _PLAIN
+        better = self._counter is not None and self._counter < PLAIN
         return better or any(one is not None for one in (self._epoch, self._by_epoch, self._counted))
 
     @property
@@ -191,21 +182,13 @@ class Detector:
 
         A file lags behind the lines: it takes a series over only where it is ahead of them.
         """
-        news = {}
-        for name, value in values.items():
-            if step is not None and step <= self._reached.get(name, -1):
-                continue
-            if self._is_source(belief, name):
-                news[name] = value
-                if step is not None:
-                    self._reached[name] = step
-        return news
+        return self._series.filed(belief, step, values)
 
     def _block(self, text: str) -> Detection | None:
         if reading := blocks.block(text):
-            return self._resolve(_BLOCK, reading)
+            return self._resolve(BLOCK, reading)
         values = blocks.item(text)
-        return self._resolve(_BLOCK, Reading(values=values)) if values else None
+        return self._resolve(BLOCK, Reading(values=values)) if values else None
 
     def _table(self, line: str, text: str, *, named: bool) -> Detection | None:
         if text[0] in blocks.BARS and (row := self._pairs.row(text)):
@@ -216,18 +199,18 @@ class Detector:
             return None
         table = headings.without_prefix(line.rstrip())
         if named and (columns := blocks.header(table)):
-            self._columns, self._columns_part = columns, self._part if self._part_left > 0 else ""
+            self._columns, self._columns_part = columns, self._part if self._is_below else ""
         elif self._columns and (reading := blocks.row(self._columns, table)):
             if self._columns_part:
                 values = {of_part(self._columns_part, name): value for name, value in reading.values.items()}
                 reading = Reading(values=values)
-            return self._resolve(_BLOCK, reading)
+            return self._resolve(BLOCK, reading)
         return None
 
     def end(self) -> Detection | None:
         """Tell what a table of names and values said, now that it has ended: its count may stand in any of its rows."""
         reading, lines = self._pairs.end()
-        found = reading and self._resolve(_BLOCK, reading)
+        found = reading and self._resolve(BLOCK, reading)
         if not found:
             return None
         earlier = []
@@ -251,24 +234,23 @@ class Detector:
         """Read a line by its form, if that comes again; `plain`: what it says by itself."""
         text = headings.without_prefix(line.rstrip())
         best = generic.is_best(text)
-        if best and self._sources and not self._best_alone:
+        if best and self._series and not self._best_alone:
             return None
         step = self._step
         if self._counted is not None and self._counted.step is not None:
             step = self._counted.step
         elif step is None:
             step = self._epoch if self._by_epoch is None else self._by_epoch
-        known = Known(self._line, step, plain=plain, told=bool(self._sources))
+        known = Known(self._line, step, plain=plain, told=bool(self._series))
         recurred = self._recurring.feed(text, known)
         if recurred is None:
-            return plain and self._resolve(_PLAIN, plain)
-        self._best_alone = self._best_alone or (best and not self._sources)
-        row = _RECURRING if plain is None else _PLAIN
+            return plain and self._resolve(PLAIN, plain)
+        self._best_alone = self._best_alone or (best and not self._series)
+        row = RECURRING if plain is None else PLAIN
         if plain is None:
             recurred = recurred.under(lambda values: generic.judged(text, values))
         # What a line measures by itself was told at once, and what stands below a heading needs that one's name.
-        below = self._part and self._part_left > 0
-        earlier = self._earlier(row, recurred) if plain is None and not below else []
+        earlier = self._earlier(row, recurred) if plain is None and not self._is_below else []
         found = self._resolve(row, recurred.reading)
         return found and found._replace(earlier=earlier)
 
@@ -283,7 +265,7 @@ class Detector:
             return found
         part = evaluation_of(next(iter(found.values), "")) if _all_of_evaluation(found.values) else ""
         recurred = recurred.under(lambda values: {of_part(part, name): value for name, value in values.items()})
-        values = self._sourced(row, recurred.reading.values)
+        values = self._series.news(row, recurred.reading.values)
         return found._replace(values={**values, **found.values}, earlier=self._earlier(row, recurred))
 
     def _earlier(self, row: float, recurred: Recurred) -> list[tuple[int, Detection]]:
@@ -292,7 +274,7 @@ class Detector:
         told: list[tuple[int, Detection]] = []
         for ago, step, reading in recurred.earlier:
             step = reading.step if may and reading.step is not None else step
-            values = self._sourced(row, reading.values)
+            values = self._series.news(row, reading.values)
             told += [(ago, Detection(step=step, total=reading.total, values=values))] if values else []
         return told
 
@@ -301,54 +283,27 @@ class Detector:
             reading = reading._replace(step=None, total=None, epoch=None, epochs=None, within_epoch=False)
         placed_by = row
         if reading.step is None and reading.bar is None and reading.values:
-            placed_by = row if self._counted is None else min(row, _PLAIN)  # a heading's count is not the form's
+            placed_by = row if self._counted is None else min(row, PLAIN)  # a heading's count is not the form's
             reading = self._below_headings(reading)
-        below = self._part and self._part_left > 0  # a heading of an evaluation
-        if below and reading.bar is not None and not reading.values and not reading.bar:
+        if self._is_below and reading.bar is not None and not reading.values and not reading.bar:
             return None
         judges = self._counter is not None and (reading.within_epoch or (reading.step or 0) < (self._step or 0))
-        judges = judges and _all_of_evaluation(reading.values)
-        step, total = (None, None) if judges else self._place.of(reading)
-        moved = counts = step is not None and self._may_count(placed_by, reading)
+        step, total = (None, None) if judges and _all_of_evaluation(reading.values) else self._place.of(reading)
+        counts = step is not None and self._may_count(placed_by, reading)
         if counts:
-            self._total = reading.total
-            self._epoch_counted, self._raw = reading.epoch, reading.step or 0
-            self._bare = not reading.values and (self._bare or self._counter != placed_by)
-            self._told = self._told + 1 if self._counter == placed_by else 0
-            self._counter, self._step = placed_by, step
+            self._count(placed_by, step, reading)
+            moved = True
         else:
-            step, total = self._step, None
-            by_form = self._counter is not None and self._counter >= _PLAIN and not _all_of_evaluation(reading.values)
-            if (
-                reading.epoch_counts
-                and reading.epoch is not None
-                and reading.epoch % 1 == 0
-                and (by_form or step is None)
-            ):
-                self._counter = self._step = None  # an epoch is worth more than what a form counts
-                self._by_epoch = step = int(reading.epoch)
-                total, moved = reading.epochs, True
-            elif step is None and self._by_epoch is not None:
-                step = self._by_epoch
-            elif step is None and self._counter is None and self._epoch is not None:
-                step, moved = self._epoch, True
-            elif row == _BLOCK and self._is_drawn_late(reading):
-                step, total, moved = reading.step, reading.total, True
-            elif row == _DICT and reading.epoch is not None:
-                placed = self._place.by_epoch(reading.epoch)
-                step = self._step if placed is None else placed
-        if reading.bar is not None and self._place.bar_within:  # of an evaluation, which shows the same
-            reading = reading._replace(
-                values={_judged_too(name, self._sources): v for name, v in reading.values.items()}
-            )
-        values = self._sourced(row, reading.values, step)
-        sums_up = reading.epoch is not None or any(map(is_of_evaluation, values))
-        if sums_up and reading.step is None and reading.bar is None:
-            values = {**values, **self._of_epoch(row, reading.values, values)}
+            step, total, moved = self._standing(row, reading)
+        values: Mapping[str, float] = self._series.news(row, self._judged_by_bar(reading), step)
+        sums_up = reading.step is None and reading.bar is None
+        if sums_up and (reading.epoch is not None or any(map(is_of_evaluation, values))):
+            means = {name: value for name, value in reading.values.items() if name not in values}
+            values = {**values, **self._series.of_epoch(row, means)}
         if not values and not counts:
             return None
         if step is not None:
-            self._reached.update({name: max(step, self._reached.get(name, -1)) for name in values})
+            self._series.told(values, step)
         percent = 100.0 * step / total if total and step is not None else None
         rate, eta = (reading.rate, reading.eta) if counts else (None, None)
         if eta is None and rate and total and step is not None:
@@ -357,9 +312,45 @@ class Detector:
             step=step, moved=moved, total=total, epoch=reading.epoch, values=values, percent=percent, eta=eta, rate=rate
         )
 
+    def _count(self, row: float, step: int | None, reading: Reading) -> None:
+        """Take that the run stands at `step`, as `row` has it."""
+        self._total = reading.total
+        self._epoch_counted, self._raw = reading.epoch, reading.step or 0
+        self._bare = not reading.values and (self._bare or self._counter != row)
+        self._told = self._told + 1 if self._counter == row else 0
+        self._counter, self._step = row, step
+        self._series.settled = row == BAR and self._told >= _SETTLED
+
+    def _standing(self, row: float, reading: Reading) -> tuple[int | None, int | None, bool]:
+        """Return where the run stands at a line that does not count for it, the total, and whether the line says so."""
+        by_form = self._counter is not None and self._counter >= PLAIN and not _all_of_evaluation(reading.values)
+        epoch = reading.epoch if reading.epoch is not None and reading.epoch % 1 == 0 else None
+        if reading.epoch_counts and epoch is not None and (by_form or self._step is None):
+            self._counter = self._step = None  # an epoch is worth more than what a form counts
+            self._by_epoch = int(epoch)
+            return self._by_epoch, reading.epochs, True
+        if self._step is None and self._by_epoch is not None:
+            return self._by_epoch, None, False
+        if self._step is None and self._counter is None and self._epoch is not None:
+            return self._epoch, None, True
+        if row == BLOCK and self._is_drawn_late(reading):
+            return reading.step, reading.total, True
+        if row == DICT and reading.epoch is not None:
+            placed = self._place.by_epoch(reading.epoch)
+            return self._step if placed is None else placed, None, False
+        return self._step, None, False
+
+    def _judged_by_bar(self, reading: Reading) -> Mapping[str, float]:
+        """Return a reading's values, under the names of an evaluation where a bar within the run's own shows them."""
+        if reading.bar is None or not self._place.bar_within or not self._series:
+            return reading.values
+        judge = {name for name in reading.values if is_outcome(name) or is_companion(name)}
+        plain = {name for name in judge if not is_of_evaluation(name)}
+        return {of_part("val", name) if name in plain else name: value for name, value in reading.values.items()}
+
     def _is_drawn_late(self, reading: Reading) -> bool:
         """Return whether a line names the step that a bar has not shown yet: bars are drawn ten times a second."""
-        if self._counter != _BAR or reading.step is None or self._step is None or reading.within_epoch:
+        if self._counter != BAR or reading.step is None or self._step is None or reading.within_epoch:
             return False
         if reading.step < self._step or _all_of_evaluation(reading.values):
             return False
@@ -367,8 +358,7 @@ class Detector:
 
     def _is_of_evaluation_below(self, reading: Reading) -> bool:
         """Return whether a count below a heading of an evaluation is that one's: of another total than the run's."""
-        below = self._part and self._part_left > 0 and self._counter is not None
-        if not below or reading.bar is not None or reading.step is None:
+        if not self._is_below or self._counter is None or reading.bar is not None or reading.step is None:
             return False
         if reading.epoch is not None and reading.epoch != self._epoch_counted:
             return False
@@ -382,10 +372,10 @@ class Detector:
         before, self._named_epoch = self._named_epoch, self._named_epoch if reading.epoch is None else reading.epoch
         if reading.epoch is not None and (reading.epochs is not None if before is None else reading.epoch > before):
             self._part_left = 0  # the next epoch's line is not below a heading of an evaluation
-        if self._counted is None and not (self._part and self._part_left > 0):
+        if self._counted is None and not self._is_below:
             return reading
         values = reading.values
-        if self._part and self._part_left > 0 and not any(map(is_of_evaluation, values)):
+        if self._is_below and not any(map(is_of_evaluation, values)):
             values = {of_part(self._part, name): value for name, value in values.items()}
         counted, self._counted = self._counted, None
         if counted is None:
@@ -393,52 +383,22 @@ class Detector:
         return counted._replace(values=values)
 
     def _may_count(self, row: float, reading: Reading) -> bool:
-        if self._by_epoch is not None and row >= _PLAIN:
+        if self._by_epoch is not None and row >= PLAIN:
             return False  # a form is believed last
         if self._counter is None or row == self._counter:
             return True
-        if row == _BAR and not reading.values:
+        if row == BAR and not reading.values:
             return False  # of an evaluation, between lines that name their step
-        if self._counter == _BAR and reading.values and self._bare and self._place.bar_ended:
+        if self._counter == BAR and reading.values and self._bare and self._place.bar_ended:
             return True  # that bar was of something before the training
-        if self._counter == _BAR and row == _BLOCK and self._bare and not reading.within_epoch:
+        if self._counter == BAR and row == BLOCK and self._bare and not reading.within_epoch:
             # What a line names that has outgrown the bar is finer: the bar counts epochs.
             return reading.step is not None and reading.total is None and reading.step > (self._total or reading.step)
-        if row == _COUNTED and self._counter == _BLOCK and reading.values and not reading.within_epoch:
+        if row == COUNTED and self._counter == BLOCK and reading.values and not reading.within_epoch:
             return (reading.step or 0) > (self._step or 0)  # what counts on between lines that name their step is finer
         # A bar that shows what is measured is finer than what is said at the end of each of its epochs.
-        settled = self._counter == _BAR and not self._bare and self._told >= _SETTLED
+        settled = self._counter == BAR and not self._bare and self._told >= _SETTLED
         return row < self._counter and not (settled and row > EVENT_FILE)
-
-    def _sourced(self, row: float, values: Mapping[str, float], step: int | None = None) -> Mapping[str, float]:
-        """Return what this row is the source of; what sums an evaluation up may be another's."""
-        return {
-            name: value
-            for name, value in values.items()
-            if self._is_source(row, name) or (is_of_evaluation(name) and self._may_sum_up(name, step))
-        }
-
-    def _of_epoch(self, row: float, values: Mapping[str, float], told: Mapping[str, float]) -> Mapping[str, float]:
-        """Return what a line says of a whole epoch, where a finer count tells the same series."""
-        means = {f"epoch_{name}": v for name, v in values.items() if name not in told and is_outcome(name)}
-        return {name: v for name, v in means.items() if not is_of_evaluation(name[6:]) and self._is_source(row, name)}
-
-    def _may_sum_up(self, name: str, step: int | None) -> bool:
-        """Return whether an evaluation's series may be told by a second line: once a step, and of no file or record."""
-        if step is None or self._reached.get(name) != step or self._summed.get(name) == step:
-            return False
-        self._summed[name] = step
-        return self._sources.get(name, 0.0) >= _BAR
-
-    def _is_source(self, row: float, name: str) -> bool:
-        if len(self._sources) >= _MOST_SERIES and name not in self._sources:
-            return False
-        source = self._sources.get(name, row)
-        settled = source == _BAR == self._counter and self._told >= _SETTLED and row > EVENT_FILE
-        if source < row or (settled and row < source):
-            return False
-        self._sources[name] = row
-        return True
 
 
 def _together(bar: Detection, found: Detection) -> Detection:
@@ -446,11 +406,6 @@ def _together(bar: Detection, found: Detection) -> Detection:
     where = found if found.moved else bar
     values, earlier = {**bar.values, **found.values}, [*bar.earlier, *found.earlier]
     return where._replace(step=found.step, values=values, earlier=earlier)
-
-
-def _judged_too(name: str, told: Container[str]) -> str:
-    judges = is_outcome(name) or is_companion(name)
-    return of_part("val", name) if told and judges and not is_of_evaluation(name) else name
 
 
 def _all_of_evaluation(values: Mapping[str, float]) -> bool:

@@ -23,10 +23,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.detect import EVENT_FILE, FILE
 from trainer.eventfile import EventFile
 from trainer.formats import Row
 from trainer.names import is_series, series_name
+from trainer.series import EVENT_FILE, FILE
 
 _EVERY = 3.0  # seconds between looks
 _DEEPEST, _MOST_ENTRIES, _MOST_FILES = 6, 4_000, 64

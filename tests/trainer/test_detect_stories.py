@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.trainer.reading import fed, told
-from trainer.detect import EVENT_FILE, FILE, Detection, Detector
+from trainer.detect import Detection, Detector
+from trainer.series import EVENT_FILE, FILE
 
 
 @pytest.mark.parametrize("header", ["Epoch 4 of 10", "=== Epoch 4/10 ===", "Starting epoch 4", "INFO - [Epoch 4]"])

@@ -14,10 +14,10 @@ import pytest
 
 from tests.trainer.fakes import HandClock
 from tests.trainer.rented import Rented
-from trainer.detect import EVENT_FILE, FILE
 from trainer.eventfile import EventFile
 from trainer.formats import Row
 from trainer.progress import Progress
+from trainer.series import EVENT_FILE, FILE
 from trainer.sources import Files
 from trainer.wire import EventKind
 
