@@ -28,7 +28,7 @@ _PART_WORD = re.compile(
     r"(?P<word>\b(?:val|valid|validation|eval|evaluation|test|dev)\b|验证|评估|测试|validación|validazione)",
     re.IGNORECASE,
 )
-_FIRST_VALUE = re.compile(r"[:=→➜]|->|\s\d*\.\d")
+_FIRST_VALUE = re.compile(r"[:=→➜]\s*[-+.\d]|->|\s\d*\.\d")
 _FIRST = 60  # characters in which it does
 _WORDS = {
     "验证": "val",
@@ -45,7 +45,7 @@ _WORDS = {
 _MILLISECONDS = re.compile(rf"(?<!_time)(?:^|[\s:=,|])(?P<ms>{NUMBER})\s*ms\b(?!/)")
 # A count that leads the line, "[3/10] loss 0.3", or two of them: epochs and batches. No date does.
 _LEADING = re.compile(
-    r"^\W{0,3}(?P<n>\d[\d,]*)(?:\s*/\s*(?P<total>\d+)(?![\d/])|(?=:|\s?[|;]|\]|>|,\s+[a-z]\w*\s?[=:]))[\]):|;>,\s]+(?!\d\d:)"
+    r"^\W{0,3}(?P<n>\d[\d,]*)(?:\s*/\s*(?P<total>\d+)(?![\d/])|(?=:|\s?[|;]|\]|>|,\s+[a-z]\w*(?:\s[a-z]\w*)?\s?[=:]))[\]):|;>,\s]+(?!\d\d:)"
     r"(?:\[?(?P<inner>\d+)\s*/\s*(?P<inners>\d+)(?:\s?\(\s?\d+\s?%\))?[\]):|\s]+)?"
 )
 _TWO = re.compile(r"\[\s*(?P<n>\d+)\s*/\s*(?P<total>\d+)\s*\]\s*\[\s*(?P<inner>\d+)\s*/\s*(?P<inners>\d+)\s*\]")

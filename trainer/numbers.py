@@ -58,13 +58,13 @@ _NO_NAME = re.compile(
     re.IGNORECASE,
 )
 _ALONE = re.compile(
-    r"(?:^|[-|,;:]\s+|\s{2,}|\t|(?<=\.\d\d)\d*%?\s(?!(?:s|ms|sec|m|h|k|K|M|G|B|W|it|px|mm|cm|dB|deg)\b))(?P<first>[A-Za-z][\w.-]*\s)?"
+    r"(?:^|[-|,;:]\s+|\s{2,}|\t|(?<=\.\d)\d*%?\s(?!(?:s|ms|sec|m|h|k|K|M|G|B|W|it|px|mm|cm|dB|deg)\b))(?P<first>[A-Za-z][\w.-]*\s)?"
     r"(?P<word>(?!(?:with|and|of|at|the|is|in|by|for|on|to|has|had|got|new|now|this|last|current|latest|overall|model|our)\b)"
     r"[A-Za-z](?:[\w-]*[A-Za-z_-])?(?:_\d+)?\.?)\s$",  # no "gpu0"
     re.IGNORECASE,
 )
 _ALONE_IN_CELL = re.compile(  # "PSNR: 14.6433,Loss: 0.1869, VGG Loss 0.00295100"
-    r"(?:[|,;]\s*|\s{2,}|\t|(?<=\.\d\d)\d*\s(?!(?:s|ms|sec|m|h|k|K|M|G|B|W|it|px|mm|cm|dB|deg)\b))"
+    r"(?:[|,;]\s*|\s{2,}|\t|(?<=\.\d)\d*\s(?!(?:s|ms|sec|m|h|k|K|M|G|B|W|it|px|mm|cm|dB|deg)\b))"
     r"(?P<first>(?:average|avg\.?|mean|train|training|val|valid|validation|test)\s)?"
     r"(?P<word>(?!(?:with|and|of|at|the|is|in|by|for|on|to|has|had|got|new|now|this|last|current|latest|overall|model|our|from)\b)"
     r"[A-Za-z](?:[\w-]*[A-Za-z_-])?\.?)\s$",
@@ -240,6 +240,8 @@ def _alone_before(text: str, begins: int, *, signed: bool) -> Sequence[str]:
         return ()
     first = (alone["first"] or "").strip()
     if first and signed and not (first.isalpha() and alone["word"][-1] != "."):
+        return ()
+    if alone["word"][-1] == "." and text[alone.start("word") - 2].isdigit():  # "896.1 SPS. Loss 195.4" ends a sentence
         return ()
     if first.lower() in RECORDS or _NO_NAME.match(first):
         return ()
