@@ -73,7 +73,7 @@ _BEST = re.compile(
     r"(?:best|max(?:imum)?(?= (?:accuracy|acc|auc|f1|score|reward)))(?:_|\b(?! of\b))",
     re.IGNORECASE,
 )
-_BEST_ABROAD = re.compile(r"\D*(?:最佳|最好|最优|лучш|mejor modelo|miglior|meilleur)")
+_BEST_ABROAD = re.compile(r"\D*(?:最佳|最好|最优|лучш)")
 _BETTER = re.compile(r"(?:decreas|improv|increas)\w* (?:from |\()|\d is the (?:new )?best", re.IGNORECASE)
 _SETTINGS = re.compile(r"\w=(?:True|False|None)\b")  # of a call that is printed, never of what is measured
 
@@ -173,7 +173,11 @@ def plain_line(text: str) -> Reading | None:
 
 def is_best(text: str) -> bool:
     """Return whether a line tells the best so far, which is no news."""
-    return bool(_BEST.match(text) or _BETTER.search(text) or _BEST_ABROAD.match(text))
+    if _BEST.match(text):
+        return True
+    if ("(" in text or " from " in text or " the " in text) and _BETTER.search(text):
+        return True
+    return not text.isascii() and _BEST_ABROAD.match(text) is not None
 
 
 def names_epoch(lower: str) -> bool:

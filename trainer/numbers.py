@@ -186,8 +186,8 @@ class _Pairs:
 
     def _parted(self, name: str, part: str | None, pair: re.Match[str]) -> str:
         """Return a name with the part of the data that it is of."""
-        behind = None if part else _PART_BEHIND.match(self.text, pair.end())
-        part = behind["part"] if behind else part
+        if not part and "(" in self.text and (behind := _PART_BEHIND.match(self.text, pair.end())):
+            part = behind["part"]
         if not part:
             self._sections = _sections(self.text) if self._sections is None else self._sections
             part = next((of for begins, of in reversed(self._sections) if begins < pair.start()), "")
