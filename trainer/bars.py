@@ -97,7 +97,11 @@ class Bars:
             self._measured.add(total)
         if self._bar is not None and words and self._words.isdisjoint(words) and self._words and not self.ended:
             return None, None  # of what is done within a step
-        if self._bar is not None and total != self._bar[1] and not self._follows(self._bar[1], total, header):
+        if (
+            self._bar is not None
+            and total != self._bar[1]
+            and not self._follows(self._bar[1], total, header, trains="rain" in name and self.ended)
+        ):
             self.within = total in self._within and self._bar[1] in self._measured
             return None, None
         self._under, self._words = header, words
@@ -110,11 +114,13 @@ class Bars:
         own = self._bar
         return own is not None and own[0] == 0 and not self._words and total != own[1] and (trains or total > own[1])
 
-    def _follows(self, own: int, total: int, header: object) -> bool:
+    def _follows(self, own: int, total: int, header: object, *, trains: bool) -> bool:
         """Return whether a bar of another total is the run's next part, and no evaluation."""
+        if trains:  # by its name
+            return self._goes_over(own, total)
         above = (total in self._measured, total) > (own in self._measured, own)  # the one that measures, or the longer
         unfinished = not self.ended
-        same_epoch = header is self._under
+        same_epoch = header is self._under and (header is not None or total < own)
         if unfinished or total in self._within or (same_epoch and (own in self._measured or not above)):
             if len(self._within) < _MOST_TOTALS:
                 self._within.add(total)
@@ -124,6 +130,9 @@ class Bars:
             return False
         if total in self._before:
             self._within.add(own)  # what stood between two parts of the run
+        return self._goes_over(own, total)
+
+    def _goes_over(self, own: int, total: int) -> bool:
         self._before = {**dict([*self._before.items()][-_MOST_TOTALS:]), own: self.count}
         self.count = self._before.get(total) or Unwound()
         return True

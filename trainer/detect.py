@@ -137,7 +137,8 @@ class Detector:
                     found = self._resolve(row, reading)
                     # Numbers with names that nobody knows: of a bar, or beside those that were read.
                     more = row >= BLOCK or (reading.bar is not None and found is not None and found.moved)
-                    return self._described(row, line, found) if more and found else found
+                    part = formats.part_of_bar(reading.bar or "")
+                    return self._described(row, line, found, part) if more and found else found
         found = self._table(line, text, named=may_measure(lower) if named is None else named)
         return found or self._recurred(line)
 
@@ -254,8 +255,8 @@ class Detector:
         found = self._resolve(row, recurred.reading)
         return found and found._replace(earlier=earlier)
 
-    def _described(self, row: float, line: str, found: Detection) -> Detection:
-        """Read what a line that counts tells under names that nobody knows."""
+    def _described(self, row: float, line: str, found: Detection, part: str) -> Detection:
+        """Read what a line tells under names that nobody knows; `part`: of the data, that a bar names."""
         text = formats.without_bar(line.strip())
         if len(line) > _WIDEST or text.count(".") <= len(found.values):
             return found
@@ -263,7 +264,7 @@ class Detector:
         recurred = self._recurring.feed(text, known)
         if recurred is None:
             return found
-        part = evaluation_of(next(iter(found.values), "")) if _all_of_evaluation(found.values) else ""
+        part = evaluation_of(next(iter(found.values), "")) if _all_of_evaluation(found.values) else part
         recurred = recurred.under(lambda values: {of_part(part, name): value for name, value in values.items()})
         values = self._series.news(row, recurred.reading.values)
         return found._replace(values={**values, **found.values}, earlier=self._earlier(row, recurred))
@@ -333,6 +334,10 @@ class Detector:
             return self._by_epoch, None, False
         if self._step is None and self._counter is None and self._epoch is not None:
             return self._epoch, None, True
+        if self._counter == BAR and self._bare and epoch is not None and self._total:
+            ahead = epoch - (self._step or 0)  # of a bar of epochs, which is drawn late
+            if 0 <= ahead <= max(3.0, self._total / 20) and epoch <= self._total:
+                return int(epoch), self._total, True
         if row == BLOCK and self._is_drawn_late(reading):
             return reading.step, reading.total, True
         if row == DICT and reading.epoch is not None:

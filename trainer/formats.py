@@ -235,6 +235,12 @@ def bar_line(text: str) -> Reading | None:
     )
 
 
+def part_of_bar(name: str) -> str:
+    """Return the part of the data that a bar's name says it is of, "" for the training's."""
+    found = _EVALUATION_BAR.search(name)
+    return found["part"] or "val" if found else ""
+
+
 _DRAWN = re.compile(r"(?<!\d)\d+%\|[^|]*\|\s*\d+/\d+\s*\[[^,\]]*(?:,\s*[\d.?]+\s*[A-Za-z]*/?[A-Za-z]*)?")
 
 

@@ -22,6 +22,7 @@ _PREFIX = re.compile(
         |[IWEF]\d{{4}}\ {_CLOCK}\s+\d+\ \S+?\]\s*                            # glog
         |\[\d{{4}}-\d\d-\d\d\ {_CLOCK}\ (?:{_LEVELS})\ \S+\ line\ \d+\ \d+\]\s*    # a place in the source, a process
         |[\[(<]?\d{{4}}[-/]\d\d[-/]\d\d(?:[T\ _,]\s?{_CLOCK})?(?:\ [AP]M|\ [A-Za-z][\w.-]*(?=\]))?[\])>]?[\s,|:-]*
+        |\d\d-\d\d\ {_CLOCK}[\s,|:-]*
         |[\[(<]?\d\d?/\d\d(?:/\d\d(?:\d\d)?)?\ {_CLOCK}(?:\ [\w.]+)?[\])>]?:?[\s,|:-]*
         |\d:\d\d:\d\d\ -\ +                                                    # since it began
         |[\[(<]?{_CLOCK}[\])>]?(?=[\s|-])[\s,|-]*

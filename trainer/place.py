@@ -31,6 +31,7 @@ class Place:
         self._epoch_bar: tuple[float, int] | None = (
             None  # the epoch that a bar named last, and the total of its first bar
         )
+        self._bar_from_zero = False  # bars count epochs from 0 though they name how many there are
         self._within_epoch_bar = False  # the last bar was another of that epoch
         self._absolute = False  # such counts go on over epochs
 
@@ -84,6 +85,9 @@ class Place:
     def _within_epoch(self, step: int, reading: Reading) -> tuple[int | None, int | None]:
         """Return the step and the total by a count that is of one epoch."""
         epoch, epochs, total = reading.epoch, reading.epochs, reading.total
+        if reading.bar is not None and epoch is not None:
+            self._bar_from_zero = self._bar_from_zero or epoch < 0  # "epoch: 0/4", which was taken to count from one
+            epoch += self._bar_from_zero
         if epoch is None and self._header:
             epoch, epochs = self._header[0] - (not self._header_from_zero), self._header[1]
         elif reading.bar is not None and epoch is not None and total and self._bars.counts_epochs(epoch, step):

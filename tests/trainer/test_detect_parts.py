@@ -1,7 +1,5 @@
 """Which part of the data a line is of, what a line counts beside its names, and what sums others up."""
 
-
-
 from __future__ import annotations
 
 import pytest
@@ -202,3 +200,36 @@ def test_what_an_evaluation_calls_by_names_that_nobody_knows_is_of_its_part() ->
 def test_the_best_of_each_generation_is_told_where_nothing_else_is() -> None:
     found = told(line for n in range(5) for line in (f"Generation:  {n}", f"Best network fitness:  0.{n}5"))
     assert [(one.step, *one.values.values()) for one in found if one] == [(n, float(f"0.{n}5")) for n in range(5)]
+
+
+def test_a_bar_that_names_how_many_epochs_there_are_may_count_from_none() -> None:
+    found = fed(
+        "epoch: 0/4:  25%|██▌       | 16/64 [00:00<00:00, 79.79it/s, loss=0.5]",
+        "epoch: 1/4:  25%|██▌       | 16/64 [00:00<00:00, 79.79it/s, loss=0.25]",
+    )
+    assert [one.step for one in found] == [16, 80]
+
+
+def test_a_bar_of_the_training_of_another_length_is_no_evaluation() -> None:
+    found = fed(
+        "Training Net: 100%|██████████| 12/12 [00:00<00:00, 58.23it/s, Loss_pi=2.5]",
+        "Training Net:  25%|██▌       | 6/24 [00:00<00:00, 58.23it/s, Loss_pi=1.5]",
+        "Training Net: 100%|██████████| 24/24 [00:00<00:00, 58.23it/s, Loss_pi=1.25]",
+    )
+    assert [dict(one.values) for one in found] == [{"loss_pi": 2.5}, {"loss_pi": 1.5}, {"loss_pi": 1.25}]
+
+
+def test_an_epoch_that_its_bar_has_not_shown_yet_is_where_the_run_stands() -> None:
+    found = fed(
+        "  2%|▏         | 1/60 [00:00<00:01, 46.58it/s]",
+        "Epoch 3, Total loss 0.5, iteration time 0.004",
+        "  7%|▋         | 4/60 [00:00<00:00, 97.56it/s]",
+        "Epoch 6, Total loss 0.25, iteration time 0.013",
+    )
+    assert [one.step for one in found if one.values] == [3, 6]
+
+
+def test_what_the_bar_of_an_evaluation_shows_is_of_its_part() -> None:
+    lines = (f"Val: N@1 0.0{n}, N@5 0.1{n}:  25%|██▌       | {n}/4 [00:00<00:00, 2.36it/s]" for n in (1, 2, 3))
+    *_, last = fed("step 3: loss 0.5", *lines)
+    assert last.values == {"val_n@1": 0.03, "val_n@5": 0.13}
