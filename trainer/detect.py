@@ -136,8 +136,11 @@ class Detector:
                         return self._recurred(line, reading)
                     found = self._resolve(row, reading)
                     # Numbers with names that nobody knows: of a bar, or beside those that were read.
-                    more = row >= BLOCK or (reading.bar is not None and found is not None and found.moved)
                     part = formats.part_of_bar(reading.bar or "")
+                    if part and found is None:
+                        found = self._described(row, line, Detection(step=self._step), part)
+                        return found if found.values else None
+                    more = row >= BLOCK or (reading.bar is not None and found is not None and found.moved)
                     return self._described(row, line, found, part) if more and found else found
         found = self._table(line, text, named=may_measure(lower) if named is None else named)
         return found or self._recurred(line)
