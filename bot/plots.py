@@ -96,7 +96,8 @@ def _choose(metrics: Mapping[str, Sequence[MetricPoint]]) -> list[tuple[str, lis
     losses = [name for name, points in metrics.items() if "loss" in name.lower() and points]
     held_out = [name for name in losses if any(word in name.lower() for word in _VALIDATION)]
     rank = {name: index for index, name in enumerate(_FIRST)}
-    training = sorted(set(losses) - set(held_out), key=lambda name: (rank.get(name.lower(), len(rank)), name))
+    of_steps = sorted(set(losses) - set(held_out), key=lambda name: (name.startswith("epoch_"), name))
+    training = sorted(of_steps, key=lambda name: rank.get(name.lower(), len(rank)))
     return [(name, _newest_attempt_wins(metrics[name])) for name in [*training[:1], *sorted(held_out)][:CURVES]]
 
 

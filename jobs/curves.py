@@ -7,12 +7,14 @@ each stride stays. Whoever replays the same steps keeps the same points.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 SERIES_LIMIT = 64  # different curves a job; more is a mistake in a script
 POINTS_LIMIT = 2_000  # kept a curve and attempt; a screen shows no more
 ENOUGH_POINTS = 5  # of a loss, for a first plot
 
+_EVALUATION = re.compile(r"val|(?:^|[_/])(?:test|dev)", re.IGNORECASE)
 # A loss this many times the first one will not come back by itself.
 DIVERGED_TIMES = 3.0
 
@@ -24,7 +26,12 @@ def loss_series(names: Iterable[str]) -> str | None:
         if wanted in known:
             return wanted
     losses = [name for name in known if "loss" in name.lower()]
-    return min(losses, key=lambda name: ("val" in name.lower() or "eval" in name.lower(), name), default=None)
+    return min(losses, key=_rank, default=None)
+
+
+def _rank(name: str) -> tuple[bool, bool, str]:
+    """Put the training's before an evaluation's, and a step's before an epoch's."""
+    return bool(_EVALUATION.search(name)), name.startswith("epoch_"), name
 
 
 def stride(first: int, step: int) -> int:

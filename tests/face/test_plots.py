@@ -71,6 +71,11 @@ def test_the_training_loss_comes_first_then_validation_and_nothing_else() -> Non
     assert [series.name for series in the_plot(metrics).series] == ["train_loss", "val_loss"]
 
 
+def test_a_loss_of_steps_comes_before_its_means_over_epochs() -> None:
+    metrics = {name: curve(name, falling(9)) for name in ("epoch_g_loss", "g_loss", "val_loss")}
+    assert [series.name for series in the_plot(metrics).series] == ["g_loss", "val_loss"]
+
+
 def test_without_a_loss_there_is_no_plot() -> None:
     facts = scenes.facts(**scenes.TRAINING)
     assert plots.of(facts, {"accuracy": curve("accuracy", falling(9))}) is None

@@ -143,6 +143,8 @@ def test_a_gpu_is_required_unless_a_stand_in_is_announced() -> None:
         (["val_loss", "train_loss"], "train_loss"),
         (["val_loss", "aux_loss"], "aux_loss"),
         (["eval/loss"], "eval/loss"),
+        (["test_loss", "total_loss"], "total_loss"),
+        (["epoch_g_loss", "g_loss"], "g_loss"),
         (["lr", "mfu"], None),
     ],
 )
