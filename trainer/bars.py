@@ -13,6 +13,8 @@ from trainer.formats import Reading
 _FAST = 5.0  # steps a second from which a bar, redrawn ten times a second, may stand behind
 _SNAP = 1.1  # how far the steps an epoch may lie above what was seen, to be taken as a whole number of epochs
 _ROUNDS = 3  # epochs that a bar went on over, to be one of epochs
+_SHORTER = 0.8  # of the run's own bar: what is shorter is an evaluation's, and no epoch of another length
+_MOST_WORDS = 64  # that are remembered
 _MOST_TOTALS = 16  # that are remembered
 # Bars of what surrounds a training. Their counts are not the run's.
 _OTHERS = re.compile(
@@ -57,6 +59,7 @@ class Bars:
         self._fast = False  # it moves faster than it is drawn
         self._epoch_steps = 0.0  # steps an epoch has at least
         self.within = False  # whether the last bar was within the run's own
+        self._inner_words: set[str] = set()  # that bars within a step are called
         self._words: set[str] = set()  # that it is called
         self._under: object = None  # the header that it was drawn below
         self._measured: set[int] = set()  # totals of bars that showed what is measured
@@ -78,13 +81,15 @@ class Bars:
         count, total = reading.step, reading.total
         if count is None or total is None or is_other(name):
             return None, None
+        if self._outer is not None and total == self._outer[1] and count > self._outer[0] + 1 and not self._rounds:
+            self._outer = None  # it goes on by itself
         if _OF_EPOCHS.match(name) or (self._outer is not None and total == self._outer[1] != self._inner[1]):
             self._outer = count, total
-            return None, None
+            return (count, total) if reading.values and self._inner == (0, 0) else (None, None)
         words = set(_WORDS.findall(name))
         if self._outer is not None:
             done, epochs = self._outer
-            if total < self._inner[1]:
+            if total < _SHORTER * self._inner[1]:
                 self.within = True
                 return None, None
             self._rounds += total == self._inner[1] and count < self._inner[0]
@@ -95,8 +100,8 @@ class Bars:
             return count, self._bar[1] * total
         if reading.values and len(self._measured) < _MOST_TOTALS:
             self._measured.add(total)
-        if self._bar is not None and words and self._words.isdisjoint(words) and self._words and not self.ended:
-            return None, None  # of what is done within a step
+        if self._bar is not None and self._is_within_step(words, count, total):
+            return None, None
         if (
             self._bar is not None
             and total != self._bar[1]
@@ -109,10 +114,19 @@ class Bars:
         placed = self.count.of(count)
         return placed, total if self.count.base == 0 else None
 
+    def _is_within_step(self, words: set[str], count: int, total: int) -> bool:
+        """Return whether a bar of other words is of what is done within a step, and not the run's, called otherwise."""
+        own = self._bar
+        if own is None or not words or not self._words or not self._words.isdisjoint(words) or self.ended:
+            return False
+        if total != own[1] or count < own[0] or count == own[0] == 0:
+            self._inner_words |= words if len(self._inner_words) < _MOST_WORDS else set()
+        return total != own[1] or not self._inner_words.isdisjoint(words)
+
     def _waits(self, total: int, *, trains: bool) -> bool:
         """Return whether the run's own bar is of epochs: drawn first, without a name, and at nothing since."""
         own = self._bar
-        return own is not None and own[0] == 0 and not self._words and total != own[1] and (trains or total > own[1])
+        return own is not None and own[0] == 0 and not self._words and total != own[1] and trains
 
     def _follows(self, own: int, total: int, header: object, *, trains: bool) -> bool:
         """Return whether a bar of another total is the run's next part, and no evaluation."""
@@ -120,7 +134,7 @@ class Bars:
             return self._goes_over(own, total)
         above = (total in self._measured, total) > (own in self._measured, own)  # the one that measures, or the longer
         unfinished = not self.ended
-        same_epoch = header is self._under and (header is not None or total < own)
+        same_epoch = header is self._under and (header is not None or total < _SHORTER * own)
         if unfinished or total in self._within or (same_epoch and (own in self._measured or not above)):
             if len(self._within) < _MOST_TOTALS:
                 self._within.add(total)
@@ -133,6 +147,8 @@ class Bars:
         return self._goes_over(own, total)
 
     def _goes_over(self, own: int, total: int) -> bool:
+        if _SHORTER * own <= total <= own / _SHORTER:
+            return True  # an epoch of another length
         self._before = {**dict([*self._before.items()][-_MOST_TOTALS:]), own: self.count}
         self.count = self._before.get(total) or Unwound()
         return True
@@ -142,7 +158,7 @@ class Bars:
 
         A bar is drawn ten times a second at most: where steps are faster, it stands behind.
         """
-        if self._bar is None or self.count.base or not self._fast or not self._bar[0]:
+        if self._bar is None or self.count.base or not self._fast or not self._bar[0] or not 0 <= epoch < math.inf:
             return None
         count, total = self._bar
         self._epoch_steps = max(self._epoch_steps, count / (epoch + 0.005))  # epochs are told with two decimals

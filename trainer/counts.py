@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-INTEGER = r"\d(?:\.\d+[eE]\+\d+|[\d,]*)"
+INTEGER = r"\d(?:\.\d{1,20}[eE]\+\d\d|[\d,]{0,20})"  # of bounded length: a line may be made to keep us busy
 _EPOCH_WORDS = r"epochs?|ep\.?"
 _STEP_WORDS = (
     r"global[_ -]?(?:steps?|iter(?:ation)?s?)|t_env|env[_ ]steps?|num[_ ]frames|sentence number|i(?=\s*=\s*\d+\s*/)"
@@ -41,8 +41,11 @@ _BEHIND = re.compile(
     rf"[\])\s:|,>-]*(?:(?P<word>[A-Za-z]{{1,12}})\s?:?\s*)?[\[(]?\s*(?P<n>{INTEGER})\s*/\s*(?P<total>{INTEGER})(?![\d/.])(?:\s*\(\s*\d+\s*%\s*\))?",
     re.IGNORECASE,
 )
-# What may stand between an epoch and that: no name of a measurement.
-_MAY_COUNT = re.compile(r"(?!acc|loss|corr|err|prec|rec|hit|top)[a-z]+", re.IGNORECASE)
+# What may stand between an epoch and that.
+_MAY_COUNT = re.compile(
+    r"(?:mini)?batch(?:es)?|steps?|iter[a-z]*|it|samples?|train(?:ing)?|progress|dl|data|items?|images?|seqs?",
+    re.IGNORECASE,
+)
 _BRACKETED = re.compile(rf"[\[(]\s*(?P<n>{INTEGER})\s*/\s*(?P<total>{INTEGER})\s*(?:\(\s*[\d.]+\s*%\s*\))?\s*[\])]")
 # How many there are, or how many make a round, is no place.
 _SETTINGS = ("total", "max", "num", "number of", "warmup", "warm-up", "per", "every")

@@ -71,6 +71,7 @@ class Detector:
         self._by_epoch: int | None = None  # where the run stands, if lines tell its epochs and nothing else
         self._counted: Reading | None = None  # counted on a line of its own, and not used yet
         self._part, self._part_left = "", 0  # of the data that the lines below a heading are of, and how many may be
+        self._part_told = False  # and whether one told what came of it
         self._best_until = 0  # the last line below a heading of the best so far
         self._best_alone = False  # and nothing but the best so far is told
         self._traces = Traces()
@@ -149,7 +150,7 @@ class Detector:
         """Take a line that says where what follows belongs, and nothing else."""
         counts = heading.counts
         if heading.part is not None:
-            self._part, self._part_left = heading.part, _PART_LINES
+            self._part, self._part_left, self._part_told = heading.part, _PART_LINES, False
         elif counts is not None and counts.epoch is not None:
             self._part_left = 0
         if counts is None or (counts.epoch is None and self._is_below):
@@ -283,11 +284,13 @@ class Detector:
         return told
 
     def _resolve(self, row: float, reading: Reading) -> Detection | None:
-        if self._is_of_evaluation_below(reading):
+        counted_below = self._is_of_evaluation_below(reading)
+        if counted_below:
             reading = reading._replace(step=None, total=None, epoch=None, epochs=None, within_epoch=False)
         placed_by = row
         if reading.step is None and reading.bar is None and reading.values:
             placed_by = row if self._counted is None else min(row, PLAIN)  # a heading's count is not the form's
+            self._part_told = self._part_told or (self._is_below and not counted_below)
             reading = self._below_headings(reading)
         if self._is_below and reading.bar is not None and not reading.values and not reading.bar:
             return None
@@ -300,10 +303,9 @@ class Detector:
         else:
             step, total, moved = self._standing(row, reading)
         values: Mapping[str, float] = self._series.news(row, self._judged_by_bar(reading), step)
-        sums_up = reading.step is None and reading.bar is None
-        if sums_up and (reading.epoch is not None or any(map(is_of_evaluation, values))):
+        if reading.epoch is not None and reading.step is None and reading.bar is None:
             means = {name: value for name, value in reading.values.items() if name not in values}
-            values = {**values, **self._series.of_epoch(row, means)}
+            values = {**values, **self._series.of_epoch(row, reading.epoch, means)}
         if not values and not counts:
             return None
         if step is not None:
@@ -372,6 +374,8 @@ class Detector:
             return False
         other = reading.total != self._total if reading.total is not None else reading.step < self._raw
         other = other and (reading.within_epoch or reading.step <= (self._step or 0))
+        if reading.total is None:
+            return other and not self._part_told
         self._part_left = _PART_LINES if other else self._part_left
         return other
 

@@ -30,6 +30,10 @@ _AFTER = re.compile(
     r"\bafter (?P<step>\d+)(?P<total>)(?= (?:examples|samples|steps|updates|iterations|batches)\b|: *$)", re.IGNORECASE
 )
 _EPOCH = re.compile(r"(?<![\w.])epoch\s*[:=#]?\s*\[?\s*(?P<epoch>\d+)(?:\s*(?:/|of)\s*(?P<epochs>\d+))?", re.IGNORECASE)
+# What a program puts before a record that it logs, "… | INFO | train_inner | {", and not before its settings.
+_OF_LOGGER = re.compile(
+    r"(?!.*(?:%\||best|config|arg|param|setting|resum|load|summary))[\w\s.,:|\[\]()/-]{0,80}[:|]\s*", re.IGNORECASE
+)
 _BEFORE_RECORD = re.compile(r"\b(?P<part>val|valid|test|eval)(?:idation|uation)?\W*$", re.IGNORECASE)
 _STEP_KEYS = ("step", "global_step", "trainer_global_step", "_step", "num_updates", "iter", "iteration", "update")
 _TOTAL_KEYS = ("total_steps", "max_steps", "num_steps", "total_iters", "max_iters")
@@ -69,11 +73,11 @@ def _integer(text: str | None) -> int | None:
 
 def json_line(text: str) -> Reading | None:
     begins = text.find('{"')
-    if begins < 0 or text[-1] != "}":
+    if begins < 0 or text[-1] != "}" or (begins > 0 and not _OF_LOGGER.fullmatch(text, 0, begins)):
         return None
     try:
         raw = json.loads(text[begins:])
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(raw, dict):
         return None
@@ -135,14 +139,14 @@ def _keyed(flat: Mapping[str, float], *, epoch_counts: bool) -> Reading | None:
 
 _BAR = re.compile(
     r"^(?P<name>.*?):?\s*\d+%\|[^|]*\|\s*(?P<n>\d+)/(?P<total>\d+)\s*"
-    r"\[(?P<spent>[\d:]+)<(?P<eta>[\d:?]+)(?:,\s*(?P<rate>[\d.]+|\?)\s*(?P<unit>[A-Za-z]+/s|s/[A-Za-z]+)(?![\w/]))?"
+    r"\[(?P<spent>[\d:]+)<(?P<eta>\d+(?::\d+)*|\?)(?:,\s*(?P<rate>\d+(?:\.\d+)?|\?)\s*(?P<unit>[A-Za-z]+/s|s/[A-Za-z]+)(?![\w/]))?"
     r"(?:,\s*[\d.?]+\s*[A-Za-z]*/?$)?"  # a bar that is as wide as the terminal is cut within its pace
     r"(?P<post>[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*)(?:\]|$)"
 )
 # pytorch-ignite's: the count before the bar, the values behind it.
 _BAR_BEFORE = re.compile(
     r"^(?P<name>.*?):?\s*\[(?P<n>\d+)/(?P<total>\d+)\]\s+\d+%\|[^\x00-\x7f ]*\s*(?P<post>[^\[|]*)"
-    r"\[(?P<spent>[\d:]+)<(?P<eta>[\d:?]+)(?P<rate>)(?P<unit>)\]"
+    r"\[(?P<spent>[\d:]+)<(?P<eta>\d+(?::\d+)*|\?)(?P<rate>)(?P<unit>)\]"
 )
 # tqdm's where nobody told it how many there are, with what it counts: "12it [00:01, 9.10it/s, loss=0.5]".
 _BAR_OPEN = re.compile(
@@ -151,7 +155,7 @@ _BAR_OPEN = re.compile(
 )
 # Those of rich, as Lightning draws them, of progressbar2 and of alive-progress.
 _BAR_OTHERS = (
-    re.compile(r"[━╸╺╴─]{4,}\s+(?:\d+%\s+)?(?P<n>\d+)/(?P<total>\d+)(?P<post>.*)$"),
+    re.compile(r"(?<![━╸╺╴─])[━╸╺╴─]{4,}\s+(?:\d+%\s+)?(?P<n>\d+)/(?P<total>\d+)(?P<post>.*)$"),
     re.compile(r"\d+% \((?P<n>\d+) of (?P<total>\d+)\) \|[^|]*\|(?P<post>.*)$"),
     re.compile(r"\|[▁-▏ ]+\|\s*[▁-▏]*\s*(?P<n>\d+)/(?P<total>\d+) \[\d+%\](?P<post>.*)$"),
     re.compile(r"^\s*\[=*>\.*\](?P<post>.*?)\s(?P<n>\d+)/(?P<total>\d+)\s*$"),  # the count is drawn over it
@@ -169,7 +173,8 @@ _BAR_WHOLE = re.compile(
     re.IGNORECASE,
 )
 _BAR_OF_RUN = re.compile(
-    r"(?P<n>\d+)\s?/\s?(?P<total>\d+) (?:global )?(?:steps|iterations|iters|updates)\b", re.IGNORECASE
+    r"^(?:train\w*)?\s*\(?(?P<n>\d+)\s?/\s?(?P<total>\d+) (?:global )?(?:steps|iterations|iters|updates)\b",
+    re.IGNORECASE,
 )
 _OWN_STEP = re.compile(r"(?:iter(?:ation)?|step)s?[\s:=#]*(?P<step>\d+)(?=[\s:,|])", re.IGNORECASE)
 _BAR_COUNTS = re.compile(r"^(\d+)\|(\d+)?\|")  # torchtune's "1|20|Loss: 2.3": epoch, step, loss
@@ -394,7 +399,7 @@ def learnt_line(text: str) -> Reading | None:
     if found is None:
         return None
     values = {name: number(found[name]) for name in ("learn", "test") if found[name]}
-    parts = re.findall(r"([\d.]+)(h|ms|us|m|s)", found["left"] or "")
+    parts = re.findall(r"(\d+(?:\.\d+)?)(h|ms|us|m|s)", found["left"] or "")
     eta = sum(float(count) * _UNITS[unit] for count, unit in parts) if parts else None
     return Reading(step=int(found["n"]), values=values, eta=eta)
 

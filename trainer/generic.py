@@ -17,15 +17,16 @@ from trainer.numbers import NUMBER, anything, measurements, number
 _NOTHING: Mapping[str, float] = {}
 _EVALUATION = re.compile(
     r"^\W*(?:\d[\d:,. -]*\s)?"  # a log's time
-    r"(?:eval(?:uating)? (?=t|v|d|e))?(?P<word>dev|val|valid|validat(?:ion|ing|e(?=\s?[:\[]))|eval"
-    r"|evaluat(?:ion|e(?=\s?[:\[]))|test|testing"
+    r"(?:eval(?:uating)? (?=t|v|d|e))?(?P<word>dev|val|valid|validat(?:ion|ing|e(?=\s*[:\[|]))"
+    r"|eval|evaluat(?:ion|e(?=\s*[:\[|]))|test|testing"
     r"|train(?:ing)?(?= results?| metrics?)|(?<=evaluating )train)"
-    r"\b[^=]{0,12}?[:\s]",
+    r"\b(?! every)[^=]{0,12}?[:\s]",
     re.IGNORECASE,
 )
 # What names its part before its first value: "polyak eval epoch: 1, loss: 0.3", "VB Epoch 1: test NLL 2.1, acc 0.5".
 _PART_WORD = re.compile(
-    r"(?P<word>\b(?:val|valid|validation|eval|evaluation|test|dev)\b|验证|评估|测试|validación|validazione)",
+    r"(?P<word>(?<![\w/.=@-])(?:val|valid|validation|eval|evaluation|test|dev)(?![\w/.=-]| every)"
+    r"|验证|评估|测试|validación|validazione)",
     re.IGNORECASE,
 )
 _FIRST_VALUE = re.compile(r"[:=→➜]\s*[-+.\d]|->|\s\d*\.\d")
@@ -176,7 +177,7 @@ def is_best(text: str) -> bool:
     if _BEST.match(text):
         return True
     if ("(" in text or " from " in text or " the " in text) and _BETTER.search(text):
-        return True
+        return counts(text) is None  # beside a count it is said of what stands before it
     return not text.isascii() and _BEST_ABROAD.match(text) is not None
 
 

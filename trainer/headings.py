@@ -54,7 +54,6 @@ _BESIDE = re.compile(
     re.IGNORECASE,
 )
 # Beside a heading's count: what it took, when it was, what stands in parentheses.
-_ALONE = re.compile(r"(?P<n>\d+)\s?/\s?(?P<total>\d+)$")
 _ASIDE = re.compile(
     r",?\s\b(?:time|took|elapsed)\b[\s:=]*\d+(?:\.\d+)?(?=\s|$)"
     r"|\s\((?!\s*\d+\s*[/)])[^()]*\)|\s@|\s\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?$"
@@ -76,8 +75,6 @@ class Heading:
 
 def heading(text: str) -> Heading | None:
     """Return what `text` heads, or None if it is more than a heading, or none."""
-    if text[-1].isdecimal() and (alone := _ALONE.match(text)):
-        return Heading(counts=Counts(step=int(alone["n"]), total=int(alone["total"]), within=True))
     if text[0] in "vVtTeE" and (counted := _PART_COUNT.match(text)) and not measurements(text, stepped=True):
         return Heading(part=_PARTS[counted["part"][:2].lower()])
     lower = text.lower()

@@ -61,6 +61,8 @@ _FIRST_WORDS = {
     "valid": "val",
     "vali": "val",
     "validation": "val",
+    "validate": "val",
+    "evaluate": "eval",
     "evaluation": "eval",
     "testing": "test",
     "tr": "train",

@@ -18,7 +18,10 @@ from trainer.names import (
     series_name,
 )
 
-NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[nN]a[nN]\b|[iI]nf(?:inity)?\b)"
+NUMBER = (  # of bounded length: a line may be made to keep us busy
+    r"[-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d+)?"
+    r"|[nN]a[nN]\b|[iI]nf(?:inity)?\b)"
+)
 
 # What may stand before a name as a word of its own and belongs to it: "Batch Loss", "Gen Loss Total".
 _BEFORE = frozenset({
@@ -57,6 +60,11 @@ _NO_NAME = re.compile(
     r"(?:with|and|of|at|the|is|in|by|for|on|to|from|has|had|got|new|now|this|last|current|latest|overall|model|our)$",
     re.IGNORECASE,
 )
+_NO_NAME_EITHER = re.compile(  # what was done, and what something took
+    r"(?:done|finished|ended|completed|saved|saving|started|over|cuda|s|ms|secs?|seconds?|mins?|minutes?|h|hours?|tok(?:ens)?"
+    r"|samples?|imgs?|images?|[kmgt]i?b|it|its|px|mm|cm|db|deg|w)\.?$|\w{5,}\.$",
+    re.IGNORECASE,
+)
 _ALONE = re.compile(
     r"(?:^|[-|,;:]\s+|\s{2,}|\t|(?<=\.\d)\d*%?\s(?!(?:s|ms|sec|m|h|k|K|M|G|B|W|it|px|mm|cm|dB|deg)\b))(?P<first>[A-Za-z][\w.-]*\s)?"
     r"(?P<word>(?!(?:with|and|of|at|the|is|in|by|for|on|to|has|had|got|new|now|this|last|current|latest|overall|model|our)\b)"
@@ -80,7 +88,7 @@ _PAIR = re.compile(
     r"(?<![\w./@?&-])(?=(?P<name>[a-z]\w*(?:(?:[/@]|\.(?!\.)|-(?!>))\w*)*))(?P=name)"
     r"(?:\s?\((?:(?P<part>train\w*|val\w*|test|dev|eval\w*)|[^()\d=]{1,24})\)|\s?\[[\w\- ]{1,16}\](?=\s*[:=]))?"
     r"(?: (?:value|average|avg|mean)(?=\s*[:=]))?"
-    r"(?P<sign>(?=\[\s*[-+]?\d*\.\d+\s*\])|['\"]?\s*(?:[:=]{1,2}|[-=]>|→|\.{3,})\s*"
+    r"(?P<sign>(?=\[\s*[-+]?\d*\.\d+\s*\])|['\"]?\s*(?:::?|=(?!=)|[-=]>|→|\.{3,})\s*"
     r"|['\"],\s|['\"]?\s(?:is|was)\s?[:=]\s*|['\"]?\s(?:is|reached|-)\s|\s{1,8})"
     rf"(?:\[\s*)?(?:(?:tensor|array|(?:np\.)?float\d*)\(\s*)?(?P<value>{NUMBER})"
     # What goes on as a formula, a word, a time or a range is no measurement; a spread ("+/- 0.1") may follow one.
@@ -243,7 +251,7 @@ def _alone_before(text: str, begins: int, *, signed: bool) -> Sequence[str]:
         return ()
     if alone["word"][-1] == "." and text[alone.start("word") - 2].isdigit():  # "896.1 SPS. Loss 195.4" ends a sentence
         return ()
-    if first.lower() in RECORDS or _NO_NAME.match(first):
+    if first.lower() in RECORDS or _NO_NAME.match(first) or _NO_NAME_EITHER.match(alone["word"]):
         return ()
     return (*first.split(), alone["word"])
 

@@ -28,9 +28,9 @@ class Place:
         self._fallen: Unwound | None = None  # those counts, once one became less when an epoch began
         self._before, self._anew = (0, 0), False  # a named count below a heading, and whether it began anew
         self._within = 0.0, 0, 0  # the epoch of a count within it, that count, and how far it was from the one before
-        self._epoch_bar: tuple[float, int] | None = (
-            None  # the epoch that a bar named last, and the total of its first bar
-        )
+        # An epoch's first bar, and the first count below its heading: the epoch, the total, whether it came to its end.
+        self._epoch_bar: tuple[float, int, bool] | None = None
+        self._epoch_count: tuple[float, int, bool] | None = None
         self._bar_from_zero = False  # bars count epochs from 0 though they name how many there are
         self._within_epoch_bar = False  # the last bar was another of that epoch
         self._absolute = False  # such counts go on over epochs
@@ -67,7 +67,8 @@ class Place:
             other = is_other(reading.bar) or self._is_second(reading)
             return (None, None) if other else self._within_epoch(reading.step, reading)
         if reading.within_epoch or self._begins_anew(reading):
-            return self._within_epoch(reading.step, reading)
+            after = reading.epoch is None and self._is_after_end(reading.step, reading.total)
+            return (None, None) if after else self._within_epoch(reading.step, reading)
         fallen = self._falls(reading.step, reading)
         return (reading.step if fallen is None else fallen), reading.total
 
@@ -75,12 +76,22 @@ class Place:
         """Return whether a bar that names an epoch is not the first of that epoch: an evaluation's."""
         if reading.epoch is None or reading.total is None:
             return False
-        epoch, total = self._epoch_bar or (-1.0, 0)
-        if epoch != reading.epoch:
-            self._epoch_bar = reading.epoch, reading.total
+        epoch, total, ended = self._epoch_bar or (-1.0, 0, False)
+        if epoch == reading.epoch and total != reading.total:
+            self._within_epoch_bar = ended or reading.total < total
+            return self._within_epoch_bar
+        self._epoch_bar = reading.epoch, reading.total, reading.step == reading.total
+        return False
+
+    def _is_after_end(self, step: int, total: int | None) -> bool:
+        """Return whether a count below the heading of an epoch comes after that epoch's own: an evaluation's."""
+        if self._header is None or not total:
             return False
-        self._within_epoch_bar = reading.total < total
-        return self._within_epoch_bar
+        epoch, first, ended = self._epoch_count or (-1.0, 0, False)
+        if epoch == self._header[0] and total != first:
+            return ended
+        self._epoch_count = float(self._header[0]), total, step == total
+        return False
 
     def _within_epoch(self, step: int, reading: Reading) -> tuple[int | None, int | None]:
         """Return the step and the total by a count that is of one epoch."""

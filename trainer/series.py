@@ -30,6 +30,7 @@ class Series:
         self.settled = False  # a bar counts, and has shown for long what it measures: it keeps that
         self._sources: dict[str, float] = {}  # series -> belief
         self._reached: dict[str, int] = {}  # series -> the furthest step that was told
+        self._epochs: dict[str, float] = {}  # mean of an epoch -> the epoch that it was told of last
         self._summed: dict[str, int] = {}  # series of an evaluation -> the step at which a second line told it
 
     def __bool__(self) -> bool:
@@ -43,10 +44,16 @@ class Series:
             if self._is_source(belief, name) or (is_of_evaluation(name) and self._may_sum_up(name, step))
         }
 
-    def of_epoch(self, belief: float, values: Mapping[str, float]) -> dict[str, float]:
+    def of_epoch(self, belief: float, epoch: float, values: Mapping[str, float]) -> dict[str, float]:
         """Return what a line says of a whole epoch, where a finer count tells the same series: under another name."""
-        means = {name: value for name, value in values.items() if is_outcome(name) and not is_of_evaluation(name)}
-        return {f"epoch_{name}": v for name, v in means.items() if self._is_source(belief, f"epoch_{name}")}
+        means = {
+            f"epoch_{name}": value
+            for name, value in values.items()
+            if is_outcome(name) and not is_of_evaluation(name) and not name.startswith("epoch_")
+        }
+        news = {k: v for k, v in means.items() if self._epochs.get(k) != epoch and self._is_source(belief, k)}
+        self._epochs.update(dict.fromkeys(news, epoch))
+        return news
 
     def told(self, values: Mapping[str, float], step: int) -> None:
         """Take that `values` were told at `step`."""
