@@ -6,6 +6,7 @@ Pure: one line at a time; what belongs together over lines is put together in `t
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -82,13 +83,40 @@ class Counts(NamedTuple):
     step: int | None = None
     total: int | None = None
     within: bool = False  # the step is of this epoch alone
-    named: bool = False  # a word says what is counted
     rest: str = ""
 
 
 @lru_cache(maxsize=4)  # several readers ask about one line
 def counts(text: str) -> Counts | None:
     """Return what `text` counts, or None; the first count of each kind holds, one over the whole run before others."""
+    epoch, step, others = _named(text)
+    named = step is not None
+    if epoch is None and "epoch" in text:
+        epoch = _ORDINAL.search(text)
+    if step is None and ("/" in text or " of " in text):
+        step = (epoch and _behind(text, epoch)) or _COUNTED_THINGS.search(text)
+        step = step or (epoch and _bracketed(text, epoch))
+    step = step or (_DONE.match(text) if epoch is None else None)
+    if epoch is None and step is None:
+        return None
+    n, total = _whole(step)
+    of_epoch, epochs = _whole(epoch)
+    within = step is not None and _is_within(text, epoch, step, named=named)
+    if n is not None and total is not None and n > total:  # it goes on, and the total is an epoch's
+        within, total = False, None
+    return Counts(
+        epoch=of_epoch,
+        epochs=epochs,
+        step=n,
+        total=total,
+        within=within,
+        episodes=any((one["step"] or "").lower().startswith("episode") for one in others),
+        rest=_without(text, *{one.span(): one for one in (epoch, step, *others) if one}.values()),
+    )
+
+
+def _named(text: str) -> tuple[re.Match[str] | None, re.Match[str] | None, Sequence[re.Match[str]]]:
+    """Return the epoch and the step that words name, and all such counts."""
     epoch = step = None
     others: list[re.Match[str]] = []
     for found in _NAMED.finditer(text):
@@ -99,38 +127,16 @@ def counts(text: str) -> Counts | None:
             epoch = epoch or found
         elif step is None or (_is_absolute(found) and not _is_absolute(step)) or _is_finer(found, step, text):
             step = found
-    if epoch is None and "epoch" in text:
-        epoch = _ORDINAL.search(text)
-    named = step is not None
-    if step is None and ("/" in text or " of " in text):
-        step = (
-            (epoch and _behind(text, epoch))
-            or _COUNTED_THINGS.search(text)
-            or (epoch and _bracketed(text, epoch))
-            or step
-        )
-    step = step or (_DONE.match(text) if epoch is None else None)
-    if epoch is None and step is None:
-        return None
-    n, total = _whole(step)
-    of_epoch, epochs = _whole(epoch)
-    # A step beside an epoch starts anew with it, unless it comes first or says that it does not.
-    within = epoch is not None and step is not None and not _is_absolute(step)
-    if within and epoch is not None and step is not None and step.start() < epoch.start():
-        within = bool(_OF_EPOCH.fullmatch(text, step.end(), epoch.start()))  # "it 5/40 of epoch 1"
-    within = within or (epoch is None and named and step is not None and _is_of_batches(step))
-    if n is not None and total is not None and n > total:  # it goes on, and the total is an epoch's
-        within, total = False, None
-    return Counts(
-        epoch=of_epoch,
-        epochs=epochs,
-        step=n,
-        total=total,
-        within=within,
-        named=epoch is not None or named or (step is not None and step.re is _COUNTED_THINGS),
-        episodes=any((one["step"] or "").lower().startswith("episode") for one in others),
-        rest=_without(text, *{one.span(): one for one in (epoch, step, *others) if one}.values()),
-    )
+    return epoch, step, others
+
+
+def _is_within(text: str, epoch: re.Match[str] | None, step: re.Match[str], *, named: bool) -> bool:
+    """Return whether a step is of an epoch alone: it starts anew, unless it comes first or says that it does not."""
+    if epoch is None:
+        return named and _is_of_batches(step)
+    if _is_absolute(step):
+        return False
+    return step.start() > epoch.start() or bool(_OF_EPOCH.fullmatch(text, step.end(), epoch.start()))
 
 
 def trailing(text: str) -> Counts | None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from trainer import blocks, formats, generic, headings
+from trainer import blocks, drawn, generic, headings
 from trainer.formats import Reading
 from trainer.forms import Known
 from trainer.names import evaluation_of, is_companion, is_of_evaluation, is_outcome, may_measure, of_part
@@ -101,18 +101,9 @@ class Detector:
         return self._read(line)
 
     def _read(self, line: str) -> Detection | None:
-        text = line.strip()
+        text = self._own(line)
         if not text:
-            self._best_until = 0
-        widest = _WIDEST_RECORD if text.startswith("{") else _WIDEST
-        if not text or len(text) > widest or self._traces.hold(line):
             return None
-        if text[0] == "[" and (rank := _RANK.match(text)):
-            if int(rank["rank"]) != 0:
-                return None
-            text = text[rank.end() :]
-            if not text:
-                return None
         if self._in_block or text.startswith("["):
             self._in_block = blocks.begins(text) or (self._in_block and blocks.within(text))
             if self._in_block:
@@ -122,29 +113,48 @@ class Detector:
         if len(text) < _HEADER and (heading := headings.heading(text)):
             self._head(heading)
             return None
-        lower = text.lower()
         self._part_left -= 1
+        return self._measured(line, text)
+
+    def _own(self, line: str) -> str:
+        """Return `line` without what torchrun puts before it, "" where it is not read: of a trace, of another rank."""
+        text = line.strip()
+        if not text:
+            self._best_until = 0
+        widest = _WIDEST_RECORD if text.startswith("{") else _WIDEST
+        if not text or len(text) > widest or self._traces.hold(line):
+            return ""
+        if text[0] == "[" and (rank := _RANK.match(text)):
+            return text[rank.end() :] if int(rank["rank"]) == 0 else ""
+        return text
+
+    def _measured(self, line: str, text: str) -> Detection | None:
+        lower = text.lower()
         named: bool | None = None
         if _NUMERIC.search(lower):
             for row, hint, read in ROWS:
                 if hint is None and named is None:
                     named = may_measure(lower) or generic.names_epoch(lower)
                 if (named if hint is None else hint in lower) and (reading := read(text)):
-                    if row >= BLOCK and self._line <= self._best_until and reading.step is None:
-                        return None  # it was told when it was news
-                    row, reading = self._summary(row, text, reading)
-                    if row == PLAIN and reading.epoch is None and not self._is_placed:
-                        return self._recurred(line, reading)
-                    found = self._resolve(row, reading)
-                    # Numbers with names that nobody knows: of a bar, or beside those that were read.
-                    part = formats.part_of_bar(reading.bar or "")
-                    if part and found is None:
-                        found = self._described(row, line, Detection(step=self._step), part)
-                        return found if found.values else None
-                    more = row >= BLOCK or (reading.bar is not None and found is not None and found.moved)
-                    return self._described(row, line, found, part) if more and found else found
+                    return self._taken(row, line, text, reading)
         found = self._table(line, text, named=may_measure(lower) if named is None else named)
         return found or self._recurred(line)
+
+    def _taken(self, row: float, line: str, text: str, reading: Reading) -> Detection | None:
+        """Return what a line tells that `row` reads."""
+        if row >= BLOCK and self._line <= self._best_until and reading.step is None:
+            return None  # it was told when it was news
+        row, reading = self._summary(row, text, reading)
+        if row == PLAIN and reading.epoch is None and not self._is_placed:
+            return self._recurred(line, reading)
+        found = self._resolve(row, reading)
+        # Numbers with names that nobody knows: of a bar, or beside those that were read.
+        part = drawn.part_of_bar(reading.bar or "")
+        if part and found is None:
+            found = self._described(row, line, Detection(step=self._step), part)
+            return found if found.values else None
+        more = row >= BLOCK or (reading.bar is not None and found is not None and found.moved)
+        return self._described(row, line, found, part) if more and found else found
 
     def _head(self, heading: headings.Heading) -> None:
         """Take a line that says where what follows belongs, and nothing else."""
@@ -261,7 +271,7 @@ class Detector:
 
     def _described(self, row: float, line: str, found: Detection, part: str) -> Detection:
         """Read what a line tells under names that nobody knows; `part`: of the data, that a bar names."""
-        text = formats.without_bar(line.strip())
+        text = drawn.without_bar(line.strip())
         if len(line) > _WIDEST or text.count(".") <= len(found.values):
             return found
         known = Known(self._line, found.step, counts=True, named=bool(found.values), told=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
-from trainer.names import is_outcome, is_series, may_measure, of_part, series_name
+from trainer.names import is_outcome, is_series, of_part, series_name
 from trainer.numbers import NUMBER, measurements, number
 
 _INTEGER = r"\d[\d,]*"
@@ -67,7 +67,7 @@ class Row:
     values: Mapping[str, float]
 
 
-def _integer(text: str | None) -> int | None:
+def integer(text: str | None) -> int | None:
     return int(text.replace(",", "")) if text else None
 
 
@@ -113,7 +113,7 @@ def python_dict_line(text: str) -> Reading | None:
         reading = reading._replace(values={of_part(part["part"], name): v for name, v in reading.values.items()})
     step, epoch = _STEP.search(before) or _AFTER.search(before), _EPOCH.search(before)
     if step:
-        return reading._replace(step=_integer(step["step"]), total=_integer(step["total"]))
+        return reading._replace(step=integer(step["step"]), total=integer(step["total"]))
     return reading._replace(epoch=float(epoch["epoch"]), epoch_counts=True) if epoch else reading
 
 
@@ -137,174 +137,12 @@ def _keyed(flat: Mapping[str, float], *, epoch_counts: bool) -> Reading | None:
     )
 
 
-_BAR = re.compile(
-    r"^(?P<name>.*?):?\s*\d+%\|[^|]*\|\s*(?P<n>\d+)/(?P<total>\d+)\s*"
-    r"\[(?P<spent>[\d:]+)<(?P<eta>\d+(?::\d+)*|\?)(?:,\s*(?P<rate>\d+(?:\.\d+)?|\?)\s*(?P<unit>[A-Za-z]+/s|s/[A-Za-z]+)(?![\w/]))?"
-    r"(?:,\s*[\d.?]+\s*[A-Za-z]*/?$)?"  # a bar that is as wide as the terminal is cut within its pace
-    r"(?P<post>[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*)(?:\]|$)"
-)
-# pytorch-ignite's: the count before the bar, the values behind it.
-_BAR_BEFORE = re.compile(
-    r"^(?P<name>.*?):?\s*\[(?P<n>\d+)/(?P<total>\d+)\]\s+\d+%\|[^\x00-\x7f ]*\s*(?P<post>[^\[|]*)"
-    r"\[(?P<spent>[\d:]+)<(?P<eta>\d+(?::\d+)*|\?)(?P<rate>)(?P<unit>)\]"
-)
-# tqdm's where nobody told it how many there are, with what it counts: "12it [00:01, 9.10it/s, loss=0.5]".
-_BAR_OPEN = re.compile(
-    r"(?<![\w.])(?P<n>\d+)[a-z]{1,12} \[[\d:]+,\s*(?:[\d.]+|\?)\s*"
-    r"(?P<unit>[A-Za-z]+/s|s/[A-Za-z]+)(?![\w/])(?P<post>[^\]]*)(?:\]|$)"
-)
-# Those of rich, as Lightning draws them, of progressbar2 and of alive-progress.
-_BAR_OTHERS = (
-    re.compile(r"(?<![━╸╺╴─])[━╸╺╴─]{4,}\s+(?:\d+%\s+)?(?P<n>\d+)/(?P<total>\d+)(?P<post>.*)$"),
-    re.compile(r"\d+% \((?P<n>\d+) of (?P<total>\d+)\) \|[^|]*\|(?P<post>.*)$"),
-    re.compile(r"\|[▁-▏ ]+\|\s*[▁-▏]*\s*(?P<n>\d+)/(?P<total>\d+) \[\d+%\](?P<post>.*)$"),
-    re.compile(r"^\s*\[=*>\.*\](?P<post>.*?)\s(?P<n>\d+)/(?P<total>\d+)\s*$"),  # the count is drawn over it
-)
-# What a bar tells in its name: "loss: 0.45", "Gen. (+00.61)".
-_DESCRIBED = re.compile(r"[^\w()]*[A-Za-z][\w./@-]*\s*(?:[:=]\s*|\(\s*)[-+]?\d*\.\d.*$")
-_OTHER_UNITS = re.compile(r"^(?:[kKMGT]?i?B|examples?|files?|rows?)/s$|^s/(?:file|example)s?$")  # of what is loaded
-_BAR_EPOCH = re.compile(r"\bepoch:?\s*\[?(\d+)(?:\s*/\s*(\d+))?\]?(?=$|[\s:,|])", re.IGNORECASE)
-_EVALUATION_BAR = re.compile(
-    r"(?:^|\s)(?P<part>val|valid|test|eval)(?:idation|ating|ing|uation)?\b|\(v\)$", re.IGNORECASE
-)
-_BAR_WHOLE = re.compile(
-    r"(?:train\w* )?epoch:?\s*(?P<epoch>\d+)/\s*(?P<epochs>\d+)[^\d]{1,8}"
-    r"(?:iter|step|batch)\w*:?\s*(?P<n>\d+)/\s*(?P<total>\d+)\b",
-    re.IGNORECASE,
-)
-_BAR_OF_RUN = re.compile(
-    r"^(?:train\w*)?\s*\(?(?P<n>\d+)\s?/\s?(?P<total>\d+) (?:global )?(?:steps|iterations|iters|updates)\b",
-    re.IGNORECASE,
-)
-_OWN_STEP = re.compile(r"(?:iter(?:ation)?|step)s?[\s:=#]*(?P<step>\d+)(?=[\s:,|])", re.IGNORECASE)
-_BAR_COUNTS = re.compile(r"^(\d+)\|(\d+)?\|")  # torchtune's "1|20|Loss: 2.3": epoch, step, loss
 _YOLO = re.compile(
     rf"^\s*(?P<epoch>\d+)/(?P<epochs>\d+)\s+[\d.]+[GM]?\s+(?P<box>{NUMBER})\s+(?P<cls>{NUMBER})\s+(?P<dfl>{NUMBER})\s+\d+"
     r"\s+\d+:\s"
 )
 _YOLO_JUDGED = re.compile(rf"^\s*all\s+\d+\s+\d+\s+({NUMBER})\s+({NUMBER})\s+({NUMBER})\s+({NUMBER})$")
 _YOLO_JUDGES = ("precision", "recall", "map50", "map50_95")
-
-
-def bar_line(text: str) -> Reading | None:
-    found = _BAR.match(text) or _BAR_BEFORE.match(text)
-    if found is None or (found["unit"] and _OTHER_UNITS.match(found["unit"])):
-        return None
-    told, rate, eta = found["name"].strip(), None, None
-    name = _DESCRIBED.sub("", told) if "." in told else told
-    if found["rate"] and found["rate"] != "?" and float(found["rate"]) > 0:
-        rate = float(found["rate"]) if found["unit"].endswith("/s") else 1 / float(found["rate"])
-    if "?" not in found["eta"]:
-        eta = sum(60**power * int(part) for power, part in enumerate(reversed(found["eta"].split(":"))))
-    if (of_run := _BAR_OF_RUN.search(told)) is not None:
-        beside = measurements(told[of_run.end() :], stepped=True)
-        return Reading(step=int(of_run["n"]), total=int(of_run["total"]), values=beside, rate=rate)
-    whole = _BAR_WHOLE.match(told) if "." in told else None  # "Train Epoch: 1/ 4. Iter: 2/ 20. Loss: 2.3: 5%|"
-    if whole and whole["total"] == found["total"]:
-        return Reading(
-            step=int(whole["n"]),
-            total=int(whole["total"]),
-            epoch=int(whole["epoch"]) - 1,
-            epochs=int(whole["epochs"]),
-            values=measurements(told, stepped=True),
-            rate=rate,
-            bar="train",
-            within_epoch=True,
-        )
-    epoch = _BAR_EPOCH.search(told) or _BAR_COUNTS.match(told)
-    epochs = int(epoch[2]) if epoch and epoch[2] and epoch.re is _BAR_EPOCH else None
-    behind = f"{found['post']} {text[found.end() :]}"
-    values = {**(measurements(told, stepped=False) if told and may_measure(told.lower()) else {}), **_behind(behind)}
-    if part := _EVALUATION_BAR.search(name) or (None if name else _EVALUATION_BAR.match(told)):
-        values = {of_part(part["part"] or "val", series): value for series, value in values.items()}
-        name = name or part["part"]
-    # Lightning counts epochs from 0 and does not say how many; who says "3/10" counts from 1.
-    one_based = epochs is not None or (epoch is not None and epoch.re is _BAR_COUNTS)
-    number_of = None if epoch is None else int(epoch[1]) - one_based
-    step, total = int(found["n"]), int(found["total"])
-    if epoch is None and "." in told and (own := _OWN_STEP.match(told)):
-        # "Iteration 00010: mse = 0.01:   0%|": what it tells is of that step, and the bar is drawn now and then.
-        named = _integer(own["step"]) or 0
-        step = named if step - max(10, total // 20) <= named <= total else step
-    return Reading(
-        step=step,
-        total=total,
-        epoch=number_of,
-        epochs=epochs,
-        values=values,
-        rate=rate,
-        eta=None if epoch else eta,
-        bar=name,
-        within_epoch=epoch is not None,
-        from_either=epoch is not None and epochs is None and not one_based and "v_num=" not in text,
-    )
-
-
-def part_of_bar(name: str) -> str:
-    """Return the part of the data that a bar's name says it is of, "" for the training's."""
-    found = _EVALUATION_BAR.search(name)
-    return found["part"] or "val" if found else ""
-
-
-_DRAWN = re.compile(r"(?<!\d)\d+%\|[^|]*\|\s*\d+/\d+\s*\[[^,\]]*(?:,\s*[\d.?]+\s*[A-Za-z]*/?[A-Za-z]*)?")
-
-
-def without_bar(text: str) -> str:
-    """Return a bar's line without what is drawn: what it says before and behind."""
-    return _DRAWN.sub("|", text) if "%|" in text else text
-
-
-def open_bar_line(text: str) -> Reading | None:
-    """Read a bar that does not know its end."""
-    found = _BAR_OPEN.search(text)
-    if found is None or _OTHER_UNITS.match(found["unit"]):
-        return None
-    values = _behind(f"{found['post']} {text[found.end() :]}")
-    name = text[: found.start()].strip()
-    epoch = _BAR_EPOCH.search(name)
-    if part := _EVALUATION_BAR.search(name):
-        values = {of_part(part["part"] or "val", series): value for series, value in values.items()}
-        return Reading(values=values) if values else None
-    if not values:
-        return None
-    return Reading(
-        step=int(found["n"]),
-        epoch=int(epoch[1]) - bool(epoch[2]) if epoch else None,
-        epochs=int(epoch[2]) if epoch and epoch[2] else None,
-        values=values,
-        within_epoch=epoch is not None,
-    )
-
-
-def drawn_bar_line(text: str) -> Reading | None:
-    """Read the bars of others than tqdm."""
-    found = next((found for form in _BAR_OTHERS if (found := form.search(text))), None)
-    if found is None or re.search(r"\d\s*(?:[kKMGT]i?B|bytes)\b", found["post"]):
-        return None
-    name = text[: found.start()].strip().rstrip(":")
-    epoch = _BAR_EPOCH.search(name)
-    values = {**(measurements(name, stepped=False) if may_measure(name.lower()) else {}), **_behind(found["post"])}
-    if part := _EVALUATION_BAR.search(name):
-        values = {of_part(part["part"] or "val", series): value for series, value in values.items()}
-    if not values and epoch is None:
-        return None  # of whatever is drawn in a terminal
-    epochs = int(epoch[2]) if epoch and epoch[2] else None
-    return Reading(
-        step=int(found["n"]),
-        total=int(found["total"]),
-        epoch=int(epoch[1]) if epoch else None,
-        epochs=epochs,
-        values=values,
-        bar=name,
-        within_epoch=epoch is not None,
-        from_either=epoch is not None,
-    )
-
-
-def _behind(post: str) -> Mapping[str, float]:
-    """Return what stands in a bar's brackets behind its pace, or behind the bar."""
-    told = not post.isspace() and ("=" in post or may_measure(post.lower()))
-    return measurements(post, stepped=True) if told else {}
 
 
 def yolo_line(text: str) -> Reading | None:
@@ -383,7 +221,7 @@ _ROUND = re.compile(r"^\[(?P<n>\d[\d,]*)\]\s")
 def round_line(text: str) -> Reading | None:
     found = _ROUND.match(text)
     values = measurements(text[found.end() :].replace("'s ", "_"), stepped=False) if found else {}  # "val's auc: 0.7"
-    return Reading(step=_integer(found["n"]), values=values) if found and values else None
+    return Reading(step=integer(found["n"]), values=values) if found and values else None
 
 
 _LEARNT = re.compile(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from trainer import formats, generic
+from trainer import drawn, formats, generic
 from trainer.formats import Reading
 
 
@@ -59,7 +59,7 @@ FORMATS = (
     Format(
         name="progress bar",
         hint="%|",
-        read=formats.bar_line,
+        read=drawn.bar_line,
         samples=(
             " 12%|█▏        | 60/500 [00:30<03:40,  2.00it/s, loss=2.31]",
             "Epoch 3:  45%|████▌     | 90/200 [00:12<00:15,  7.31it/s, v_num=0, train_loss=0.412]",
@@ -73,7 +73,7 @@ FORMATS = (
     Format(
         name="bar without an end",
         hint="[",
-        read=formats.open_bar_line,
+        read=drawn.open_bar_line,
         samples=(
             "121it [00:13,  9.10it/s, loss=0.5123]",
             "Epoch 2/3: 6batch [00:13,  1.10s/batch, loss=0.5123]",
@@ -82,13 +82,13 @@ FORMATS = (
     Format(
         name="rich's bar",
         hint="━",
-        read=formats.drawn_bar_line,
+        read=drawn.drawn_bar_line,
         samples=("Epoch 1/2  ━━━━━━━━━━━━━ 5/10 0:00:00 • 0:00:01 12.30it/s v_num: 0.000 train_loss: 0.512",),
     ),
     Format(
         name="bars of progressbar2 and alive-progress",
         hint="| ",
-        read=formats.drawn_bar_line,
+        read=drawn.drawn_bar_line,
         samples=(
             " 10% (1 of 10) |##              | Elapsed Time: 0:00:00 ETA:  0:00:01 loss: 0.51",
             "on 3: |████████████████████▌                   | 5/10 [50%] in 1.2s (8.33/s) loss=0.5",

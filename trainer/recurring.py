@@ -79,6 +79,10 @@ class Recurring:
         if form.plan:
             may = self._may_count(shape, form.plan, known.line)
             return Recurred(reading=form.plan.read(cells, known.plain, counts=may))
+        return self._try(shape, form, cells, known)
+
+    def _try(self, shape: str, form: Form, cells: Sequence[str], known: Known) -> Recurred | None:
+        """Take one more line of a form that is not believed yet; return what all of them said, once it is."""
         if form.known and known.line - form.known[-1].line > _AGO:
             form.rows, form.known = [], []
         form.rows.append(cells)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from trainer import formats, generic
+from trainer import drawn, formats, generic
 from trainer.known import FORMATS
 from trainer.names import is_of_evaluation, is_outcome
 
@@ -16,7 +16,7 @@ FILE, EVENT_FILE = 0.3, 0.6  # after the lines that are meant for programs, befo
 ROWS = tuple((float(row), kind.hint, kind.read) for row, kind in enumerate(FORMATS))
 BLOCK = float(next(row for row, kind in enumerate(FORMATS) if kind.read is generic.stepped_line))
 COUNTED = float(next(row for row, kind in enumerate(FORMATS) if kind.read is generic.counted_line))
-BAR = float(next(row for row, kind in enumerate(FORMATS) if kind.read is formats.bar_line))
+BAR = float(next(row for row, kind in enumerate(FORMATS) if kind.read is drawn.bar_line))
 PLAIN = float(next(row for row, kind in enumerate(FORMATS) if kind.read is generic.plain_line))
 RECURRING = float(len(FORMATS))
 DICT = float(next(row for row, kind in enumerate(FORMATS) if kind.read is formats.python_dict_line))
