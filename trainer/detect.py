@@ -30,6 +30,7 @@ _GLUED = re.compile(  # a bar that a line was printed behind
 )
 _OF_NETS = re.compile(r"(?<!\w)[A-Z]{1,5}\((?:x|y|z|G\(z\))\)")  # "D(x): 0.46 D(G(z)): 0.53": of the generative nets
 _FORTRAN = re.compile(r"(?<=\d)D(?=[+-]\d\d(?!\w))")  # "1.23D+02"
+_MOST_STEPS = 10**15  # no run has as many
 _SETTLED = 5  # lines after which a bar keeps the series that it shows
 _HEADER = 100  # characters that a line may have that says where what follows belongs, and nothing else
 _BEST_LINES = 3  # that stand below a heading such as "Best model:"
@@ -294,6 +295,8 @@ class Detector:
         return told
 
     def _resolve(self, row: float, reading: Reading) -> Detection | None:
+        if any((count or 0) > _MOST_STEPS for count in (reading.step, reading.total, reading.epoch, reading.epochs)):
+            return None
         counted_below = self._is_of_evaluation_below(reading)
         if counted_below:
             reading = reading._replace(step=None, total=None, epoch=None, epochs=None, within_epoch=False)

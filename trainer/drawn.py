@@ -11,14 +11,14 @@ from trainer.numbers import measurements
 
 _BAR = re.compile(
     r"^(?P<name>.*?):?\s*\d+%\|[^|]*\|\s*(?P<n>\d+)/(?P<total>\d+)\s*"
-    r"\[(?P<spent>[\d:]+)<(?P<eta>\d+(?::\d+)*|\?)(?:,\s*(?P<rate>\d+(?:\.\d+)?|\?)\s*(?P<unit>[A-Za-z]+/s|s/[A-Za-z]+)(?![\w/]))?"
+    r"\[(?P<spent>[\d:]+)<(?P<eta>\d{1,9}(?::\d{1,9}){0,4}|\?)(?:,\s*(?P<rate>\d+(?:\.\d+)?|\?)\s*(?P<unit>[A-Za-z]+/s|s/[A-Za-z]+)(?![\w/]))?"
     r"(?:,\s*[\d.?]+\s*[A-Za-z]*/?$)?"  # a bar that is as wide as the terminal is cut within its pace
     r"(?P<post>[^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*)(?:\]|$)"
 )
 # pytorch-ignite's: the count before the bar, the values behind it.
 _BAR_BEFORE = re.compile(
     r"^(?P<name>.*?):?\s*\[(?P<n>\d+)/(?P<total>\d+)\]\s+\d+%\|[^\x00-\x7f ]*\s*(?P<post>[^\[|]*)"
-    r"\[(?P<spent>[\d:]+)<(?P<eta>\d+(?::\d+)*|\?)(?P<rate>)(?P<unit>)\]"
+    r"\[(?P<spent>[\d:]+)<(?P<eta>\d{1,9}(?::\d{1,9}){0,4}|\?)(?P<rate>)(?P<unit>)\]"
 )
 # tqdm's where nobody told it how many there are, with what it counts: "12it [00:01, 9.10it/s, loss=0.5]".
 _BAR_OPEN = re.compile(

@@ -112,7 +112,8 @@ class Plan:
         count = int(at)
         self.base += self.last if count < self.last else 0
         self.last = count
-        total = None if self.total is None or self.base else int(number(cells[self.total]))
+        of = number(cells[self.total]) if self.total is not None and not self.base else math.inf
+        total = int(of) if math.isfinite(of) else None
         return Reading(step=self.base + count, total=total, values=values)
 
 

@@ -20,7 +20,7 @@ _NUMERIC = re.compile(r"[\d|]|nan|inf", re.IGNORECASE)  # a cell may hold none: 
 _WRAPPED = re.compile(r"(?:tensor|array|(?:np|numpy)\.\w+)\(\[?([-+.\w]+)\]?(?:, \w+=[^()]*)?\)")  # "np.float32(0.5)"
 _NOTHING = re.compile(r"(?<=[|\s])-(?=\s*(?:\||$))")
 _MARKS = " -*+.|"  # that may stand at a line's end or not
-_LONGEST = 1_000  # characters
+_LONGEST, _LONGEST_HEADING = 1_000, 300  # characters
 _MOST_NUMBERS = 96
 _MOST_FORMS = 128  # that are watched at once
 _TRIES = (ENOUGH, 5, 8)  # lines after which it is looked what a form says; after the last it is given up
@@ -102,7 +102,7 @@ class Recurring:
 
     def _head(self, text: str, line: int) -> None:
         """Take a line without a number: it may head what follows."""
-        if any(map(str.isalpha, text)):
+        if len(text) <= _LONGEST_HEADING and any(map(str.isalpha, text)):
             self._words, self._words_at = text, line
 
     def _heading(self, shape: str, cells: int, line: int) -> str:
