@@ -49,7 +49,7 @@ _PART_WORDS = re.compile(r"train|val|test|dev")
 _FEW = 14  # words that a heading has at most, with a logger's before it
 # What a line may say beside its count, and still be a heading.
 _BESIDE = re.compile(
-    r"\b(?:time|eta|elapsed|start(?:ing|ed)?|begin(?:s|ning)?|running|training|train|learning|now|processing|in|epoch|fps|s|sec|ms|h|m|min)\b"
+    r"\b(?:time|eta|elapsed|start(?:ing|ed)?|begin(?:s|ning)?|running|training|train|learning|now|processing|completed?|finished|done|in|epoch|fps|s|sec|ms|h|m|min)\b"
     r"|[\W\d_]+",
     re.IGNORECASE,
 )

@@ -79,7 +79,10 @@ _ALONE_IN_CELL = re.compile(  # "PSNR: 14.6433,Loss: 0.1869, VGG Loss 0.00295100
     re.IGNORECASE,
 )
 # "F1 on test = 0.73", "error in val = 4.5"
-_ON_PART = re.compile(r"\b([A-Za-z][\w@]*) (?:on|in) (train|dev|val|test)(?: set)?(?=\s*[:=])")
+_ON_PART = re.compile(
+    r"\b([A-Za-z][\w@]*) (?:on|in) (?:the )?(train|training|dev|val|validation|evaluation|test)(?: set| data)?"
+    r"(?=\s*[:=])"
+)
 _AT = re.compile(r"(?<=[a-z]) @(?=\d)")  # "Hits @10: 0.3"
 # "Loss D Real: 0.58": what it is of stands behind the name.
 _OF_WHAT = re.compile(r"\b(?:[Ll]oss|LOSS|[Aa]cc)(?: [A-Z]\w{0,11}){1,2}(?=\s?[:=]\s*[-+.\d])")

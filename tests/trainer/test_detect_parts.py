@@ -10,6 +10,8 @@ from tests.trainer.reading import fed, told
 LINES: dict[str, tuple[int | None, dict[str, float]]] = {
     # Parts behind a name or a number, in other languages, and carried on to what follows.
     "F1 on test = 0.73, acc on dev = 0.95": (None, {"test_f1": 0.73, "dev_acc": 0.95}),
+    "Cost on training data: 54.5": (None, {"train_cost": 54.5}),
+    "Accuracy on evaluation data: 0.75": (None, {"eval_accuracy": 0.75}),
     "it: 10 \t PER: 0.98 (valid) \t PER: 0.97 (test)": (10, {"val_per": 0.98, "test_per": 0.97}),
     "eval test: perplexity 17.5, time 1s": (None, {"test_perplexity": 17.5}),
     "polyak eval epoch: 3, loss: 0.5, accuracy: 92.5": (3, {"eval_loss": 0.5, "eval_accuracy": 92.5}),
@@ -89,6 +91,7 @@ def test_an_answer_among_so_many_is_no_count() -> None:
     "heading",
     [
         "Epoch 3 took 6.1s",
+        "Epoch 3 training complete",
         "Epoch 3 of 9 in 5.53 sec",
         "epoch 3, time: 0.14",
         "Epoch 3/9  (λ=0.020)",
