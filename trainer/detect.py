@@ -150,7 +150,7 @@ class Detector:
             return self._recurred(line, reading)
         found = self._resolve(row, reading)
         # Numbers with names that nobody knows: of a bar, or beside those that were read.
-        part = drawn.part_of_bar(reading.bar or "")
+        part = drawn.part_of_bar(reading.bar) if reading.bar else ""
         if part and found is None:
             found = self._described(row, line, Detection(step=self._step), part)
             return found if found.values else None
@@ -295,7 +295,9 @@ class Detector:
         return told
 
     def _resolve(self, row: float, reading: Reading) -> Detection | None:
-        if any((count or 0) > _MOST_STEPS for count in (reading.step, reading.total, reading.epoch, reading.epochs)):
+        if (reading.step or 0) > _MOST_STEPS or (reading.total or 0) > _MOST_STEPS:
+            return None
+        if (reading.epoch or 0) > _MOST_STEPS or (reading.epochs or 0) > _MOST_STEPS:
             return None
         counted_below = self._is_of_evaluation_below(reading)
         if counted_below:

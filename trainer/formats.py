@@ -146,6 +146,8 @@ _YOLO_JUDGES = ("precision", "recall", "map50", "map50_95")
 
 
 def yolo_line(text: str) -> Reading | None:
+    if not text[:1].isdecimal() and not text.startswith("all "):
+        return None
     if judged := _YOLO_JUDGED.match(text):
         return Reading(values={name: number(judged[at]) for at, name in enumerate(_YOLO_JUDGES, 1)})
     found = _YOLO.match(text)

@@ -39,6 +39,7 @@ _UNIT = re.compile(
 _FRACTION = re.compile(r"[.eEnN]")
 _NEAR = 80  # characters in which a number's name is looked for
 _SIGNS = " \t:=({[<'\"~"
+_OPENING = frozenset("[<(")
 _APART = re.compile(r"(?:^|[:|\])>-])\s*[\[<(]\s*$")  # a bracket that belongs to no word: "INFO:lda:<20>"
 _BRACKETS = re.compile(r"\s?[\[(][^\[\]()]*[\])]$")
 _WORD_BEFORE = re.compile(r"(?:\d+_|&)?(?:[A-Za-z_][\w.@/&-]*|(?<=&))(?:'s)?$")
@@ -223,7 +224,7 @@ def _has_unit(behind: str) -> bool:
 
 def _last_word(before: str) -> str:
     """Return the word directly before a number, "" where something else stands there."""
-    if _APART.search(before):
+    if before.rstrip()[-1:] in _OPENING and _APART.search(before):
         return ""
     words = _words_before(before.rstrip(_SIGNS)[-_NEAR:]) or ("",)
     word = words[-2] if len(words) > 1 and words[-1].lower().strip(".") in ("no", "nr", "number") else words[-1]
@@ -234,7 +235,7 @@ def _named(before: str, behind: str) -> str:
     """Return what a number is called by the words around it, "" for nothing."""
     bare = before.rstrip(_SIGNS)
     bare = _BRACKETS.sub("", bare).rstrip(_SIGNS) if bare[-1:] in ")]" else bare
-    if norm := _NORM.search(bare):
+    if bare[-1:] == "|" and (norm := _NORM.search(bare)):
         return f"{series_name(norm[1])}_norm"
     words = _words_before(bare[-_NEAR:])
     if not words and (found := _WORDS_BEHIND.match(behind)):

@@ -60,9 +60,8 @@ _OF_NETWORK = re.compile(
 )
 # What stands on either side of its count: "Train loss 25 2.478", "Valid MRR at step 100: 0.31"; and "loss0.686".
 _COUNT_INSIDE = re.compile(r"(?P<name>(?:\w+ )?loss) (?P<n>\d+)(?::|(?=\s))\s+(?P<value>\d*\.\d+)", re.IGNORECASE)
-_NAMES_COUNT = re.compile(r" (?:at|after|for|in|of|on) (?:the )?[sebir]")
 _COUNT_BEHIND = re.compile(
-    rf"(?P<name>[a-z][\w@ ]*) (?:at|after|for|in|of|on) (?:the )?"
+    rf"(?P<name>[a-z][\w@ ]*) (?:at|after|for) (?:the )?"
     rf"(?P<count>step|epoch|iter(?:ation)?|episode|round|batch)\s?#?:?\s"
     rf"(?P<n>\d+)(?P<of>\s?/\s?\d+)?\s*(?:[:=]|is|was|->)\s*(?P<value>{NUMBER})",
     re.IGNORECASE,
@@ -100,7 +99,7 @@ def _spelled_out(text: str) -> str:
         if inside := _COUNT_INSIDE.match(text):
             return f"step {inside['n']} | {inside['name']}: {inside['value']} {text[inside.end() :]}"
         text = _GLUED.sub("loss ", text)
-    if _NAMES_COUNT.search(text) and (at := _COUNT_BEHIND.match(text)):
+    if (" at " in text or " after " in text or " for " in text) and (at := _COUNT_BEHIND.match(text)):
         return f"{at['count']} {at['n']}{at['of'] or ''} | {at['name']}: {at['value']} {text[at.end() :]}"
     return text
 
@@ -174,7 +173,7 @@ def plain_line(text: str) -> Reading | None:
 
 def is_best(text: str) -> bool:
     """Return whether a line tells the best so far, which is no news."""
-    if _BEST.match(text):
+    if ("est" in text or "EST" in text or "ax" in text or "AX" in text) and _BEST.match(text):
         return True
     if ("(" in text or " from " in text or " the " in text) and _BETTER.search(text):
         return counts(text) is None  # beside a count it is said of what stands before it
@@ -193,8 +192,11 @@ def _beside(text: str, *, epoch: bool) -> Mapping[str, float]:
 
 
 def _within_first(text: str) -> re.Match[str] | None:
+    lower = text.lower()
+    if "train" in lower or (text.isascii() and not ("val" in lower or "test" in lower or "dev" in lower)):
+        return None
     first = _FIRST_VALUE.split(text, maxsplit=1)[0]
-    return _PART_WORD.search(first) if len(first) <= _FIRST and "train" not in text.lower() else None
+    return _PART_WORD.search(first) if len(first) <= _FIRST else None
 
 
 def judged(text: str, values: Mapping[str, float]) -> Mapping[str, float]:

@@ -6,6 +6,7 @@ Pure: one line at a time.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -44,8 +45,8 @@ _PART = re.compile(
 )
 _PART_COUNT = re.compile(r"(?P<part>val(?:id\w*)?|test|eval\w*)\W{1,3}\d+/\d+", re.IGNORECASE)  # "Test: [2/4]"
 _PARTS = {"tr": "", "va": "val", "te": "test", "ev": "eval", "de": "dev"}
-_COUNTS = re.compile(r"epoch|step|iter|episode|round|batch|update|generation")
-_PART_WORDS = re.compile(r"train|val|test|dev")
+_COUNTS = ("epoch", "step", "iter", "episode", "round", "batch", "update", "generation")
+_PART_WORDS = ("train", "val", "test", "dev")
 _FEW = 14  # words that a heading has at most, with a logger's before it
 # What a line may say beside its count, and still be a heading.
 _BESIDE = re.compile(
@@ -73,13 +74,22 @@ class Heading:
     counts: Counts | None = None
 
 
+def _holds(lower: str, words: Sequence[str]) -> bool:
+    for word in words:  # noqa: SIM110  as cheap as it gets
+        if word in lower:
+            return True
+    return False
+
+
 def heading(text: str) -> Heading | None:
     """Return what `text` heads, or None if it is more than a heading, or none."""
     if text[0] in "vVtTeE" and (counted := _PART_COUNT.match(text)) and not measurements(text, stepped=True):
         return Heading(part=_PARTS[counted["part"][:2].lower()])
     lower = text.lower()
-    counting = _COUNTS.search(lower) is not None
-    if text.count(" ") > _FEW or not (counting or _PART_WORDS.search(lower)):
+    counting = _holds(lower, _COUNTS)
+    if text.count(" ") > _FEW or not (counting or _holds(lower, _PART_WORDS)):
+        return None
+    if ("loss" in lower or "acc" in lower or "reward" in lower) and _NUMBERS.search(text):
         return None
     if _MAY_BE_ASIDE.search(lower):
         text = _ASIDE.sub(" ", text)

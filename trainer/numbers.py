@@ -160,6 +160,7 @@ class _Pairs:
         self.text, self.stepped = text, stepped
         self.found: dict[str, float] = {}
         self.judged = False  # one of them is an outcome
+        self._far = stepped or "|" in text  # in cells the next word is far
         self._sections: Sequence[tuple[int, str]] | None = None
         self._of = ""  # the part that the last name was of, by its own words
         self._before = ""  # the last name
@@ -169,8 +170,8 @@ class _Pairs:
         word, part, sign, value = pair.groups()
         words = _words_before(self.text, pair.start(), signed=sign.strip()[-1:] in (":", "="))
         name = series_name(" ".join((*words, word)))
-        near = self.stepped or "|" in self.text or len(sign) <= _NEAR_VALUE  # in cells the next word is far
-        wide, sign = sign.isspace() and not near, sign.strip()
+        wide = len(sign) > _NEAR_VALUE and not self._far and sign.isspace()
+        sign = sign.strip()
         bare = sign in ("", "-", "is") or "reached" in sign
         if not self._wants(name, value, bare=bare):
             return
@@ -201,7 +202,8 @@ class _Pairs:
             part = behind["part"]
         if not part:
             self._sections = _sections(self.text) if self._sections is None else self._sections
-            part = next((of for begins, of in reversed(self._sections) if begins < pair.start()), "")
+            if self._sections:
+                part = next((of for begins, of in reversed(self._sections) if begins < pair.start()), "")
         name = of_part(part, name) if part else name
         stem, _, last = self._before.rpartition("_")
         if name in PARTS and last in PARTS and stem:  # "accuracy train: 0.5 test: 0.4"
@@ -224,7 +226,7 @@ def _words_before(text: str, at: int, *, signed: bool) -> Sequence[str]:
 
     One word that nobody knows belongs to it, too, if it stands alone between signs: "- Rec loss: 0.3".
     """
-    if at < 2 or text[at - 1] != " ":
+    if at < 2 or text[at - 1] != " " or text[at - 2] in ",|;:=)]%":
         return ()
     words: list[str] = []
     begins = at  # of the name so far
