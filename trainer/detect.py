@@ -363,6 +363,8 @@ class Detector:
         if row == DICT and reading.epoch is not None:
             placed = self._place.by_epoch(reading.epoch)
             return self._step if placed is None else placed, None, False
+        if self._counter == BAR and self._bare and self._step == 0 and self._epoch is not None:
+            return self._epoch, None, True  # the bar was drawn once and never again
         return self._step, None, False
 
     def _judged_by_bar(self, reading: Reading) -> Mapping[str, float]:

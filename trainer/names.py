@@ -47,7 +47,7 @@ _SHORT = re.compile(r"\b(?:em|[pde]er|[lu]as|mr)\s?[:=]")  # stems of so many ot
 # None itself: a record of a measurement, or what it took.
 RECORDS = frozenset({
     "best", "min", "max", "std", "stddev", "final", "target", "previous", "prev", "init", "initial", "lowest",
-    "highest", "time",
+    "highest", "maximum", "minimum", "time",
 })  # fmt: skip
 RECORD = re.compile(
     r"(?:best|min|max|final|target(?!_(?:\w*loss|acc|err))|previous|prev|init|initial|lowest|highest|time)_"

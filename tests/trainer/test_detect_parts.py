@@ -233,6 +233,18 @@ def test_an_epoch_that_its_bar_has_not_shown_yet_is_where_the_run_stands() -> No
     assert [one.step for one in found if one.values] == [3, 6]
 
 
+def test_a_bar_that_is_drawn_once_tells_less_than_the_headings_of_epochs() -> None:
+    empty = "  - (Training)   :   0%|          | 0/4 [00:00<?, ?it/s]"
+    lines = [
+        line for n in (1, 2) for line in (f"[ Epoch {n} ]", empty, f"  - (Training)    accuracy:  0.{n}5, RMSE:  3.5")
+    ]
+    assert [(one.step, one.values["accuracy"]) for one in fed(*lines) if one.values] == [(1, 0.15), (2, 0.25)]
+
+
+def test_the_most_so_far_is_no_measurement() -> None:
+    assert fed("step 3: loss 0.5", "  - [Info] Maximum accuracy:  0.25, Minimum RMSE:  3.5")[1:] == []
+
+
 def test_what_the_bar_of_an_evaluation_shows_is_of_its_part() -> None:
     lines = (f"Val: N@1 0.0{n}, N@5 0.1{n}:  25%|██▌       | {n}/4 [00:00<00:00, 2.36it/s]" for n in (1, 2, 3))
     *_, last = fed("step 3: loss 0.5", *lines)
