@@ -23,6 +23,7 @@ _OTHERS = re.compile(
     r"|\(v(?:al\w*)?\)$",
     re.IGNORECASE,
 )
+_TRAINS = re.compile("train", re.IGNORECASE)
 _WORDS = re.compile(r"[^\W\d_]{3,}")
 _OF_EPOCHS = re.compile(r"^(?:train\w* )?epochs?$", re.IGNORECASE)
 
@@ -95,7 +96,7 @@ class Bars:
             self._rounds += total == self._inner[1] and count < self._inner[0]
             self._inner = count, total
             return min(max(done, self._rounds), epochs - 1) * total + count, epochs * total
-        if self._bar is not None and self._waits(total, trains=bool(reading.values) or "rain" in name):
+        if self._bar is not None and self._waits(total, trains=bool(reading.values) or bool(_TRAINS.search(name))):
             self._outer, self._inner = self._bar, (count, total)
             return count, self._bar[1] * total
         if reading.values and len(self._measured) < _MOST_TOTALS:
@@ -105,7 +106,7 @@ class Bars:
         if (
             self._bar is not None
             and total != self._bar[1]
-            and not self._follows(self._bar[1], total, header, trains="rain" in name and self.ended)
+            and not self._follows(self._bar[1], total, header, trains=self.ended and bool(_TRAINS.search(name)))
         ):
             self.within = total in self._within and self._bar[1] in self._measured
             return None, None

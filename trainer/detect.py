@@ -13,9 +13,11 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from trainer import blocks, drawn, generic, headings
+from trainer.below import Below
 from trainer.formats import Reading
 from trainer.forms import Known
 from trainer.names import evaluation_of, is_companion, is_of_evaluation, is_outcome, may_measure, of_part
+from trainer.numbers import plainly
 from trainer.place import Place
 from trainer.recurring import Recurred, Recurring
 from trainer.series import API, BAR, BLOCK, COUNTED, DICT, EVENT_FILE, PLAIN, RECURRING, ROWS, Series
@@ -23,20 +25,12 @@ from trainer.traces import Traces
 
 _RANK = re.compile(r"^\[(?:default|rank|trainer)?(?P<rank>\d+)\]:\s?")
 _NUMERIC = re.compile(r"\d|nan|inf")  # without one of these a line measures nothing
-_GLUED = re.compile(  # a bar that a line was printed behind
-    r"(?:%\|[^|]*\||^\d+[a-z]{1,12} \[)[^\]]*s\]"
-    r"(?=(?i:INFO|DEBUG|WARNING|ERROR|iteration|iter|step|epoch|train|val|valid|test)\b"
-    r"|\[?\d{4}-\d\d-\d\d[ T]|\[\d\d:\d\d:\d\d)"
-)
-_OF_NETS = re.compile(r"(?<!\w)[A-Z]{1,5}\((?:x|y|z|G\(z\))\)")  # "D(x): 0.46 D(G(z)): 0.53": of the generative nets
-_FORTRAN = re.compile(r"(?<=\d)D(?=[+-]\d\d(?!\w))")  # "1.23D+02"
 _MOST_STEPS = 10**15  # no run has as many
 _SETTLED = 5  # lines after which a bar keeps the series that it shows
 _HEADER = 100  # characters that a line may have that says where what follows belongs, and nothing else
 _BEST_LINES = 3  # that stand below a heading such as "Best model:"
 _SUM = re.compile(r"\*+ ")
 _SUMMED_UP = 3  # lines after an evaluation in which its sum may stand
-_PART_LINES = 12  # lines for which a heading such as "Validation:" holds at most
 _WIDEST, _WIDEST_RECORD = 1_000, 8_000  # characters; a longer line is data, not progress
 
 
@@ -71,8 +65,7 @@ class Detector:
         self._named_epoch: float | None = None  # named on a line that measures, the last time
         self._by_epoch: int | None = None  # where the run stands, if lines tell its epochs and nothing else
         self._counted: Reading | None = None  # counted on a line of its own, and not used yet
-        self._part, self._part_left = "", 0  # of the data that the lines below a heading are of, and how many may be
-        self._part_told = False  # and whether one told what came of it
+        self._below = Below()
         self._best_until = 0  # the last line below a heading of the best so far
         self._best_alone = False  # and nothing but the best so far is told
         self._traces = Traces()
@@ -92,12 +85,9 @@ class Detector:
         return _together(ended, found) if ended and found else found or ended
 
     def _bars_apart(self, line: str) -> Detection | None:
-        if "(x)" in line or "(y)" in line or "(z)" in line:
-            line = _OF_NETS.sub(lambda found: found.group().replace("(", "_").replace(")", ""), line)
-        if "D+" in line or "D-" in line:
-            line = _FORTRAN.sub("e", line)
-        if "s]" in line and len(line) <= _WIDEST and (glued := _GLUED.search(line)):
-            bar, found = self._read(line[: glued.end()]), self._read(line[glued.end() :])
+        line = plainly(line)
+        if len(line) <= _WIDEST and (parts := drawn.parted(line)):
+            bar, found = map(self._read, parts)
             return _together(bar, found) if bar and found else found or self._read(line)
         return self._read(line)
 
@@ -114,7 +104,7 @@ class Detector:
         if len(text) < _HEADER and (heading := headings.heading(text)):
             self._head(heading)
             return None
-        self._part_left -= 1
+        self._below.next_line()
         return self._measured(line, text)
 
     def _own(self, line: str) -> str:
@@ -161,10 +151,10 @@ class Detector:
         """Take a line that says where what follows belongs, and nothing else."""
         counts = heading.counts
         if heading.part is not None:
-            self._part, self._part_left, self._part_told = heading.part, _PART_LINES, False
+            self._below.begins(heading.part)
         elif counts is not None and counts.epoch is not None:
-            self._part_left = 0
-        if counts is None or (counts.epoch is None and self._is_below):
+            self._below.ends()
+        if counts is None or (counts.epoch is None and self._below):
             return  # what an evaluation counts is not the run's
         if counts.step is None and counts.epoch is not None:
             self._epoch = counts.epoch
@@ -176,11 +166,6 @@ class Detector:
         """Take what the script says by itself; its series and its steps win over whatever is read."""
         detection = self._resolve(API, Reading(step=step, total=total, values=values))
         return detection or Detection(step=step, total=total)
-
-    @property
-    def _is_below(self) -> bool:
-        """Whether this line stands below a heading of an evaluation."""
-        return bool(self._part) and self._part_left > 0
 
     @property
     def _is_placed(self) -> bool:
@@ -215,7 +200,7 @@ class Detector:
             return None
         table = headings.without_prefix(line.rstrip())
         if named and (columns := blocks.header(table)):
-            self._columns, self._columns_part = columns, self._part if self._is_below else ""
+            self._columns, self._columns_part = columns, self._below.part
         elif self._columns and (reading := blocks.row(self._columns, table)):
             if self._columns_part:
                 values = {of_part(self._columns_part, name): value for name, value in reading.values.items()}
@@ -266,7 +251,7 @@ class Detector:
         if plain is None:
             recurred = recurred.under(lambda values: generic.judged(text, values))
         # What a line measures by itself was told at once, and what stands below a heading needs that one's name.
-        earlier = self._earlier(row, recurred) if plain is None and not self._is_below else []
+        earlier = self._earlier(row, recurred) if plain is None and not self._below else []
         found = self._resolve(row, recurred.reading)
         return found and found._replace(earlier=earlier)
 
@@ -305,9 +290,10 @@ class Detector:
         placed_by = row
         if reading.step is None and reading.bar is None and reading.values:
             placed_by = row if self._counted is None else min(row, PLAIN)  # a heading's count is not the form's
-            self._part_told = self._part_told or (self._is_below and not counted_below)
+            if not counted_below:
+                self._below.result()
             reading = self._below_headings(reading)
-        if self._is_below and reading.bar is not None and not reading.values and not reading.bar:
+        if self._below and reading.bar is not None and not reading.values and not reading.bar:
             return None
         judges = self._counter is not None and (reading.within_epoch or (reading.step or 0) < (self._step or 0))
         step, total = (None, None) if judges and _all_of_evaluation(reading.values) else self._place.of(reading)
@@ -385,27 +371,20 @@ class Detector:
 
     def _is_of_evaluation_below(self, reading: Reading) -> bool:
         """Return whether a count below a heading of an evaluation is that one's: of another total than the run's."""
-        if not self._is_below or self._counter is None or reading.bar is not None or reading.step is None:
+        if not self._below or self._counter is None or reading.bar is not None or reading.step is None:
             return False
         if reading.epoch is not None and reading.epoch != self._epoch_counted:
             return False
         other = reading.total != self._total if reading.total is not None else reading.step < self._raw
         other = other and (reading.within_epoch or reading.step <= (self._step or 0))
-        if reading.total is None:
-            return other and not self._part_told
-        self._part_left = _PART_LINES if other else self._part_left
-        return other
+        return self._below.counts(other=other, total=reading.total is not None)
 
     def _below_headings(self, reading: Reading) -> Reading:
         """Return a reading without a step as what the headings above it say."""
         before, self._named_epoch = self._named_epoch, self._named_epoch if reading.epoch is None else reading.epoch
         if reading.epoch is not None and (reading.epochs is not None if before is None else reading.epoch > before):
-            self._part_left = 0  # the next epoch's line is not below a heading of an evaluation
-        if self._counted is None and not self._is_below:
-            return reading
-        values = reading.values
-        if self._is_below and not any(map(is_of_evaluation, values)):
-            values = {of_part(self._part, name): value for name, value in values.items()}
+            self._below.ends()  # the next epoch's line is not below a heading of an evaluation
+        values = self._below.named(reading.values)
         counted, self._counted = self._counted, None
         if counted is None:
             return reading._replace(values=values)

@@ -52,6 +52,13 @@ _OWN_STEP = re.compile(r"(?:iter(?:ation)?|step)s?[\s:=#]*(?P<step>\d+)(?=[\s:,|
 _BAR_COUNTS = re.compile(r"^(\d+)\|(\d+)?\|")  # torchtune's "1|20|Loss: 2.3": epoch, step, loss
 
 
+_GLUED = re.compile(  # a bar that a line was printed behind
+    r"(?:%\|[^|]*\||^\d+[a-z]{1,12} \[)[^\]]*s\]"
+    r"(?=(?i:INFO|DEBUG|WARNING|ERROR|iteration|iter|step|epoch|train|val|valid|test)\b"
+    r"|\[?\d{4}-\d\d-\d\d[ T]|\[\d\d:\d\d:\d\d)"
+)
+
+
 def bar_line(text: str) -> Reading | None:
     found = _BAR.match(text) or _BAR_BEFORE.match(text)
     if found is None or (found["unit"] and _OTHER_UNITS.match(found["unit"])):
@@ -130,6 +137,12 @@ _DRAWN = re.compile(r"(?<!\d)\d+%\|[^|]*\|\s*\d+/\d+\s*\[[^,\]]*(?:,\s*[\d.?]+\s
 def without_bar(text: str) -> str:
     """Return a bar's line without what is drawn: what it says before and behind."""
     return _DRAWN.sub("|", text) if "%|" in text else text
+
+
+def parted(line: str) -> tuple[str, str] | None:
+    """Return a bar and the line that was printed behind it, None where `line` is no such thing."""
+    glued = _GLUED.search(line) if "s]" in line else None
+    return (line[: glued.end()], line[glued.end() :]) if glued else None
 
 
 def open_bar_line(text: str) -> Reading | None:

@@ -117,9 +117,20 @@ _ANY_PAIR = re.compile(
 )
 
 
+_OF_NETS = re.compile(r"(?<!\w)[A-Z]{1,5}\((?:x|y|z|G\(z\))\)")  # "D(x): 0.46 D(G(z)): 0.53": of the generative nets
+_FORTRAN = re.compile(r"(?<=\d)D(?=[+-]\d\d(?!\w))")  # "1.23D+02"
+
+
 def number(text: str) -> float:
     """Return the number in `text`: thousands may be separated, NaN and infinities are numbers."""
     return float(text.replace(",", ""))
+
+
+def plainly(line: str) -> str:
+    """Return `line` with numbers and names as they are read: "1.23D+02" as "1.23e+02", "D(x)" as "D_x"."""
+    if "(x)" in line or "(y)" in line or "(z)" in line:
+        line = _OF_NETS.sub(lambda found: found.group().replace("(", "_").replace(")", ""), line)
+    return _FORTRAN.sub("e", line) if "D+" in line or "D-" in line else line
 
 
 def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:

@@ -1,0 +1,58 @@
+"""What stands below a heading such as "Validation:": of which part of the data it is, and for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from trainer.names import is_of_evaluation, of_part
+
+_LINES = 12  # for which a heading holds at most
+
+
+class Below:
+    """Follows a run's lines below such headings."""
+
+    def __init__(self) -> None:
+        self._part, self._left = "", 0  # of the data, and how many lines may still be of it
+        self._told = False  # whether one told what came of it
+
+    def __bool__(self) -> bool:
+        """Whether this line stands below the heading of an evaluation."""
+        return bool(self._part) and self._left > 0
+
+    @property
+    def part(self) -> str:
+        """The part of the data that this line is of by its heading, "" for none."""
+        return self._part if self else ""
+
+    def begins(self, part: str) -> None:
+        """Take a heading; "" is the training's own."""
+        self._part, self._left, self._told = part, _LINES, False
+
+    def ends(self) -> None:
+        """Take that the next epoch has begun."""
+        self._left = 0
+
+    def next_line(self) -> None:
+        """Take that a line came which is no heading."""
+        self._left -= 1
+
+    def result(self) -> None:
+        """Take that a line told what came of the evaluation."""
+        self._told = self._told or bool(self)
+
+    def counts(self, *, other: bool, total: bool) -> bool:
+        """Return whether a count is the evaluation's: `other` than the run's, and with a `total` or not.
+
+        One without a total may be the training's, which goes on, once it was told what came of the evaluation.
+        """
+        if not total:
+            return other and not self._told
+        self._left = _LINES if other else self._left
+        return other
+
+    def named(self, values: Mapping[str, float]) -> Mapping[str, float]:
+        """Return values under the names of the part, unless they say themselves of which they are."""
+        if not self or any(map(is_of_evaluation, values)):
+            return values
+        return {of_part(self._part, name): value for name, value in values.items()}
