@@ -105,6 +105,7 @@ def agent_order(launch: Launch, rank: int = 0) -> wire.AgentOrder:
         again=wire.Again(commands=tuple(spec.resume_commands), argv=tuple(spec.resume_argv), known=spec.resume_known),
         hang_timeout=spec.hang_timeout,
         inputs=tuple(spec.inputs),
+        progress=tuple(spec.progress),
         flush_every=FLUSH_FOLDER if launch.store_uri.startswith("file:") else FLUSH_BUCKET,
     )
 

@@ -26,10 +26,13 @@ from jobs.quantities import parse_count, parse_dollars, parse_gigabytes, parse_m
 from jobs.resuming import Resume, read_words
 from jobs.strict_yaml import FILE_NAME, at, composed, is_null, pairs, word, words
 from jobs.values import Micros, SpotPolicy
+from trainer import templates
 from trainer.wire import Input
 
 MOST_NODES: Final = 16
+MOST_TEMPLATES: Final = 32
 RETRY_EVENTS: Final = ("no-capacity", "interruption")
+_EXAMPLE: Final = "step {step}/{steps} :: L {loss}"
 _YES: Final = ("true", "yes", "on")
 _NO: Final = ("false", "no", "off")
 
@@ -63,6 +66,7 @@ class TaskFile:
     hang_timeout: float | None = None  # seconds; 0: nobody is told
     inputs: Sequence[Input] = ()
     checkpoint_encrypt: bool | None = None
+    progress: Sequence[str] = ()  # lines of progress, described
 
 
 # Fields of `TaskFile` by name; `Any`, because each reader's value is of its own field's type.
@@ -282,6 +286,23 @@ def _hang_timeout(text: str) -> float:
     return 0.0 if text.lower() in _NO else parse_seconds(text)
 
 
+def _progress(node: yaml.Node) -> Facts:
+    """Read one description of a line, or a list of them."""
+    nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
+    if not all(isinstance(each, yaml.ScalarNode) for each in nodes):
+        raise BadSpec(f"{at(node)}: YAML reads braces and `: ` as tables. Quote each line of `progress`: '{_EXAMPLE}'.")
+    if len(nodes) > MOST_TEMPLATES:
+        raise BadSpec(f"{at(node)}: {len(nodes)} lines are described; {MOST_TEMPLATES} are read.")
+    return _many("progress", _template)(node)
+
+
+def _template(text: str) -> str:
+    try:
+        return templates.parse(text).text
+    except ValueError as error:
+        raise BadSpec(f"{error}.") from error
+
+
 _MACHINE: Final[Mapping[str, Read]] = MappingProxyType(
     {
         "backends": _many("providers", _provider),
@@ -331,6 +352,7 @@ _TOP: Final[Mapping[str, Read]] = MappingProxyType(
         "retry": _retry,
         "resume": _resume,
         "hang_timeout": _one("hang_timeout", _hang_timeout),
+        "progress": _progress,
         "inputs": lambda node: {"inputs": inputs.read(node)},
         **_MACHINE,
     }

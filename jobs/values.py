@@ -86,6 +86,7 @@ class JobSpec:
     hang_timeout: float | None = None  # seconds without a sign of life after which people are told
     inputs: Sequence[Input] = ()  # what it takes along
     checkpoint_encrypt: bool = False
+    progress: Sequence[str] = ()  # what its lines look like (`trainer.templates`)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -117,6 +117,7 @@ class Agent:
         self._preemption.grace = order.grace
         self._reporter.pace(order.flush_every)
         self._log.pace(order.flush_every)
+        self._progress.describe(order.progress)
         self._stage(Stage.CHECK)
         inspect(order, self._reporter, lambda: self._command_env(order))
         self._stage(Stage.SOURCE, order.commit)

@@ -14,13 +14,14 @@ from typing import NamedTuple
 
 from trainer import blocks, drawn, generic, headings
 from trainer.below import Below
+from trainer.declared import Declared
 from trainer.formats import Reading
 from trainer.forms import Known
 from trainer.names import evaluation_of, is_companion, is_of_evaluation, is_outcome, may_measure, of_part
 from trainer.numbers import plainly
 from trainer.place import Place
 from trainer.recurring import Recurred, Recurring
-from trainer.series import API, BAR, BLOCK, COUNTED, DICT, EVENT_FILE, PLAIN, RECURRING, ROWS, Series
+from trainer.series import API, BAR, BLOCK, COUNTED, DECLARED, DICT, EVENT_FILE, PLAIN, RECURRING, ROWS, Series
 from trainer.traces import Traces
 
 _RANK = re.compile(r"^\[(?:default|rank|trainer)?(?P<rank>\d+)\]:\s?")
@@ -32,6 +33,7 @@ _BEST_LINES = 3  # that stand below a heading such as "Best model:"
 _SUM = re.compile(r"\*+ ")
 _SUMMED_UP = 3  # lines after an evaluation in which its sum may stand
 _WIDEST, _WIDEST_RECORD = 1_000, 8_000  # characters; a longer line is data, not progress
+_NOTHING_DECLARED = Declared()
 
 
 class Detection(NamedTuple):
@@ -51,8 +53,9 @@ class Detection(NamedTuple):
 class Detector:
     """Reads a run's lines one after another."""
 
-    def __init__(self, *, resumed: bool = False) -> None:
-        """Read a run from its beginning, or one that goes on from a checkpoint."""
+    def __init__(self, *, resumed: bool = False, declared: Declared = _NOTHING_DECLARED) -> None:
+        """Read a run from its beginning, or one that goes on from a checkpoint; `declared` says what its lines are."""
+        self._declared = declared
         self._series = Series()
         self._counter: float | None = None  # belief of what the step comes from
         self._step: int | None = None
@@ -75,6 +78,7 @@ class Detector:
         self._columns: blocks.Columns | None = None
         self._columns_part = ""  # of the data that its rows are of
         self._place = Place(resumed=resumed)
+        self._finer = False  # lines that are described count more than epochs
         self._recurring, self._line = Recurring(), 0
 
     def feed(self, line: str) -> Detection | None:
@@ -95,6 +99,8 @@ class Detector:
         text = self._own(line)
         if not text:
             return None
+        if self._declared and (reading := self._declared.read(text)):
+            return self._as_declared(reading)
         if self._in_block or text.startswith("["):
             self._in_block = blocks.begins(text) or (self._in_block and blocks.within(text))
             if self._in_block:
@@ -184,6 +190,28 @@ class Detector:
         A file lags behind the lines: it takes a series over only where it is ahead of them.
         """
         return self._series.filed(belief, step, values)
+
+    def _as_declared(self, reading: Reading) -> Detection | None:
+        """Return what a line tells that the team has described: nothing is guessed but what epochs are counted from."""
+        epoch = None if reading.epoch is None else int(reading.epoch)
+        if reading.step is None and epoch is not None and not reading.values:
+            self._place.epoch_begins(epoch, reading.epochs)
+        if reading.within_epoch:
+            step, total = self._place.within_epoch(reading)
+        elif reading.step is not None:
+            step, total = reading.step, reading.total
+        else:
+            step, total = (None, None) if self._finer else (epoch, reading.epochs)
+        counts = step is not None and (self._counter is None or self._counter >= DECLARED)
+        if counts:
+            if max(step or 0, total or 0) > _MOST_STEPS:
+                return None
+            self._finer = self._finer or reading.step is not None
+            self._count(DECLARED, step, reading)
+        else:
+            step, total = self._step, None
+        found = self._detection(DECLARED, reading, step, total, moved=counts)
+        return found if found.values or counts else None
 
     def _block(self, text: str) -> Detection | None:
         if reading := blocks.block(text):
@@ -284,6 +312,8 @@ class Detector:
             return None
         if (reading.epoch or 0) > _MOST_STEPS or (reading.epochs or 0) > _MOST_STEPS:
             return None
+        if self._declared.counts and row > DECLARED:
+            reading = reading._replace(step=None, total=None, epoch=None, within_epoch=False, bar=None)
         counted_below = self._is_of_evaluation_below(reading)
         if counted_below:
             reading = reading._replace(step=None, total=None, epoch=None, epochs=None, within_epoch=False)
@@ -303,20 +333,34 @@ class Detector:
             moved = True
         else:
             step, total, moved = self._standing(row, reading)
+        if not counts:
+            reading = reading._replace(rate=None, eta=None)
+        found = self._detection(row, reading, step, total, moved=moved)
+        return found if found.values or counts else None
+
+    def _detection(
+        self, row: float, reading: Reading, step: int | None, total: int | None, *, moved: bool
+    ) -> Detection:
+        """Return what is news of what `row` read at `step`."""
         values: Mapping[str, float] = self._series.news(row, self._judged_by_bar(reading), step)
         if reading.epoch is not None and reading.step is None and reading.bar is None:
             means = {name: value for name, value in reading.values.items() if name not in values}
             values = {**values, **self._series.of_epoch(row, reading.epoch, means)}
-        if not values and not counts:
-            return None
         if step is not None:
             self._series.told(values, step)
         percent = 100.0 * step / total if total and step is not None else None
-        rate, eta = (reading.rate, reading.eta) if counts else (None, None)
-        if eta is None and rate and total and step is not None:
-            eta = max(0, total - step) / rate
+        eta = reading.eta
+        if eta is None and reading.rate and total and step is not None:
+            eta = max(0, total - step) / reading.rate
         return Detection(
-            step=step, moved=moved, total=total, epoch=reading.epoch, values=values, percent=percent, eta=eta, rate=rate
+            step=step,
+            moved=moved,
+            total=total,
+            epoch=reading.epoch,
+            values=values,
+            percent=percent,
+            eta=eta,
+            rate=reading.rate,
         )
 
     def _count(self, row: float, step: int | None, reading: Reading) -> None:
@@ -393,6 +437,8 @@ class Detector:
     def _may_count(self, row: float, reading: Reading) -> bool:
         if self._by_epoch is not None and row >= PLAIN:
             return False  # a form is believed last
+        if self._declared.counts and row > DECLARED:
+            return False
         if self._counter is None or row == self._counter:
             return True
         if row == BAR and not reading.values:

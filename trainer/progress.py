@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
+from trainer.declared import Declared
 from trainer.detect import Detection, Detector
 from trainer.formats import Row
 from trainer.names import series_name
@@ -66,6 +67,7 @@ class Progress:
         self._tell = tell
         self._clock = clock
         self._wall = wall
+        self._declared = Declared()
         self._detector = Detector()
         self._pace = Pace()
         self._lock = threading.Lock()
@@ -79,9 +81,14 @@ class Progress:
         self._history: deque[tuple[float, int]] = deque(maxlen=_HISTORY)
         self._not_finite: set[str] = set()
 
+    def describe(self, lines: Sequence[str]) -> None:
+        """Take what the run's lines look like (`trainer.templates`); called before the first one."""
+        self._declared = Declared(lines)
+        self._detector = Detector(declared=self._declared)
+
     def resumed(self) -> None:
         """Take the run as one that goes on from a checkpoint; called before its first line."""
-        self._detector = Detector(resumed=True)
+        self._detector = Detector(resumed=True, declared=self._declared)
 
     def line(self, text: str) -> None:
         """Take one line of output."""

@@ -12,6 +12,7 @@ from trainer.known import FORMATS
 from trainer.names import is_of_evaluation, is_outcome
 
 API = -1.0  # what a script tells through `import hourglass`
+DECLARED = -0.5  # lines that the task file describes
 FILE, EVENT_FILE = 0.3, 0.6  # after the lines that are meant for programs, before those that are meant for people
 ROWS = tuple((float(row), kind.hint, kind.read) for row, kind in enumerate(FORMATS))
 BLOCK = float(next(row for row, kind in enumerate(FORMATS) if kind.read is generic.stepped_line))

@@ -191,6 +191,7 @@ class AgentOrder:
     again: Again = field(default_factory=Again)
     hang_timeout: float | None = None  # seconds without a sign of life after which people are told
     inputs: Sequence[Input] = ()
+    progress: Sequence[str] = ()  # lines of progress as the task file describes them (`trainer.templates`)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -212,6 +212,11 @@ def test_a_file_that_says_nothing_decides_nothing(text: str) -> None:
         ("resume: {commands: }\n", "`resume` names no command", None),
         ("hang_timeout: 30\n", "line 1: `30` is not an interval", None),
         ("checkpoints: {encrypt: perhaps}\n", "`perhaps` is neither `true` nor `false`", None),
+        ('image: a\nprogress: ["L {my loss}"]\n', "line 2: `{my loss}` in `L {my loss}` is no name", None),
+        ("progress:\n  - loss: {loss}\n", "Quote each line of `progress`: 'step {step}/{steps} :: L {loss}'", None),
+        ("progress: {loss}\n", "Quote each line of `progress`", None),
+        ("progress: [step]\n", "`step` names no number", None),
+        ("progress:\n" + "- L {l}\n" * 33, "33 lines are described; 32 are read", None),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(text: str, quoted: str, fix: str | None) -> None:
@@ -227,6 +232,16 @@ def test_a_small_file_that_would_grow_is_refused_before_it_does() -> None:
     )
 
     assert "anchors and aliases" in str(refused(laughs))
+
+
+def test_lines_of_progress_are_carried_as_they_are_described() -> None:
+    text = "progress:\n  - ep {epoch}/{epochs} L {loss}\n  - 'judge:  {verdict}'\n"
+    assert merged("acme/vit@main gpu=cpu hours=1 -- a", text).progress == (
+        "ep {epoch}/{epochs} L {loss}",
+        "judge: {verdict}",
+    )
+    assert merged("acme/vit@main gpu=cpu hours=1 -- a", "progress: 'L {loss}'").progress == ("L {loss}",)
+    assert merged("acme/vit@main gpu=cpu hours=1 -- a", "progress:\n").progress == ()
 
 
 @given(st.text(max_size=200) | st.text(alphabet="abc:[]{}&*!|>-#'\" \n\t,?%@", max_size=120))

@@ -17,7 +17,9 @@ ROOMS = ("bot", "jobs", "trainer")
 # The trainer's archive is packed where everything is built, and nowhere else.
 PACKS_THE_TRAINER = "bot.machines"
 # What the machine and the bot have in common: words, files, and what is not to be seen.
-BOTH_SIDES = ("trainer.wire", "trainer.storage", "trainer.masking", "trainer.datasets", "trainer.sealed")
+BOTH_SIDES = (
+    "trainer.wire", "trainer.storage", "trainer.masking", "trainer.datasets", "trainer.sealed", "trainer.templates",
+)  # fmt: skip
 # What the bot counts with before anything is rented.
 WILL_IT_FIT = ("trainer.memory", "trainer.architectures", "trainer.configs", "trainer.remedies")
 # What a package may import of ours; a name covers what lies below it.
@@ -35,6 +37,7 @@ PURE = (
     "jobs.shortage", "jobs.strict_yaml", "jobs.taskfile", "jobs.telemetry",
     "bot.arguments", "bot.clues", "bot.correction", "bot.normalise", "bot.parse", "bot.parse_budget",
     "bot.parse_estimate", "bot.run_line", "bot.verbs", "bot.words", *WILL_IT_FIT,
+    "trainer.names", "trainer.numbers", "trainer.templates",
 )  # fmt: skip
 SHARED_WORDS = ("jobs.errors", "jobs.model", "jobs.values", "jobs.records", "trainer.wire")
 # Where an SDK may be imported: a module, or every file whose name begins so (a provider's files share its name).
