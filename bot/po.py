@@ -22,7 +22,7 @@ LOCALE = ROOT / "locale"
 _MAKERS = (
     "answering.py", "arguments.py", "clues.py", "commits.py", "correction.py", "estimate.py", "logbook.py", "parse.py",
     "parse_budget.py", "parse_estimate.py", "people.py", "run_line.py", "words.py",
-    "../trainer/architectures.py", "../trainer/configs.py",
+    "../trainer/architectures.py", "../trainer/configs.py", "../trainer/templates.py",
 )  # fmt: skip
 TEMPLATE = LOCALE / "hourglass.pot"
 _HEADER = '"Content-Type: text/plain; charset=UTF-8\\n"\n"Plural-Forms: nplurals=2; plural=(n != 1);\\n"\n'

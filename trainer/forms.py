@@ -125,17 +125,17 @@ def plan(shape: str, form: Form) -> Plan | None:
     parts = shape.split(HOLE)
     befores = [HOLE.join(parts[: at + 1]) for at in range(len(columns) + 1)]
     fractions = [any(map(_FRACTION.search, column)) for column in columns]
-    words = list(map(_last_word, befores))
+    words = list(map(last_word, befores))
     spoken = any(word and (fraction or is_outcome(word)) for word, fraction in zip(words, fractions, strict=False))
     above = _headed(form, len(columns)) if form.heading and not spoken else None
     totals = {at for at in range(1, len(columns)) if parts[at] == "/" and len(set(columns[at])) == 1}
     totals = {at for at in totals if columns[at][0].replace(",", "").isdecimal()}
-    apart = {at for at in range(len(columns)) if parts[at] == "/" or _has_unit(parts[at + 1])}
+    apart = {at for at in range(len(columns)) if parts[at] == "/" or has_unit(parts[at + 1])}
     count = None if counts else _counter(columns, befores, above, apart)
     names: dict[int, str] = {}
     extremes: dict[int, str] = {}
     for at, column in enumerate(columns):
-        name = _named(befores[at], parts[at + 1])
+        name = called(befores[at], parts[at + 1])
         over = not name and above is not None
         name = above[at] if above and over else name
         if at == count or at in apart or not _may_name(name) or name in names.values():
@@ -153,7 +153,7 @@ def plan(shape: str, form: Form) -> Plan | None:
             extremes[at] = name
     names = names or ({} if form.known[0].told else extremes)  # the best so far, where nothing else is told
     total = count + 1 if count is not None and count + 1 in totals else None
-    if not names and count is not None and _last_word(befores[count]) in STEPS:
+    if not names and count is not None and last_word(befores[count]) in STEPS:
         return Plan(count=count, total=total, names=(), headed=False)
     placed = counts or count is not None or (_follows(form) and any(parts[at].rstrip()[-1:] in ":=" for at in names))
     if not names or not placed or all(len(set(columns[at])) == 1 for at in names):
@@ -169,7 +169,7 @@ def _counter(
     unnamed: list[int] = []
     letters: list[int] = []  # "F: 1500 | R: 12.5"
     for at, column in enumerate(columns):
-        word = _last_word(befores[at])
+        word = last_word(befores[at])
         share = befores[at + 1][len(befores[at]) + 1 :].lstrip().startswith("%")
         if at in apart or share or befores[at].rstrip(" (").endswith("%"):
             continue
@@ -218,11 +218,17 @@ def _is_known(name: str) -> bool:
     return is_outcome(name) or is_companion(name) or is_outcome(bare) or is_companion(bare)
 
 
-def _has_unit(behind: str) -> bool:
+def is_fraction(cell: str) -> bool:
+    """Return whether a number is none of those that count."""
+    return _FRACTION.search(cell) is not None
+
+
+def has_unit(behind: str) -> bool:
+    """Return whether a unit stands behind a number, or what makes it a part of a word."""
     return behind[:1].isalpha() or behind[:1] == "_" or bool(_UNIT.match(behind))
 
 
-def _last_word(before: str) -> str:
+def last_word(before: str) -> str:
     """Return the word directly before a number, "" where something else stands there."""
     if before.rstrip()[-1:] in _OPENING and _APART.search(before):
         return ""
@@ -231,7 +237,7 @@ def _last_word(before: str) -> str:
     return "" if word.lower() in _JOINING else series_name(word)
 
 
-def _named(before: str, behind: str) -> str:
+def called(before: str, behind: str) -> str:
     """Return what a number is called by the words around it, "" for nothing."""
     bare = before.rstrip(_SIGNS)
     bare = _BRACKETS.sub("", bare).rstrip(_SIGNS) if bare[-1:] in ")]" else bare

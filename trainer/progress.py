@@ -18,6 +18,7 @@ from trainer.declared import Declared
 from trainer.detect import Detection, Detector
 from trainer.formats import Row
 from trainer.names import series_name
+from trainer.unread import Unread
 from trainer.wire import EventKind, wire_float
 
 _SPACING = 0.1  # seconds between kept points of one series
@@ -32,6 +33,8 @@ _WINDOW = 120.0  # seconds over which the pace is measured
 _HISTORY = 4_096  # (time, step) pairs, at most one each second
 _SKEW = 0.1  # seconds by which a line may be read after a file that was written after it
 _MOST_SERIES = 200
+_SHOWN, _LONGEST_SETTING = 80, 360  # characters of such a line, and of what describes it
+_PATIENCE = 120.0  # seconds of lines that look like progress, none of them read, before people are told
 _MOST_ROWS = 100  # points of one file that are kept of what it holds at once
 
 
@@ -80,6 +83,8 @@ class Progress:
         self._untold: Mapping[str, Any] | None = None
         self._history: deque[tuple[float, int]] = deque(maxlen=_HISTORY)
         self._not_finite: set[str] = set()
+        self._unread: Unread | None = Unread()  # until something is read, or people were told
+        self._unread_since: float | None = None
 
     def describe(self, lines: Sequence[str]) -> None:
         """Take what the run's lines look like (`trainer.templates`); called before the first one."""
@@ -114,6 +119,24 @@ class Progress:
             return
         if detection:
             self._take(detection)
+        elif self._unread is not None:
+            self._unread.take(text)
+            now = self._clock()
+            self._unread_since = now if self._unread_since is None else self._unread_since
+            if now - self._unread_since >= _PATIENCE:
+                self._tell_unread()
+
+    def _tell_unread(self) -> None:
+        """Tell, once, how the task file could describe lines that look like progress, if nothing else is read."""
+        found = self._unread.suggestions() if self._unread is not None else ()
+        if one := next((one for one in found if len(one.setting) <= _LONGEST_SETTING), None):
+            self._unread = None
+            example = one.example.replace("`", "'")
+            text = (
+                f"No measurement was read from what it prints. If `{example[:_SHOWN]}` is its progress, this line in "
+            )
+            text += f".hourglass.yml says so, under names of your choice: `{one.setting}`"
+            self._tell(EventKind.NOTICE, {"code": "unread", "text": text})
 
     def _feed_passed(self) -> None:
         """Read the last of the lines that were passed over: it says how far things are."""
@@ -162,6 +185,7 @@ class Progress:
             self._feed_passed()
             if ended := self._detector.end():
                 self._take(ended)
+            self._tell_unread()
             by_step: dict[int | None, dict[str, float]] = {}
             for name, (step, value) in self._held.items():
                 by_step.setdefault(step, {})[name] = value
@@ -219,6 +243,7 @@ class Progress:
         self._history.append((now, step))
 
     def _tell_metric(self, step: int | None, values: Mapping[str, float]) -> None:
+        self._unread = None
         told = {name: wire_float(value) for name, value in values.items()}
         self._tell(EventKind.METRIC, {"step": step, "values": told})
         for name, value in values.items():

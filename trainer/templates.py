@@ -61,12 +61,13 @@ class Template:
 
 def parse(text: str) -> Template:
     """Read a template; raises `ValueError` with a sentence that says what is wrong with it."""
-    text = _ANYTHING.sub("{}", " ".join(text.split()))
+    text = " ".join(text.split())
     if len(text) > _LONGEST:
         raise ValueError(f"`{text[:40]}…` is longer than {_LONGEST} characters. A part of the line will do")
     pieces: list[tuple[str, list[str]]] = [("", [])]
     words = after_number = False
-    for token in _TOKEN.finditer(text):
+    compact = _ANYTHING.sub("{}", text)
+    for token in _TOKEN.finditer(compact):
         pattern, names = pieces[-1]
         if token["brace"]:
             raise ValueError(f"a brace in `{text}` has no other. One that is printed is written twice: `{{{{`")
@@ -82,7 +83,7 @@ def parse(text: str) -> Template:
             raise ValueError(f"`{token.group()}` in `{text}` stands directly behind another number. Nothing parts them")
         else:
             name = _name(token["name"].strip(), text)
-            number = WITHOUT_COMMAS if text.startswith(",", token.end()) else NUMBER
+            number = WITHOUT_COMMAS if compact.startswith(",", token.end()) else NUMBER
             pieces[-1] = rf"{pattern} ?{_NOT_WITHIN}({number}){_ENDS}", [*names, name]
             after_number = True
     _check(text, [name for _, names in pieces for name in names])

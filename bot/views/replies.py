@@ -137,6 +137,12 @@ def trouble(
     return Message(text=line, blocks=blocks)
 
 
+def hint(say: Catalogue, facts: JobFacts, data: Mapping[str, Any]) -> Message:
+    """Return what would make the next run better; nobody is called for it."""
+    line = say("{job}: {told}", job=words.name(facts), told=short(str(data.get("text", "")), 700))
+    return Message(text=line, blocks=[section(Markup(f"💡  {line}"))])
+
+
 def no_machine(
     say: Catalogue, facts: JobFacts, people: Sequence[str], data: Mapping[str, Any], other: Sequence[Block]
 ) -> Message:

@@ -154,3 +154,46 @@ def test_a_pace_forgets_what_was_before_a_new_start() -> None:
     assert pace.mark(10.0, 50) == 5.0
     assert pace.mark(11.0, 1) is None
     assert pace.mark(13.0, 5) == 2.0
+
+
+def test_lines_that_nothing_reads_are_told_with_what_would_read_them() -> None:
+    run = Watched()
+    for step in range(1, 41):
+        run.line(f"E{step // 9}b{step * 20} A<{1 / step:.3f}> B<{step / 7:.3f}>", after=4.0)
+    (notice,) = run.of(EventKind.NOTICE)
+    assert notice["code"] == "unread"
+    setting = "`progress: ['E{epoch}b{batch} A<{value}> B<{b}>']`"
+    assert notice["text"].endswith(setting)
+    assert "`E3b620 A<0.032> B<4.429>`" in notice["text"]
+    assert run.of(EventKind.METRIC) == []
+
+
+def test_a_short_run_that_nothing_was_read_of_is_told_at_its_end() -> None:
+    run = Watched()
+    for epoch in range(1, 6):
+        run.line(f"EP{epoch}\t{1 / epoch:.3f}\t{2 / epoch:.3f}")
+    assert run.of(EventKind.NOTICE) == []
+    run.progress.flush()
+    run.progress.flush()
+    (notice,) = run.of(EventKind.NOTICE)
+    assert notice["text"].endswith("`progress: ['EP{epoch} {value} {value_2}']`")
+
+
+def test_nothing_is_suggested_where_something_was_read_or_nothing_measures() -> None:
+    read, prose = Watched(), Watched()
+    for step in range(1, 41):
+        read.line(f"E{step // 9}b{step * 20} A<{1 / step:.3f}> B<{step / 7:.3f}>", after=4.0)
+        read.line(f"step {step}: loss {1 / step:.3f}")
+        prose.line(f"Downloading torch-2.13.{step} (2.1 MB)", after=4.0)
+    read.progress.flush()
+    prose.progress.flush()
+    assert (read.of(EventKind.NOTICE), prose.of(EventKind.NOTICE)) == ([], [])
+
+
+def test_what_the_task_file_describes_is_read_from_the_first_line() -> None:
+    run = Watched()
+    run.progress.describe(["{step}/{steps} :: A {loss}"])
+    run.progress.resumed()
+    run.line("20/800 :: A 0.5")
+    assert run.of(EventKind.METRIC) == [{"step": 20, "values": {"loss": 0.5}}]
+    assert run.of(EventKind.PROGRESS)[0]["percent"] == 2.5

@@ -1,0 +1,150 @@
+"""Lines that look like progress and that nothing read: which there are, and how a task file could describe them."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from trainer.blocks import EPOCHS, STEPS
+from trainer.forms import HOLE, called, has_unit, is_fraction, last_word
+from trainer.names import is_companion, is_outcome, is_worth_naming
+from trainer.numbers import number
+from trainer.templates import COUNTS, parse
+
+_LONGEST = 300  # characters
+_MOST_NUMBERS = 20
+_MOST_FORMS = 64
+_KEPT = 8  # lines of a form, from its beginning and from its end
+_ENOUGH = 4  # lines of a form before anything is said of it
+_EPOCHS = EPOCHS | {"e"}
+_BATCHES = frozenset(
+    {"batch", "minibatch", "b", "iter", "iteration", "it", "i", "step"}
+)  # within an epoch that stands beside
+_CLOCK = re.compile(r"\d+(?::\d\d)+(?:[.,]\d+)?|\d{4}[-/]\d\d[-/]\d\d")
+_WHEN = "\2"  # where one stands
+# Digits that a word ends in, too: "Ep3".
+_NUMBER = re.compile(
+    r"((?:(?<![\w)\]])[-+])?(?<![\d.])(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?|\bnan\b|\binf\b)",
+    re.IGNORECASE,
+)
+_COUNTED = frozenset({*COUNTS, *COUNTS.values()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggestion:
+    """A form of lines that nothing reads."""
+
+    times: int  # lines of it
+    example: str  # the last one
+    template: str  # what may stand under `progress:`; its names are guessed
+
+    @property
+    def setting(self) -> str:
+        """The line of the task file that describes it."""
+        return "progress: ['{}']".format(self.template.replace("'", "''"))
+
+
+@dataclass(eq=False)
+class _Form:
+    times: int = 0
+    first: list[Sequence[str]] = field(default_factory=list)  # lines in pieces, as `_NUMBER` parts them
+    last: deque[Sequence[str]] = field(default_factory=lambda: deque(maxlen=_KEPT))
+
+    @property
+    def lines(self) -> Sequence[Sequence[str]]:
+        return [*self.first, *self.last]
+
+
+class Unread:
+    """Collects such lines."""
+
+    def __init__(self) -> None:
+        self._forms: dict[str, _Form] = {}
+
+    def take(self, line: str) -> None:
+        """Take a line that told nothing; one without a fraction measures nothing, and is left alone."""
+        text = " ".join(line.split())
+        if len(text) > _LONGEST or "." not in text:
+            return
+        pieces = _NUMBER.split(_CLOCK.sub(_WHEN, text))
+        if len(pieces) > 2 * _MOST_NUMBERS or not any(map(is_fraction, pieces[1::2])):
+            return
+        shape = HOLE.join(pieces[::2])
+        if shape not in self._forms and len(self._forms) >= _MOST_FORMS:  # the one that came least gives way
+            self._forms.pop(min(self._forms, key=lambda old: self._forms[old].times))
+        form = self._forms.setdefault(shape, _Form())
+        form.times += 1
+        (form.first if len(form.first) < _KEPT else form.last).append(pieces)
+
+    def suggestions(self, most: int = 3) -> Sequence[Suggestion]:
+        """Return what could be described, the form with most lines first."""
+        found: list[Suggestion] = []
+        for form in sorted(self._forms.values(), key=lambda form: -form.times):
+            if form.times >= _ENOUGH and len(found) < most and (template := _template(form.lines)):
+                example = "".join(form.lines[-1]).replace(_WHEN, "…")
+                found.append(Suggestion(times=form.times, example=example, template=template))
+        return found
+
+
+def _template(lines: Sequence[Sequence[str]]) -> str | None:
+    """Return a template that reads each of a form's lines, None where none does or nothing would be read."""
+    words = lines[0][::2]
+    columns = list(zip(*(line[1::2] for line in lines), strict=True))
+    names = _names(words, columns)
+    if not set(names) - _COUNTED - {None, ""}:
+        return None
+    parts = [word.replace("{", "{{").replace("}", "}}").replace(_WHEN, "{}") for word in words]
+    numbers = [column[0] if name is None else f"{{{name}}}" for name, column in zip(names, columns, strict=True)]
+    try:
+        template = parse("".join(part + number for part, number in zip(parts, [*numbers, ""], strict=True)))
+    except ValueError:
+        return None
+    return template.text if all(template.find("".join(line)) for line in lines) else None
+
+
+def _names(words: Sequence[str], columns: Sequence[Sequence[str]]) -> Sequence[str | None]:
+    """Return what each number may be called: "" for one that is not to be read, None for one that never changes."""
+    names: list[str | None] = []
+    for at, column in enumerate(columns):
+        name = _name(HOLE.join(words[: at + 1]), words[at + 1], column, names)
+        stem, number = name, 1
+        while name and name in names:
+            number += 1
+            name = f"{stem}_{number}"
+        names.append(name)
+    return names
+
+
+def _name(before: str, behind: str, column: Sequence[str], so_far: Sequence[str | None]) -> str | None:
+    word, near = last_word(before), before.rpartition(HOLE)[2].strip()
+    same = len(set(column)) == 1
+    if same and near in ("/", "of") and so_far and so_far[-1] in COUNTS:
+        return COUNTS[so_far[-1]]
+    whole = not any(map(is_fraction, column))
+    glued = behind[:1].isalpha()  # "E3b20"
+    if whole and (glued or not has_unit(behind)) and (_counts(column) or word in EPOCHS):
+        kind = "epoch" if word in _EPOCHS else "batch" if word in _BATCHES and "epoch" in so_far else "step"
+        taken = {"epoch"} if kind == "epoch" else {"step", "batch"}
+        return "" if taken & set(so_far) else kind
+    if has_unit(behind):
+        return ""
+    if same and whole:
+        return None
+    name = called(before, behind)
+    if is_outcome(name) or is_companion(name):
+        return name
+    if same or whole:
+        return ""
+    if name and is_worth_naming(name) and name not in STEPS:
+        return name
+    return "" if word else "value"
+
+
+def _counts(column: Sequence[str]) -> bool:
+    """Return whether whole numbers rise, each perhaps several times, or begin anew."""
+    numbers = [number(cell) for cell in column]
+    first = numbers[0]
+    return max(numbers) > first and all(after >= before or after <= first for before, after in pairwise(numbers))
