@@ -139,6 +139,28 @@ def reconcile(
     sys.exit(run(month, tolerance))
 
 
+@cli.command()
+def progress(
+    log: Annotated[str, typer.Argument(help="What a script printed: a file, or - for the standard input.")],
+    line: Annotated[
+        list[str] | None, typer.Option(help="A line described: 'ep {epoch} L {loss}'; may be repeated.")
+    ] = None,
+    task_file: Annotated[
+        Path | None, typer.Option(help="Whose `progress:` is tried; default: .hourglass.yml in this folder, if any.")
+    ] = None,
+) -> None:
+    """Show what is read out of a script's output: series, steps, and lines that the task file could describe.
+
+    In a description `{step}` counts from the start, `{epoch}` epochs, `{batch}` within one; `{steps}`, `{epochs}` and
+    `{batches}` are how many there are; `{}` is whatever is there; any other name is a series.
+
+    `python train.py 2>&1 | hourglass progress -` tries a script. The exit code is 1 where nothing was measured.
+    """
+    from bot.progress import run
+
+    sys.exit(run(log, line or [], task_file))
+
+
 @team_cli.command("add")
 def team_add(
     name: Annotated[str, typer.Argument(help="A short name: vision")],

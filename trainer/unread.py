@@ -12,7 +12,7 @@ from trainer.blocks import EPOCHS, STEPS
 from trainer.forms import HOLE, called, has_unit, is_fraction, last_word
 from trainer.names import is_companion, is_outcome, is_worth_naming
 from trainer.numbers import number
-from trainer.templates import COUNTS, parse
+from trainer.templates import COUNTS, Template, parse
 
 _LONGEST = 300  # characters
 _MOST_NUMBERS = 20
@@ -24,6 +24,7 @@ _BATCHES = frozenset(
     {"batch", "minibatch", "b", "iter", "iteration", "it", "i", "step"}
 )  # within an epoch that stands beside
 _CLOCK = re.compile(r"\d+(?::\d\d)+(?:[.,]\d+)?|\d{4}[-/]\d\d[-/]\d\d")
+_OTHERWISE = re.compile(r"%\||^[{|]")  # bars, records and rows of tables have no words to be found by
 _WHEN = "\2"  # where one stands
 # Digits that a word ends in, too: "Ep3".
 _NUMBER = re.compile(
@@ -38,6 +39,7 @@ class Suggestion:
     """A form of lines that nothing reads."""
 
     times: int  # lines of it
+    told: int  # numbers of one of them that were read
     example: str  # the last one
     template: str  # what may stand under `progress:`; its names are guessed
 
@@ -50,6 +52,7 @@ class Suggestion:
 @dataclass(eq=False)
 class _Form:
     times: int = 0
+    told: int = 0
     first: list[Sequence[str]] = field(default_factory=list)  # lines in pieces, as `_NUMBER` parts them
     last: deque[Sequence[str]] = field(default_factory=lambda: deque(maxlen=_KEPT))
 
@@ -64,10 +67,10 @@ class Unread:
     def __init__(self) -> None:
         self._forms: dict[str, _Form] = {}
 
-    def take(self, line: str) -> None:
-        """Take a line that told nothing; one without a fraction measures nothing, and is left alone."""
+    def take(self, line: str, told: int = 0) -> None:
+        """Take a line of which so many measurements were read; one without a fraction has none, and is left alone."""
         text = " ".join(line.split())
-        if len(text) > _LONGEST or "." not in text:
+        if len(text) > _LONGEST or "." not in text or _OTHERWISE.search(text):
             return
         pieces = _NUMBER.split(_CLOCK.sub(_WHEN, text))
         if len(pieces) > 2 * _MOST_NUMBERS or not any(map(is_fraction, pieces[1::2])):
@@ -77,32 +80,34 @@ class Unread:
             self._forms.pop(min(self._forms, key=lambda old: self._forms[old].times))
         form = self._forms.setdefault(shape, _Form())
         form.times += 1
+        form.told = max(told, form.told)
         (form.first if len(form.first) < _KEPT else form.last).append(pieces)
 
     def suggestions(self, most: int = 3) -> Sequence[Suggestion]:
         """Return what could be described, the form with most lines first."""
         found: list[Suggestion] = []
         for form in sorted(self._forms.values(), key=lambda form: -form.times):
-            if form.times >= _ENOUGH and len(found) < most and (template := _template(form.lines)):
+            template = _template(form.lines) if form.times >= _ENOUGH and len(found) < most else None
+            more = template is not None and len(set(template.names) - _COUNTED) > form.told
+            # Rows of a table have no words: what is missing there may be anything.
+            if template and more and (not form.told or any(map(str.isalpha, "".join(form.lines[0][::2])))):
                 example = "".join(form.lines[-1]).replace(_WHEN, "…")
-                found.append(Suggestion(times=form.times, example=example, template=template))
+                found.append(Suggestion(times=form.times, told=form.told, example=example, template=template.text))
         return found
 
 
-def _template(lines: Sequence[Sequence[str]]) -> str | None:
-    """Return a template that reads each of a form's lines, None where none does or nothing would be read."""
+def _template(lines: Sequence[Sequence[str]]) -> Template | None:
+    """Return a template that reads each of a form's lines, None where none does."""
     words = lines[0][::2]
     columns = list(zip(*(line[1::2] for line in lines), strict=True))
     names = _names(words, columns)
-    if not set(names) - _COUNTED - {None, ""}:
-        return None
     parts = [word.replace("{", "{{").replace("}", "}}").replace(_WHEN, "{}") for word in words]
     numbers = [column[0] if name is None else f"{{{name}}}" for name, column in zip(names, columns, strict=True)]
     try:
         template = parse("".join(part + number for part, number in zip(parts, [*numbers, ""], strict=True)))
     except ValueError:
         return None
-    return template.text if all(template.find("".join(line)) for line in lines) else None
+    return template if all(template.find("".join(line)) for line in lines) else None
 
 
 def _names(words: Sequence[str], columns: Sequence[Sequence[str]]) -> Sequence[str | None]:

@@ -133,6 +133,14 @@ def test_a_run_that_burns_money_can_be_stopped_where_it_is_told(stage: Stage, co
     assert (buttons(stage.replies()[0]), stage.replies()[0]["text"]) == ([], said)
 
 
+def test_a_script_that_was_not_understood_is_a_hint_that_calls_nobody(stage: Stage) -> None:
+    job = stage.running()
+    stage.happens(job, NoteKind.TROUBLE, {"code": "unread", "text": "If `a <1.5>` is its progress: `progress: ['…']`"})
+    stage.tell()
+    assert stage.texts() == ["`job0001`: If `a &lt;1.5&gt;` is its progress: `progress: ['…']`"]
+    assert shown(stage.replies()[0]).startswith("💡")
+
+
 def test_a_machine_that_cannot_be_extended_offers_to_continue_from_the_checkpoint(stage: Stage) -> None:
     stage.providers["cloud"].traits = replace(stage.providers["cloud"].traits, extendable=False)
     stage.restart()

@@ -65,6 +65,24 @@ def test_a_script_that_prints_nothing_finishes(rented: Rented) -> None:
     assert rented.log() == ""
 
 
+STRANGE = "for n in range(1, 9): print(f'E{n // 4}b{n % 4} A<{1 / n:.3f}>')"
+
+
+def test_lines_that_the_order_describes_are_read(rented: Rented) -> None:
+    rented.order({"train.py": STRANGE}, argv=["python", "train.py"], progress=["E{epoch}b{batch} A<{loss}>"])
+    assert rented.run() == 0
+    assert rented.series("loss")[0] == (1, 1.0)
+    assert rented.series("loss")[-1][1] == 0.125
+    assert rented.notices() == {}
+
+
+def test_lines_that_nothing_reads_are_told_with_what_would_read_them(rented: Rented) -> None:
+    rented.order({"train.py": STRANGE}, argv=["python", "train.py"])
+    assert rented.run() == 0
+    assert rented.series("loss") == []
+    assert rented.notices()["unread"].endswith("names of your choice: `progress: ['E{epoch}b{batch} A<{value}>']`")
+
+
 def test_nan_is_told_as_what_it_is_and_noticed_once(rented: Rented) -> None:
     script = "for i in range(3): print(f'step {i}: loss nan')\nprint('step 3: loss inf')"
     rented.order({"train.py": script}, argv=["python", "train.py"])

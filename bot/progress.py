@@ -1,0 +1,180 @@
+"""`hourglass progress LOG`: what is read out of a script's output, tried before any machine is rented.
+
+The lines go through what the agent reads them with. What looks like progress and was not read is shown with a line for
+the task file that would read it.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Table
+
+from bot.markup import clean
+from jobs.errors import BadSpec
+from jobs.strict_yaml import FILE_NAME
+from jobs.taskfile import parse_task_file
+from trainer.declared import Declared
+from trainer.detect import Detection, Detector
+from trainer.output import Splitter
+from trainer.unread import Suggestion, Unread
+
+INTERRUPTED = 130  # what a shell calls a program that Ctrl-C ended
+_CHUNK = 65_536  # bytes
+_CURVE = 32  # characters
+_BARS = "▁▂▃▄▅▆▇█"
+_NOT_FINITE = "×"
+
+
+@dataclass(eq=False)
+class Found:
+    """What was read."""
+
+    lines: int = 0
+    told: int = 0  # lines that told something
+    step: int | None = None  # where the run stood at last
+    total: int | None = None
+    series: dict[str, list[tuple[int | None, float]]] = field(default_factory=dict)  # steps and values
+    unread: Unread = field(default_factory=Unread)
+
+    def take(self, line: str, detection: Detection | None) -> None:
+        """Take one line and what it told."""
+        self.lines += 1
+        self.unread.take(line, len(detection.values) if detection else 0)
+        if detection is None:
+            return
+        self.told += 1
+        if detection.moved:
+            self.step, self.total = detection.step, detection.total or self.total
+        self.end(detection)
+
+    def end(self, detection: Detection) -> None:
+        """Take what lines before told, and this one."""
+        for one in (*(earlier for _, earlier in detection.earlier), detection):
+            for name, value in one.values.items():
+                self.series.setdefault(name, []).append((one.step, value))
+
+
+def read(chunks: Iterable[bytes], declared: Declared, found: Found) -> None:
+    """Read a script's output into `found`, as it comes."""
+    splitter, detector = Splitter(), Detector(declared=declared)
+    for chunk in chunks:
+        for line in splitter.feed(chunk):
+            found.take(line.text, detector.feed(line.text))
+    for line in splitter.end():
+        found.take(line.text, detector.feed(line.text))
+    if ended := detector.end():
+        found.end(ended)
+
+
+def run(log: str, lines: Sequence[str], task_file: Path | None) -> int:
+    """Show what is read from a file, or from "-", the standard input; return 0, or 1 where nothing was measured."""
+    described, where = _described(lines, task_file)
+    found, code = Found(), 0
+    try:
+        with sys.stdin.buffer if log == "-" else _opened(Path(log)) as file:
+            read(_chunks(file, log), described, found)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    console = Console()
+    show(found, console, where)
+    return code or (0 if found.series else 1)
+
+
+def _described(lines: Sequence[str], task_file: Path | None) -> tuple[Declared, str]:
+    """Return how lines are described, and where; the file in this folder is read where none is named."""
+    if lines:
+        try:
+            return Declared(lines), "--line"
+        except ValueError as error:
+            raise BadSpec(f"{error}.") from error
+    path = task_file or Path(FILE_NAME)
+    if task_file is None and not path.exists():
+        return Declared(), ""
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSpec(f"`{path}` cannot be read: {error}.") from error
+    described = parse_task_file(text).progress
+    return Declared(described), str(path) if described else ""
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise BadSpec(f"`{path}` cannot be read: {error.strerror}. `-` reads the standard input.") from error
+
+
+def _chunks(file: BinaryIO, log: str) -> Iterable[bytes]:
+    total = None if log == "-" else Path(log).stat().st_size
+    with Progress(console=Console(stderr=True), transient=True, disable=total is None) as bar:
+        task = bar.add_task(log, total=total)
+        while chunk := file.read1(_CHUNK) if log == "-" else file.read(_CHUNK):  # type: ignore[attr-defined]
+            yield chunk
+            bar.advance(task, len(chunk))
+
+
+def show(found: Found, console: Console, where: str) -> None:
+    """Print the series with their curves, where the run stood, and what was not read."""
+    by = f", with what {where} describes" if where else ""
+    console.print(f"{found.lines:,} lines; {found.told:,} of them tell progress{by}.", highlight=False)
+    if found.series:
+        console.print(_table(found))
+    if found.step is not None:
+        of = f" of {found.total:,}" if found.total else ""
+        console.print(f"At the end the run stands at step {found.step:,}{of}.", highlight=False)
+    elif found.series:
+        console.print("No line says at which step: points have no place on a plot.", highlight=False)
+    suggestions = found.unread.suggestions()
+    if not found.series and not suggestions:
+        console.print("Nothing in it looks like a measurement. `import hourglass` can tell them: docs/training.md.")
+    for one in suggestions:
+        _suggest(one, console)
+
+
+def _table(found: Found) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("series")
+    for column in ("points", "steps", "first", "last"):
+        table.add_column(column, justify="right")
+    table.add_column("")
+    for name, points in found.series.items():
+        steps = [step for step, _ in points if step is not None]
+        values = [value for _, value in points]
+        span = f"{min(steps):,} – {max(steps):,}" if steps else "–"
+        table.add_row(
+            escape(clean(name)), f"{len(points):,}", span, f"{values[0]:.5g}", f"{values[-1]:.5g}", curve(values)
+        )
+    return table
+
+
+def curve(values: Sequence[float]) -> str:
+    """Return values as a row of bars, each of as many as it takes to fit; × where one is no number."""
+    per = max(1, math.ceil(len(values) / _CURVE))
+    groups = [values[at : at + per] for at in range(0, len(values), per)]
+    finite = [value for value in values if math.isfinite(value)]
+    least, most = (min(finite), max(finite)) if finite else (0.0, 0.0)
+    drawn = []
+    for group in groups:
+        mean = math.fsum(group) / len(group) if all(map(math.isfinite, group)) else math.nan
+        share = (mean - least) / (most - least) if most > least else 0.0
+        drawn.append(_BARS[min(7, max(0, int(8 * share)))] if math.isfinite(mean) else _NOT_FINITE)
+    return "".join(drawn)
+
+
+def _suggest(one: Suggestion, console: Console) -> None:
+    how = "Read in part" if one.told else "Not read"
+    console.print(f"\n{how}, {one.times:,} lines like [bold]{escape(clean(one.example))}[/bold]", highlight=False)
+    more = "all of it is" if one.told else "it is"
+    console.print(f"  if {more} progress, in {FILE_NAME}, under names of your choice:", highlight=False)
+    console.print(f"  [green]{escape(one.setting)}[/green]", highlight=False, soft_wrap=True)
