@@ -5,7 +5,6 @@ together have taken; the plan says which sample of which epoch that is, and each
 where a window begins) from a seed of its own. So a run goes on bitwise from any step, with any number of workers.
 """
 
-import hashlib
 import os
 import random
 import sys
@@ -19,25 +18,20 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 
-def seed_of(*parts: int) -> int:
-    """Return 64 bits that depend on every part and look like chance; the same on every machine."""
-    return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest(), "little")
-
-
 def draw_from(*parts: int) -> None:
-    """Let torch, this process's GPU, Python and numpy draw from `seed_of` the parts from here on."""
-    seed = seed_of(*parts)
+    """Let torch, this process's GPU, Python and numpy draw from the parts from here on; the same on every machine."""
+    random.seed(repr(parts))  # which takes its SHA-512: every part counts
+    seed = random.getrandbits(64)
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():  # in a loader's worker it is not
         torch.cuda.manual_seed(seed)
-    random.seed(seed)
     if numpy := sys.modules.get("numpy"):  # only where a dataset or a model has brought it
         numpy.random.seed(seed % 2**32)
 
 
 @lru_cache(maxsize=2)  # a step lies in one epoch, or straddles two
 def _order(samples: int, seed: int, epoch: int) -> torch.Tensor:
-    return torch.randperm(samples, generator=torch.Generator().manual_seed(seed_of(seed, epoch)))
+    return torch.randperm(samples, generator=torch.Generator().manual_seed(seed + epoch))  # as `DistributedSampler`
 
 
 def plan(samples: int, seed: int, position: int, share: int) -> list[tuple[int, int]]:
