@@ -155,10 +155,13 @@ class Loop:
             kept = [(buffer, buffer.clone()) for buffer in self.plain.buffers()]
             # Once gradients travel, the others wait for them, and nobody can tell them.
             bearable = [torch.OutOfMemoryError] if rehearsal or self.world.size == 1 else []
+            draw_from(self.settings.seed, self.step, self.world.rank)
+            self.optimizer.zero_grad()
             with suppress(*bearable):
-                loss = self._accumulate(batch, count, send=not rehearsal)
+                # DDP and FSDP divide by the number of ranks; the count is that of all ranks.
+                loss = self._losses(batch, self.world.size / count, send=not rehearsal)
             if loss is not None and not rehearsal:
-                return loss
+                return loss / count
             # Only here has the exception let go of the tensors that filled the memory.
             (short,) = self.world.any(loss is None)
             self.unproven = short and self.world.size > 1
@@ -174,17 +177,9 @@ class Loop:
             torch.cuda.empty_cache()
             self.say(f"out of memory: the micro-batch is {self.micro} now, the global batch is what it was")
 
-    def _accumulate(self, batch: Batch, count: int, *, send: bool) -> torch.Tensor:
-        draw_from(self.settings.seed, self.step, self.world.rank)
-        self.optimizer.zero_grad()
+    def _losses(self, batch: Batch, weight: float = 0.0, *, send: bool = False) -> torch.Tensor:
+        """Return the sum of a batch's losses; where gradients are on, leave `weight` times theirs in the parameters."""
         total = torch.zeros((), dtype=torch.float64, device=self.world.device)
-        for loss in self._losses(batch, send=send):
-            # DDP and FSDP divide by the number of ranks; the count is that of all ranks.
-            torch.autograd.backward(self.scaler.scale(loss * (self.world.size / count)))
-            total += loss.detach()
-        return total / count
-
-    def _losses(self, batch: Batch, *, send: bool = False) -> Iterator[torch.Tensor]:
         pieces = list(zip(*(tensor.split(self.micro) for tensor in batch), strict=True))
         for piece in pieces:
             # DDP sends with the last micro-batch; FSDP has no room to wait, and does not ask.
@@ -192,7 +187,10 @@ class Loop:
             inputs = [tensor.to(self.world.device, non_blocking=True) for tensor in piece]
             with torch.autocast(self.world.device.type, self.low, enabled=self.low is not None):
                 loss = self.model(*inputs)
-            yield loss
+            if torch.is_grad_enabled():
+                torch.autograd.backward(self.scaler.scale(loss * weight))
+            total += loss.detach()
+        return total
 
     def _update(self) -> tuple[torch.Tensor, float]:
         """Take the step; return the norm of the gradients before they were clipped, and the learning rate."""
@@ -214,8 +212,7 @@ class Loop:
         loss, count = torch.zeros(2, dtype=torch.float64, device=self.world.device)
         for batch in self.validation:
             count += self.count(batch)
-            for part in self._losses(batch):
-                loss += part
+            loss += self._losses(batch)
         self.model.train()
         self._tell(val_loss=(self.world.sum(loss) / self.world.sum(count)).item())
         self.timed_from = time.perf_counter(), self.step  # a step's time is without this

@@ -122,7 +122,7 @@ def test_keeping_the_gradients_of_a_failed_attempt_would_be_noticed(tmp_path: Pa
     run = Run(out=tmp_path / "run", micro_batch=4, double=True)
     expected = curve(make(run))
     assert apart(late(replace(run, out=tmp_path / "late")), expected) <= 1e-12
-    once = "if getattr(self, 'zeroed', None) != self.step:\n            self.zeroed = self.step\n            "
+    once = f"if getattr(self, 'zeroed', None) != self.step:\n{' ' * 16}self.zeroed = self.step\n{' ' * 16}"
     zero = "self.optimizer.zero_grad()"
     kept = mutant("loop", zero, once + zero)
     assert apart(late(replace(run, out=tmp_path / "kept", loop=kept)), expected) > 1e-6

@@ -24,7 +24,7 @@ import trainer.loop
 from tests.trainer_loop.runs import Run, as_rank, curve, first_gradients, free_port, make, mutant
 
 # What a mutant gets wrong: each micro-batch counts the same, however many targets it has.
-BY_MICRO_BATCH = ("loop", "yield loss", "yield loss * self.count(batch) / (self.count(piece) * len(pieces))")
+BY_MICRO_BATCH = ("loop", "(loss * weight)", "(loss * weight * self.count(batch) / (self.count(piece) * len(pieces)))")
 
 
 @dataclass(frozen=True, kw_only=True)
