@@ -92,7 +92,15 @@ class Loop:
         self.plain = self.model.to(world.device)  # the model itself; from here on `model` is how the ranks share it
         self.model = world.spread(self.plain, settings.parallel, self.low, settings.compile)
         self.parameters = [parameter for parameter in self.plain.parameters() if parameter.requires_grad]
-        self.optimizer = self._new_optimizer()
+        matrices = {"params": [p for p in self.parameters if p.dim() >= 2], "weight_decay": settings.weight_decay}
+        vectors = {"params": [p for p in self.parameters if p.dim() < 2], "weight_decay": 0.0}
+        self.optimizer = torch.optim.AdamW([matrices, vectors], lr=0.0, betas=settings.betas, fused=True)
+        # Its memory is taken now: what fits in the first step then fits in every one.
+        for parameter in self.parameters:
+            parameter.grad = torch.zeros_like(parameter)
+        self.optimizer.step()  # at a rate of nothing it changes nothing but the count of its steps
+        for kept in self.optimizer.state.values():
+            kept["step"].zero_()
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=settings.precision == "fp16")
         self.checkpoints = Checkpoints(settings.out, written=hourglass.save if hourglass else lambda path: None)
         self._resume()
@@ -102,19 +110,6 @@ class Loop:
         size = sum(parameter.numel() for parameter in self.plain.parameters()) / 1e6
         mfu = f"; mfu: % of {self.peak / 1e12:.0f} TFLOP/s a GPU, dense bf16" if self.peak else ""
         self.say(f"{size:.1f} M parameters on {world.size} × {world.name}, {settings.global_batch} samples a step{mfu}")
-
-    def _new_optimizer(self) -> torch.optim.Optimizer:
-        """Return AdamW with its memory taken: what fits in the first step then fits in every one."""
-        matrices = {"params": [p for p in self.parameters if p.dim() >= 2], "weight_decay": self.settings.weight_decay}
-        vectors = {"params": [p for p in self.parameters if p.dim() < 2], "weight_decay": 0.0}
-        fused = self.world.device.type == "cuda"
-        optimizer = torch.optim.AdamW([matrices, vectors], lr=0.0, betas=self.settings.betas, fused=fused)
-        for parameter in self.parameters:
-            parameter.grad = torch.zeros_like(parameter)
-        optimizer.step()  # at a rate of nothing it changes nothing but the count of its steps
-        for kept in optimizer.state.values():
-            kept["step"].zero_()
-        return optimizer
 
     def run(self) -> None:
         """Train to the last step, or until asked to stop; the last checkpoint is on the disk when this returns."""
