@@ -120,12 +120,12 @@ class Loop:
         self.timed_from = time.perf_counter(), self.step
         while not last:
             loss = self._gradients(next(batches, ()))
-            norm, rate = self._update()
+            norm = self._update()
             asked = self.asked or bool(hourglass and hourglass.should_stop())
             stop, save = self.world.any(asked, self.world.rank == 0 and self._is_save_due())
             last = stop or self.step >= settings.steps
             if last or self.step == first or self.step % settings.log_every == 0:
-                self._log(self.world.sum(loss).item(), norm, rate)  # waits for the GPU; no other step does
+                self._log(self.world.sum(loss).item(), norm)  # waits for the GPU; no other step does
             if self.validation and not stop and (last or self.step % settings.eval_every == 0):
                 self._evaluate()
             if last or save:
@@ -187,11 +187,10 @@ class Loop:
             total += loss.detach()
         return total
 
-    def _update(self) -> tuple[torch.Tensor, float]:
-        """Take the step; return the norm of the gradients before they were clipped, and the learning rate."""
-        rate = self.settings.lr_at(self.step + 1)
+    def _update(self) -> torch.Tensor:
+        """Take the step; return the norm of the gradients before they were clipped."""
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = self.settings.lr_at(self.step + 1)
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.clip)
         self.checkpoints.settle()  # a save copies the weights while gradients are computed, not while they change
@@ -199,7 +198,7 @@ class Loop:
         self.scaler.update()
         self.step += 1
         self.position += self.settings.global_batch
-        return norm, rate
+        return norm
 
     @torch.no_grad()
     def _evaluate(self) -> None:
@@ -212,13 +211,13 @@ class Loop:
         self._tell(val_loss=(self.world.sum(loss) / self.world.sum(count)).item())
         self.timed_from = time.perf_counter(), self.step  # a step's time is without this
 
-    def _log(self, loss: float, norm: torch.Tensor, rate: float) -> None:
+    def _log(self, loss: float, norm: torch.Tensor) -> None:
         (began, first), now = self.timed_from, time.perf_counter()
         self.step_seconds, self.timed_from = (now - began) / (self.step - first), (now, self.step)
         speed = self.settings.global_batch / self.step_seconds
         mfu = {"mfu": 100 * speed * self.flops / (self.peak * self.world.size)} if self.peak else {}
         note = f", {1000 * self.step_seconds:.1f} ms, {speed:,.1f} samples/s"
-        self._tell(note, loss=loss, lr=rate, grad_norm=float(self.world.whole(norm)), **mfu)
+        self._tell(note, loss=loss, lr=self.settings.lr_at(self.step), grad_norm=float(self.world.whole(norm)), **mfu)
 
     def _tell(self, note: str = "", **values: float) -> None:
         told = ", ".join(f"{name}: {value:.5g}" for name, value in values.items())

@@ -183,7 +183,7 @@ def test_gradients_are_clipped_all_together(tmp_path: Path) -> None:
     loop = make(Run(out=tmp_path))
     loop.settings = replace(loop.settings, clip=1e-3)
     loop._gradients(next(loop.batches(0)))
-    norm, _ = loop._update()
+    norm = loop._update()
     clipped = torch.cat([parameter.grad.flatten() for parameter in loop.parameters]).norm()
     assert norm > 1e-2
     assert clipped.item() == pytest.approx(1e-3, rel=1e-3)
@@ -209,7 +209,7 @@ def test_mfu_is_of_the_peak_that_is_named(
     assert "mfu: % of 989 TFLOP/s a GPU, dense bf16" in capsys.readouterr().out
     loop.step, loop.timed_from = 10, (100.0, 0)
     monkeypatch.setattr(loop_module.time, "perf_counter", lambda: 102.0)
-    loop._log(1.0, torch.tensor(1.0), 1e-3)
+    loop._log(1.0, torch.tensor(1.0))
     (told,) = re.findall(r"mfu: (\S+),", capsys.readouterr().out)
     samples = loop.settings.global_batch * 10 / 2.0
     assert float(told) == pytest.approx(100 * samples * loop.plain.flops_per_sample / 989e12, rel=1e-4)
