@@ -62,10 +62,10 @@ class Batches(Dataset[Any]):
     workers: int = 4
 
     def __call__(self, position: int) -> Iterator[Any]:
-        """Return the iterator from `position` (samples that all ranks together have seen)."""
+        """Yield from `position` (samples that all ranks together have seen) on."""
         share = self.global_batch // self.world
         starts = count(position + self.rank * share, self.global_batch)  # of this rank's share, step by step
-        loader = DataLoader(
+        yield from DataLoader(
             self,
             batch_sampler=(plan(len(self.dataset), self.seed, start, share) for start in starts),
             num_workers=self.workers,
@@ -73,7 +73,6 @@ class Batches(Dataset[Any]):
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=_leave_group,
         )
-        return iter(loader)
 
     def __getitem__(self, key: tuple[int, int]) -> Any:
         """Return a sample of an epoch, for the loader; it draws from a seed of its own."""
