@@ -13,7 +13,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -138,9 +137,8 @@ class Loop:
     def _gradients(self, batch: Batch) -> torch.Tensor:
         """Leave the global batch's gradients in the parameters; return this rank's share of its mean loss.
 
-        Out of memory, the micro-batch is halved on every rank, and the step taken again. Several ranks rehearse each
-        size once: with DDP no gradients travel then, for one rank that failed would leave the others waiting. FSDP's
-        pieces travel all the same, and it goes on only where memory ran out on all ranks alike, as it mostly does.
+        A new size is rehearsed first. With DDP no gradients travel then, for a rank that failed would leave the others
+        waiting. FSDP's pieces travel all the same: it goes on where memory ran out on all alike, as it mostly does.
         """
         if not batch or len(batch[0]) * self.world.size != self.settings.global_batch:
             raise ValueError("`batches` has ended, or its batch is not this rank's share of the global batch")
@@ -148,21 +146,21 @@ class Loop:
         while True:
             rehearsal, loss = self.unproven, None
             kept = [(buffer, buffer.clone()) for buffer in self.plain.buffers()]
-            # Once gradients travel, the others wait for them, and nobody can tell them.
-            bearable = [torch.OutOfMemoryError] if rehearsal or self.world.size == 1 else []
             draw_from(self.settings.seed, self.step, self.world.rank)
             self.optimizer.zero_grad()
-            with suppress(*bearable):
+            try:
                 # DDP and FSDP divide by the number of ranks; the count is that of all ranks.
                 loss = self._losses(batch, self.world.size / count, send=not rehearsal)
+            except torch.OutOfMemoryError:
+                if self.world.size > 1 and not rehearsal:
+                    raise
             if loss is not None and not rehearsal:
                 return loss / count
             # Only here has the exception let go of the tensors that filled the memory.
-            (short,) = self.world.any(loss is None)
-            self.unproven = short and self.world.size > 1
+            (self.unproven,) = self.world.any(loss is None)
             for buffer, value in kept:  # the averages of a batch norm have seen these samples
                 buffer.copy_(value)
-            if not short:
+            if not self.unproven:
                 continue
             if self.micro == 1:
                 raise torch.OutOfMemoryError("one sample is too much here: rent a larger GPU, or try parallel='fsdp'")
