@@ -144,17 +144,17 @@ class Loop:
             raise ValueError("`batches` has ended, or its batch is not this rank's share of the global batch")
         count = max(1, int(self.world.sum(torch.tensor(self.count(batch)))))
         while True:
-            rehearsal, loss = self.unproven, None
+            loss = None
             kept = [(buffer, buffer.clone()) for buffer in self.plain.buffers()]
             draw_from(self.settings.seed, self.step, self.world.rank)
             self.optimizer.zero_grad()
             try:
                 # DDP and FSDP divide by the number of ranks; the count is that of all ranks.
-                loss = self._losses(batch, self.world.size / count, send=not rehearsal)
+                loss = self._losses(batch, self.world.size / count)
             except torch.OutOfMemoryError:
-                if self.world.size > 1 and not rehearsal:
+                if self.world.size > 1 and not self.unproven:
                     raise
-            if loss is not None and not rehearsal:
+            if loss is not None and not self.unproven:
                 return loss / count
             # Only here has the exception let go of the tensors that filled the memory.
             (self.unproven,) = self.world.any(loss is None)
@@ -170,13 +170,13 @@ class Loop:
             torch.cuda.empty_cache()
             self.say(f"out of memory: the micro-batch is {self.micro} now, the global batch is what it was")
 
-    def _losses(self, batch: Batch, weight: float = 0.0, *, send: bool = False) -> torch.Tensor:
+    def _losses(self, batch: Batch, weight: float = 0.0) -> torch.Tensor:
         """Return the sum of a batch's losses; where gradients are on, leave `weight` times theirs in the parameters."""
         total = torch.zeros((), dtype=torch.float64, device=self.world.device)
         pieces = list(zip(*(tensor.split(self.micro) for tensor in batch), strict=True))
         for piece in pieces:
             # DDP sends with the last micro-batch; FSDP has no room to wait, and does not ask.
-            self.model.require_backward_grad_sync = send and piece is pieces[-1]  # type: ignore[assignment]
+            self.model.require_backward_grad_sync = not self.unproven and piece is pieces[-1]  # type: ignore[assignment]
             inputs = [tensor.to(self.world.device, non_blocking=True) for tensor in piece]
             with torch.autocast(self.world.device.type, self.low, enabled=self.low is not None):
                 loss = self.model(*inputs)
