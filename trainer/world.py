@@ -88,8 +88,7 @@ class World:
                 fully_shard(block, mp_policy=policy)
         if cuda and compile_mode:
             model.compile(dynamic=False, mode=compile_mode)  # a halved micro-batch anew, and as fast as the first
-        if sharded or self.size == 1:
-            return model
-        spread = DistributedDataParallel(model, [self.device] if cuda else None, gradient_as_bucket_view=True)
-        spread.broadcast_buffers = False  # a forward pass that talks could not fail on one rank alone
-        return spread
+        if self.size > 1 and not sharded:
+            model = DistributedDataParallel(model, [self.device] if cuda else None, gradient_as_bucket_view=True)
+            model.broadcast_buffers = False  # a forward pass that talks could not fail on one rank alone
+        return model
