@@ -33,10 +33,9 @@ def load_newest(*folders: Path) -> tuple[Path, dict[str, Any]] | None:
 
 
 class Checkpoints:
-    """The checkpoints of one run in one folder, written by one process."""
+    """The checkpoints of one run in one folder, written by one process; its thread tells `written` of each."""
 
     def __init__(self, folder: Path, *, written: Callable[[Path], object] = lambda path: None) -> None:
-        """Keep the newest two files; `written` is told of each from the writer's thread."""
         self.folder, self.written = folder, written
         self.seconds, self._began = 0.0, time.monotonic()  # that the last save took, copy to rename; when it began
         self._stream = torch.cuda.Stream() if torch.cuda.is_available() else None
@@ -52,10 +51,7 @@ class Checkpoints:
         return self._writing.done() and time.monotonic() - self._began >= pause
 
     def save(self, step: int, state: Mapping[str, Any]) -> None:
-        """Begin to save `state` as of now; returns before it is written, raises what went wrong with the last one.
-
-        The caller changes no tensor in `state` before it has called `settle`. Waits for the last save, if need be.
-        """
+        """Begin to save `state` after the last save, or raise its error; no tensor in it may change before `settle`."""
         self.wait()
         self._began = time.monotonic()
         if self._stream:

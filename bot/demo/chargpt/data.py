@@ -47,7 +47,7 @@ def _leave_group(worker: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Batches(Dataset[Any]):
-    """The training's data: called with a position, it yields this rank's share of each step from there on.
+    """The training's data: called with a position (in samples of all ranks), it yields this rank's share of each step.
 
     Here another iterator plugs in (DALI, webdataset, a service): whatever is called with the position and yields, step
     by step, a tuple of tensors with `global_batch / world` samples along the first dimension, in host memory or on the
@@ -62,7 +62,6 @@ class Batches(Dataset[Any]):
     workers: int = 4
 
     def __call__(self, position: int) -> Iterator[Any]:
-        """Yield from `position` (samples that all ranks together have seen) on."""
         share = self.global_batch // self.world
         starts = count(position + self.rank * share, self.global_batch)  # of this rank's share, step by step
         yield from DataLoader(
