@@ -61,10 +61,8 @@ class World:
 
     def whole(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return a tensor as it is, or in host memory where ranks hold pieces of it; all ranks call this."""
-        if not isinstance(tensor, DTensor):
-            return tensor
-        full = tensor.full_tensor()
-        return full.cpu() if self.rank == 0 else full  # whose host needs room for all of it
+        home = "cpu" if self.rank == 0 else self.device  # rank 0's host needs room for all of it
+        return tensor.full_tensor().to(home) if isinstance(tensor, DTensor) else tensor
 
     def take(self, mine: Mapping[str, torch.Tensor], first: Mapping[str, torch.Tensor] | None) -> None:
         """Make tensors, or this rank's pieces of them, what rank 0 brings (the others: None); all ranks call this."""
