@@ -77,16 +77,15 @@ class World:
 
     def spread(self, model: nn.Module, parallel: str, low: torch.dtype | None, compile_mode: str) -> nn.Module:
         """Return a model as the ranks share it, with rank 0's weights; its own parameters keep their names."""
-        cuda, sharded = self.device.type == "cuda", parallel == "fsdp" and self.size > 1
-        if sharded:
+        if self.device.type == "cuda" and compile_mode:
+            model.compile(dynamic=False, mode=compile_mode)  # a halved micro-batch anew, and as fast as the first
+        if self.size > 1 and parallel == "fsdp":
             self.take(model.state_dict(), model.state_dict())  # as DDP does by itself
             policy = MixedPrecisionPolicy(param_dtype=low, reduce_dtype=torch.float32 if low else None)
             lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
             for block in [*(block for blocks in lists for block in blocks), model]:
                 fully_shard(block, mp_policy=policy)
-        if cuda and compile_mode:
-            model.compile(dynamic=False, mode=compile_mode)  # a halved micro-batch anew, and as fast as the first
-        if self.size > 1 and not sharded:
-            model = DistributedDataParallel(model, [self.device] if cuda else None, gradient_as_bucket_view=True)
+        elif self.size > 1:
+            model = DistributedDataParallel(model, gradient_as_bucket_view=True)
             model.broadcast_buffers = False  # a forward pass that talks could not fail on one rank alone
         return model
