@@ -38,7 +38,8 @@ class Checkpoints:
     def __init__(self, folder: Path, *, written: Callable[[Path], object] = lambda path: None) -> None:
         self.folder, self.written = folder, written
         self.seconds, self._began = 0.0, time.monotonic()  # that the last save took, copy to rename; when it began
-        self._stream = torch.cuda.Stream() if torch.cuda.is_available() else None
+        self._gpu = torch.cuda if torch.cuda.is_available() else torch.cpu  # whose streams do nothing
+        self._stream = self._gpu.Stream()
         self._writer = ThreadPoolExecutor(1)  # a script that comes to its end lets the last write come to its own
         self._writing: Future[None] = Future()
         self._writing.set_result(None)
@@ -54,16 +55,14 @@ class Checkpoints:
         """Begin to save `state` after the last save, or raise its error; no tensor in it may change before `settle`."""
         self.wait()
         self._began = time.monotonic()
-        if self._stream:
-            self._stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self._stream):  # of None: where there is no GPU, a plain copy
+        self._stream.wait_stream(self._gpu.current_stream())
+        with self._gpu.stream(self._stream):
             snapshot = self._copy(state, {})
         self._writing = self._writer.submit(self._write, step, snapshot)
 
     def settle(self) -> None:
         """Let the GPU finish the copy before whatever is queued next; the host does not wait."""
-        if self._stream:
-            torch.cuda.current_stream().wait_stream(self._stream)
+        self._gpu.current_stream().wait_stream(self._stream)
 
     def wait(self) -> None:
         """Return when the last save is on the disk; raises `OSError` or `RuntimeError` if it is not: a full disk."""
@@ -78,13 +77,13 @@ class Checkpoints:
         key = (value.data_ptr(), value.shape, value.dtype)  # tied weights are copied, and saved, once
         if key not in seen:
             seen[key] = value.detach().to("cpu", non_blocking=True, copy=True)
-            if self._stream and value.is_cuda:
+            if value.is_cuda:
                 value.record_stream(self._stream)
         return seen[key]
 
     def _write(self, step: int, snapshot: Any) -> None:
         path = self.folder / f"ckpt-{step:06d}.pt"
-        if self._stream:
+        if self._gpu is torch.cuda:
             self._stream.synchronize()
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".tmp")
