@@ -1,7 +1,6 @@
 """The processes of a run, the GPU under each, and how a model and its state lie on them: whole, or in pieces."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -64,7 +63,7 @@ class World:
         home = "cpu" if self.rank == 0 else self.device  # rank 0's host needs room for all of it
         return tensor.full_tensor().to(home) if isinstance(tensor, DTensor) else tensor
 
-    def take(self, mine: Mapping[str, torch.Tensor], first: Mapping[str, torch.Tensor] | None) -> None:
+    def take(self, mine: dict[str, torch.Tensor], first: dict[str, torch.Tensor] | None) -> None:
         """Make tensors, or this rank's pieces of them, what rank 0 brings (the others: None); all ranks call this."""
         for name, tensor in mine.items():
             full = first[name].contiguous() if first else torch.empty(tensor.shape)
