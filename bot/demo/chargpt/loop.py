@@ -113,8 +113,7 @@ class Loop:
     def run(self) -> None:
         """Train to the last step, or until asked to stop; the last checkpoint is on the disk when this returns."""
         settings, batches = self.settings, self.batches(self.position)
-        # A signal only says so: the ranks agree after the step.
-        before = signal.signal(signal.SIGTERM, lambda *_: setattr(self, "asked", True))
+        before = signal.signal(signal.SIGTERM, lambda *_: setattr(self, "asked", True))  # ranks agree after a step
         first, stop, last = self.step + 1, False, self.step >= settings.steps
         self.timed_from = time.perf_counter(), self.step
         while not last:
@@ -224,7 +223,6 @@ class Loop:
             hourglass.report(self.step, total=self.settings.steps, **values)
 
     def say(self, line: str) -> None:
-        """Print a line, once for all ranks."""
         if self.world.rank == 0:
             print(line, flush=True)
 
