@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from torch.distributed.fsdp import FSDPModule
 
 from trainer.checkpoint import Checkpoints, find, load_newest
@@ -70,7 +69,7 @@ class Settings:
 class Loop:
     """One run, from its newest checkpoint to its last step."""
 
-    model: nn.Module  # called with a micro-batch, it returns the sum of its targets' losses
+    model: torch.nn.Module  # called with a micro-batch, it returns the sum of its targets' losses
     batches: Callable[[int], Iterator[Batch]]  # from a position: `data.Batches`, or what does as it does
     settings: Settings
     world: World
@@ -189,7 +188,7 @@ class Loop:
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.lr_at(self.step + 1)
         self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip)
         self.checkpoints.settle()  # a save copies the weights while gradients are computed, not while they change
         self.scaler.step(self.optimizer)
         self.scaler.update()
