@@ -62,6 +62,7 @@ class Batches(Dataset[Any]):
     workers: int = 4
 
     def __call__(self, position: int) -> Iterator[Any]:
+        """Yield this rank's share of each step from `position` on."""
         share = self.global_batch // self.world
         starts = count(position + self.rank * share, self.global_batch)  # of this rank's share, step by step
         yield from DataLoader(

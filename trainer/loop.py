@@ -222,6 +222,7 @@ class Loop:
             hourglass.report(self.step, total=self.settings.steps, **values)
 
     def say(self, line: str) -> None:
+        """Print a line, once for all ranks."""
         if self.world.rank == 0:
             print(line, flush=True)
 
