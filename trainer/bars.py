@@ -70,6 +70,7 @@ class Bars:
         self._inner = (0, 0)  # count and total of the bar within that one
         self._rounds = 0  # how often that began anew
         self._named = math.inf, 0  # the epoch that a bar named last, and its count
+        self._apart = False  # it stood elsewhere than at the epoch that it named
         self._goes_on = 0  # how often it went on when the next epoch began
 
     @property
@@ -168,8 +169,14 @@ class Bars:
             steps = self._epoch_steps
         return min(total, max(count, round(epoch * steps)))
 
-    def counts_epochs(self, epoch: float, step: int) -> bool:
-        """Return whether a bar that names an epoch counts epochs: it goes on when the next one begins."""
+    def counts_epochs(self, epoch: float, step: int, *, of_as_many: bool) -> bool:
+        """Return whether a bar that names an epoch counts epochs: it goes on when the next one begins.
+
+        `of_as_many`: it names as many epochs as it goes far, and counts epochs as long as it stands where they do.
+        """
+        self._apart = self._apart or not 0 <= step - epoch <= 1
+        if of_as_many:
+            return not self._apart
         (before, count), self._named = self._named, (epoch, step)
         if epoch == before + 1:
             goes_on = count <= step <= count + 2 and abs(step - epoch) <= 1

@@ -69,7 +69,7 @@ _COUNT_BEHIND = re.compile(
 _GLUED = re.compile(r"loss(?=\d+\.\d\d)")
 # All that follows was told before.
 _BEST = re.compile(
-    r"\W*(?:the )?(?:new )?(?:previous )?(?:saving (?:the )?)?"
+    r"\W*(?:the )?(?:new )?(?:previous )?(?:saving (?:the )?(?:new )?)?"
     r"(?:best|max(?:imum)?(?= (?:accuracy|acc|auc|f1|score|reward)))(?:_|\b(?! of\b))",
     re.IGNORECASE,
 )

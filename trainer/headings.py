@@ -23,6 +23,7 @@ _PREFIX = re.compile(
         |[IWEF]\d{{4}}\ {_CLOCK}\s+\d+\ \S+?\]\s*                            # glog
         |\[\d{{4}}-\d\d-\d\d\ {_CLOCK}\ (?:{_LEVELS})\ \S+\ line\ \d+\ \d+\]\s*    # a place in the source, a process
         |[\[(<]?\d{{4}}[-/]\d\d[-/]\d\d(?:[T\ _,]\s?{_CLOCK})?(?:\ [AP]M|\ [A-Za-z][\w.-]*(?=\]))?[\])>]?[\s,|:-]*
+        |(?<=,\d{{3}}\])\[\d+\]\s+(?=\D)                                       # a process behind its time
         |\d\d-\d\d\ {_CLOCK}[\s,|:-]*
         |[\[(<]?\d\d?/\d\d(?:/\d\d(?:\d\d)?)?\ {_CLOCK}(?:\ [\w.]+)?[\])>]?:?[\s,|:-]*
         |\d:\d\d:\d\d\ -\ +                                                    # since it began
@@ -89,13 +90,15 @@ def heading(text: str) -> Heading | None:
     counting = _holds(lower, _COUNTS)
     if text.count(" ") > _FEW or not (counting or _holds(lower, _PART_WORDS)):
         return None
+    text = without_prefix(text)
+    if not text:
+        return None
     if ("loss" in lower or "acc" in lower or "reward" in lower) and _NUMBERS.search(text):
         return None
     if _MAY_BE_ASIDE.search(lower):
         text = _ASIDE.sub(" ", text)
     if text[-1] != "]" and _NUMBERS.search(text):  # OLMo's "[step=10/240,epoch=0]" is one
         return None
-    text = without_prefix(text)
     found = counts(text) if counting else None
     rest = found.rest if found else text
     rest = _WHOLE.sub(_unless_measured, rest) if found else rest

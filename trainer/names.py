@@ -14,7 +14,7 @@ _OUTCOME = re.compile(
     r"|mcc|kappa|n?elbo"
     r"|spearman\w*|pearson\w*|(?:val|test|eval|dev)_score(?:_\w+)?|reciprocal_rank|psnr|ssim|pesq|stoi|(?:si_?)?sdri?|lpips|(?:fid|kid)(?:\d+k(?:_[a-z]+)?)?|wer|cer|bpb|bpc)$"
 )
-_OF_TIME = re.compile(r"(?:time|reader|batch|data)_cost$")
+_OF_TIME = re.compile(r"(?:time|reader|batch|data)_cost$|cache_hits?$")
 # What is worth a series once the line is known to be a measurement; beside a count it makes the line one.
 _COMPANION = re.compile(
     r"(?:^|_)(?:err(?:or)?_[a-z]\w{0,7}|lr|learning_rate|grad_?norm|gnorm|mfu|tps|tokens_per_sec(?:ond)?|\w*score|\w*err(?:or)?|precision|recall|kl|kld"
@@ -97,8 +97,8 @@ def series_name(name: str) -> str:
     name = _HUMPED.sub(r"\1_", name)
     words = re.sub(r"[\s/.\-]+", "_", name.strip().lower()).strip("_").split("_")
     words = words[1:] if len(words) > 1 and words[0] in _WRAPPERS else words
-    words[0] = _FIRST_WORDS.get(words[0], words[0])
-    return "_".join(word for word in words if word not in ("avg", "average", "averaged", "mean", "running"))
+    words = [word for word in words if word not in ("avg", "average", "averaged", "mean", "running")]
+    return "_".join([_FIRST_WORDS.get(words[0], words[0]), *words[1:]]) if words else ""
 
 
 @_cached

@@ -41,6 +41,9 @@ _MOST_BEFORE = 4
 _BEST_ABROAD = ("лучш", "最佳", "最好", "最优", "meilleur", "mejor", "beste", "miglior", "melhor")
 _OF_EPISODES = re.compile(r"(?:min|max)_(?:episode_)?(?:reward|return)$")  # of the last few, and no record
 _QUOTIENT = re.compile(r"\b\d+/\d+\s?=\s?(?=\d?\.\d|\d+(?:\.\d+)?\s?%)")  # "acc: 2046/3748=0.5459"
+_VALUE_FIRST = re.compile(
+    rf"\s*(?P<value>{NUMBER})\s+= (?P<name>[A-Za-z][\w ]*)(?=[ (]*\w*\)?\s*$)"
+)  # "0.9 = Validation score (acc)"
 # "Accuracy: 9842/10000 (98%)"
 _SHARE = re.compile(r"(?<=[a-z])(?P<sign>\s?[:=]\s*)\d+\s?/\s?\d+\s*\(\s?(?P<share>\d+(?:\.\d+)?)\s?%\)", re.IGNORECASE)
 _OF_A_PART = re.compile(r"epoch|step|iter|train|val|test", re.IGNORECASE)
@@ -155,6 +158,8 @@ def _respelled(text: str) -> str:
         text = _QUOTIENT.sub("", text) if "=" in text else text
         if text.count("/") > 1 and _OF_A_PART.search(text):
             text = _NAMES_AND_NUMBERS.sub(_paired, text)
+    if " = " in text and (first := _VALUE_FIRST.match(text)):
+        text = f"{first['name'].strip()}: {first['value']}"
     if " on " in text or " in " in text:
         text = _ON_PART.sub(r"\2 \1", text)
     if " @" in text:

@@ -105,7 +105,12 @@ class Place:
             epoch += self._bar_from_zero
         if epoch is None and self._header:
             epoch, epochs = self._header[0] - (not self._header_from_zero), self._header[1]
-        elif reading.bar is not None and epoch is not None and total and self._bars.counts_epochs(epoch, step):
+        elif (
+            reading.bar is not None
+            and epoch is not None
+            and total
+            and self._bars.counts_epochs(epoch, step, of_as_many=total == epochs)
+        ):
             return int(epoch) + (epochs is not None), total
         elif reading.bar is not None and epoch is not None and reading.from_either:
             self._first = epoch if self._first is None else self._first

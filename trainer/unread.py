@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from trainer.blocks import EPOCHS, STEPS
 from trainer.forms import HOLE, called, has_unit, is_fraction, last_word
+from trainer.headings import without_prefix
 from trainer.names import is_companion, is_outcome, is_worth_naming
 from trainer.numbers import number
 from trainer.templates import COUNTS, Template, parse
@@ -69,7 +70,7 @@ class Unread:
 
     def take(self, line: str, told: int = 0) -> None:
         """Take a line of which so many measurements were read; one without a fraction has none, and is left alone."""
-        text = " ".join(line.split())
+        text = " ".join(without_prefix(line.strip()).split())
         if len(text) > _LONGEST or "." not in text or _OTHERWISE.search(text):
             return
         pieces = _NUMBER.split(_CLOCK.sub(_WHEN, text))

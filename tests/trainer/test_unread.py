@@ -31,9 +31,10 @@ def suggested(lines: Iterable[str], told: int = 0) -> list[Suggestion]:
             "Ep {epoch}/{epochs} it {batch}/{batches} -- quality {quality} {{x}}",
         ),
         (
-            lambda n: f"[12:00:{n:02}] k={n * 20}/400: D {1 / n:.3f}, took 0.{n} s",
-            "[{}] k={step}/{steps}: D {d}, took {} s",
+            lambda n: f"at 12:00:{n:02} k={n * 20}/400: D {1 / n:.3f}, took 0.{n} s",
+            "at {} k={step}/{steps}: D {d}, took {} s",
         ),
+        (lambda n: f"[2026-11-30 12:00:{n:02},123] [INFO] drift <{1 / n:.3f}>", "drift <{drift}>"),
         (lambda n: f"gpu 0 | {n}k | drift {n / 7:.3f} | lr 0.001", "gpu 0 | {step}k | drift {drift} | lr {lr}"),
         (lambda n: f"seen {n},000 of 20,000: D {n / 7:.3f}", "seen {step} of {steps}: D {d}"),
     ],

@@ -1,0 +1,60 @@
+"""Lines as packages from PyPI print them, each of which was once misread."""
+
+from __future__ import annotations
+
+from tests.trainer.reading import fed
+
+
+def test_a_heading_behind_a_time_with_fractions_is_one() -> None:
+    at = "2026-11-30 06:23:4"
+    (train, val) = fed(f"{at}9.893801: Epoch 1", f"{at}9.9: train_loss 1.0134", f"{at}9.9: val_loss 0.7802")
+    assert (train.step, val.step) == (1, 1)
+    assert {**train.values, **val.values} == {"train_loss": 1.0134, "val_loss": 0.7802}
+
+
+def test_a_process_behind_its_time_is_no_step() -> None:
+    lines = [f"[2026-11-30 06:33:1{n},242][24714] Mean reward: {n}.5" for n in range(4)]
+    assert [(one.step, dict(one.values)) for one in fed(*lines)] == [(None, {"reward": n + 0.5}) for n in range(4)]
+
+
+def test_a_new_best_that_is_saved_is_no_news() -> None:
+    assert [one.values for one in fed("step 3: reward=141.5", "Saving new best policy, reward=141.480!")] == [
+        {"reward": 141.5}
+    ]
+
+
+def test_a_bar_of_as_many_epochs_as_it_names_counts_them() -> None:
+    def bar(epoch: int, done: int) -> str:
+        return f"Epoch {epoch}/15:  7%|▋  | {done}/15 [00:00<00:00, 26.11it/s, v_num=1, train_loss=90.{done}]"
+
+    found = fed(bar(1, 0), bar(1, 1), bar(2, 1), bar(2, 2), bar(3, 2), bar(3, 3))
+    assert [(one.step, one.total) for one in found] == [(n, 15) for n in (1, 1, 2, 2, 3, 3)]
+
+
+def test_a_bar_of_as_many_batches_as_there_are_epochs_counts_batches() -> None:
+    def bar(epoch: int, done: int) -> str:
+        return f"Epoch {epoch}/15:  7%|▋  | {done}/15 [00:00<00:00, 26.11it/s, loss=0.{done}]"
+
+    found = fed(bar(1, 5), bar(1, 15), bar(2, 5), bar(2, 15), bar(3, 1), bar(3, 2))
+    assert [(one.step, one.total) for one in found] == [(n, 225) for n in (5, 15, 20, 30, 31, 32)]
+
+
+def test_the_part_of_the_data_may_stand_in_brackets_of_a_bars_name() -> None:
+    def bar(part: str) -> str:
+        return f"1/3 * Epoch ({part}):  20%|██   | 4/20 [00:00<00:00, 375.19it/s, loss=4.031]"
+
+    assert [dict(one.values) for one in fed(bar("train"), bar("valid"))] == [{"loss": 4.031}, {"val_loss": 4.031}]
+
+
+def test_a_value_may_stand_before_its_name() -> None:
+    (found,) = fed("\t0.9083\t = Validation score   (accuracy)")
+    assert dict(found.values) == {"val_score": 0.9083}
+
+
+def test_means_of_a_part_are_that_parts() -> None:
+    (found,) = fed("step 3: loss 0.5 Mean Validation Dice: 0.29")
+    assert dict(found.values) == {"loss": 0.5, "val_dice": 0.29}
+
+
+def test_what_compilers_count_is_no_score() -> None:
+    assert fed("I1130 06:05:40.494000 5889 torch/_subclasses/fake_tensor.py:3629]   cache_hits: 0") == []
