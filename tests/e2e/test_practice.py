@@ -53,6 +53,28 @@ def test_a_line_becomes_a_card_a_plot_and_files_and_the_money_balances(deploymen
     assert deployment.machines() == []
 
 
+STRANGE = """
+import time
+for n in range(1, 31):
+    print(f"E{n // 10}b{n % 10} A<{4 / n:.3f}>", flush=True)
+    time.sleep(0.12)
+"""
+
+
+def test_lines_that_nobody_understands_bring_a_hint_and_what_it_says_brings_plots(deployment: Deployment) -> None:
+    job = deployment.train(f"{deployment.script('acme/odd', STRANGE)} gpu=a100 hours=1")
+    assert deployment.ended(job).state is JobState.SUCCEEDED
+    hints = deployment.until(lambda: [one["text"] for one in deployment.thread(job) if "progress: [" in one["text"]])
+    (setting,) = re.findall(r"`(progress: \[.*\])`", hints[0].replace("&lt;", "<").replace("&gt;", ">"))
+    assert setting == "progress: ['E{epoch}b{batch} A<{value}>']"
+
+    task = f"commands: [python run.py]\n{setting.replace('value', 'loss')}\n"
+    job = deployment.train(f"{deployment.script('acme/odd', STRANGE, task=task)} gpu=a100 hours=1")
+    assert deployment.ended(job).state is JobState.SUCCEEDED
+    assert deployment.until(lambda: [file for message in deployment.thread(job) for file in message.get("files", ())])
+    assert not [one["text"] for one in deployment.thread(job) if "progress: [" in one["text"]]
+
+
 TALKS = """
 import os, socket, time
 place = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
