@@ -148,17 +148,19 @@ def progress(
     task_file: Annotated[
         Path | None, typer.Option(help="Whose `progress:` is tried; default: .hourglass.yml in this folder, if any.")
     ] = None,
+    points: Annotated[bool, typer.Option("--points", help="Print each point with its step, too.")] = False,
 ) -> None:
     """Show what is read out of a script's output: series, steps, and lines that the task file could describe.
 
     In a description `{step}` counts from the start, `{epoch}` epochs, `{batch}` within one; `{steps}`, `{epochs}` and
-    `{batches}` are how many there are; `{}` is whatever is there; any other name is a series.
+    `{batches}` are how many there are; `{}` is whatever is there; any other name is a series. One without a name is of
+    lines to be left alone.
 
     `python train.py 2>&1 | hourglass progress -` tries a script. The exit code is 1 where nothing was measured.
     """
     from bot.progress import run
 
-    sys.exit(run(log, line or [], task_file))
+    sys.exit(run(log, line or [], task_file, points=points))
 
 
 @team_cli.command("add")

@@ -46,19 +46,11 @@ class Found:
     series: dict[str, list[tuple[int | None, float]]] = field(default_factory=dict)  # steps and values
     unread: Unread = field(default_factory=Unread)
 
-    def take(self, line: str, detection: Detection | None) -> None:
-        """Take one line and what it told."""
-        self.lines += 1
-        self.unread.take(line, len(detection.values) if detection else 0)
-        if detection is None:
-            return
-        self.told += 1
-        if detection.moved:
-            self.step, self.total = detection.step, detection.total or self.total
-        self.end(detection)
-
-    def end(self, detection: Detection) -> None:
-        """Take what lines before told, and this one."""
+    def take(self, detection: Detection) -> None:
+        """Take what a line told, and what those before it did."""
+        if detection.moved and detection.step is not None:
+            self.step, total = detection.step, detection.total or self.total
+            self.total = total if total and total >= self.step else None
         for one in (*(earlier for _, earlier in detection.earlier), detection):
             for name, value in one.values.items():
                 self.series.setdefault(name, []).append((one.step, value))
@@ -67,26 +59,42 @@ class Found:
 def read(chunks: Iterable[bytes], declared: Declared, found: Found) -> None:
     """Read a script's output into `found`, as it comes."""
     splitter, detector = Splitter(), Detector(declared=declared)
+
+    def take(line: str) -> None:
+        described = sum(declared.fits)
+        detection = detector.feed(line)
+        found.lines += 1
+        if detection is not None:
+            found.told += 1
+            found.take(detection)
+        if sum(declared.fits) == described:  # else somebody has said what is to be read of it
+            found.unread.take(line, len(detection.values) if detection else 0)
+
     for chunk in chunks:
         for line in splitter.feed(chunk):
-            found.take(line.text, detector.feed(line.text))
+            take(line.text)
     for line in splitter.end():
-        found.take(line.text, detector.feed(line.text))
+        take(line.text)
     if ended := detector.end():
-        found.end(ended)
+        found.take(ended)
 
 
-def run(log: str, lines: Sequence[str], task_file: Path | None) -> int:
+def run(log: str, lines: Sequence[str], task_file: Path | None, *, points: bool = False) -> int:
     """Show what is read from a file, or from "-", the standard input; return 0, or 1 where nothing was measured."""
-    described, where = _described(lines, task_file)
+    declared, where = _described(lines, task_file)
     found, code = Found(), 0
     try:
         with sys.stdin.buffer if log == "-" else _opened(Path(log)) as file:
-            read(_chunks(file, log), described, found)
+            read(_chunks(file, log), declared, found)
     except KeyboardInterrupt:
         code = INTERRUPTED
     console = Console()
-    show(found, console, where)
+    show(found, console)
+    _fits(declared, where, console)
+    for one in found.unread.suggestions():
+        _suggest(one, console)
+    if points:
+        _points(found, console)
     return code or (0 if found.series else 1)
 
 
@@ -104,7 +112,10 @@ def _described(lines: Sequence[str], task_file: Path | None) -> tuple[Declared, 
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise BadSpec(f"`{path}` cannot be read: {error}.") from error
-    described = parse_task_file(text).progress
+    try:
+        described = parse_task_file(text).progress
+    except BadSpec as error:
+        raise BadSpec(str(error).replace(f"`{FILE_NAME}`", f"`{path}`")) from error
     return Declared(described), str(path) if described else ""
 
 
@@ -124,10 +135,9 @@ def _chunks(file: BinaryIO, log: str) -> Iterable[bytes]:
             bar.advance(task, len(chunk))
 
 
-def show(found: Found, console: Console, where: str) -> None:
-    """Print the series with their curves, where the run stood, and what was not read."""
-    by = f", with what {where} describes" if where else ""
-    console.print(f"{found.lines:,} lines; {found.told:,} of them tell progress{by}.", highlight=False)
+def show(found: Found, console: Console) -> None:
+    """Print the series with their curves, and where the run stood."""
+    console.print(f"{found.lines:,} lines; {found.told:,} of them tell progress.", highlight=False)
     if found.series:
         console.print(_table(found))
     if found.step is not None:
@@ -135,16 +145,30 @@ def show(found: Found, console: Console, where: str) -> None:
         console.print(f"At the end the run stands at step {found.step:,}{of}.", highlight=False)
     elif found.series:
         console.print("No line says at which step: points have no place on a plot.", highlight=False)
-    suggestions = found.unread.suggestions()
-    if not found.series and not suggestions:
+    elif not found.unread.suggestions(1):
         console.print("Nothing in it looks like a measurement. `import hourglass` can tell them: docs/training.md.")
-    for one in suggestions:
-        _suggest(one, console)
+
+
+def _fits(declared: Declared, where: str, console: Console) -> None:
+    """Say how many lines each description was the first to fit."""
+    if declared:
+        console.print(f"\nDescribed by {escape(where)}:", highlight=False)
+    for template, lines in zip(declared.templates, declared.fits, strict=True):
+        why = "; without a word of its own it is the whole line" if template.whole else ""
+        fits = f"{lines:,} lines" if lines else f"[yellow]fits no line{why}[/yellow]"
+        console.print(f"  {escape(template.text)}  {fits}", highlight=False, soft_wrap=True)
+
+
+def _points(found: Found, console: Console) -> None:
+    for name, points in found.series.items():
+        console.print(f"\n{escape(clean(name))}", highlight=False)
+        for step, value in points:
+            console.print(f"  {'–' if step is None else f'{step:,}':>12}  {value:.6g}", highlight=False)
 
 
 def _table(found: Found) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("series")
+    table.add_column("series", overflow="fold")
     for column in ("points", "steps", "first", "last"):
         table.add_column(column, justify="right")
     table.add_column("")

@@ -293,14 +293,14 @@ def _progress(node: yaml.Node) -> Facts:
         raise BadSpec(f"{at(node)}: YAML reads braces and `: ` as tables. Quote each line of `progress`: '{_EXAMPLE}'.")
     if len(nodes) > MOST_TEMPLATES:
         raise BadSpec(f"{at(node)}: {len(nodes)} lines are described; {MOST_TEMPLATES} are read.")
-    return _many("progress", _template)(node)
+    return {"progress": tuple(_template(each) for each in nodes if word(each))}
 
 
-def _template(text: str) -> str:
+def _template(node: yaml.Node) -> str:
     try:
-        return templates.parse(text).text
+        return templates.parse(word(node)).text
     except ValueError as error:
-        raise BadSpec(f"{error}.") from error
+        raise BadSpec(f"{at(node)}: {error}.") from error
 
 
 _MACHINE: Final[Mapping[str, Read]] = MappingProxyType(

@@ -1,51 +1,86 @@
-"""What a team's own description of its lines says of a run: `progress:` in the task file, read by its templates."""
+"""What a team's own description of its lines says of a run: `progress:` in the task file, read by its templates.
+
+Nothing is guessed here but two things: epochs are counted from 0 or from 1, as the first one shows, and a count within
+an epoch that nobody names begins anew where it falls.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
-from trainer.formats import Reading
+from trainer.bars import Unwound
 from trainer.numbers import number
-from trainer.templates import COUNTS, parse
+from trainer.templates import COUNTS, Template, parse
+
+
+class Told(NamedTuple):
+    """What a line tells that is described; all empty for one that is to be left alone."""
+
+    step: int | None = None  # counted from the start of the run, None where it does not say
+    total: int | None = None
+    epoch: float | None = None
+    values: Mapping[str, float] = MappingProxyType({})
 
 
 class Declared:
-    """The templates of one run; empty where nobody described anything."""
+    """The templates of one run, and where their lines say that it stands."""
 
     def __init__(self, texts: Sequence[str] = ()) -> None:
-        """Take templates; raises `ValueError` on one that says nothing."""
-        self._templates = tuple(map(parse, texts))
-        self.counts = any(template.counts for template in self._templates)  # where the run stands, they say alone
+        """Take templates; raises `ValueError` on one that cannot be read."""
+        self.templates: Sequence[Template] = tuple(map(parse, texts))
+        self.fits = [0] * len(self.templates)  # lines that each was the first to fit
+        self.counts = False  # one of them has said where the run stands: no other line does from then on
+        self._names_epochs = any("epoch" in template.names for template in self.templates)
+        self._totals: dict[str, int] = {}  # how many steps, epochs and batches there are, as said last
+        self._epoch: float | None = None  # named last
+        self._from = 1  # what epochs are counted from
+        self._finer = False  # steps or batches are counted, and not epochs alone
+        self._within = Unwound()  # a count within epochs of unknown length, or of unknown number
 
     def __bool__(self) -> bool:
-        return bool(self._templates)
+        return bool(self.templates)
 
-    def read(self, text: str) -> Reading | None:
+    def read(self, text: str) -> Told | None:
         """Return what the first template says that fits, None where none does or its count is no whole number."""
         line = " ".join(text.split())
-        for template in self._templates:
+        for at, template in enumerate(self.templates):
             found = template.find(line)
-            if found is not None and (reading := _reading({name: number(value) for name, value in found.items()})):
-                return reading
+            if found is None:
+                continue
+            values = {name: number(value) for name, value in found.items()}
+            whole = {name: values.pop(name) for name in (*COUNTS, *COUNTS.values()) if name in values}
+            if all(map(_is_count, whole.values())):
+                self.fits[at] += 1
+                return self._told({name: int(count) for name, count in whole.items()}, values)
         return None
 
+    def _told(self, whole: Mapping[str, int], values: Mapping[str, float]) -> Told:
+        self._totals.update({name: whole[name] for name in COUNTS.values() if name in whole})
+        epoch = whole.get("epoch")
+        if epoch is not None:
+            self._from = 0 if epoch == 0 else self._from
+            self._epoch = epoch
+        step, total = self._place(whole)
+        self.counts = self.counts or step is not None
+        return Told(step, total, None if epoch is None else float(epoch), values)
 
-def _reading(found: dict[str, float]) -> Reading | None:
-    whole = {name: found.pop(name) for name in (*COUNTS, *COUNTS.values()) if name in found}
-    if any(
-        not math.isfinite(count) or count < 0 or (count % 1 != 0 and name != "epoch") for name, count in whole.items()
-    ):
-        return None
-    step = whole.get("step", whole.get("batch"))
-    total = whole.get("steps", whole.get("batches"))
-    epochs = whole.get("epochs")
-    return Reading(
-        step=None if step is None else int(step),
-        total=None if total is None else int(total),
-        epoch=whole.get("epoch"),
-        epochs=None if epochs is None else int(epochs),
-        values=found,
-        within_epoch="batch" in whole,
-        from_either="batch" in whole,
-    )
+    def _place(self, whole: Mapping[str, int]) -> tuple[int | None, int | None]:
+        epochs, batches = self._totals.get("epochs"), self._totals.get("batches")
+        if "step" in whole:
+            self._finer = True
+            return whole["step"], self._totals.get("steps")
+        if "batch" in whole:
+            self._finer = True
+            total = epochs * batches if epochs and batches else None
+            epoch = self._epoch if self._names_epochs else None
+            if epoch is None or not batches:
+                return self._within.of(whole["batch"], epoch, batches or 0), total
+            return max(0, int(epoch) - self._from) * batches + whole["batch"], total
+        return (None, None) if self._finer else (whole.get("epoch"), epochs)
+
+
+def _is_count(value: float) -> bool:
+    return math.isfinite(value) and value >= 0 and value % 1 == 0

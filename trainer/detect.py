@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from trainer import blocks, drawn, generic, headings
 from trainer.below import Below
-from trainer.declared import Declared
+from trainer.declared import Declared, Told
 from trainer.formats import Reading
 from trainer.forms import Known
 from trainer.names import evaluation_of, is_companion, is_of_evaluation, is_outcome, may_measure, of_part
@@ -33,7 +33,6 @@ _BEST_LINES = 3  # that stand below a heading such as "Best model:"
 _SUM = re.compile(r"\*+ ")
 _SUMMED_UP = 3  # lines after an evaluation in which its sum may stand
 _WIDEST, _WIDEST_RECORD = 1_000, 8_000  # characters; a longer line is data, not progress
-_NOTHING_DECLARED = Declared()
 
 
 class Detection(NamedTuple):
@@ -53,9 +52,9 @@ class Detection(NamedTuple):
 class Detector:
     """Reads a run's lines one after another."""
 
-    def __init__(self, *, resumed: bool = False, declared: Declared = _NOTHING_DECLARED) -> None:
+    def __init__(self, *, resumed: bool = False, declared: Declared | None = None) -> None:
         """Read a run from its beginning, or one that goes on from a checkpoint; `declared` says what its lines are."""
-        self._declared = declared
+        self._declared = declared or Declared()
         self._series = Series()
         self._counter: float | None = None  # belief of what the step comes from
         self._step: int | None = None
@@ -78,7 +77,6 @@ class Detector:
         self._columns: blocks.Columns | None = None
         self._columns_part = ""  # of the data that its rows are of
         self._place = Place(resumed=resumed)
-        self._finer = False  # lines that are described count more than epochs
         self._recurring, self._line = Recurring(), 0
 
     def feed(self, line: str) -> Detection | None:
@@ -99,8 +97,8 @@ class Detector:
         text = self._own(line)
         if not text:
             return None
-        if self._declared and (reading := self._declared.read(text)):
-            return self._as_declared(reading)
+        if self._declared and (described := self._declared.read(text)):
+            return self._as_declared(described)
         if self._in_block or text.startswith("["):
             self._in_block = blocks.begins(text) or (self._in_block and blocks.within(text))
             if self._in_block:
@@ -191,25 +189,14 @@ class Detector:
         """
         return self._series.filed(belief, step, values)
 
-    def _as_declared(self, reading: Reading) -> Detection | None:
-        """Return what a line tells that the team has described: nothing is guessed but what epochs are counted from."""
-        epoch = None if reading.epoch is None else int(reading.epoch)
-        if reading.step is None and epoch is not None and not reading.values:
-            self._place.epoch_begins(epoch, reading.epochs)
-        if reading.within_epoch:
-            step, total = self._place.within_epoch(reading)
-        elif reading.step is not None:
-            step, total = reading.step, reading.total
-        else:
-            step, total = (None, None) if self._finer else (epoch, reading.epochs)
-        counts = step is not None and (self._counter is None or self._counter >= DECLARED)
+    def _as_declared(self, told: Told) -> Detection | None:
+        """Return what a line tells that the team has described."""
+        counts = told.step is not None and max(told.step, told.total or 0) <= _MOST_STEPS
+        counts = counts and (self._counter is None or self._counter >= DECLARED)
+        reading = Reading(step=told.step, total=told.total, epoch=told.epoch, values=told.values)
         if counts:
-            if max(step or 0, total or 0) > _MOST_STEPS:
-                return None
-            self._finer = self._finer or reading.step is not None
-            self._count(DECLARED, step, reading)
-        else:
-            step, total = self._step, None
+            self._count(DECLARED, told.step, reading)
+        step, total = (told.step, told.total) if counts else (self._step, None)
         found = self._detection(DECLARED, reading, step, total, moved=counts)
         return found if found.values or counts else None
 
@@ -348,6 +335,7 @@ class Detector:
             values = {**values, **self._series.of_epoch(row, reading.epoch, means)}
         if step is not None:
             self._series.told(values, step)
+            total = None if total is not None and step > total else total  # of something else
         percent = 100.0 * step / total if total and step is not None else None
         eta = reading.eta
         if eta is None and reading.rate and total and step is not None:

@@ -72,10 +72,6 @@ class Place:
         fallen = self._falls(reading.step, reading)
         return (reading.step if fallen is None else fallen), reading.total
 
-    def within_epoch(self, reading: Reading) -> tuple[int | None, int | None]:
-        """Return the same for a line that is known to count within its epoch, or within the one that began last."""
-        return (None, None) if reading.step is None else self._within_epoch(reading.step, reading)
-
     def _is_second(self, reading: Reading) -> bool:
         """Return whether a bar that names an epoch is not the first of that epoch: an evaluation's."""
         if reading.epoch is None or reading.total is None:

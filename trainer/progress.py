@@ -70,7 +70,7 @@ class Progress:
         self._tell = tell
         self._clock = clock
         self._wall = wall
-        self._declared = Declared()
+        self._lines: Sequence[str] = ()  # what they look like
         self._detector = Detector()
         self._pace = Pace()
         self._lock = threading.Lock()
@@ -88,12 +88,12 @@ class Progress:
 
     def describe(self, lines: Sequence[str]) -> None:
         """Take what the run's lines look like (`trainer.templates`); called before the first one."""
-        self._declared = Declared(lines)
-        self._detector = Detector(declared=self._declared)
+        self._lines = lines
+        self._detector = Detector(declared=Declared(lines))
 
     def resumed(self) -> None:
         """Take the run as one that goes on from a checkpoint; called before its first line."""
-        self._detector = Detector(resumed=True, declared=self._declared)
+        self._detector = Detector(resumed=True, declared=Declared(self._lines))
 
     def line(self, text: str) -> None:
         """Take one line of output."""

@@ -5,7 +5,8 @@
 `{step}` counts from the start of the run, `{epoch}` epochs, `{batch}` within one; `{steps}`, `{epochs}` and
 `{batches}` are how many there are. Any other name is a series. `{}` stands for whatever is there. A space stands for
 any, and before a number there may be more or none. What stands before a template and behind it does not matter, unless
-it has no word of its own: then it is the whole line. `{{` and `}}` are braces. Pure.
+it has no word of its own: then it is the whole line. One without a name is of lines that are to be left alone. `{{` and
+`}}` are braces. Pure.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from trainer.names import series_name
 from trainer.numbers import NUMBER, WITHOUT_COMMAS
 
 COUNTS = {"step": "steps", "epoch": "epochs", "batch": "batches"}  # each with how many there are
@@ -35,16 +35,12 @@ class Template:
     # What stands between `{}` and `{}`, looked for one after another, with the names of its numbers: never goes back,
     # so that no line costs more than its length.
     pieces: Sequence[tuple[re.Pattern[str], Sequence[str]]]
+    whole: bool  # it has no word of its own, and is the whole line
 
     @property
     def names(self) -> Sequence[str]:
         """What its numbers are called, in their order."""
         return [name for _, names in self.pieces for name in names]
-
-    @property
-    def counts(self) -> bool:
-        """Whether it says where the run stands."""
-        return any(name in COUNTS for name in self.names)
 
     def find(self, line: str) -> Mapping[str, str] | None:
         """Return the numbers of a line by their names, None where it is no such line; a run of space is one space."""
@@ -86,13 +82,12 @@ def parse(text: str) -> Template:
             number = WITHOUT_COMMAS if compact.startswith(",", token.end()) else NUMBER
             pieces[-1] = rf"{pattern} ?{_NOT_WITHIN}({number}){_ENDS}", [*names, name]
             after_number = True
-    _check(text, [name for _, names in pieces for name in names])
+    _check(text, [name for _, names in pieces for name in names], words=words)
     if not words:
         pieces[0] = rf"^\s*{pieces[0][0]}", pieces[0][1]
         pieces[-1] = rf"{pieces[-1][0]}\s*$", pieces[-1][1]
-    return Template(
-        text=text, pieces=tuple((re.compile(pattern), tuple(names)) for pattern, names in pieces if pattern)
-    )
+    compiled = tuple((re.compile(pattern), tuple(names)) for pattern, names in pieces if pattern)
+    return Template(text=text, pieces=compiled, whole=not words)
 
 
 def _literal(text: str, *, after_number: bool) -> str:
@@ -106,21 +101,16 @@ def _literal(text: str, *, after_number: bool) -> str:
 def _name(text: str, template: str) -> str:
     if not _NAME.fullmatch(text):
         raise ValueError(f"`{{{text}}}` in `{template}` is no name: letters, digits and `_`, like `{{val_loss}}`")
-    return text if text in _WHOLE else series_name(text) or text.lower()
+    return re.sub(r"[./-]+", "_", text.lower())
 
 
-def _check(text: str, names: Sequence[str]) -> None:
-    if not set(names) - set(COUNTS.values()):
-        raise ValueError(f"`{text}` names no number. Write braces where they stand, like `step {{step}} loss {{loss}}`")
+def _check(text: str, names: Sequence[str], *, words: bool) -> None:
+    if not names and not words:
+        raise ValueError(f"`{text}` says nothing. Write a line as it is printed, like `step {{step}} loss {{loss}}`")
     if len(names) > _MOST_FIELDS:
         raise ValueError(f"`{text[:40]}…` names more than {_MOST_FIELDS} numbers")
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise ValueError(f"`{{{twice}}}` stands twice in `{text}`. Keep one; `{{}}` stands for what is not read")
-    for count, total in COUNTS.items():
-        if total in names and count not in names:
-            raise ValueError(
-                f"`{{{total}}}` in `{text}` says how many there are, and no `{{{count}}}` how many of them"
-            )
     if "step" in names and "batch" in names:
         raise ValueError(
             f"`{text}` has both `{{step}}`, from the run's start, and `{{batch}}`, within an epoch. Keep one"

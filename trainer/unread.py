@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -21,9 +21,8 @@ _MOST_FORMS = 64
 _KEPT = 8  # lines of a form, from its beginning and from its end
 _ENOUGH = 4  # lines of a form before anything is said of it
 _EPOCHS = EPOCHS | {"e"}
-_BATCHES = frozenset(
-    {"batch", "minibatch", "b", "iter", "iteration", "it", "i", "step"}
-)  # within an epoch that stands beside
+_IN_A_PATH = re.compile(r"[\w.]*/[\w./-]*$|[\w.-]+\.$")
+_RATES = frozenset({"lr", "learning_rate", "momentum"})  # measure nothing alone
 _CLOCK = re.compile(r"\d+(?::\d\d)+(?:[.,]\d+)?|\d{4}[-/]\d\d[-/]\d\d")
 _OTHERWISE = re.compile(r"%\||^[{|]")  # bars, records and rows of tables have no words to be found by
 _WHEN = "\2"  # where one stands
@@ -54,6 +53,7 @@ class Suggestion:
 class _Form:
     times: int = 0
     told: int = 0
+    fell: set[int] = field(default_factory=set)  # numbers that were less than in the line before
     first: list[Sequence[str]] = field(default_factory=list)  # lines in pieces, as `_NUMBER` parts them
     last: deque[Sequence[str]] = field(default_factory=lambda: deque(maxlen=_KEPT))
 
@@ -82,14 +82,18 @@ class Unread:
         form = self._forms.setdefault(shape, _Form())
         form.times += 1
         form.told = max(told, form.told)
+        if before := form.lines[-1:]:
+            pairs = zip(before[0][1::2], pieces[1::2], strict=True)
+            form.fell.update(at for at, (one, other) in enumerate(pairs) if number(other) < number(one))
         (form.first if len(form.first) < _KEPT else form.last).append(pieces)
 
     def suggestions(self, most: int = 3) -> Sequence[Suggestion]:
         """Return what could be described, the form with most lines first."""
         found: list[Suggestion] = []
         for form in sorted(self._forms.values(), key=lambda form: -form.times):
-            template = _template(form.lines) if form.times >= _ENOUGH and len(found) < most else None
-            more = template is not None and len(set(template.names) - _COUNTED) > form.told
+            template = _template(form) if form.times >= _ENOUGH and len(found) < most else None
+            series = set(template.names) - _COUNTED - _RATES if template else set()
+            more = len(series) > form.told
             # Rows of a table have no words: what is missing there may be anything.
             if template and more and (not form.told or any(map(str.isalpha, "".join(form.lines[0][::2])))):
                 example = "".join(form.lines[-1]).replace(_WHEN, "…")
@@ -97,11 +101,12 @@ class Unread:
         return found
 
 
-def _template(lines: Sequence[Sequence[str]]) -> Template | None:
+def _template(form: _Form) -> Template | None:
     """Return a template that reads each of a form's lines, None where none does."""
+    lines = form.lines
     words = lines[0][::2]
     columns = list(zip(*(line[1::2] for line in lines), strict=True))
-    names = _names(words, columns)
+    names = _names(words, columns, form.fell)
     parts = [word.replace("{", "{{").replace("}", "}}").replace(_WHEN, "{}") for word in words]
     numbers = [column[0] if name is None else f"{{{name}}}" for name, column in zip(names, columns, strict=True)]
     try:
@@ -111,11 +116,11 @@ def _template(lines: Sequence[Sequence[str]]) -> Template | None:
     return template if all(template.find("".join(line)) for line in lines) else None
 
 
-def _names(words: Sequence[str], columns: Sequence[Sequence[str]]) -> Sequence[str | None]:
+def _names(words: Sequence[str], columns: Sequence[Sequence[str]], fell: Container[int]) -> Sequence[str | None]:
     """Return what each number may be called: "" for one that is not to be read, None for one that never changes."""
     names: list[str | None] = []
     for at, column in enumerate(columns):
-        name = _name(HOLE.join(words[: at + 1]), words[at + 1], column, names)
+        name = _name(HOLE.join(words[: at + 1]), words[at + 1], column, names, anew=at in fell)
         stem, number = name, 1
         while name and name in names:
             number += 1
@@ -124,24 +129,24 @@ def _names(words: Sequence[str], columns: Sequence[Sequence[str]]) -> Sequence[s
     return names
 
 
-def _name(before: str, behind: str, column: Sequence[str], so_far: Sequence[str | None]) -> str | None:
-    word, near = last_word(before), before.rpartition(HOLE)[2].strip()
-    same = len(set(column)) == 1
-    if same and near in ("/", "of") and so_far and so_far[-1] in COUNTS:
+def _name(before: str, behind: str, column: Sequence[str], so_far: Sequence[str | None], *, anew: bool) -> str | None:
+    word, near = last_word(before), before.rpartition(HOLE)[2]
+    unit, _, rest = near.partition(" ") if HOLE in before and near[:1].isalpha() else ("", "", near)
+    same, whole = len(set(column)) == 1, not any(map(is_fraction, column))
+    if same and near.strip() in ("/", "of") and so_far and so_far[-1] in COUNTS:
         return COUNTS[so_far[-1]]
-    whole = not any(map(is_fraction, column))
     glued = behind[:1].isalpha()  # "E3b20"
     if whole and (glued or not has_unit(behind)) and (_counts(column) or word in EPOCHS):
-        kind = "epoch" if word in _EPOCHS else "batch" if word in _BATCHES and "epoch" in so_far else "step"
+        kind = "epoch" if word in _EPOCHS else "batch" if anew else "step"
         taken = {"epoch"} if kind == "epoch" else {"step", "batch"}
         return "" if taken & set(so_far) else kind
-    if has_unit(behind):
+    if same and whole:  # as in "top5", or a process, which another run does not have
+        return None if before[-1:].isalpha() or before[-1:] == "_" or behind[:1] == "_" else ""
+    if has_unit(behind) or _IN_A_PATH.search(before):
         return ""
-    if same and whole:
-        return None
-    name = called(before, behind)
+    name = called(rest if unit else before, behind) if word else ""
     if is_outcome(name) or is_companion(name):
-        return name
+        return "" if name in so_far else name
     if same or whole:
         return ""
     if name and is_worth_naming(name) and name not in STEPS:

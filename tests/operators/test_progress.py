@@ -23,9 +23,9 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
 
 
-def typed(text: str, *lines: str, task_file: Path | None = None) -> int:
+def typed(text: str, *lines: str, task_file: Path | None = None, points: bool = False) -> int:
     Path("train.log").write_text(text)
-    return run("train.log", lines, task_file)
+    return run("train.log", lines, task_file, points=points)
 
 
 def test_series_steps_and_where_the_run_stood_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,18 +44,40 @@ def test_what_is_not_read_is_shown_with_what_would_read_it(capsys: pytest.Captur
 
     assert typed(STRANGE, "E{epoch}b{batch} A<{loss}>") == 0
     shown = capsys.readouterr().out
-    assert "12 of them tell progress, with what --line describes" in shown
+    assert "12 of them tell progress." in shown
+    assert "Described by --line:\n  E{epoch}b{batch} A<{loss}>  12 lines" in shown
     assert "Not read" not in shown
+
+
+def test_a_description_that_fits_no_line_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert typed(KNOWN, "stp {step}", "{step}/{steps}") == 0
+    shown = capsys.readouterr().out
+    assert "stp {step}  fits no line\n" in shown
+    assert "{step}/{steps}  fits no line; without a word of its own it is the whole line" in shown
+    assert "stands at step 40 of 40" in shown
+
+
+def test_each_point_is_printed_where_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    typed(KNOWN, points=True)
+    rows = [row.split() for row in capsys.readouterr().out.partition("40 of 40.")[2].splitlines() if row]
+    assert rows == [["loss"], ["10", "0.1"], ["20", "0.05"], ["30", "0.033"], ["40", "0.025"]]
+
+
+def test_long_names_are_shown_whole(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    typed("A 0.5\n", f"A {{{'long_name_' * 5}loss}}")
+    shown = "".join(row.split(" ")[1] for row in capsys.readouterr().out.splitlines() if row.startswith(" "))
+    assert "long_name_" * 5 + "loss" in shown
 
 
 def test_the_task_file_of_this_folder_is_tried(capsys: pytest.CaptureFixture[str]) -> None:
     Path(".hourglass.yml").write_text("progress: ['E{epoch}b{batch} A<{loss}>']\n")
     assert typed(STRANGE) == 0
-    assert "with what .hourglass.yml describes" in capsys.readouterr().out
+    assert "Described by .hourglass.yml:" in capsys.readouterr().out
     other = Path("other.yml")
     other.write_text("image: a\n")
     assert typed(STRANGE, task_file=other) == 1
-    assert "describes" not in capsys.readouterr().out
+    assert "Described" not in capsys.readouterr().out
 
 
 def test_a_log_without_measurements_says_what_else_there_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,11 +117,13 @@ def test_ctrl_c_shows_what_was_read_so_far(capsys: pytest.CaptureFixture[str], m
         (".", (), None, "Is a directory"),
         ("train.log", ("L {my loss}",), None, "`{my loss}` in `L {my loss}` is no name"),
         ("train.log", (), "nowhere.yml", "`nowhere.yml` cannot be read"),
-        ("train.log", (), "train.log", ""),
+        ("train.log", (), "train.log", "`train.log` cannot be read"),
+        ("train.log", (), "other.yml", "`other.yml` line 3: a brace in `b {b` has no other"),
     ],
 )
 def test_what_cannot_be_read_is_said(log: str, lines: tuple[str, ...], task_file: str | None, said: str) -> None:
     Path("train.log").write_bytes(b"\xff")
+    Path("other.yml").write_text("progress:\n- a {a}\n- b {b\n")
     with pytest.raises(BadSpec) as caught:
         run(log, lines, Path(task_file) if task_file else None)
     assert said in str(caught.value)

@@ -215,7 +215,7 @@ def test_a_file_that_says_nothing_decides_nothing(text: str) -> None:
         ('image: a\nprogress: ["L {my loss}"]\n', "line 2: `{my loss}` in `L {my loss}` is no name", None),
         ("progress:\n  - loss: {loss}\n", "Quote each line of `progress`: 'step {step}/{steps} :: L {loss}'", None),
         ("progress: {loss}\n", "Quote each line of `progress`", None),
-        ("progress: [step]\n", "`step` names no number", None),
+        ("progress:\n- a {a}\n- b {b\n", "line 3: a brace in `b {b` has no other", None),
         ("progress:\n" + "- L {l}\n" * 33, "33 lines are described; 32 are read", None),
     ],
 )

@@ -34,7 +34,7 @@ def points(found: list[Detection | None]) -> list[tuple[int | None, dict[str, fl
         ("[{step}/{steps}] L={loss}", "[  3/100] L= -1.5e-3", {"step": "3", "steps": "100", "loss": "-1.5e-3"}),
         ("it {step} {} L={loss}", "it 10, 33 of cat L=2", {"step": "10", "loss": "2"}),
         ("it {step} {} L={loss}", "it 10 L=2", {"step": "10", "loss": "2"}),
-        ("L {loss} A {valid/Acc}", "L nan A 81.2%", {"loss": "nan", "val_acc": "81.2"}),
+        ("L {loss} A {valid/Acc}", "L nan A 81.2%", {"loss": "nan", "valid_acc": "81.2"}),
         ("seen {step} L {loss}", "seen 1,250,000 L 1,024.5", {"step": "1,250,000", "loss": "1,024.5"}),
         ("{step},{loss},{acc}", "10,0.5,0.625", {"step": "10", "loss": "0.5", "acc": "0.625"}),
         ("{step} {loss}", "  10\t0.5 ", {"step": "10", "loss": "0.5"}),
@@ -71,10 +71,8 @@ def test_another_line_is_left_alone(template: str, line: str) -> None:
         ("{step}{loss}", "`{loss}` in `{step}{loss}` stands directly behind another number"),
         ("loss {my loss}", "`{my loss}` in `loss {my loss}` is no name"),
         ("loss {3}", "is no name"),
-        ("loss", "`loss` names no number"),
-        ("", "names no number"),
-        ("{} of {steps}", "names no number"),
-        ("L {loss} of {steps}", "`{steps}` in `L {loss} of {steps}` says how many there are"),
+        ("", "`` says nothing"),
+        ("{} :: {}", "`{} :: {}` says nothing"),
         ("L {loss} M {loss}", "`{loss}` stands twice"),
         ("{step} {batch} {loss}", "has both `{step}`, from the run's start, and `{batch}`"),
         ("x" * 401, "longer than 400 characters"),
@@ -131,8 +129,38 @@ def test_epochs_count_where_nothing_finer_is_described() -> None:
 
 def test_what_is_described_stands_before_what_is_guessed() -> None:
     lines = ["step 1: loss 9.0", "@20 L 0.5 (loss 7)", "step 2: loss 8.0, acc: 0.75"]
-    # The series and the count are the template's; what it does not name is still read.
-    assert points(read("@{step} L {loss}", *lines)) == [(None, {"loss": 9.0}), (20, {"loss": 0.5}), (20, {"acc": 0.75})]
+    # The series and the count are the template's from its first line on; what it does not name is still read.
+    assert points(read("@{step} L {loss}", *lines)) == [(1, {"loss": 9.0}), (20, {"loss": 0.5}), (20, {"acc": 0.75})]
+
+
+def test_a_description_that_fits_no_line_changes_nothing() -> None:
+    assert points(read("zzz {step} L {loss}", "step 1: loss 9.0")) == [(1, {"loss": 9.0})]
+
+
+def test_a_description_without_a_name_is_of_lines_to_be_left_alone() -> None:
+    lines = ["step 1: loss 9.0", "summary: step 1: loss 9.0", "step 2: loss 8.0"]
+    assert points(read("summary: {}", *lines)) == [(1, {"loss": 9.0}), (2, {"loss": 8.0})]
+
+
+def test_how_many_there_are_may_be_said_once() -> None:
+    templates = ["--max-updates {steps}", "U={step} L {loss}"]
+    (found,) = [one for one in read(templates, "run --max-updates 200", "U=50 L 0.5") if one]
+    assert (found.step, found.total, found.percent) == (50, 200, 25.0)
+    templates = ["epochs: {epochs}", "e{epoch} b{batch}/{batches} L {loss}"]
+    (found,) = [one for one in read(templates, "epochs: 4", "e1 b5/10 L 0.5") if one]
+    assert (found.step, found.total) == (5, 40)
+
+
+def test_a_batch_of_an_epoch_that_nobody_names_begins_anew_where_it_falls() -> None:
+    lines = ["b 5/10 L 3", "b 10/10 L 2", "Epoch 1 elapsed: 3.2 s", "b 5/10 L 1"]
+    assert [step for step, values in points(read("b {batch}/{batches} L {loss}", *lines)) if values] == [5, 10, 15]
+    assert [step for step, _ in points(read("b {batch} L {loss}", "b 5 L 3", "b 9 L 2", "b 4 L 1"))] == [5, 9, 13]
+
+
+def test_no_total_is_told_that_the_run_has_left_behind() -> None:
+    (found,) = read("{step} of {steps}: {loss}", "24 of 8: 0.5")
+    assert found is not None
+    assert (found.step, found.total, found.percent) == (24, None, None)
 
 
 def test_names_are_taken_as_they_are_given_below_any_heading() -> None:
@@ -156,12 +184,13 @@ def test_what_a_script_reports_by_itself_counts_before_it() -> None:
 def test_bars_do_not_count_beside_a_described_count() -> None:
     bar = " 50%|█████     | 5/10 [00:01<00:01,  5.00it/s, loss=0.4]"
     found = read("@{step} L {val_loss}", bar, "@3 L 0.5", bar)
-    assert points(found) == [(None, {"loss": 0.4}), (3, {"val_loss": 0.5}), (3, {"loss": 0.4})]
-    assert [one.moved for one in found if one] == [False, True, False]
+    assert points(found) == [(5, {"loss": 0.4}), (3, {"val_loss": 0.5}), (3, {"loss": 0.4})]
+    assert [one.moved for one in found if one] == [True, True, False]
 
 
 def test_numbers_that_no_run_has_are_no_count() -> None:
-    assert read("@{step} L {loss}", "@1e40 L 0.5", "@2.5 L 0.5", "@-3 L 0.5", "@nan L 0.5") == [None] * 4
+    assert read("@{step} L {a}", "@2.5 L 0.5", "@-3 L 0.5", "@nan L 0.5") == [None] * 3
+    assert points(read("@{step} L {a}", "@1e40 L 0.5")) == [(None, {"a": 0.5})]
 
 
 def test_only_the_first_rank_is_read() -> None:

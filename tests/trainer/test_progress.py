@@ -162,7 +162,7 @@ def test_lines_that_nothing_reads_are_told_with_what_would_read_them() -> None:
         run.line(f"E{step // 9}b{step * 20} A<{1 / step:.3f}> B<{step / 7:.3f}>", after=4.0)
     (notice,) = run.of(EventKind.NOTICE)
     assert notice["code"] == "unread"
-    setting = "`progress: ['E{epoch}b{batch} A<{value}> B<{b}>']`"
+    setting = "`progress: ['E{epoch}b{step} A<{value}> B<{b}>']`"
     assert notice["text"].endswith(setting)
     assert "`E3b620 A<0.032> B<4.429>`" in notice["text"]
     assert run.of(EventKind.METRIC) == []

@@ -31,18 +31,24 @@ def suggested(lines: Iterable[str], told: int = 0) -> list[Suggestion]:
             "Ep {epoch}/{epochs} it {batch}/{batches} -- quality {quality} {{x}}",
         ),
         (
-            lambda n: f"at 12:00:{n:02} k={n * 20}/400: D {1 / n:.3f}, took 0.{n} s",
+            lambda n: f"at 12:00:{n:02} k={n * 20}/600: D {1 / n:.3f}, took 0.{n} s",
             "at {} k={step}/{steps}: D {d}, took {} s",
         ),
         (lambda n: f"[2026-11-30 12:00:{n:02},123] [INFO] drift <{1 / n:.3f}>", "drift <{drift}>"),
-        (lambda n: f"gpu 0 | {n}k | drift {n / 7:.3f} | lr 0.001", "gpu 0 | {step}k | drift {drift} | lr {lr}"),
-        (lambda n: f"seen {n},000 of 20,000: D {n / 7:.3f}", "seen {step} of {steps}: D {d}"),
+        (
+            lambda n: f"gpu 0 top5 | {n}k | drift {n / 7:.3f} | lr 0.001",
+            "gpu {} top5 | {step}k | drift {drift} | lr {lr}",
+        ),
+        (lambda n: f"[24714] at {n}: drift {n / 7:.3f}, 0.3s lr 0.1", "[{}] at {step}: drift {drift}, {}s lr {lr}"),
+        (lambda n: f"Ep{n // 12} b {n % 12 * 3} drift {n / 7:.3f}", "Ep{epoch} b {batch} drift {drift}"),
+        (lambda n: f"Ep{n // 12} b {n * 3} drift {n / 7:.3f}", "Ep{epoch} b {step} drift {drift}"),
+        (lambda n: f"seen {n},000 of 90,000: D {n / 7:.3f}", "seen {step} of {steps}: D {d}"),
     ],
 )
 def test_a_form_becomes_a_line_of_the_task_file_that_reads_it(line, template: str) -> None:  # type: ignore[no-untyped-def]
-    lines = [line(n) for n in range(1, 21)]
+    lines = [line(n) for n in range(1, 31)]
     (one,) = suggested(lines)
-    assert (one.template, one.times, one.told) == (template, 20, 0)
+    assert (one.template, one.times, one.told) == (template, 30, 0)
     assert parse_task_file(one.setting).progress == (template,)
     assert all(parse(template).find(" ".join(text.split())) for text in lines)
 
@@ -56,6 +62,8 @@ def test_a_form_becomes_a_line_of_the_task_file_that_reads_it(line, template: st
         lambda n: f"threshold 0.5 for class {n}",  # what measures never changes
         lambda n: f" {n}%|██   | {n}/20 [00:01<00:02, 1.5it/s]",
         lambda n: "x" * 400 + f" {n}.5",
+        lambda n: f"saving out/params.{n}.5 now",
+        lambda n: f"Param group {n}: lr {n / 7:.3f}",
     ],
 )
 def test_what_measures_nothing_is_not_suggested(line) -> None:  # type: ignore[no-untyped-def]
