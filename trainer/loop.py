@@ -135,8 +135,8 @@ class Loop:
     def _gradients(self, batch: Batch) -> torch.Tensor:
         """Leave the global batch's gradients in the parameters; return this rank's share of its mean loss.
 
-        A new size is rehearsed first. With DDP no gradients travel then, for a rank that failed would leave the others
-        waiting. FSDP's pieces travel all the same: it goes on where memory ran out on all alike, as it mostly does.
+        A size in doubt is rehearsed. With DDP no gradients travel then, for a rank that failed would leave the others
+        waiting. FSDP's pieces travel all the same: it goes on where memory ran out on all ranks, as it mostly does.
         """
         if not batch or len(batch[0]) * self.world.size != self.settings.global_batch:
             raise ValueError("`batches` has ended, or its batch is not this rank's share of the global batch")
