@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from trainer.blocks import EPOCHS, STEPS
 from trainer.forms import HOLE, called, has_unit, is_fraction, last_word
+from trainer.generic import is_best
 from trainer.headings import without_prefix
 from trainer.names import is_companion, is_outcome, is_worth_naming
 from trainer.numbers import number
@@ -22,7 +23,7 @@ _KEPT = 8  # lines of a form, from its beginning and from its end
 _ENOUGH = 4  # lines of a form before anything is said of it
 _EPOCHS = EPOCHS | {"e"}
 _IN_A_PATH = re.compile(r"[\w.]*/[\w./-]*$|[\w.-]+\.$")
-_RATES = frozenset({"lr", "learning_rate", "momentum"})  # measure nothing alone
+_RATE = re.compile(r"(?:^|_)(?:lr|learning_rate|momentum)(?:_\d+)?$")  # measures nothing alone
 _CLOCK = re.compile(r"\d+(?::\d\d)+(?:[.,]\d+)?|\d{4}[-/]\d\d[-/]\d\d")
 _OTHERWISE = re.compile(r"%\||^[{|]")  # bars, records and rows of tables have no words to be found by
 _WHEN = "\2"  # where one stands
@@ -71,7 +72,7 @@ class Unread:
     def take(self, line: str, told: int = 0) -> None:
         """Take a line of which so many measurements were read; one without a fraction has none, and is left alone."""
         text = " ".join(without_prefix(line.strip()).split())
-        if len(text) > _LONGEST or "." not in text or _OTHERWISE.search(text):
+        if len(text) > _LONGEST or "." not in text or _OTHERWISE.search(text) or is_best(text):
             return
         pieces = _NUMBER.split(_CLOCK.sub(_WHEN, text))
         if len(pieces) > 2 * _MOST_NUMBERS or not any(map(is_fraction, pieces[1::2])):
@@ -92,8 +93,8 @@ class Unread:
         found: list[Suggestion] = []
         for form in sorted(self._forms.values(), key=lambda form: -form.times):
             template = _template(form) if form.times >= _ENOUGH and len(found) < most else None
-            series = set(template.names) - _COUNTED - _RATES if template else set()
-            more = len(series) > form.told
+            series = {name for name in template.names if not _RATE.search(name)} - _COUNTED if template else set()
+            more = len(series) > form.told and not (template and template.whole and len(template.names) < 2)
             # Rows of a table have no words: what is missing there may be anything.
             if template and more and (not form.told or any(map(str.isalpha, "".join(form.lines[0][::2])))):
                 example = "".join(form.lines[-1]).replace(_WHEN, "…")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.taskfile import parse_task_file
 from trainer.declared import Declared
 from trainer.detect import Detection, Detector
 from trainer.templates import parse
@@ -195,3 +197,12 @@ def test_numbers_that_no_run_has_are_no_count() -> None:
 
 def test_only_the_first_rank_is_read() -> None:
     assert points(read("@{step} L {loss}", "[rank1]: @3 L 9", "[rank0]: @3 L 0.5")) == [(3, {"loss": 0.5})]
+
+
+def test_the_lines_that_the_docs_describe_are_read() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "detectors.md").read_text()
+    found = re.search(r"```yaml\n(progress:.*?)```", page, re.DOTALL)
+    assert found
+    lines = ["{'total': 40, 'seed': 1}", "ep 1/2 it 5/20 :: L 0.5 A 81%", "summary: loss: 0.1", "judge gave 0.75"]
+    read_ = points(read(list(parse_task_file(found[1]).progress), *lines))
+    assert read_ == [(5, {"loss": 0.5, "val_acc": 81.0}), (5, {"verdict": 0.75})]
