@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from tests.bench import docker_start, latency, process, scale
-from tests.bench.figures import Figure, show
+from tests.bench.figures import show
 
 MEASURES = {
     "row": latency.durable_row,
@@ -30,10 +30,10 @@ def main() -> None:
     parser.add_argument("--only", default="", help=f"a word out of: {', '.join(MEASURES)}")
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
     arguments = parser.parse_args()
-    figures: list[Figure] = []
-    for name, measure in MEASURES.items():
-        if arguments.only in name:
-            figures.extend(measure())
+    wanted = [measure for name, measure in MEASURES.items() if arguments.only in name]
+    if not wanted:
+        parser.error(f"--only {arguments.only}: there is no such figure; there are {', '.join(MEASURES)}")
+    figures = [figure for measure in wanted for figure in measure()]
     show(figures, arguments.json)
 
 

@@ -58,10 +58,10 @@ def main() -> None:
         "resume": partial(agent_resume.figures, python=arguments.python, nanogpt=arguments.nanogpt),
         "containers": partial(agent_containers.figures, site=arguments.site, nanogpt=arguments.nanogpt),
     }
-    found: list[Figure] = []
-    for name, measure in measures.items():
-        if arguments.only in name:
-            found.extend(measure())
+    wanted = [measure for name, measure in measures.items() if arguments.only in name]
+    if not wanted:
+        parser.error(f"--only {arguments.only}: there is no such figure; there are {', '.join(measures)}")
+    found = [figure for measure in wanted for figure in measure()]
     show(found, arguments.json)
 
 

@@ -78,10 +78,10 @@ def main() -> None:
         "stall": trainer_gpu.stall,
         "memory": memory_gpu.rows,
     }
-    figures: list[Figure] = []
-    for name, measure in measures.items():
-        if arguments.only in name:
-            figures.extend(measure())
+    wanted = [measure for name, measure in measures.items() if arguments.only in name]
+    if not wanted:
+        parser.error(f"--only {arguments.only}: there is no such figure; there are {', '.join(measures)}")
+    figures = [figure for measure in wanted for figure in measure()]
     show(figures, arguments.json)
 
 
