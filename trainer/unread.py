@@ -93,13 +93,17 @@ class Unread:
         found: list[Suggestion] = []
         for form in sorted(self._forms.values(), key=lambda form: -form.times):
             template = _template(form) if form.times >= _ENOUGH and len(found) < most else None
-            series = {name for name in template.names if not _RATE.search(name)} - _COUNTED if template else set()
-            more = len(series) > form.told and not (template and template.whole and len(template.names) < 2)
-            # Rows of a table have no words: what is missing there may be anything.
-            if template and more and (not form.told or any(map(str.isalpha, "".join(form.lines[0][::2])))):
+            if template and _says_more(template, form):
                 example = "".join(form.lines[-1]).replace(_WHEN, "…")
                 found.append(Suggestion(times=form.times, told=form.told, example=example, template=template.text))
         return found
+
+
+def _says_more(template: Template, form: _Form) -> bool:
+    """Return whether a template has measurements that were not read; among numbers without a word two, at least."""
+    if template.whole and (form.told or len(template.names) < 2):
+        return False  # of a row of a table that is read in part, what is missing may be anything
+    return len({name for name in template.names if not _RATE.search(name)} - _COUNTED) > form.told
 
 
 def _template(form: _Form) -> Template | None:
@@ -122,10 +126,10 @@ def _names(words: Sequence[str], columns: Sequence[Sequence[str]], fell: Contain
     names: list[str | None] = []
     for at, column in enumerate(columns):
         name = _name(HOLE.join(words[: at + 1]), words[at + 1], column, names, anew=at in fell)
-        stem, number = name, 1
+        stem, nth = name, 1
         while name and name in names:
-            number += 1
-            name = f"{stem}_{number}"
+            nth += 1
+            name = f"{stem}_{nth}"
         names.append(name)
     return names
 
