@@ -197,7 +197,8 @@ BARS = ("|", "│", "┃", "║")
 _PAIR = re.compile(rf"^[|│┃║]\s+(?P<name>[A-Za-z][\w ./@-]*?)\s*[|│┃║]\s*(?P<value>{NUMBER})\s*[|│┃║]$")
 _MOST_ROWS = 100
 _COUNTS = (
-    "total_timesteps", "step", "steps", "global_step", "total_steps", "totalenvinteracts", "iteration", "itr", "epoch",
+    "total_timesteps", "step", "steps", "global_step", "total_steps", "totalenvinteracts", "iteration", "itr", "batch",
+    "epoch",
 )  # fmt: skip
 
 

@@ -34,7 +34,8 @@ _EPOCH = re.compile(r"(?<![\w.])epoch\s*[:=#]?\s*\[?\s*(?P<epoch>\d+)(?:\s*(?:/|
 _OF_LOGGER = re.compile(
     r"(?!.*(?:%\||best|config|arg|param|setting|resum|load|summary))[\w\s.,:|\[\]()/-]{0,80}[:|]\s*", re.IGNORECASE
 )
-_BEFORE_RECORD = re.compile(r"\b(?P<part>val|valid|test|eval)(?:idation|uation)?\W*$", re.IGNORECASE)
+_PART = r"(?P<part>val|valid|test|eval)(?:idation|uation)?"
+_BEFORE_RECORD = re.compile(rf"\b{_PART}\W*$|^\W*{_PART.replace('part', 'first')}\b", re.IGNORECASE)
 _STEP_KEYS = ("step", "global_step", "trainer_global_step", "_step", "num_updates", "iter", "iteration", "update")
 _TOTAL_KEYS = ("total_steps", "max_steps", "num_steps", "total_iters", "max_iters")
 _ITEMS = re.compile(rf"'([\w./@ -]+)': (?:[\w.]+\()?\[?'?({NUMBER})'?(?=[,}})\]])")
@@ -92,7 +93,7 @@ def json_line(text: str) -> Reading | None:
             except (ValueError, OverflowError):
                 continue
     reading = _keyed(flat, epoch_counts=True)
-    mode = part["part"] if part else str(raw.get("mode"))  # mmcv's
+    mode = part["part"] or part["first"] if part else str(raw.get("mode"))  # mmcv's
     if reading is None or mode not in ("val", "valid", "test", "eval"):
         return reading
     values = {of_part(mode, name): value for name, value in reading.values.items()}
@@ -110,7 +111,9 @@ def python_dict_line(text: str) -> Reading | None:
     if reading is None or not before:
         return reading
     if part := _BEFORE_RECORD.search(before):
-        reading = reading._replace(values={of_part(part["part"], name): v for name, v in reading.values.items()})
+        of = part["part"] or part["first"]
+        told = {name if of.lower() in name.split("_") else of_part(of, name): v for name, v in reading.values.items()}
+        reading = reading._replace(values=told)
     step, epoch = _STEP.search(before) or _AFTER.search(before), _EPOCH.search(before)
     if step:
         return reading._replace(step=integer(step["step"]), total=integer(step["total"]))

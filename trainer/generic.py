@@ -46,7 +46,7 @@ _WORDS = {
 _MILLISECONDS = re.compile(rf"(?<!_time)(?:^|[\s:=,|])(?P<ms>{NUMBER})\s*ms\b(?!/)")
 # A count that leads the line, "[3/10] loss 0.3", or two of them: epochs and batches. No date does.
 _LEADING = re.compile(
-    r"^\W{0,3}(?P<n>\d[\d,]*)(?:\s*/\s*(?P<total>\d+)(?![\d/])|(?=:|\s?[|;]|\]|>|,\s+[a-z]\w*(?:\s[a-z]\w*)?\s?[=:]))[\]):|;>,\s]+(?!\d\d:)"
+    r"^(?:(?i:train(?:ing)?)\s*\|\s*)?\W{0,3}(?P<n>\d[\d,]*)(?:\s*/\s*(?P<total>\d+)(?![\d/])|(?=:|\s?[|;]|\]|>|,\s+[a-z]\w*(?:\s[a-z]\w*)?\s?[=:]))[\]):|;>,\s]+(?!\d\d:)"
     r"(?:\[?(?P<inner>\d+)\s*/\s*(?P<inners>\d+)(?:\s?\(\s?\d+\s?%\))?[\]):|\s]+)?"
 )
 _TWO = re.compile(r"\[\s*(?P<n>\d+)\s*/\s*(?P<total>\d+)\s*\]\s*\[\s*(?P<inner>\d+)\s*/\s*(?P<inners>\d+)\s*\]")

@@ -19,6 +19,7 @@ _CLOCKS = re.compile("@@+")
 _NUMERIC = re.compile(r"[\d|]|nan|inf", re.IGNORECASE)  # a cell may hold none: "- |"
 _WRAPPED = re.compile(r"(?:tensor|array|(?:np|numpy)\.\w+)\(\[?([-+.\w]+)\]?(?:, \w+=[^()]*)?\)")  # "np.float32(0.5)"
 _NOTHING = re.compile(r"(?<=[|\s])-(?=\s*(?:\||$))")
+_JUDGES = re.compile(r"\W*(?:val|valid|validation|test|testing|eval|evaluation|dev)\b", re.IGNORECASE)
 _MARKS = " -*+.|"  # that may stand at a line's end or not
 _LONGEST, _LONGEST_HEADING = 1_000, 300  # characters
 _MOST_NUMBERS = 96
@@ -120,8 +121,12 @@ class Recurring:
         return form
 
     def _may_count(self, shape: str, plan: Plan, line: int) -> bool:
-        """Return whether a form's count is the run's: the first that counts, as long as it comes."""
-        if plan.count is None or (shape != self._counter and self._counter and line - self._counted_at < _SILENT):
+        """Return whether a form's count is the run's: the first that counts and judges nothing, as long as it comes."""
+        if (
+            plan.count is None
+            or _JUDGES.match(shape)
+            or (shape != self._counter and self._counter and line - self._counted_at < _SILENT)
+        ):
             return False
         self._counter, self._counted_at = shape, line
         return True

@@ -58,3 +58,38 @@ def test_means_of_a_part_are_that_parts() -> None:
 
 def test_what_compilers_count_is_no_score() -> None:
     assert fed("I1130 06:05:40.494000 5889 torch/_subclasses/fake_tensor.py:3629]   cache_hits: 0") == []
+
+
+def test_what_judges_before_the_training_is_not_where_it_stands() -> None:
+    def line(part: str, n: int, total: int) -> str:
+        return f"{part} |     {n}/{total}   | loss:    1.{n} | fps: 5583.1001 | acc:    0.0625"
+
+    lines = [line("Valid", n, 4) for n in (1, 2, 3, 4)]
+    for epoch in (1, 2):
+        lines += [
+            f"Epoch {epoch}/4",
+            *(line("Train", n, 13) for n in (1, 2, 13)),
+            *(line("Valid", n, 4) for n in (1, 4)),
+        ]
+    found = fed(*lines)
+    assert [one.step for one in found if "val_loss" in one.values] == [None] * 4 + [13, 13, 26, 26]
+    assert [one.step for one in found if "loss" in one.values] == [1, 2, 13, 14, 15, 26]
+
+
+def test_a_record_of_an_evaluation_may_name_it_first() -> None:
+    lines = ("epoch: 1 step: 20, loss is 0.5", "Eval result: epoch 1, metrics: {'Accuracy': 0.75, 'loss': 0.7}")
+    found = fed(*lines, "epoch: 2 step: 5, loss is 0.25")
+    assert [dict(one.values) for one in found] == [
+        {"loss": 0.5},
+        {"eval_accuracy": 0.75, "eval_loss": 0.7},
+        {"loss": 0.25},
+    ]
+    (found,) = fed("eval after 0: {'loss/eval': 0.7}")
+    assert dict(found.values) == {"loss_eval": 0.7}
+
+
+def test_a_table_may_count_its_batches() -> None:
+    rows = ["| batch | 40 |", "| epoch | 1 |", "| loss | 0.657 |", "----------"]
+    assert [(one.step, dict(values.values)) for one in fed(*rows) for _, values in one.earlier] == [
+        (40, {"loss": 0.657})
+    ]
