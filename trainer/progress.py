@@ -124,6 +124,7 @@ class Progress:
             now = self._clock()
             self._unread_since = now if self._unread_since is None else self._unread_since
             if now - self._unread_since >= _PATIENCE:
+                self._unread_since = now  # where nothing can be suggested yet, it is tried again as much later
                 self._tell_unread()
 
     def _tell_unread(self) -> None:

@@ -6,8 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from tests.trainer.fakes import HandClock
 from trainer.progress import Pace, Progress
+from trainer.unread import Unread
 from trainer.wire import EventKind
 
 
@@ -188,6 +191,15 @@ def test_nothing_is_suggested_where_something_was_read_or_nothing_measures() -> 
     read.progress.flush()
     prose.progress.flush()
     assert (read.of(EventKind.NOTICE), prose.of(EventKind.NOTICE)) == ([], [])
+
+
+def test_what_could_be_suggested_is_not_thought_over_with_each_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(Unread, "suggestions", lambda self, most=3: asked.append(most) or ())
+    run = Watched()
+    for step in range(1_000):
+        run.line(f"a{step}-1.{step}.0", after=1.2)
+    assert len(asked) == 9
 
 
 def test_what_the_task_file_describes_is_read_from_the_first_line() -> None:
