@@ -179,7 +179,8 @@ class Rented:
     def manifests(self) -> dict[str, Manifest]:
         """Return the whole checkpoints by name."""
         keys = [key for key in self.store.keys(f"jobs/{JOB}/a1/ckpt") if key.endswith("/manifest.json")]
-        found = [wire.from_json(Manifest, self.store.get(key) or b"") for key in keys]
+        # One that gives way to a newer one may be gone between the two looks.
+        found = [wire.from_json(Manifest, data) for key in keys if (data := self.store.get(key)) is not None]
         return {manifest.name: manifest for manifest in found}
 
     def children(self) -> list[int]:
