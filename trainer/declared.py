@@ -35,9 +35,10 @@ class Declared:
         self.counts = False  # one of them has said where the run stands: no other line does from then on
         self._names_epochs = any("epoch" in template.names for template in self.templates)
         self._totals: dict[str, int] = {}  # how many steps, epochs and batches there are, as said last
-        self._epoch: float | None = None  # named last
+        self._epoch: int | None = None  # named last
         self._from = 1  # what epochs are counted from
         self._finer = False  # steps or batches are counted, and not epochs alone
+        self._begun: tuple[int, int, int] | None = None  # the epoch that counts, its first step, and its batches
         self._within = Unwound()  # a count within epochs of unknown length, or of unknown number
 
     def __bool__(self) -> bool:
@@ -78,8 +79,20 @@ class Declared:
             epoch = self._epoch if self._names_epochs else None
             if epoch is None or not batches:
                 return self._within.of(whole["batch"], epoch, batches or 0), total
-            return max(0, int(epoch) - self._from) * batches + whole["batch"], total
+            return self._begins(epoch, batches) + whole["batch"], total
         return (None, None) if self._finer else (whole.get("epoch"), epochs)
+
+    def _begins(self, epoch: int, batches: int) -> int:
+        """Return the step before an epoch's first one: where the last epoch ended, however long that was."""
+        before = self._begun
+        if before is not None and epoch == before[0]:
+            first = before[1]
+        elif before is not None and epoch == before[0] + 1:
+            first = before[1] + before[2]
+        else:
+            first = max(0, epoch - self._from) * batches
+        self._begun = epoch, first, batches
+        return first
 
 
 def _is_count(value: float) -> bool:

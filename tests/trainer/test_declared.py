@@ -122,6 +122,11 @@ def test_a_batch_counts_on_over_epochs() -> None:
     ]
 
 
+def test_an_epoch_begins_where_the_last_one_ended_however_long_it_was() -> None:
+    lines = ["ep 1 b 10/10 L 2", "ep 2 b 1/8 L 1", "ep 2 b 8/8 L 1", "ep 3 b 1/10 L 1", "ep 5 b 1/10 L 1"]
+    assert [step for step, _ in points(read("ep {epoch} b {batch}/{batches} L {loss}", *lines))] == [10, 11, 18, 19, 41]
+
+
 def test_epochs_count_where_nothing_finer_is_described() -> None:
     assert points(read("E{epoch} {loss}", "E1 3.5", "E2 2.5")) == [(1, {"loss": 3.5}), (2, {"loss": 2.5})]
     templates = ["E{epoch} b{batch}/{batches} {loss}", "E{epoch} done: {val_loss}"]
