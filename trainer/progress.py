@@ -71,6 +71,7 @@ class Progress:
         self._clock = clock
         self._wall = wall
         self._lines: Sequence[str] = ()  # what they look like
+        self._declared = Declared()
         self._detector = Detector()
         self._pace = Pace()
         self._lock = threading.Lock()
@@ -89,11 +90,13 @@ class Progress:
     def describe(self, lines: Sequence[str]) -> None:
         """Take what the run's lines look like (`trainer.templates`); called before the first one."""
         self._lines = lines
-        self._detector = Detector(declared=Declared(lines))
+        self._declared = Declared(lines)
+        self._detector = Detector(declared=self._declared)
 
     def resumed(self) -> None:
         """Take the run as one that goes on from a checkpoint; called before its first line."""
-        self._detector = Detector(resumed=True, declared=Declared(self._lines))
+        self._declared = Declared(self._lines)
+        self._detector = Detector(resumed=True, declared=self._declared)
 
     def line(self, text: str) -> None:
         """Take one line of output."""
@@ -114,18 +117,23 @@ class Progress:
 
     def _feed(self, text: str) -> None:
         try:
+            described = sum(self._declared.fits)
             detection = self._detector.feed(text)
+            if detection is None and self._unread is not None and sum(self._declared.fits) == described:
+                self._look_at(text, self._unread)
         except Exception:  # noqa: BLE001  a line made to be misread must not end the thread that keeps the log
             return
         if detection:
             self._take(detection)
-        elif self._unread is not None:
-            self._unread.take(text)
-            now = self._clock()
-            self._unread_since = now if self._unread_since is None else self._unread_since
-            if now - self._unread_since >= _PATIENCE:
-                self._unread_since = now  # where nothing can be suggested yet, it is tried again as much later
-                self._tell_unread()
+
+    def _look_at(self, text: str, unread: Unread) -> None:
+        """Take a line that nothing read, and that nobody described."""
+        unread.take(text)
+        now = self._clock()
+        self._unread_since = now if self._unread_since is None else self._unread_since
+        if now - self._unread_since >= _PATIENCE:
+            self._unread_since = now  # where nothing can be suggested yet, it is tried again as much later
+            self._tell_unread()
 
     def _tell_unread(self) -> None:
         """Tell, once, how the task file could describe lines that look like progress, if nothing else is read."""

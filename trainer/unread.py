@@ -29,8 +29,8 @@ _OTHERWISE = re.compile(r"%\||^[{|]")  # bars, records and rows of tables have n
 _WHEN = "\2"  # where one stands
 # Digits that a word ends in, too: "Ep3".
 _NUMBER = re.compile(
-    r"((?:(?<![\w)\]])[-+])?(?<![\d.])(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?|\bnan\b|\binf\b)",
-    re.IGNORECASE,
+    r"((?:(?<![\w)\]])[-+])?(?<![\d.])(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?|\b(?:nan|inf)\b)",
+    re.IGNORECASE | re.ASCII,  # else "ınf" is one, too, and no number
 )
 _COUNTED = frozenset({*COUNTS, *COUNTS.values()})
 

@@ -209,3 +209,21 @@ def test_what_the_task_file_describes_is_read_from_the_first_line() -> None:
     run.line("20/800 :: A 0.5")
     assert run.of(EventKind.METRIC) == [{"step": 20, "values": {"loss": 0.5}}]
     assert run.of(EventKind.PROGRESS)[0]["percent"] == 2.5
+
+
+def test_no_line_ends_the_thread_that_keeps_the_log() -> None:
+    run = Watched()
+    for step in range(8):
+        run.line(f"ep {step} \u0131nf q 0.{step}")  # no infinity, and no number
+    run.line("step 3: loss 0.5")
+    run.progress.flush()
+    assert run.of(EventKind.METRIC)[-1] == {"step": 3, "values": {"loss": 0.5}}
+
+
+def test_lines_that_somebody_left_alone_are_not_suggested() -> None:
+    run = Watched()
+    run.progress.describe(["summary: "])
+    for step in range(40):
+        run.line(f"summary: E{step} q <0.{step}5>", after=4.0)
+    run.progress.flush()
+    assert run.of(EventKind.NOTICE) == []
