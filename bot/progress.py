@@ -19,6 +19,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
+from bot.data import INTERRUPTED
 from bot.markup import clean
 from jobs.errors import BadSpec
 from jobs.strict_yaml import FILE_NAME
@@ -28,7 +29,6 @@ from trainer.detect import Detection, Detector
 from trainer.output import Splitter
 from trainer.unread import Suggestion, Unread
 
-INTERRUPTED = 130  # what a shell calls a program that Ctrl-C ended
 _CHUNK = 65_536  # bytes
 _CURVE = 32  # characters
 _BARS = "▁▂▃▄▅▆▇█"
@@ -61,13 +61,12 @@ def read(chunks: Iterable[bytes], declared: Declared, found: Found) -> None:
     splitter, detector = Splitter(), Detector(declared=declared)
 
     def take(line: str) -> None:
-        described = sum(declared.fits)
         detection = detector.feed(line)
         found.lines += 1
         if detection is not None:
             found.told += 1
             found.take(detection)
-        if sum(declared.fits) == described:  # else somebody has said what is to be read of it
+        if not detector.described:  # else somebody has said what is to be read of it
             found.unread.take(line, len(detection.values) if detection else 0)
 
     for chunk in chunks:
@@ -84,11 +83,13 @@ def run(log: str, lines: Sequence[str], task_file: Path | None, *, points: bool 
     declared, where = _described(lines, task_file)
     found, code = Found(), 0
     try:
-        with sys.stdin.buffer if log == "-" else _opened(Path(log)) as file:
+        with _opened(log) as file:
             read(_chunks(file, log), declared, found)
     except KeyboardInterrupt:
         code = INTERRUPTED
-    console = Console()
+    except OSError as error:
+        raise _unreadable(log, error) from error
+    console = Console(emoji=False)
     show(found, console)
     _fits(declared, where, console)
     for one in found.unread.suggestions():
@@ -119,11 +120,16 @@ def _described(lines: Sequence[str], task_file: Path | None) -> tuple[Declared, 
     return Declared(described), str(path) if described else ""
 
 
-def _opened(path: Path) -> BinaryIO:
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise BadSpec(f"`{path}` cannot be read: {error.strerror}. `-` reads the standard input.") from error
+def _opened(log: str) -> BinaryIO:
+    if log != "-":
+        return Path(log).open("rb")
+    if sys.stdin is None:
+        raise BadSpec("There is no standard input. Name a file.")
+    return sys.stdin.buffer
+
+
+def _unreadable(log: str, error: OSError) -> BadSpec:
+    return BadSpec(f"`{log}` cannot be read: {error.strerror}. `-` reads the standard input.")
 
 
 def _chunks(file: BinaryIO, log: str) -> Iterable[bytes]:
@@ -156,7 +162,7 @@ def _fits(declared: Declared, where: str, console: Console) -> None:
     for template, lines in zip(declared.templates, declared.fits, strict=True):
         why = "; without a word of its own it is the whole line" if template.whole else ""
         fits = f"{lines:,} lines" if lines else f"[yellow]fits no line{why}[/yellow]"
-        console.print(f"  {escape(template.text)}  {fits}", highlight=False, soft_wrap=True)
+        console.print(f"  {escape(clean(template.text))}  {fits}", highlight=False, soft_wrap=True)
 
 
 def _points(found: Found, console: Console) -> None:
@@ -184,12 +190,14 @@ def _table(found: Found) -> Table:
 
 def curve(values: Sequence[float]) -> str:
     """Return values as a row of bars, each of as many as it takes to fit; × where one is no number."""
+    # By a power of two, which rounds nothing: sums of the largest numbers stay finite.
+    shift = math.frexp(max((abs(value) for value in values if math.isfinite(value)), default=0.0))[1]
+    values = [math.ldexp(value, -shift) for value in values]
+    finite = list(filter(math.isfinite, values))
+    least, most = min(finite, default=0.0), max(finite, default=0.0)
     per = max(1, math.ceil(len(values) / _CURVE))
-    groups = [values[at : at + per] for at in range(0, len(values), per)]
-    finite = [value for value in values if math.isfinite(value)]
-    least, most = (min(finite), max(finite)) if finite else (0.0, 0.0)
     drawn = []
-    for group in groups:
+    for group in (values[at : at + per] for at in range(0, len(values), per)):
         mean = math.fsum(group) / len(group) if all(map(math.isfinite, group)) else math.nan
         share = (mean - least) / (most - least) if most > least else 0.0
         drawn.append(_BARS[min(7, max(0, int(8 * share)))] if math.isfinite(mean) else _NOT_FINITE)

@@ -28,9 +28,15 @@ def composed(text: str) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
-        raise BadSpec(f"`{FILE_NAME}` cannot be read: {place}: {error.problem or error.context}.") from error
+        quotes = " A value that holds braces wants quotes." if _has_braces(text, mark) else ""
+        raise BadSpec(f"`{FILE_NAME}` cannot be read: {place}: {error.problem or error.context}.{quotes}") from error
     except yaml.YAMLError as error:  # a character that YAML does not allow; these carry no mark
         raise BadSpec(f"`{FILE_NAME}` cannot be read: {str(error).splitlines()[0]}.") from error
+
+
+def _has_braces(text: str, mark: yaml.Mark | None) -> bool:
+    lines = text.splitlines()
+    return mark is not None and mark.line < len(lines) and "{" in lines[mark.line]
 
 
 def _check_events(text: str) -> None:

@@ -75,7 +75,7 @@ class Agent:
         redactor = Redactor(env)
         self._reporter = Reporter(store, lambda n: wire.event_key(*key, n, machine.rank), mask=redactor.mask)
         self._log = LogShip(store, lambda n: wire.log_key(*key, n, machine.rank))
-        self._progress = Progress(tell=self._reporter.tell)
+        self._progress = Progress(tell=self._reporter.tell, suggests=machine.rank == 0)
         self._output = Output(redactor=redactor, log=self._log.write, watch=self._line)
         self._inbox = Inbox(scratch / "run", take=self._heard)
         self._poll = _POLL_FOLDER if isinstance(store, FolderStore) else _POLL_S3

@@ -1,12 +1,16 @@
-"""What stands below a heading such as "Validation:": of which part of the data it is, and for how long."""
+"""What stands below a heading such as "Validation:", or sums an evaluation up: of which part of the data it is."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
-from trainer.names import is_of_evaluation, of_part
+from trainer.headings import without_prefix
+from trainer.names import all_of_evaluation, evaluation_of, is_of_evaluation, of_part
 
 _LINES = 12  # for which a heading holds at most
+_SUM = re.compile(r"\*+ ")
+_SUMMED_UP = 3  # lines after an evaluation in which its sum may stand
 
 
 class Below:
@@ -56,3 +60,20 @@ class Below:
         if not self or any(map(is_of_evaluation, values)):
             return values
         return {of_part(self._part, name): value for name, value in values.items()}
+
+
+class Summed:
+    """Knows the sum of an evaluation, "* Acc@1 70.1", below its lines, "Test: [90/100] ..."."""
+
+    def __init__(self) -> None:
+        self._judged = "", 0.0, -_SUMMED_UP  # the part of the data that was evaluated last, by which row and line
+
+    def up(self, line: int, row: float, text: str, values: Mapping[str, float]) -> tuple[float, Mapping[str, float]]:
+        """Return a line's values as of the evaluation that it sums up, and whose they are then; others as they are."""
+        part, judged_by, at = self._judged
+        parted = any(is_of_evaluation(name) or name.startswith("train") for name in values)
+        if not parted and line - at <= _SUMMED_UP and _SUM.match(without_prefix(text)):
+            return judged_by, {of_part(part, name): value for name, value in values.items()}
+        if parted and all_of_evaluation(values):
+            self._judged = next(filter(None, map(evaluation_of, values)), ""), row, line
+        return row, values

@@ -1,18 +1,19 @@
 """What a team's own description of its lines says of a run: `progress:` in the task file, read by its templates.
 
 Nothing is guessed here but two things: epochs are counted from 0 or from 1, as the first one shows, and a count within
-an epoch that nobody names begins anew where it falls.
+an epoch that is not named before it begins anew where it falls.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
 
 from trainer.bars import Unwound
-from trainer.numbers import number
+from trainer.numbers import number, plainly
+from trainer.place import MOST_STEPS
 from trainer.templates import COUNTS, Template, parse
 
 
@@ -30,14 +31,18 @@ class Declared:
 
     def __init__(self, texts: Sequence[str] = ()) -> None:
         """Take templates; raises `ValueError` on one that cannot be read."""
-        self.templates: Sequence[Template] = tuple(map(parse, texts))
+        # As the lines are when they come here; they are shown as they were written.
+        self.templates: Sequence[Template] = tuple(replace(parse(plainly(text)), text=text) for text in texts)
         self.fits = [0] * len(self.templates)  # lines that each was the first to fit
         self.counts = False  # one of them has said where the run stands: no other line does from then on
+        self.bracketed = any(text.startswith("[{") for text in texts)  # what may look like a rank is a count
         self._names_epochs = any("epoch" in template.names for template in self.templates)
         self._totals: dict[str, int] = {}  # how many steps, epochs and batches there are, as said last
         self._epoch: int | None = None  # named last
         self._from = 1  # what epochs are counted from
-        self._finer = False  # steps or batches are counted, and not epochs alone
+        # Steps or batches are counted, and not epochs alone.
+        self._finer = any({"step", "batch"} & set(template.names) for template in self.templates)
+        self._from_zero = False  # batches are counted from 0
         self._begun: tuple[int, int, int] | None = None  # the epoch that counts, its first step, and its batches
         self._within = Unwound()  # a count within epochs of unknown length, or of unknown number
 
@@ -71,14 +76,14 @@ class Declared:
     def _place(self, whole: Mapping[str, int]) -> tuple[int | None, int | None]:
         epochs, batches = self._totals.get("epochs"), self._totals.get("batches")
         if "step" in whole:
-            self._finer = True
             return whole["step"], self._totals.get("steps")
         if "batch" in whole:
-            self._finer = True
             total = epochs * batches if epochs and batches else None
+            self._names_epochs = self._names_epochs and self._epoch is not None  # else it stands behind its batches
             epoch = self._epoch if self._names_epochs else None
             if epoch is None or not batches:
-                return self._within.of(whole["batch"], epoch, batches or 0), total
+                self._from_zero = self._from_zero or whole["batch"] == 0
+                return self._within.of(whole["batch"] + self._from_zero, epoch, batches or 0) - self._from_zero, total
             return self._begins(epoch, batches) + whole["batch"], total
         return (None, None) if self._finer else (whole.get("epoch"), epochs)
 
@@ -86,7 +91,7 @@ class Declared:
         """Return the step before an epoch's first one: where the last epoch ended, however long that was."""
         before = self._begun
         if before is not None and epoch == before[0]:
-            first = before[1]
+            first, batches = before[1], max(before[2], batches)  # the shorter count is an evaluation's
         elif before is not None and epoch == before[0] + 1:
             first = before[1] + before[2]
         else:
@@ -96,4 +101,4 @@ class Declared:
 
 
 def _is_count(value: float) -> bool:
-    return math.isfinite(value) and value >= 0 and value % 1 == 0
+    return 0 <= value <= MOST_STEPS and value % 1 == 0

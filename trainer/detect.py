@@ -13,25 +13,30 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from trainer import blocks, drawn, generic, headings
-from trainer.below import Below
+from trainer.below import Below, Summed
 from trainer.declared import Declared, Told
 from trainer.formats import Reading
 from trainer.forms import Known
-from trainer.names import evaluation_of, is_companion, is_of_evaluation, is_outcome, may_measure, of_part
+from trainer.names import (
+    all_of_evaluation,
+    evaluation_of,
+    is_companion,
+    is_of_evaluation,
+    is_outcome,
+    may_measure,
+    of_part,
+)
 from trainer.numbers import plainly
-from trainer.place import Place
+from trainer.place import MOST_STEPS, Place
 from trainer.recurring import Recurred, Recurring
 from trainer.series import API, BAR, BLOCK, COUNTED, DECLARED, DICT, EVENT_FILE, PLAIN, RECURRING, ROWS, Series
 from trainer.traces import Traces
 
 _RANK = re.compile(r"^\[(?:default|rank|trainer)?(?P<rank>\d+)\]:\s?")
 _NUMERIC = re.compile(r"\d|nan|inf")  # without one of these a line measures nothing
-_MOST_STEPS = 10**15  # no run has as many
 _SETTLED = 5  # lines after which a bar keeps the series that it shows
 _HEADER = 100  # characters that a line may have that says where what follows belongs, and nothing else
 _BEST_LINES = 3  # that stand below a heading such as "Best model:"
-_SUM = re.compile(r"\*+ ")
-_SUMMED_UP = 3  # lines after an evaluation in which its sum may stand
 _WIDEST, _WIDEST_RECORD = 1_000, 8_000  # characters; a longer line is data, not progress
 
 
@@ -55,6 +60,7 @@ class Detector:
     def __init__(self, *, resumed: bool = False, declared: Declared | None = None) -> None:
         """Read a run from its beginning, or one that goes on from a checkpoint; `declared` says what its lines are."""
         self._declared = declared or Declared()
+        self.described = False  # the last line is one of those that the team has described
         self._series = Series()
         self._counter: float | None = None  # belief of what the step comes from
         self._step: int | None = None
@@ -67,13 +73,12 @@ class Detector:
         self._named_epoch: float | None = None  # named on a line that measures, the last time
         self._by_epoch: int | None = None  # where the run stands, if lines tell its epochs and nothing else
         self._counted: Reading | None = None  # counted on a line of its own, and not used yet
-        self._below = Below()
+        self._below, self._summed = Below(), Summed()
         self._best_until = 0  # the last line below a heading of the best so far
         self._best_alone = False  # and nothing but the best so far is told
         self._traces = Traces()
         self._in_block = False
         self._pairs = blocks.Pairs()
-        self._judged = "", 0.0, -_SUMMED_UP  # the part of the data that was evaluated last, by which row and line
         self._columns: blocks.Columns | None = None
         self._columns_part = ""  # of the data that its rows are of
         self._place = Place(resumed=resumed)
@@ -82,6 +87,7 @@ class Detector:
     def feed(self, line: str) -> Detection | None:
         """Return what `line` (one line, without colours) tells, or None when that is nothing."""
         self._line += 1
+        self.described = False
         ended = self.end() if self._pairs and not _RANK.sub("", line.lstrip()).startswith(blocks.BARS) else None
         found = self._bars_apart(line)
         return _together(ended, found) if ended and found else found or ended
@@ -97,8 +103,9 @@ class Detector:
         text = self._own(line)
         if not text:
             return None
-        if self._declared and (described := self._declared.read(text)):
-            return self._as_declared(described)
+        if self._declared and (told := self._declared.read(text)):
+            self.described = True
+            return self._as_declared(told)
         if self._in_block or text.startswith("["):
             self._in_block = blocks.begins(text) or (self._in_block and blocks.within(text))
             if self._in_block:
@@ -119,7 +126,7 @@ class Detector:
         widest = _WIDEST_RECORD if text.startswith("{") else _WIDEST
         if not text or len(text) > widest or self._traces.hold(line):
             return ""
-        if text[0] == "[" and (rank := _RANK.match(text)):
+        if text[0] == "[" and not self._declared.bracketed and (rank := _RANK.match(text)):
             return text[rank.end() :] if int(rank["rank"]) == 0 else ""
         return text
 
@@ -139,7 +146,8 @@ class Detector:
         """Return what a line tells that `row` reads."""
         if row >= BLOCK and self._line <= self._best_until and reading.step is None:
             return None  # it was told when it was news
-        row, reading = self._summary(row, text, reading)
+        row, values = self._summed.up(self._line, row, text, reading.values)
+        reading = reading._replace(values=values)
         if row == PLAIN and reading.epoch is None and not self._is_placed:
             return self._recurred(line, reading)
         found = self._resolve(row, reading)
@@ -191,8 +199,7 @@ class Detector:
 
     def _as_declared(self, told: Told) -> Detection | None:
         """Return what a line tells that the team has described."""
-        counts = told.step is not None and max(told.step, told.total or 0) <= _MOST_STEPS
-        counts = counts and (self._counter is None or self._counter >= DECLARED)
+        counts = told.step is not None and (self._counter is None or self._counter >= DECLARED)
         reading = Reading(step=told.step, total=told.total, epoch=told.epoch, values=told.values)
         if counts:
             self._count(DECLARED, told.step, reading)
@@ -235,17 +242,6 @@ class Detector:
             earlier.append((self._line - lines[name], Detection(step=found.step, values={series: value})))
         return found._replace(values={}, earlier=earlier)
 
-    def _summary(self, row: float, text: str, reading: Reading) -> tuple[float, Reading]:
-        """Return a line's reading as of the evaluation that it sums up: "* Acc@1 70.1" below "Test: [90/100] ..."."""
-        part, judged_by, at = self._judged
-        parted = any(is_of_evaluation(name) or name.startswith("train") for name in reading.values)
-        if not parted and self._line - at <= _SUMMED_UP and _SUM.match(headings.without_prefix(text)):
-            return judged_by, reading._replace(values={of_part(part, name): v for name, v in reading.values.items()})
-        if parted and _all_of_evaluation(reading.values):
-            part = next(filter(None, map(evaluation_of, reading.values)), "")
-            self._judged = part, row, self._line
-        return row, reading
-
     def _recurred(self, line: str, plain: Reading | None = None) -> Detection | None:
         """Read a line by its form, if that comes again; `plain`: what it says by itself."""
         text = headings.without_prefix(line.rstrip())
@@ -279,7 +275,7 @@ class Detector:
         recurred = self._recurring.feed(text, known)
         if recurred is None:
             return found
-        part = evaluation_of(next(iter(found.values), "")) if _all_of_evaluation(found.values) else part
+        part = evaluation_of(next(iter(found.values), "")) if all_of_evaluation(found.values) else part
         recurred = recurred.under(lambda values: {of_part(part, name): value for name, value in values.items()})
         values = self._series.news(row, recurred.reading.values)
         return found._replace(values={**values, **found.values}, earlier=self._earlier(row, recurred))
@@ -295,9 +291,9 @@ class Detector:
         return told
 
     def _resolve(self, row: float, reading: Reading) -> Detection | None:
-        if (reading.step or 0) > _MOST_STEPS or (reading.total or 0) > _MOST_STEPS:
+        if (reading.step or 0) > MOST_STEPS or (reading.total or 0) > MOST_STEPS:
             return None
-        if (reading.epoch or 0) > _MOST_STEPS or (reading.epochs or 0) > _MOST_STEPS:
+        if (reading.epoch or 0) > MOST_STEPS or (reading.epochs or 0) > MOST_STEPS:
             return None
         if self._declared.counts and row > DECLARED:
             reading = reading._replace(step=None, total=None, epoch=None, within_epoch=False, bar=None)
@@ -313,7 +309,7 @@ class Detector:
         if self._below and reading.bar is not None and not reading.values and not reading.bar:
             return None
         judges = self._counter is not None and (reading.within_epoch or (reading.step or 0) < (self._step or 0))
-        step, total = (None, None) if judges and _all_of_evaluation(reading.values) else self._place.of(reading)
+        step, total = (None, None) if judges and all_of_evaluation(reading.values) else self._place.of(reading)
         counts = step is not None and self._may_count(placed_by, reading)
         if counts:
             self._count(placed_by, step, reading)
@@ -362,7 +358,7 @@ class Detector:
 
     def _standing(self, row: float, reading: Reading) -> tuple[int | None, int | None, bool]:
         """Return where the run stands at a line that does not count for it, the total, and whether the line says so."""
-        by_form = self._counter is not None and self._counter >= PLAIN and not _all_of_evaluation(reading.values)
+        by_form = self._counter is not None and self._counter >= PLAIN and not all_of_evaluation(reading.values)
         epoch = reading.epoch if reading.epoch is not None and reading.epoch % 1 == 0 else None
         if reading.epoch_counts and epoch is not None and (by_form or self._step is None):
             self._counter = self._step = None  # an epoch is worth more than what a form counts
@@ -397,7 +393,7 @@ class Detector:
         """Return whether a line names the step that a bar has not shown yet: bars are drawn ten times a second."""
         if self._counter != BAR or reading.step is None or self._step is None or reading.within_epoch:
             return False
-        if reading.step < self._step or _all_of_evaluation(reading.values):
+        if reading.step < self._step or all_of_evaluation(reading.values):
             return False
         return reading.total is not None or (self._bare and reading.step <= (self._total or reading.step))
 
@@ -448,8 +444,3 @@ def _together(bar: Detection, found: Detection) -> Detection:
     where = found if found.moved else bar
     values, earlier = {**bar.values, **found.values}, [*bar.earlier, *found.earlier]
     return where._replace(step=found.step, values=values, earlier=earlier)
-
-
-def _all_of_evaluation(values: Mapping[str, float]) -> bool:
-    judged = [name for name in values if is_outcome(name)] or list(values)
-    return bool(judged) and all(map(is_of_evaluation, judged))

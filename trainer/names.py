@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 # What a run is judged by; one of these makes a line a measurement.
@@ -138,6 +139,13 @@ def may_measure(lower: str) -> bool:
 def is_of_evaluation(name: str) -> bool:
     """Return whether a series says by its name that it is of an evaluation."""
     return bool(_EVALUATED.search(name))
+
+
+def all_of_evaluation(values: Iterable[str]) -> bool:
+    """Return whether what a line judges the run by is all of an evaluation."""
+    names = list(values)
+    judged = [name for name in names if is_outcome(name)] or names
+    return bool(judged) and all(map(is_of_evaluation, judged))
 
 
 def evaluation_of(name: str) -> str:

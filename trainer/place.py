@@ -9,6 +9,8 @@ from __future__ import annotations
 from trainer.bars import Bars, Unwound, is_other
 from trainer.formats import Reading
 
+MOST_STEPS = 10**15  # no run has as many
+
 
 class Place:
     """Puts the counts of one run's lines together."""

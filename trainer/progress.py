@@ -63,6 +63,7 @@ class Progress:
         self,
         *,
         tell: Callable[[EventKind, Mapping[str, Any]], None],
+        suggests: bool = True,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -70,7 +71,6 @@ class Progress:
         self._tell = tell
         self._clock = clock
         self._wall = wall
-        self._lines: Sequence[str] = ()  # what they look like
         self._declared = Declared()
         self._detector = Detector()
         self._pace = Pace()
@@ -84,18 +84,16 @@ class Progress:
         self._untold: Mapping[str, Any] | None = None
         self._history: deque[tuple[float, int]] = deque(maxlen=_HISTORY)
         self._not_finite: set[str] = set()
-        self._unread: Unread | None = Unread()  # until something is read, or people were told
+        self._unread = Unread() if suggests else None  # until something is read, or people were told
         self._unread_since: float | None = None
 
     def describe(self, lines: Sequence[str]) -> None:
         """Take what the run's lines look like (`trainer.templates`); called before the first one."""
-        self._lines = lines
         self._declared = Declared(lines)
         self._detector = Detector(declared=self._declared)
 
     def resumed(self) -> None:
         """Take the run as one that goes on from a checkpoint; called before its first line."""
-        self._declared = Declared(self._lines)
         self._detector = Detector(resumed=True, declared=self._declared)
 
     def line(self, text: str) -> None:
@@ -117,9 +115,9 @@ class Progress:
 
     def _feed(self, text: str) -> None:
         try:
-            described = sum(self._declared.fits)
             detection = self._detector.feed(text)
-            if detection is None and self._unread is not None and sum(self._declared.fits) == described:
+            read = self._detector.described or (detection is not None and detection.values)
+            if self._unread is not None and not read:
                 self._look_at(text, self._unread)
         except Exception:  # noqa: BLE001  a line made to be misread must not end the thread that keeps the log
             return
@@ -138,7 +136,7 @@ class Progress:
     def _tell_unread(self) -> None:
         """Tell, once, how the task file could describe lines that look like progress, if nothing else is read."""
         found = self._unread.suggestions() if self._unread is not None else ()
-        if one := next((one for one in found if len(one.setting) <= _LONGEST_SETTING), None):
+        if one := next((one for one in found if len(one.setting) <= _LONGEST_SETTING and "`" not in one.setting), None):
             self._unread = None
             example = one.example.replace("`", "'")
             text = (

@@ -23,8 +23,11 @@ _LONGEST, _MOST_FIELDS = 400, 24
 _ANYTHING = re.compile(r" ?(?<!\{)\{ *\}(?!\})")
 _TOKEN = re.compile(r"\{\{|\}\}|\{(?P<name>[^{}]*)\}|(?P<brace>[{}])|(?P<text>[^{}]+)")
 _NAME = re.compile(r"[A-Za-z_][\w@./-]{0,59}")
-_NOT_WITHIN = r"(?<!\d)(?<!\d\.)"  # a number is taken whole or not at all
-_ENDS = r"(?!\d|\.\d)"
+# A number is taken whole or not at all: "0,534" is none that is read. Where the next one stands right behind a comma,
+# a comma parts them.
+_BEGINS, _ENDS = r"(?<!\d)(?<!\d\.)(?![-+]?0\d*,\d)", r"(?!\d|[.,]\d)"
+_BEGINS_APART, _ENDS_APART = r"(?<!\d)(?<!\d\.)", r"(?!\d|\.\d)"
+_PARTED = re.compile(r",\{(?!\{)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +82,10 @@ def parse(text: str) -> Template:
             raise ValueError(f"`{token.group()}` in `{text}` stands directly behind another number. Nothing parts them")
         else:
             name = _name(token["name"].strip(), text)
-            number = WITHOUT_COMMAS if compact.startswith(",", token.end()) else NUMBER
-            pieces[-1] = rf"{pattern} ?{_NOT_WITHIN}({number}){_ENDS}", [*names, name]
+            pieces[-1] = (
+                pattern + _number(len(names) + 1, parted=bool(_PARTED.match(compact, token.end()))),
+                [*names, name],
+            )
             after_number = True
     _check(text, [name for _, names in pieces for name in names], words=words)
     if not words:
@@ -88,6 +93,12 @@ def parse(text: str) -> Template:
         pieces[-1] = rf"{pieces[-1][0]}\s*$", pieces[-1][1]
     compiled = tuple((re.compile(pattern), tuple(names)) for pattern, names in pieces if pattern)
     return Template(text=text, pieces=compiled, whole=not words)
+
+
+def _number(group: int, *, parted: bool) -> str:
+    """Return a pattern for a number; once found it is not gone back on, so that no line keeps us busy."""
+    begins, number, ends = (_BEGINS_APART, WITHOUT_COMMAS, _ENDS_APART) if parted else (_BEGINS, NUMBER, _ENDS)
+    return rf" ?{begins}(?=({number}))\{group}{ends}"
 
 
 def _literal(text: str, *, after_number: bool) -> str:

@@ -118,7 +118,8 @@ def _template(form: _Form) -> Template | None:
         template = parse("".join(part + number for part, number in zip(parts, [*numbers, ""], strict=True)))
     except ValueError:
         return None
-    return template if all(template.find("".join(line)) for line in lines) else None
+    fits = template.text.isprintable() and all(template.find("".join(line)) for line in lines)
+    return template if fits else None
 
 
 def _names(words: Sequence[str], columns: Sequence[Sequence[str]], fell: Container[int]) -> Sequence[str | None]:

@@ -110,6 +110,17 @@ def test_ctrl_c_shows_what_was_read_so_far(capsys: pytest.CaptureFixture[str], m
     assert "stands at step 40 of 40" in capsys.readouterr().out
 
 
+def test_without_a_standard_input_a_file_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(BadSpec, match="no standard input"):
+        run("-", (), None)
+
+
+def test_what_is_printed_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    typed("".join(f"e{n} :fire: <{n / 7:.3f}>\n" for n in range(1, 9)))
+    assert "progress: ['e{epoch} :fire: <{value}>']" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("log", "lines", "task_file", "said"),
     [
@@ -134,4 +145,6 @@ def test_a_curve_fits_a_line_and_marks_what_is_no_number() -> None:
     assert curve([2.0, 2.0]) == "▁▁"
     assert curve([1.0, math.nan, math.inf, 2.0]) == "▁××█"
     assert curve([math.nan]) == "×"
+    assert curve([1.7e308] * 40) == "▁" * 20
+    assert curve([1e308, -1e308, 0.0]) == "█▁▅"
     assert len(curve([float(n) for n in range(1000)])) == 32

@@ -214,6 +214,8 @@ def test_a_file_that_says_nothing_decides_nothing(text: str) -> None:
         ("checkpoints: {encrypt: perhaps}\n", "`perhaps` is neither `true` nor `false`", None),
         ('image: a\nprogress: ["L {my loss}"]\n', "line 2: `{my loss}` in `L {my loss}` is no name", None),
         ("progress:\n  - loss: {loss}\n", "Quote each line of `progress`: 'step {step}/{steps} :: L {loss}'", None),
+        ("progress: {step} x\n", "A value that holds braces wants quotes.", None),
+        ("progress: [ep {epoch} L {l}]\n", "A value that holds braces wants quotes.", None),
         ("progress: {loss}\n", "Quote each line of `progress`", None),
         ("progress:\n- a {a}\n- b {b\n", "line 3: a brace in `b {b` has no other", None),
         ("progress:\n" + "- L {l}\n" * 33, "33 lines are described; 32 are read", None),

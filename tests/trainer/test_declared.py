@@ -41,6 +41,8 @@ def points(found: list[Detection | None]) -> list[tuple[int | None, dict[str, fl
         ("{step},{loss},{acc}", "10,0.5,0.625", {"step": "10", "loss": "0.5", "acc": "0.625"}),
         ("{step} {loss}", "  10\t0.5 ", {"step": "10", "loss": "0.5"}),
         ("{{{loss}}}", "{0.5}", {"loss": "0.5"}),
+        ("step {step}, loss {loss}", "step 1,000, loss 0.4", {"step": "1,000", "loss": "0.4"}),
+        ("step {step}, {loss}", "step 999, 0.4", {"step": "999", "loss": "0.4"}),
         ("损失 {loss}", "轮 3 损失 0.5", {"loss": "0.5"}),
         ("step {step}", "step 10.5", {"step": "10.5"}),  # and is no count then
     ],
@@ -58,6 +60,9 @@ def test_a_template_finds_its_numbers(template: str, line: str, numbers: dict[st
         ("{step} {loss}", "iteration 10 0.5"),  # without a word of its own it is the whole line
         ("{step} {loss}", "10 0.5 s"),
         ("L {loss}", "L none"),
+        ("L {loss}", "L 0,534"),  # a comma for a point
+        ("L {loss}", "L 0,53"),
+        ("L {loss}", "L 1,0000"),
         ("Loss {loss}", "loss 0.5"),
     ],
 )
@@ -180,6 +185,37 @@ def test_without_a_count_a_line_stands_where_the_run_is() -> None:
     assert points(read("judge gave {verdict}", *lines)) == [(10, {"loss": 9.0}), (10, {"verdict": 0.75})]
 
 
+def test_an_epoch_may_be_named_behind_its_batches() -> None:
+    templates = ["step {batch}/{batches} loss {loss}", "epoch {epoch}/{epochs} val {val_loss}"]
+    one = ["step 1/4 loss 1", "step 4/4 loss 1"]
+    lines = [*one, "epoch 1/3 val 2", *one, "epoch 2/3 val 2", *one, "epoch 3/3 val 2"]
+    found = [one for one in read(templates, *lines) if one]
+    assert [one.step for one in found if "loss" in one.values] == [1, 4, 5, 8, 9, 12]
+    assert [(one.step, one.moved) for one in found if "val_loss" in one.values] == [(4, False), (8, False), (12, False)]
+    assert found[-2].total == 12
+
+
+def test_an_evaluation_in_the_same_words_does_not_shorten_an_epoch() -> None:
+    lines = ["it 100/100 loss 1 ep 1", "val it 20/20 loss 2 ep 1", "it 1/100 loss 1 ep 2"]
+    assert [step for step, _ in points(read("it {batch}/{batches} loss {loss} ep {epoch}", *lines))][::2] == [100, 101]
+
+
+def test_a_batch_that_is_counted_from_0_loses_no_step() -> None:
+    lines = [f"epoch {epoch} batch {batch} loss 1" for epoch in (0, 1, 2) for batch in (0, 1, 2)]
+    assert [step for step, _ in points(read("epoch {epoch} batch {batch} loss {loss}", *lines))] == [*range(9)]
+
+
+def test_an_epoch_is_no_step_where_steps_are_described() -> None:
+    templates = ["Epoch {epoch}/{epochs}", "step {step} loss {loss}"]
+    assert points(read(templates, "Epoch 50/100", "step 4900 loss 0.5")) == [(4900, {"loss": 0.5})]
+
+
+def test_a_line_is_described_as_it_is_printed() -> None:
+    assert points(read("Q<{q}> D(x): {dx}", "Loss_Q<8.5> D(x): 0.86")) == [(None, {"q": 8.5, "dx": 0.86})]
+    assert points(read("[{step}]: zl {zl}", "[8]: zl 0.86")) == [(8, {"zl": 0.86})]  # and no rank
+    assert Declared(["D(x): {dx}"]).templates[0].text == "D(x): {dx}"
+
+
 def test_what_a_script_reports_by_itself_counts_before_it() -> None:
     detector = Detector(declared=Declared(["@{step} L {loss} M {m}"]))
     detector.report(100, None, {"loss": 1.0})
@@ -196,8 +232,13 @@ def test_bars_do_not_count_beside_a_described_count() -> None:
 
 
 def test_numbers_that_no_run_has_are_no_count() -> None:
-    assert read("@{step} L {a}", "@2.5 L 0.5", "@-3 L 0.5", "@nan L 0.5") == [None] * 3
-    assert points(read("@{step} L {a}", "@1e40 L 0.5")) == [(None, {"a": 0.5})]
+    assert read("@{step} L {a}", "@2.5 L 0.5", "@-3 L 0.5", "@nan L 0.5", "@1e40 L 0.5") == [None] * 4
+    # And they do not keep others from counting.
+    assert points(read("ts {step} L {loss}", "ts 1764488254000000000 L 0.5", "step 5/10: acc 0.5"))[-1][0] == 5
+    assert points(read("b {batch} L {loss}", "b 1e20 L 1", "b 1 L 0.5", "b 2 L 0.25"))[-2:] == [
+        (1, {"loss": 0.5}),
+        (2, {"loss": 0.25}),
+    ]
 
 
 def test_only_the_first_rank_is_read() -> None:

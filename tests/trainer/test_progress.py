@@ -193,6 +193,22 @@ def test_nothing_is_suggested_where_something_was_read_or_nothing_measures() -> 
     assert (read.of(EventKind.NOTICE), prose.of(EventKind.NOTICE)) == ([], [])
 
 
+def test_a_step_without_a_measurement_is_not_enough() -> None:
+    run = Watched()
+    for step in range(1, 41):
+        run.line(f"step {step}/40 => <{step / 7:.3f}>", after=4.0)
+    assert [notice["code"] for notice in run.of(EventKind.NOTICE)] == ["unread"]
+
+
+def test_one_machine_of_several_suggests() -> None:
+    told: list[EventKind] = []
+    progress = Progress(tell=lambda kind, data: told.append(kind), suggests=False)
+    for step in range(40):
+        progress.line(f"E{step} q <{step / 7:.3f}>")
+    progress.flush()
+    assert told == []
+
+
 def test_what_could_be_suggested_is_not_thought_over_with_each_line(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(Unread, "suggestions", lambda self, most=3: asked.append(most) or ())

@@ -62,6 +62,7 @@ def test_a_form_becomes_a_line_of_the_task_file_that_reads_it(line, template: st
         lambda n: f"threshold 0.5 for class {n}",  # what measures never changes
         lambda n: f" {n}%|██   | {n}/20 [00:01<00:02, 1.5it/s]",
         lambda n: "x" * 400 + f" {n}.5",
+        lambda n: f"ep {n} zl\u009b2J\u202e 0.{n}5",  # what steers a terminal, and is refused in a task file
         lambda n: f"saving out/params.{n}.5 now",
         lambda n: f"Param group {n}: lr {n / 7:.3f}",
     ],
