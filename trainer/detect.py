@@ -154,10 +154,10 @@ class Detector:
         # Numbers with names that nobody knows: of a bar, or beside those that were read.
         part = drawn.part_of_bar(reading.bar) if reading.bar else ""
         if part and found is None:
-            found = self._described(row, line, Detection(step=self._step), part)
+            found = self._with_unknown_names(row, line, Detection(step=self._step), part)
             return found if found.values else None
         more = row >= BLOCK or (reading.bar is not None and found is not None and found.moved)
-        return self._described(row, line, found, part) if more and found else found
+        return self._with_unknown_names(row, line, found, part) if more and found else found
 
     def _head(self, heading: headings.Heading) -> None:
         """Take a line that says where what follows belongs, and nothing else."""
@@ -266,7 +266,7 @@ class Detector:
         found = self._resolve(row, recurred.reading)
         return found and found._replace(earlier=earlier)
 
-    def _described(self, row: float, line: str, found: Detection, part: str) -> Detection:
+    def _with_unknown_names(self, row: float, line: str, found: Detection, part: str) -> Detection:
         """Read what a line tells under names that nobody knows; `part`: of the data, that a bar names."""
         text = drawn.without_bar(line.strip())
         if len(line) > _WIDEST or text.count(".") <= len(found.values):
