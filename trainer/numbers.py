@@ -18,10 +18,10 @@ from trainer.names import (
     series_name,
 )
 
-# Of bounded length: a line may be made to keep us busy.
-_BARE = r"(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d+)?|[nN]a[nN]\b|[iI]nf(?:inity)?\b"
-NUMBER = rf"[-+]?(?:\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|{_BARE})"
-WITHOUT_COMMAS = rf"[-+]?(?:{_BARE})"  # where a comma may part it from the next
+NUMBER = (  # of bounded length: a line may be made to keep us busy
+    r"[-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d+)?"
+    r"|[nN]a[nN]\b|[iI]nf(?:inity)?\b)"
+)
 
 # What may stand before a name as a word of its own and belongs to it: "Batch Loss", "Gen Loss Total".
 _BEFORE = frozenset({

@@ -15,18 +15,17 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from trainer.numbers import NUMBER, WITHOUT_COMMAS
-
 COUNTS = {"step": "steps", "epoch": "epochs", "batch": "batches"}  # each with how many there are
 _WHOLE = frozenset({*COUNTS, *COUNTS.values()})
 _LONGEST, _MOST_FIELDS = 400, 24
 _ANYTHING = re.compile(r" ?(?<!\{)\{ *\}(?!\})")
 _TOKEN = re.compile(r"\{\{|\}\}|\{(?P<name>[^{}]*)\}|(?P<brace>[{}])|(?P<text>[^{}]+)")
 _NAME = re.compile(r"[A-Za-z_][\w@./-]{0,59}")
-# A number is taken whole or not at all: "0,534" is none that is read. Where the next one stands right behind a comma,
-# a comma parts them.
-_BEGINS, _ENDS = r"(?<!\d)(?<!\d\.)(?![-+]?0\d*,\d)", r"(?!\d|[.,]\d)"
-_BEGINS_APART, _ENDS_APART = r"(?<!\d)(?<!\d\.)", r"(?!\d|\.\d)"
+# A number is taken whole or not at all, without the point that ends a sentence: "0,534" is none that is read. Where the
+# next one stands right behind a comma, a comma parts them. Of bounded length: a line may be made to keep us busy.
+_BARE = r"(?:\d{1,40}(?:\.\d{1,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,3})?|[nN]a[nN]\b|[iI]nf(?:inity)?\b"
+_NUMBER = rf"[-+]?(?:[1-9]\d{{0,2}}(?:,\d{{3}})+(?:\.\d{{1,40}})?|{_BARE})", r"(?!\d|[.,]\d)"
+_PARTED_NUMBER = rf"[-+]?(?:{_BARE})", r"(?!\d|\.\d)"
 _PARTED = re.compile(r",\{(?!\{)")
 
 
@@ -97,8 +96,8 @@ def parse(text: str) -> Template:
 
 def _number(group: int, *, parted: bool) -> str:
     """Return a pattern for a number; once found it is not gone back on, so that no line keeps us busy."""
-    begins, number, ends = (_BEGINS_APART, WITHOUT_COMMAS, _ENDS_APART) if parted else (_BEGINS, NUMBER, _ENDS)
-    return rf" ?{begins}(?=({number}))\{group}{ends}"
+    number, ends = _PARTED_NUMBER if parted else _NUMBER
+    return rf" ?(?<!\d)(?<!\d\.)(?=({number}))\{group}{ends}"
 
 
 def _literal(text: str, *, after_number: bool) -> str:

@@ -42,6 +42,7 @@ def points(found: list[Detection | None]) -> list[tuple[int | None, dict[str, fl
         ("{step} {loss}", "  10\t0.5 ", {"step": "10", "loss": "0.5"}),
         ("{{{loss}}}", "{0.5}", {"loss": "0.5"}),
         ("step {step}, loss {loss}", "step 1,000, loss 0.4", {"step": "1,000", "loss": "0.4"}),
+        ("frames: {step}. L {loss}", "frames: 10752. L 1.", {"step": "10752", "loss": "1"}),
         ("step {step}, {loss}", "step 999, 0.4", {"step": "999", "loss": "0.4"}),
         ("损失 {loss}", "轮 3 损失 0.5", {"loss": "0.5"}),
         ("step {step}", "step 10.5", {"step": "10.5"}),  # and is no count then

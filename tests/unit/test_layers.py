@@ -39,7 +39,7 @@ PURE = (
     "jobs.shortage", "jobs.strict_yaml", "jobs.taskfile", "jobs.telemetry",
     "bot.arguments", "bot.clues", "bot.correction", "bot.normalise", "bot.parse", "bot.parse_budget",
     "bot.parse_estimate", "bot.run_line", "bot.verbs", "bot.words", *WILL_IT_FIT,
-    "trainer.names", "trainer.numbers", "trainer.templates",
+    "trainer.templates",
 )  # fmt: skip
 SHARED_WORDS = ("jobs.errors", "jobs.model", "jobs.values", "jobs.records", "trainer.wire")
 # Where an SDK may be imported: a module, or every file whose name begins so (a provider's files share its name).
