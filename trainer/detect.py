@@ -17,23 +17,22 @@ from trainer.below import Below, Summed
 from trainer.declared import Declared, Told
 from trainer.formats import Reading
 from trainer.forms import Known
+from trainer.kinds import Kinds
 from trainer.names import (
     all_of_evaluation,
     evaluation_of,
     is_companion,
     is_of_evaluation,
     is_outcome,
-    may_measure,
     of_part,
 )
 from trainer.numbers import plainly
 from trainer.place import MOST_STEPS, Place
 from trainer.recurring import Recurred, Recurring
-from trainer.series import API, BAR, BLOCK, COUNTED, DECLARED, DICT, EVENT_FILE, PLAIN, RECURRING, ROWS, Series
+from trainer.series import API, BAR, BLOCK, COUNTED, DECLARED, DICT, EVENT_FILE, PLAIN, RECURRING, Series
 from trainer.traces import Traces
 
 _RANK = re.compile(r"^\[(?:default|rank|trainer)?(?P<rank>\d+)\]:\s?")
-_NUMERIC = re.compile(r"\d|nan|inf")  # without one of these a line measures nothing
 _SETTLED = 5  # lines after which a bar keeps the series that it shows
 _HEADER = 100  # characters that a line may have that says where what follows belongs, and nothing else
 _BEST_LINES = 3  # that stand below a heading such as "Best model:"
@@ -82,7 +81,7 @@ class Detector:
         self._columns: blocks.Columns | None = None
         self._columns_part = ""  # of the data that its rows are of
         self._place = Place(resumed=resumed)
-        self._recurring, self._line = Recurring(), 0
+        self._kinds, self._recurring, self._line = Kinds(), Recurring(), 0
 
     def feed(self, line: str) -> Detection | None:
         """Return what `line` (one line, without colours) tells, or None when that is nothing."""
@@ -112,11 +111,17 @@ class Detector:
                 return self._block(text)
         if text[-1] == ":" and generic.is_best(text):
             self._best_until = self._line + _BEST_LINES
-        if len(text) < _HEADER and (heading := headings.heading(text)):
-            self._head(heading)
-            return None
+        kind = self._kinds.of(text)
+        if kind.heads and len(text) < _HEADER:
+            if heading := headings.heading(text):
+                self._head(heading)
+                return None
+            kind.heads = False
         self._below.next_line()
-        return self._measured(line, text)
+        row, reading, named = kind.read(text)
+        if reading is not None:
+            return self._taken(line, text, row, reading)
+        return self._table(line, text, named=named) or self._recurred(line)
 
     def _own(self, line: str) -> str:
         """Return `line` without what torchrun puts before it, "" where it is not read: of a trace, of another rank."""
@@ -130,19 +135,7 @@ class Detector:
             return text[rank.end() :] if int(rank["rank"]) == 0 else ""
         return text
 
-    def _measured(self, line: str, text: str) -> Detection | None:
-        lower = text.lower()
-        named: bool | None = None
-        if _NUMERIC.search(lower):
-            for row, hint, read in ROWS:
-                if hint is None and named is None:
-                    named = may_measure(lower) or generic.names_epoch(lower)
-                if (named if hint is None else hint in lower) and (reading := read(text)):
-                    return self._taken(row, line, text, reading)
-        found = self._table(line, text, named=may_measure(lower) if named is None else named)
-        return found or self._recurred(line)
-
-    def _taken(self, row: float, line: str, text: str, reading: Reading) -> Detection | None:
+    def _taken(self, line: str, text: str, row: float, reading: Reading) -> Detection | None:
         """Return what a line tells that `row` reads."""
         if row >= BLOCK and self._line <= self._best_until and reading.step is None:
             return None  # it was told when it was news

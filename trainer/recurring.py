@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from trainer import stencils
 from trainer.formats import Reading
 from trainer.forms import EMPTY, ENOUGH, HOLE, NUMBER, Form, Known, Plan, plan
 
@@ -23,7 +24,7 @@ _JUDGES = re.compile(r"\W*(?:val|valid|validation|test|testing|eval|evaluation|d
 _MARKS = " -*+.|"  # that may stand at a line's end or not
 _LONGEST, _LONGEST_HEADING = 1_000, 300  # characters
 _MOST_NUMBERS = 96
-_MOST_FORMS = 128  # that are watched at once
+_MOST_FORMS, _MOST_KINDS = 128, 1_024  # that are watched at once, and remembered
 _TRIES = (ENOUGH, 5, 8)  # lines after which it is looked what a form says; after the last it is given up
 _AGO = 400  # lines after which one of a form no longer stands beside the next
 _SILENT = 50  # lines without the form that counted, after which another may
@@ -48,6 +49,8 @@ class Recurring:
 
     def __init__(self) -> None:
         self._forms: dict[str, Form | None] = {}  # None: given up
+        # Kinds of lines whose form is believed or given up, with the places of their numbers.
+        self._kinds: dict[bytes, tuple[str, Sequence[slice]]] = {}
         self._counter, self._counted_at = "", 0  # the form that counts, and the last line of it
         self._tables: dict[int, str] = {}  # the heading of rows of so many numbers and no words
         self._words, self._words_at = "", -_ABOVE - 1  # the last line without a number, and where it was
@@ -56,6 +59,10 @@ class Recurring:
         """Return what `text` says by its form."""
         if len(text) > _LONGEST:
             return None
+        kind = stencils.kind(text)
+        if remembered := self._kinds.get(kind):
+            shape, spans = remembered
+            return self._planned(shape, self._forms[shape], [text[span] for span in spans], known)
         if not _NUMERIC.search(text):
             self._head(text, known.line)
             return None
@@ -75,12 +82,20 @@ class Recurring:
             form = self._forms[shape]
         else:
             form = self._watch(shape, Form(self._heading(shape, len(cells), known.line), bare))
-        if form is None:
+        if form is not None and not form.plan:
+            return self._try(shape, form, cells, known)
+        if len(self._kinds) >= _MOST_KINDS:
+            self._kinds.clear()
+        if len(bare) == len(text) and EMPTY not in cells:
+            self._kinds[kind] = shape, [slice(*found.span()) for found in NUMBER.finditer(bare)]
+        return self._planned(shape, form, cells, known)
+
+    def _planned(self, shape: str, form: Form | None, cells: Sequence[str], known: Known) -> Recurred | None:
+        """Return what a line of a form says that is believed; nothing of one that is given up."""
+        if form is None or form.plan is None:
             return None
-        if form.plan:
-            may = self._may_count(shape, form.plan, known.line)
-            return Recurred(reading=form.plan.read(cells, known.plain, counts=may))
-        return self._try(shape, form, cells, known)
+        may = self._may_count(shape, form.plan, known.line)
+        return Recurred(reading=form.plan.read(cells, known.plain, counts=may))
 
     def _try(self, shape: str, form: Form, cells: Sequence[str], known: Known) -> Recurred | None:
         """Take one more line of a form that is not believed yet; return what all of them said, once it is."""
@@ -117,6 +132,7 @@ class Recurring:
         if len(self._forms) >= _MOST_FORMS:  # those that are believed stay
             oldest = next((old for old, one in self._forms.items() if one is None or one.plan is None), None)
             self._forms.pop(oldest or next(iter(self._forms)))
+            self._kinds.clear()
         self._forms[shape] = form
         return form
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from trainer.output import Splitter
 CORPUS = Path(__file__).parents[1] / "trainer" / "corpus"
 _ROUNDS = 9  # times that each recording is read for the cost of a line; the fastest counts
 _CHUNK = 4_096  # bytes that a pipe gives at once
+_LONG = 3_000  # lines that a long log has
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +121,49 @@ def scores(part: str) -> list[Score]:
     return [score(path) for path in sorted((CORPUS / part).glob("*.txt"))]
 
 
-def microseconds() -> float:
-    """Return what one line of the corpus costs, split and read, in microseconds of this thread's processor time."""
-    recordings = [lines_of(path) for path in sorted(CORPUS.glob("*/*.txt"))]
+def long_logs() -> Mapping[str, list[str]]:
+    """Return logs as runs of days have them, made up in the forms of seven trainers: recordings are short."""
+    chance = random.Random(1)
+
+    def some(form: str, low: float, high: float) -> str:
+        return f"{chance.uniform(low, high):{form}}"
+
+    forms: Mapping[str, Callable[[int], str]] = {
+        "nanoGPT": lambda at: f"iter {at}: loss {some('.4f', 2, 4)}, time {some('.2f', 100, 200)}ms, mfu 41.23%",
+        "HF Trainer": lambda at: (
+            f"{{'loss': {some('.4f', 1, 3)}, 'grad_norm': {some('.4f', 0.1, 2)}, 'epoch': {at / _LONG:.2f}}}"
+        ),
+        "tqdm": lambda at: (
+            f"Epoch {at // 500}: {at % 500 // 5:3d}%|{'█' * (at % 500 // 50):10}| {at % 500}/500 "
+            f"[{at // 60 % 60:02d}:{at % 60:02d}<01:15, {some('.2f', 5, 9)}it/s, loss={some('.3f', 1, 3)}]"
+        ),
+        "ImageNet": lambda at: (
+            f"Epoch: [{at // 500}][{at % 500:4d}/500]\tTime {some('6.3f', 0, 1)} ({some('6.3f', 0, 1)})\t"
+            f"Loss {some('.4e', 1, 5)} ({some('.4e', 1, 5)})\tAcc@1 {some('6.2f', 0, 50)} ({some('6.2f', 0, 50)})"
+        ),
+        "torchtitan": lambda at: (
+            f"step: {at:5d}  loss: {some('8.5f', 2, 8)}  grad_norm: {some('7.4f', 0, 2)}  memory: 10.12GiB(12.80%)  "
+            f"tps: {chance.randint(10_000, 12_999):,}  tflops: {some('.2f', 100, 200)}  mfu: {some('.2f', 30, 40)}%"
+        ),
+        "somebody's own": lambda at: (
+            f"[2026-11-02 12:{at // 60 % 60:02d}:{at % 60:02d},123] INFO train: Epoch {at // 500 + 1}/6 "
+            f"batch {at % 500 + 1}/500 | loss {some('.4f', 1, 3)} | recon {some('.4f', 1, 3)} | lr 3.0e-04"
+        ),
+        "no training": lambda at: (
+            f"2026-11-02 12:{at // 60 % 60:02d}:{at % 60:02d} worker {at % 8} fetched "
+            f"shard-{chance.randint(0, 9_999):05d}.tar in {some('.2f', 0, 2)}s ({chance.randint(1, 900)} samples)"
+        ),
+    }
+    return {name: [form(at) for at in range(_LONG)] for name, form in forms.items()}
+
+
+def recordings() -> list[list[str]]:
+    """Return the lines of all recordings."""
+    return [lines_of(path) for path in sorted(CORPUS.glob("*/*.txt"))]
+
+
+def microseconds(recordings: Sequence[Sequence[str]]) -> float:
+    """Return what one line costs, split and read, in microseconds of this thread's processor time."""
     best = [math.inf] * len(recordings)
     for _ in range(_ROUNDS):
         for at, lines in enumerate(recordings):
@@ -156,7 +198,10 @@ def figures() -> list[Figure]:
             note=f"{sum(one.lines for one in others):,} lines of {len(others)} other logs, and the trainers' own",
         )
     )
-    rows.append(Figure(name="reading a line", value=microseconds(), unit="µs", goal=25, note="the whole corpus"))
+    short, long = recordings(), list(long_logs().values())
+    for words, lines in (("short recordings", short), ("long logs", long)):
+        note = f"{sum(map(len, lines)):,} lines, {len(lines)} logs"
+        rows.append(Figure(name=f"reading a line, {words}", value=microseconds(lines), unit="µs", goal=25, note=note))
     return rows
 
 

@@ -1,0 +1,140 @@
+"""Lines that differ by their digits alone are read as the readers would read them, without asking those again."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import pytest
+
+from tests.bench.detectors import recordings
+from trainer import stencils
+from trainer.kinds import Found, Kind, Kinds, by_readers
+
+# The first lines teach what the last one is not.
+TRAPS = {
+    "a name has digits": """
+        loss_1: 0.51 acc: 0.3
+        loss_1: 0.52 acc: 0.4
+        loss_1: 0.53 acc: 0.4
+        loss_2: 0.54 acc: 0.4""",
+    "a count is beyond its total": """
+        [10/24] Loss: 0.51
+        [11/24] Loss: 0.52
+        [12/24] Loss: 0.53
+        [25/24] Loss: 0.54""",
+    "a total that was none is one": """
+        step 50/39: loss 0.5
+        step 60/39: loss 0.4
+        step 30/39: loss 0.4""",
+    "two numbers are the same at first": """
+        step 1 loss 1.00 acc 0.30 (0.30)
+        step 2 loss 0.90 acc 0.40 (0.40)
+        step 3 loss 0.80 acc 0.50 (0.10)""",
+    "the epoch is a part of a number": """
+        Epoch: 5.00 [10/474 (5%)] Loss: 2.81
+        Epoch: 6.00 [11/474 (6%)] Loss: 2.82
+        Epoch: 0.00 [16/474 (7%)] Loss: 2.87""",
+    "a bar names its own step": """
+        Iteration 00012: mse = 0.01:   0%|     | 1/50 [00:01<00:09, 5.00it/s]
+        Iteration 00013: mse = 0.02:   0%|     | 3/50 [00:01<00:09, 5.00it/s]
+        Iteration 00088: mse = 0.01:   0%|     | 4/50 [00:01<00:09, 5.00it/s]""",
+    "a bar moves no more": """
+         10%|#   | 1/50 [00:01<00:09, 3.20it/s, loss=0.51]
+         10%|#   | 2/50 [00:01<00:09, 4.10it/s, loss=0.52]
+         10%|#   | 3/50 [00:01<00:09, 0.00it/s, loss=0.53]""",
+    "a bar did not move": """
+         10%|#   | 1/50 [00:01<00:09, 0.00it/s, loss=0.51]
+         10%|#   | 2/50 [00:01<00:09, 0.00it/s, loss=0.52]
+         10%|#   | 3/50 [00:01<00:09, 4.10it/s, loss=0.53]""",
+    "a step took no time": """
+        step 101 loss 2.51 0 ms
+        step 102 loss 2.52 0 ms
+        step 103 loss 2.53 4 ms""",
+    "a record's number begins with 0": """
+        {"step": 15, "loss": 0.5}
+        {"step": 16, "loss": 0.4}
+        {"step": 05, "loss": 0.3}""",
+    "what measured nothing measures": """
+        F2: 51.12% 9.89 KiB
+        F2: 52.12% 9.89 KiB
+        F2: 53.12% 9.89 KiB
+        F1: 54.12% 9.89 KiB""",
+}
+
+
+def same(found: Found, expected: Found) -> bool:
+    """Return whether two findings are alike, NaN among them; what only might be named is asked of few lines."""
+    return repr(found.row) == repr(expected.row) and (
+        found.reading == expected.reading or "nan" in repr(expected.reading)
+    )
+
+
+def varied(line: str, chance: random.Random) -> str:
+    """Return a line of the same kind: some of its numbers have other digits."""
+    return re.sub(
+        r"\d+",
+        lambda found: (
+            found.group() if chance.random() < 0.4 else "".join(chance.choice("0123456789") for _ in found.group())
+        ),
+        line,
+    )
+
+
+@pytest.mark.parametrize("printed", TRAPS.values(), ids=TRAPS.keys())
+def test_what_the_first_lines_of_a_kind_teach_is_not_believed_of_others(printed: str) -> None:
+    kinds, lines = Kinds(), [line.strip() for line in printed.strip().splitlines()]
+    assert [kinds.of(line).read(line)[:2] for line in lines] == [by_readers(line)[:2] for line in lines]
+
+
+def test_every_line_of_the_recordings_is_read_as_its_readers_read_it() -> None:
+    for lines in recordings():
+        kinds = Kinds()
+        for line in filter(None, map(str.strip, lines)):
+            assert same(kinds.of(line).read(line), by_readers(line)), line
+
+
+def test_lines_with_other_digits_are_read_as_their_readers_read_them() -> None:
+    chance = random.Random(5)
+    kinds = {stencils.kind(text): text for lines in recordings() for line in lines if (text := line.strip())}
+    for text in list(kinds.values())[::9]:
+        kind = Kind()
+        for line in (text, *(varied(text, chance) for _ in range(12))):
+            assert same(kind.read(line), by_readers(line)), line
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "iter {}: loss 2.{}, time 135.20ms, mfu 41.23%",
+        "{{'loss': 1.2{}, 'grad_norm': 1.22, 'epoch': 0.3{}}}",
+        "Epoch 3:  45%|####  | 9{}/200 [00:12<00:15,  7.3{}it/s, v_num=0, train_loss=0.412]",
+        "Epoch: [3][ 15{}/1251]\tTime  0.3 ( 1.2)\tLoss 5.1{}e+00 (6.9e+00)\tAcc@1   0.39 (  0.5)",
+        "2026-11-02 10:00:0{} worker 2 fetched its part in 0.{}s",
+        "Checking the cache of {} files in {} folders",
+    ],
+)
+def test_readers_are_asked_about_two_lines_of_a_kind(form: str) -> None:
+    asked: list[str] = []
+
+    def read(text: str) -> Found:
+        asked.append(text)
+        return by_readers(text)
+
+    kind = Kind(read)
+    lines = [form.format(n, n + 1) for n in range(1, 9)]
+    assert [kind.read(line)[:2] for line in lines] == [by_readers(line)[:2] for line in lines]
+    assert asked == lines[:2]
+
+
+def test_where_two_numbers_may_be_meant_the_readers_are_asked_until_one_is_left() -> None:
+    asked: list[str] = []
+
+    def read(text: str) -> Found:
+        asked.append(text)
+        return by_readers(text)
+
+    kind = Kind(read)
+    lines = [f"step {n} loss 0.5{n} (0.5{n if n < 3 else 0})" for n in range(1, 9)]
+    assert [kind.read(line)[:2] for line in lines] == [by_readers(line)[:2] for line in lines]
+    assert asked == lines[:3]
