@@ -12,6 +12,7 @@ from trainer.formats import Reading
 
 _FAST = 5.0  # steps a second from which a bar, redrawn ten times a second, may stand behind
 _SNAP = 1.1  # how far the steps an epoch may lie above what was seen, to be taken as a whole number of epochs
+_ROUNDED = 0.005  # by which an epoch of two decimals may mislead
 _ROUNDS = 3  # epochs that a bar went on over, to be one of epochs
 _SHORTER = 0.8  # of the run's own bar: what is shorter is an evaluation's, and no epoch of another length
 _MOST_WORDS = 64  # that are remembered
@@ -58,7 +59,11 @@ class Bars:
         self.count = Unwound()  # that of the run's own
         self._bar: tuple[int, int] | None = None  # its count and total
         self._fast = False  # it moves faster than it is drawn
-        self._epoch_steps = 0.0  # steps an epoch has at least
+        self._asked: float | None = None  # the epoch of a record after which the bar is drawn anew
+        self._least, self._ratio = (
+            0.0,
+            math.inf,
+        )  # steps that an epoch has at least, and as a bar showed behind a record
         self.within = False  # whether the last bar was within the run's own
         self._inner_words: set[str] = set()  # that bars within a step are called
         self._words: set[str] = set()  # that it is called
@@ -113,6 +118,8 @@ class Bars:
             return None, None
         self._under, self._words = header, words
         self._bar, self._fast = (count, total), (reading.rate or 0.0) > _FAST or self._fast
+        if self._asked and count:
+            self._ratio, self._asked = min(self._ratio, count / self._asked), None
         placed = self.count.of(count)
         return placed, total if self.count.base == 0 else None
 
@@ -163,10 +170,11 @@ class Bars:
         if self._bar is None or self.count.base or not self._fast or not self._bar[0] or not 0 <= epoch < math.inf:
             return None
         count, total = self._bar
-        self._epoch_steps = max(self._epoch_steps, count / (epoch + 0.005))  # epochs are told with two decimals
-        steps = total / max(1, int(total / self._epoch_steps))
-        if steps > _SNAP * self._epoch_steps:
-            steps = self._epoch_steps
+        self._asked = epoch
+        self._least = max(self._least, count / (epoch + _ROUNDED))
+        steps = total / max(1, int(total / self._least))  # as many epochs as there are
+        if steps > _SNAP * min(self._least, self._ratio):
+            steps = max(self._least, self._ratio) if self._ratio < math.inf else self._least
         return min(total, max(count, round(epoch * steps)))
 
     def counts_epochs(self, epoch: float, step: int, *, of_as_many: bool) -> bool:

@@ -14,7 +14,7 @@ INTEGER = r"\d(?:\.\d{1,20}[eE]\+\d\d|[\d,]{0,20})"  # of bounded length: a line
 _EPOCH_WORDS = r"epochs?|ep\.?"
 _STEP_WORDS = (
     r"global[_ -]?(?:steps?|iter(?:ation)?s?)|t_env|env[_ ]steps?|num[_ ]frames|sentence number|i(?=\s*=\s*\d+\s*/)"
-    r"|num[_ ]timesteps(?!\s*=)|total[_ ](?:num|env)_?steps|total[_ ]t|t(?=\s*=\s*\d+\s*/)"
+    r"|num[_ ]timesteps(?!\s*=)|(?<=^Eval )num_timesteps|total[_ ](?:num|env)_?steps|total[_ ]t|t(?=\s*=\s*\d+\s*/)"
     r"|(?:time)?steps?|iter(?:ation)?s?|itr?|updates?|up\.|n(?:um_)?updates"
     r"|(?:mini-?)?batch(?:es)?|kimg|train(?=\s\d+\s?/\s?\d)|n_?episodes?|progress(?=\W{0,3}\d+\s*/)|episodes?|instance|rounds?|gen(?:eration)?s?|tick|tree"
 )
@@ -168,7 +168,7 @@ def _is_setting(text: str, found: re.Match[str]) -> bool:
     if call and (call["before"] or _NEXT_ARGUMENT.match(text, found.end())):
         return True
     return before.endswith(_SETTINGS) or (
-        word.endswith("s") and not found["total"] and before.endswith(_PLURAL_SETTINGS)
+        word.endswith("s") and word[:3] != "num" and not found["total"] and before.endswith(_PLURAL_SETTINGS)
     )
 
 

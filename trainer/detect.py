@@ -28,11 +28,15 @@ from trainer.names import (
 )
 from trainer.numbers import plainly
 from trainer.place import MOST_STEPS, Place
+from trainer.records import Records
 from trainer.recurring import Recurred, Recurring
-from trainer.series import API, BAR, BLOCK, COUNTED, DECLARED, DICT, EVENT_FILE, PLAIN, RECURRING, Series
+from trainer.series import API, BAR, BLOCK, COUNTED, DECLARED, DICT, EVENT_FILE, PLAIN, RECURRING, ROUND, YOLO, Series
 from trainer.traces import Traces
+from trainer.yolo import Yolo
 
+_STOPPED = re.compile(r"est iteration is:$")  # LightGBM's, and then that round again
 _RANK = re.compile(r"^\[(?:default|rank|trainer)?(?P<rank>\d+)\]:\s?")
+_DEEP = re.compile(r'\s{8,}"[^"]+":\s')  # of a record over many lines, which sums up what was told
 _SETTLED = 5  # lines after which a bar keeps the series that it shows
 _HEADER = 100  # characters that a line may have that says where what follows belongs, and nothing else
 _BEST_LINES = 3  # that stand below a heading such as "Best model:"
@@ -75,12 +79,12 @@ class Detector:
         self._below, self._summed = Below(), Summed()
         self._best_until = 0  # the last line below a heading of the best so far
         self._best_alone = False  # and nothing but the best so far is told
-        self._traces = Traces()
+        self._traces, self._yolo = Traces(), Yolo()
         self._in_block = False
         self._pairs = blocks.Pairs()
         self._columns: blocks.Columns | None = None
         self._columns_part = ""  # of the data that its rows are of
-        self._place = Place(resumed=resumed)
+        self._place, self._records = Place(resumed=resumed), Records()
         self._kinds, self._recurring, self._line = Kinds(), Recurring(), 0
 
     def feed(self, line: str) -> Detection | None:
@@ -109,8 +113,11 @@ class Detector:
             self._in_block = blocks.begins(text) or (self._in_block and blocks.within(text))
             if self._in_block:
                 return self._block(text)
-        if text[-1] == ":" and generic.is_best(text):
+        if text[-1] == ":" and (generic.is_best(text) or _STOPPED.search(text)):
             self._best_until = self._line + _BEST_LINES
+        self._records.announced(text)
+        if of_yolo := self._yolo.read(text):
+            return self._taken(line, text, YOLO, of_yolo)
         kind = self._kinds.of(text)
         if kind.heads and len(text) < _HEADER:
             if heading := headings.heading(text):
@@ -129,7 +136,7 @@ class Detector:
         if not text:
             self._best_until = 0
         widest = _WIDEST_RECORD if text.startswith("{") else _WIDEST
-        if not text or len(text) > widest or self._traces.hold(line):
+        if not text or len(text) > widest or self._traces.hold(line) or (text[0] == '"' and _DEEP.match(line)):
             return ""
         if text[0] == "[" and not self._declared.bracketed and (rank := _RANK.match(text)):
             return text[rank.end() :] if int(rank["rank"]) == 0 else ""
@@ -137,8 +144,10 @@ class Detector:
 
     def _taken(self, line: str, text: str, row: float, reading: Reading) -> Detection | None:
         """Return what a line tells that `row` reads."""
-        if row >= BLOCK and self._line <= self._best_until and reading.step is None:
+        if self._line <= self._best_until and (reading.step is None if row >= BLOCK else row == ROUND):
             return None  # it was told when it was news
+        if row == DICT and reading.step is None and reading.epoch is None:
+            row = PLAIN  # what somebody printed once is no reason to doubt who tells the series line by line
         row, values = self._summed.up(self._line, row, text, reading.values)
         reading = reading._replace(values=values)
         if row == PLAIN and reading.epoch is None and not self._is_placed:
@@ -183,11 +192,15 @@ class Detector:
         """Whether some line or report told a step."""
         return self._counter is not None
 
-    def filed(self, belief: float, step: int | None, values: Mapping[str, float]) -> dict[str, float]:
+    def filed(
+        self, belief: float, step: int | None, values: Mapping[str, float], epoch: float | None = None
+    ) -> dict[str, float]:
         """Return what is news out of a row of a file that the script wrote; `belief` is `FILE` or `EVENT_FILE`.
 
         A file lags behind the lines: it takes a series over only where it is ahead of them.
         """
+        if step is not None and epoch is not None:
+            self._records.knows(step, epoch)
         return self._series.filed(belief, step, values)
 
     def _as_declared(self, told: Told) -> Detection | None:
@@ -357,6 +370,9 @@ class Detector:
             self._counter = self._step = None  # an epoch is worth more than what a form counts
             self._by_epoch = int(epoch)
             return self._by_epoch, reading.epochs, True
+        if row == DICT and reading.epoch is not None and self._step is None:
+            self._by_epoch, total, told = self._records.of(reading.epoch)
+            return self._by_epoch, total, told
         if self._step is None and self._by_epoch is not None:
             return self._by_epoch, None, False
         if self._step is None and self._counter is None and self._epoch is not None:
@@ -378,6 +394,8 @@ class Detector:
         """Return a reading's values, under the names of an evaluation where a bar within the run's own shows them."""
         if reading.bar is None or not self._place.bar_within or not self._series:
             return reading.values
+        if reading.unnamed:
+            return {}
         judge = {name for name in reading.values if is_outcome(name) or is_companion(name)}
         plain = {name for name in judge if not is_of_evaluation(name)}
         return {of_part("val", name) if name in plain else name: value for name, value in reading.values.items()}

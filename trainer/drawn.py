@@ -30,8 +30,11 @@ _BAR_OTHERS = (
     re.compile(r"(?<![━╸╺╴─])[━╸╺╴─]{4,}\s+(?:\d+%\s+)?(?P<n>\d+)/(?P<total>\d+)(?P<post>.*)$"),
     re.compile(r"\d+% \((?P<n>\d+) of (?P<total>\d+)\) \|[^|]*\|(?P<post>.*)$"),
     re.compile(r"\|[▁-▏ ]+\|\s*[▁-▏]*\s*(?P<n>\d+)/(?P<total>\d+) \[\d+%\](?P<post>.*)$"),
+    # fastprogress' behind its percent; what it shows of the loss has no name.
+    re.compile(r"\|[█-]+\| \d+\.\d\d% \[(?P<n>\d+)/(?P<total>\d+) [\d:]+<[\d:?]+(?P<post>[^\]]*)\]$"),
     re.compile(r"^\s*\[=*>\.*\](?P<post>.*?)\s(?P<n>\d+)/(?P<total>\d+)\s*$"),  # the count is drawn over it
 )
+_ALONE = re.compile(r" (?P<value>\d+\.\d+)$")
 # What a bar tells in its name: "loss: 0.45", "Gen. (+00.61)".
 _DESCRIBED = re.compile(r"[^\w()]*[A-Za-z][\w./@-]*\s*(?:[:=]\s*|\(\s*)[-+]?\d*\.\d.*$")
 _OTHER_UNITS = re.compile(r"^(?:[kKMGT]?i?B|examples?|files?|rows?)/s$|^s/(?:file|example)s?$")  # of what is loaded
@@ -175,6 +178,8 @@ def drawn_bar_line(text: str) -> Reading | None:
     name = text[: found.start()].strip().rstrip(":")
     epoch = _BAR_EPOCH.search(name)
     values = {**(measurements(name, stepped=False) if may_measure(name.lower()) else {}), **_behind(found["post"])}
+    if alone := epoch and _ALONE.match(found["post"]):
+        values = {"loss": float(alone["value"])}
     if part := _EVALUATION_BAR.search(name):
         values = {of_part(part["part"] or "val", series): value for series, value in values.items()}
     if not values and epoch is None:
@@ -189,6 +194,7 @@ def drawn_bar_line(text: str) -> Reading | None:
         bar=name,
         within_epoch=epoch is not None,
         from_either=epoch is not None,
+        unnamed=alone is not None,
     )
 
 

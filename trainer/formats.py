@@ -36,6 +36,11 @@ _OF_LOGGER = re.compile(
 )
 _PART = r"(?P<part>val|valid|test|eval)(?:idation|uation)?"
 _BEFORE_RECORD = re.compile(rf"\b{_PART}\W*$|^\W*{_PART.replace('part', 'first')}\b", re.IGNORECASE)
+_TRIAL = re.compile(rf"\bTrial (?P<n>\d+) finished with value: (?P<value>{NUMBER}) and parameters: ")
+_SIMILAR = re.compile(
+    r"(?P<of>(?:Cosine|Manhattan|Euclidean|Dot-Product)-(?:Similarity|Distance))\s*:\s+"
+    rf"Pearson: (?P<pearson>{NUMBER})\s+Spearman: (?P<spearman>{NUMBER})$"
+)
 _STEP_KEYS = ("step", "global_step", "trainer_global_step", "_step", "num_updates", "iter", "iteration", "update")
 _TOTAL_KEYS = ("total_steps", "max_steps", "num_steps", "total_iters", "max_iters")
 _ITEMS = re.compile(rf"'([\w./@ -]+)': (?:[\w.]+\()?\[?'?({NUMBER})'?(?=[,}})\]])")
@@ -57,6 +62,7 @@ class Reading(NamedTuple):
     from_either: bool = False  # whether epochs are counted from 0 or 1 shows in the first of them
     from_zero: bool = False  # they are counted from 0, unless the first of them is 1
     based: bool = False  # the format says what they are counted from, and `epoch` is from 0
+    unnamed: bool = False  # what a bar shows has no name: a bar of an evaluation may still show the training's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +72,7 @@ class Row:
     step: int
     total: int | None
     values: Mapping[str, float]
+    epoch: float | None = None  # where the file tells it beside the step
 
 
 def integer(text: str | None) -> int | None:
@@ -140,26 +147,6 @@ def _keyed(flat: Mapping[str, float], *, epoch_counts: bool) -> Reading | None:
     )
 
 
-_YOLO = re.compile(
-    rf"^\s*(?P<epoch>\d+)/(?P<epochs>\d+)\s+[\d.]+[GM]?\s+(?P<box>{NUMBER})\s+(?P<cls>{NUMBER})\s+(?P<dfl>{NUMBER})\s+\d+"
-    r"\s+\d+:\s"
-)
-_YOLO_JUDGED = re.compile(rf"^\s*all\s+\d+\s+\d+\s+({NUMBER})\s+({NUMBER})\s+({NUMBER})\s+({NUMBER})$")
-_YOLO_JUDGES = ("precision", "recall", "map50", "map50_95")
-
-
-def yolo_line(text: str) -> Reading | None:
-    if not text[:1].isdecimal() and not text.startswith("all "):
-        return None
-    if judged := _YOLO_JUDGED.match(text):
-        return Reading(values={name: number(judged[at]) for at, name in enumerate(_YOLO_JUDGES, 1)})
-    found = _YOLO.match(text)
-    if found is None:
-        return None
-    values = {f"{part}_loss": number(found[part]) for part in ("box", "cls", "dfl")}
-    return Reading(step=int(found["epoch"]), total=int(found["epochs"]), epoch=int(found["epoch"]), values=values)
-
-
 _BATCHED = re.compile(
     r"(?:^|\s)(?:Train:\s*(?P<timm>\d+)\s*|Train:\s*\[(?P<train>\d+)\]\s*"
     r"|(?:Train )?Epoch:\s*\[?(?P<epoch>\d+)(?:\.\d\d)?\]?\s*"
@@ -221,16 +208,28 @@ def corner_line(text: str) -> Reading | None:
 
 
 _ROUND = re.compile(r"^\[(?P<n>\d[\d,]*)\]\s")
+# XGBoost's "test-auc:0.71+0.02", LightGBM's "val's auc: 0.7" and "cv_agg's val auc: 0.71 + 0.02": with its spread.
+_MEASURED = re.compile(rf"(?P<name>[A-Za-z][\w@.\- ]*?(?:'s [\w@.\- ]+)?):\s?(?P<value>{NUMBER})(?:\s?\+\s?{NUMBER})?$")
 
 
 def round_line(text: str) -> Reading | None:
+    """Read a round of boosting: behind its number a cell for each measurement, whatever it is called."""
     found = _ROUND.match(text)
-    values = measurements(text[found.end() :].replace("'s ", "_"), stepped=False) if found else {}  # "val's auc: 0.7"
+    cells = text[found.end() :].split("\t") if found else ()
+    measured = [_MEASURED.match(cell.strip()) for cell in cells]
+    values: Mapping[str, float] = {
+        series_name(one["name"].removeprefix("cv_agg's ").replace("'s ", "_")): number(one["value"])
+        for one in measured
+        if one
+    }
+    ours = "'s " in text or all(one and "-" in one["name"] for one in measured)  # as both of them print
+    if found is None or not (ours or any(map(is_outcome, values))) or not all(measured):
+        values = measurements(text[found.end() :], stepped=False) if found else {}
     return Reading(step=integer(found["n"]), values=values) if found and values else None
 
 
 _LEARNT = re.compile(
-    rf"^(?P<n>\d+):\s+learn: (?P<learn>{NUMBER})(?:\s+test: (?P<test>{NUMBER}))?.*?"
+    rf"^(?P<n>\d+):\s+learn: (?P<learn>{NUMBER})(?P<tests>(?:\s+test\d*: {NUMBER})*).*?"
     r"(?:remaining: (?P<left>[\dhms. u]+))?$"
 )
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 0.000001}
@@ -241,7 +240,8 @@ def learnt_line(text: str) -> Reading | None:
     found = _LEARNT.match(text)
     if found is None:
         return None
-    values = {name: number(found[name]) for name in ("learn", "test") if found[name]}
+    tests = found["tests"].replace(":", "").split()
+    values = {"learn": number(found["learn"]), **dict(zip(tests[::2], map(number, tests[1::2]), strict=True))}
     parts = re.findall(r"(\d+(?:\.\d+)?)(h|ms|us|m|s)", found["left"] or "")
     eta = sum(float(count) * _UNITS[unit] for count, unit in parts) if parts else None
     return Reading(step=int(found["n"]), values=values, eta=eta)
@@ -257,3 +257,18 @@ def listed_line(text: str) -> Reading | None:
         return None
     values = {"train_loss": number(found["train"]), "val_loss": number(found["val"])}
     return Reading(step=int(found["n"]), epoch=float(found["n"]), values=values)
+
+
+def trial_line(text: str) -> Reading | None:
+    """Read a trial of Optuna's."""
+    found = _TRIAL.search(text)
+    return Reading(step=int(found["n"]), values={"value": number(found["value"])}) if found else None
+
+
+def similarity_line(text: str) -> Reading | None:
+    """Read one of the similarities by which sentence-transformers' evaluator judges, each in a line of its own."""
+    found = _SIMILAR.search(text)
+    if found is None:
+        return None
+    of = series_name(found["of"])
+    return Reading(values={f"eval_{of}_{name}": number(found[name]) for name in ("pearson", "spearman")})

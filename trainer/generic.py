@@ -70,7 +70,8 @@ _GLUED = re.compile(r"loss(?=\d+\.\d\d)")
 # All that follows was told before.
 _BEST = re.compile(
     r"\W*(?:the )?(?:new )?(?:previous )?(?:saving (?:the )?(?:new )?)?"
-    r"(?:best|max(?:imum)?(?= (?:accuracy|acc|auc|f1|score|reward)))(?:_|\b(?! of\b))",
+    r"(?:best|max(?:imum)?(?= (?:accuracy|acc|auc|f1|score|reward)))(?:_|\b(?! of\b))"
+    r"|better model found at|epoch \d+: \w+ improved from",
     re.IGNORECASE,
 )
 _BEST_ABROAD = re.compile(r"\D*(?:最佳|最好|最优|лучш)")
@@ -173,7 +174,7 @@ def plain_line(text: str) -> Reading | None:
 
 def is_best(text: str) -> bool:
     """Return whether a line tells the best so far, which is no news."""
-    if ("est" in text or "EST" in text or "ax" in text or "AX" in text) and _BEST.match(text):
+    if any(one in text for one in ("est", "EST", "ax", "AX", "etter", "improved")) and _BEST.match(text):
         return True
     if ("(" in text or " from " in text or " the " in text) and _BETTER.search(text):
         return counts(text) is None  # beside a count it is said of what stands before it

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from trainer import drawn, formats, generic
+from trainer import drawn, formats, generic, yolo
 from trainer.formats import Reading
 
 
@@ -48,7 +48,7 @@ FORMATS = (
     Format(
         name="YOLO",
         hint=" ",
-        read=formats.yolo_line,
+        read=yolo.line,
         samples=(
             "      3/100      2.48G      1.155      2.895      1.242         34        640: 100%|█| 4/4 [00:01<00:00]",
             "        2/4         0G      5.592      3.218      3.413          4         64: 50% ━━━━━━────── 1/2"
@@ -141,6 +141,21 @@ FORMATS = (
         hint="']",
         read=formats.listed_line,
         samples=("[1, 0.6609145998954773, 0.5231431722640991, 0.762499988079071, '00:00']",),
+    ),
+    Format(
+        name="Optuna",
+        hint=" finished with value: ",
+        read=formats.trial_line,
+        samples=(
+            "[I 2026-11-02 10:00:00,123] Trial 12 finished with value: 0.93 and parameters: {'x': 2.5, 'kind': 'a'}."
+            " Best is trial 0 with value: 0.91.",
+        ),
+    ),
+    Format(
+        name="similarities of sentence-transformers",
+        hint="pearson: ",
+        read=formats.similarity_line,
+        samples=("2026-11-02 10:00:00 - Cosine-Similarity :\tPearson: 0.5382\tSpearman: 0.4856",),
     ),
     Format(
         name="a line that names its step",

@@ -107,6 +107,7 @@ _SECTION = re.compile(
     r"(?=\s*[:|\])>(\[{][\s'\"({\[]*[a-z]|\s+[->]+\s+[a-z])",
     re.IGNORECASE,
 )
+_TOOK = re.compile(r"\s?(?:s|secs?|seconds|ms|minutes|hours)\b")
 _PART_BEHIND = re.compile(r"%?\s?\((?P<part>train|val|valid|validation|test|dev|eval)\)", re.IGNORECASE)
 _AVERAGED = re.compile(r"(?:avg|average|mean|running)\b|(?:avg|mean)_", re.IGNORECASE)
 _NOT_FINITE = ("nan", "inf", "infinity")
@@ -189,7 +190,7 @@ class _Pairs:
         wide = len(sign) > _NEAR_VALUE and not self._far and sign.isspace()
         sign = sign.strip()
         bare = sign in ("", "-", "is") or "reached" in sign
-        if not self._wants(name, value, bare=bare):
+        if not self._wants(name, value, bare=bare) or (word[-4:] == "cost" and _TOOK.match(self.text, pair.end())):
             return
         if bare and (wide or not _stands_alone(name, value, self.text[pair.end() :], self.stepped)):
             return

@@ -167,7 +167,7 @@ class Progress:
     def filed(self, belief: float, rows: Sequence[Row]) -> None:
         """Take rows of a file that the script wrote, in their order; many at once are thinned out."""
         with self._lock:
-            news = [(row.step, self._detector.filed(belief, row.step, row.values)) for row in rows]
+            news = [(row.step, self._detector.filed(belief, row.step, row.values, row.epoch)) for row in rows]
             news = [(step, values) for step, values in news if values]
             every = max(1, -(-len(news) // _MOST_ROWS))
             for at, (step, values) in enumerate(news):

@@ -20,9 +20,11 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from trainer import yolo
 from trainer.eventfile import EventFile
 from trainer.formats import Row
 from trainer.names import is_series, series_name
@@ -47,7 +49,9 @@ def state_rows(text: str) -> Iterator[Row]:
     for entry in state.get("log_history", ()):
         step = entry.get("step")
         if isinstance(step, int):
-            yield _row(step, total if isinstance(total, int) and total > 0 else None, entry.items())
+            epoch = entry.get("epoch")
+            row = _row(step, total if isinstance(total, int) and total > 0 else None, entry.items())
+            yield replace(row, epoch=float(epoch)) if isinstance(epoch, int | float) else row
 
 
 def table_rows(text: str) -> Iterator[Row]:
@@ -62,8 +66,7 @@ def result_rows(text: str, epochs: int | None) -> Iterator[Row]:
     for line in csv.DictReader(text.splitlines()):
         named = {(key or "").strip(): value for key, value in line.items()}
         if (epoch := str(named.get("epoch") or "").strip()).isdecimal():
-            short = [(re.sub(r"^(?:train|metrics)/|\(B\)$", "", key), value) for key, value in named.items()]
-            yield _row(int(epoch), epochs, short)
+            yield _row(int(epoch), epochs, [(yolo.named(key), value) for key, value in named.items()])
 
 
 def metric_rows(text: str, name: str) -> Iterator[Row]:

@@ -19,19 +19,19 @@ SAID: dict[str, tuple[int | None, int | None, float | None, dict[str, float]]] =
         {"loss": 9.131, "ppl": 560.5},
     ),
     "{'loss': 1.2659, 'grad_norm': 1.22, 'learning_rate': 8.2e-05, 'epoch': 0.34}": (
-        None,
+        1,
         None,
         0.34,
         {"loss": 1.2659, "grad_norm": 1.22, "learning_rate": 8.2e-05},
     ),
     "{'loss': '1.266', 'grad_norm': '1.22', 'learning_rate': '8.237e-05', 'epoch': '0.34'}": (
-        None,
+        1,
         None,
         0.34,
         {"loss": 1.266, "grad_norm": 1.22, "learning_rate": 8.237e-05},
     ),
     "{'eval_loss': 0.51, 'eval_runtime': 2.1, 'eval_samples_per_second': 12.2, 'epoch': 1.0}": (
-        None,
+        1,
         None,
         1.0,
         {"eval_loss": 0.51},
@@ -199,6 +199,14 @@ SAID: dict[str, tuple[int | None, int | None, float | None, dict[str, float]]] =
         10,
         None,
         {"loss": 0.5},
+    ),
+    "[I 2026-11-02 10:00:00,123] Trial 12 finished with value: 0.93 and parameters: {'x': 2.5, 'kind': 'a'}."
+    " Best is trial 0 with value: 0.91.": (12, None, None, {"value": 0.93}),
+    "2026-11-02 10:00:00 - Cosine-Similarity :\tPearson: 0.5382\tSpearman: 0.4856": (
+        None,
+        None,
+        None,
+        {"eval_cosine_similarity_pearson": 0.5382, "eval_cosine_similarity_spearman": 0.4856},
     ),
     "INFO:root:Validation loss: 0.5310": (None, None, None, {"val_loss": 0.531}),
     "Test set: Average loss: 0.0485, Accuracy: 9842/10000 (98%)": (

@@ -1,0 +1,220 @@
+"""What well-known trainers print where people set them up in other ways than their examples do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.trainer.reading import fed
+from trainer.detect import Detector
+from trainer.series import FILE
+from trainer.sources import Files
+
+DETECTS = "      Epoch    GPU_mem   box_loss   cls_loss   dfl_loss  Instances       Size"
+SEGMENTS = "      Epoch    GPU_mem   box_loss   seg_loss   cls_loss   dfl_loss  Instances       Size"
+CLASSIFIES = "      Epoch    GPU_mem       loss  Instances       Size"
+TRANSFORMS = "      Epoch    GPU_mem  giou_loss   cls_loss    l1_loss  Instances       Size"
+JUDGES = "                 Class     Images  Instances      Box(P          R      mAP50  mAP50-95)"
+BAR = "  25%|██▌       | 2/8 [00:01<00:03,  1.75it/s]"
+SCORES = ("precision", "recall", "map50", "map50_95")
+MASKS = tuple(f"mask_{name}" for name in SCORES)
+CLASSES = ("top1_acc", "top5_acc")
+
+
+def values(*lines: str) -> list[Mapping[str, float]]:
+    return [detection.values for detection in fed(*lines)]
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "names"),
+    [
+        (DETECTS, "        1/6      2.48G      1.155      2.895      1.242         34        640:", "box cls dfl"),
+        (SEGMENTS, "        1/6         0G     0.2001      8.355     0.4365     0.1181   14    64:", "box seg cls dfl"),
+        (TRANSFORMS, "        1/6         0G     0.2001      8.355     0.4365         14         64:", "giou cls l1"),
+        (CLASSIFIES, "       1/6         0G      1.146         16         64:", ""),
+    ],
+)
+def test_yolos_rows_are_read_by_their_header_whatever_the_task(header: str, row: str, names: str) -> None:
+    (found,) = fed(header, row + BAR)
+    assert [*found.values] == ([f"{name}_loss" for name in names.split()] or ["loss"])
+    assert [*found.values.values()] == [float(cell) for cell in row.split()[2 : 2 + len(found.values)]]
+    assert (found.step, found.total, found.moved) == (1, 6, True)
+
+
+ALL = "                   all         12         24       0.98       0.87       0.91       0.64"
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "names"),
+    [
+        (f"{JUDGES}:", ALL, SCORES),
+        (f"{JUDGES}     Mask(P     R   mAP50  mAP50-95):", f"{ALL}   0.9  0.8  0.7  0.6", (*SCORES, *MASKS)),
+        ("               classes   top1_acc   top5_acc:", "                   all      0.333          1", CLASSES),
+    ],
+)
+def test_yolos_evaluations_are_read_by_their_header_whatever_the_task(
+    header: str, row: str, names: tuple[str, ...]
+) -> None:
+    *_, found = fed(header + BAR, row)
+    assert [*found.values] == [*names]
+    assert [*found.values.values()] == [float(cell) for cell in row.split()[-len(names) :]]
+
+
+def test_a_row_with_other_columns_than_the_header_is_not_read() -> None:
+    assert values(SEGMENTS, "        1/6         0G     0.2001      8.355         14         64:" + BAR) in ([], [{}])
+    assert fed(f"{JUDGES}:", "                   all      0.333          1") == []
+
+
+def test_yolos_file_has_the_names_of_the_lines_for_masks_poses_and_classes(tmp_path: Path) -> None:
+    columns = (
+        "epoch,train/seg_loss,metrics/mAP50(B),metrics/mAP50-95(M),metrics/recall(P),metrics/accuracy_top1,val/loss"
+    )
+    (tmp_path / "results.csv").write_text(f"{columns}\n1,1.0,0.1,0.2,0.3,0.4,0.5\n")
+    ((_, rows),) = Files(tmp_path).look()
+    assert {"seg_loss", "map50", "mask_map50_95", "pose_recall", "top1_acc", "val_loss"} == set(rows[0].values)
+
+
+def record(name: str, epoch: float) -> str:
+    return f"{{'{name}': 0.5, 'epoch': {epoch}}}"
+
+
+def steps(*lines: str) -> list[int | None]:
+    return [detection.step for detection in fed(*lines)]
+
+
+def test_records_without_a_bar_are_counted_so_that_an_evaluation_stands_beside_the_training() -> None:
+    lines = [
+        record("loss", 0.25),
+        record("loss", 0.5),
+        record("eval_loss", 0.5),
+        record("loss", 0.75),
+        record("loss", 1.0),
+    ]
+    assert steps(*lines) == [1, 2, 2, 3, 4]
+
+
+def test_records_of_whole_epochs_stand_at_those() -> None:
+    found = fed(record("loss", 1.0), record("eval_loss", 1.0), record("loss", 2.0))
+    assert [(one.step, one.moved) for one in found] == [(1, True), (1, True), (2, True)]
+
+
+def test_a_log_that_is_not_silenced_tells_the_steps_of_records_without_a_bar() -> None:
+    told = ["  Num Epochs = 20", "[INFO|trainer.py:1792] 2026-11-02 10:00:00,085 >>   Total optimization steps = 400"]
+    found = fed(*told, record("loss", 0.5), record("eval_loss", 1.0), "Accuracy: 0.71", record("loss", 20.0))
+    assert [(one.step, one.total) for one in found] == [(10, 400), (20, 400), (20, None), (400, 400)]
+    assert found[0].percent == 2.5
+
+
+def test_where_steps_are_given_the_epochs_are_rounded_up_and_do_not_tell_how_many_an_epoch_has() -> None:
+    told = [
+        "max_steps is given, it will override num_train_epochs",
+        "  Num Epochs = 2",
+        "  Total optimization steps = 140",
+    ]
+    assert steps(*told, record("loss", 0.65), record("loss", 0.7)) == [1, 2]
+    assert steps(*told, "  Num update steps per epoch = 100", record("loss", 0.65), record("loss", 0.7)) == [65, 70]
+
+
+def test_a_stream_without_an_end_has_no_epochs_to_reckon_with() -> None:
+    told = ["  Num Epochs = 9,223,372,036,854,775,807", "  Total optimization steps = 140"]
+    assert steps(*told, record("loss", 0.1), record("loss", 0.2)) == [1, 2]
+
+
+def test_a_state_that_came_with_a_checkpoint_tells_the_steps_of_what_follows() -> None:
+    detector = Detector()
+    detector.feed(record("loss", 0.5))
+    detector.filed(FILE, 250, {"loss": 0.5}, epoch=0.5)
+    found = detector.feed(record("loss", 0.75))
+    assert found is not None
+    assert (found.step, found.moved) == (375, True)
+
+
+def test_a_bar_that_is_drawn_behind_a_record_tells_where_the_next_one_stands() -> None:
+    bar = "{:3d}%|##        | {}/140 [00:00<00:00, 609.69it/s]"
+    lines = [
+        bar.format(0, 0),
+        bar.format(46, 65),
+        record("loss", 0.65),
+        bar.format(46, 65),
+        record("loss", 0.7),
+        bar.format(50, 70),
+    ]
+    assert steps(*lines) == [0, 65, 65, 65, 70, 70]
+
+
+@pytest.mark.parametrize("epoch", ["nan", "-1", "1e300"])
+def test_an_epoch_that_is_none_places_nothing(epoch: str) -> None:
+    assert {one.step for one in fed(record("loss", 0.5).replace("0.5}", f"{epoch}}}"))} <= {None}
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            "[7]\ttrain-auc:0.75282+0.00416\ttest-auc:0.71027+0.02192\ttest-logloss:0.62264+0.01133",
+            {"train_auc": 0.75282, "test_auc": 0.71027, "test_logloss": 0.62264},
+        ),
+        ("[7]\tdtrain-aucpr:0.84\tholdout-error@0.7:0.67", {"dtrain_aucpr": 0.84, "holdout_error@0_7": 0.67}),
+        ("[7]\tvalid_0's huber: 0.344\tvalid_0's l2: 0.8286", {"val_0_huber": 0.344, "val_0_l2": 0.8286}),
+        (
+            "[7]\tcv_agg's train auc: 0.82 + 0.0105\tcv_agg's valid auc: 0.77 + 0.0052",
+            {"train_auc": 0.82, "val_auc": 0.77},
+        ),
+    ],
+)
+def test_a_round_of_boosting_is_read_whatever_its_measurements_are_called(line: str, expected: object) -> None:
+    (found,) = fed(line)
+    assert (found.step, found.values) == (7, expected)
+
+
+def test_catboosts_further_sets_are_read() -> None:
+    assert values("3:\tlearn: 0.34\ttest: 0.35\ttest1: 0.32\tbest: 0.32 (3)\ttotal: 6ms\tremaining: 85ms") == [
+        {"learn": 0.34, "test": 0.35, "test1": 0.32}
+    ]
+
+
+def test_the_best_round_is_no_news_when_it_is_told_again() -> None:
+    rounds = [f"[{n}]\ttrain's auc: 0.{n}1\tvalid's auc: 0.{n}2" for n in (1, 2)]
+    assert steps(*rounds, "Early stopping, best iteration is:", rounds[0]) == [1, 2]
+
+
+def test_an_evaluation_of_stable_baselines3_stands_at_the_step_that_it_names() -> None:
+    (found,) = fed("Eval num_timesteps=600, episode_reward=114.00 +/- 24.78")
+    assert (found.step, found.values) == (600, {"eval_episode_reward": 114.0})
+
+
+def test_a_dict_that_somebody_prints_does_not_silence_the_bar_that_tells_the_loss() -> None:
+    bar = " {}/25 ━━━━━━━━━━━━━━━━━━━━ 0s 22ms/step - loss: 0.0{} - mae: 0.34"
+    lines = [bar.format(n, 9 - n) for n in (1, 2, 3)]
+    told = values(*lines, "{'loss': 0.0958283394575119, 'compile_metrics': 0.38}", *(bar.format(n, 5) for n in (4, 5)))
+    assert [one.get("loss") for one in told[-2:]] == [0.05, 0.05]
+
+
+FAST = "Epoch 1/6 : |████------------------------------------| {} [{} 00:00<00:00{}]"
+
+
+def test_fastprogress_shows_a_loss_without_a_name_in_the_bar_of_the_evaluation_too() -> None:
+    found = fed(
+        *(FAST.format("11.11%", f"{n}/18", " 0.8172") for n in (2, 18)), FAST.format("40.00%", "2/5", " 0.8172")
+    )
+    assert [(one.step, one.total, one.values) for one in found if one.values] == [
+        (2, 108, {"loss": 0.8172}),
+        (18, 108, {"loss": 0.8172}),
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Better model found at epoch 1 with accuracy value: 0.8399999737739563.",
+        "Epoch 3: val_loss improved from 0.61991 to 0.57513, saving model to best.keras",
+        "[LightGBM] [Debug] init for col-wise cost 0.000005 seconds, init for row-wise cost 0.000184 seconds",
+        '                "loss": 1.4300828337669373,',
+        "30 Nov 13:20    INFO  best valid : OrderedDict([('recall@5', 0.4), ('recall@10', 0.5333)])",
+    ],
+)
+def test_what_repeats_the_best_sums_up_or_tells_a_time_is_no_measurement(line: str) -> None:
+    shown = "Epoch 1/9 - loss: 0.51 - val_loss: 0.61"
+    assert [one.values for one in fed(shown, *[line] * 9)][1:] == []

@@ -1,0 +1,60 @@
+"""Where records stand that name an epoch, or a part of one, and no step, like those of transformers without its bar.
+
+How many steps an epoch has is told where its log is not silenced, and by the states that come with checkpoints. As
+long as nobody tells, records are counted, so that an evaluation's stand beside the training's.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+_ANNOUNCED = re.compile(
+    r"(?P<what>Num Epochs|Num update steps per epoch|Total optimization steps) = (?P<n>\d[\d,]{0,14})$"
+)
+_BY_STEPS = "max_steps is given"  # the epochs are rounded up then
+_MOST_EPOCHS = 100_000  # of a stream without an end it says 2**63
+
+
+class Records:
+    """Follows the records of one run."""
+
+    def __init__(self) -> None:
+        self._announced: dict[str, int] = {}
+        self._by_steps = False
+        self._known: tuple[int, float] | None = None  # a step and its epoch
+        self._last, self._count = -1.0, 0  # the furthest epoch, and the step that was made of it
+        self._whole = True  # only whole epochs were told
+
+    def announced(self, text: str) -> None:
+        """Take a line that may say how far the run goes."""
+        if found := _ANNOUNCED.search(text):
+            self._announced[found["what"]] = int(found["n"].replace(",", ""))
+        self._by_steps = self._by_steps or _BY_STEPS in text
+
+    def knows(self, step: int, epoch: float) -> None:
+        """Take that `step` is at `epoch`."""
+        if step > 0 and 0 < epoch < math.inf:
+            self._known = step, epoch
+
+    def of(self, epoch: float) -> tuple[int | None, int | None, bool]:
+        """Return the step and the total of a record at `epoch`, and whether that is what the run counts."""
+        if not 0 <= epoch < _MOST_EPOCHS:
+            return None, None, False
+        total = self._announced.get("Total optimization steps")
+        if steps := self._steps():
+            step = round(epoch * steps)
+            return (min(step, total) if total else step), total, True
+        self._whole = self._whole and epoch % 1 == 0
+        if epoch > self._last:
+            self._last, self._count = epoch, int(epoch) if self._whole else self._count + 1
+        return self._count, None, self._whole
+
+    def _steps(self) -> float | None:
+        """Return how many steps an epoch has, None where nobody told."""
+        if steps := self._announced.get("Num update steps per epoch"):
+            return float(steps)
+        epochs, total = self._announced.get("Num Epochs"), self._announced.get("Total optimization steps")
+        if epochs and total and epochs < _MOST_EPOCHS and not self._by_steps:
+            return total / epochs
+        return self._known[0] / self._known[1] if self._known else None
