@@ -12,6 +12,7 @@ from trainer.formats import Reading
 
 _FAST = 5.0  # steps a second from which a bar, redrawn ten times a second, may stand behind
 _SNAP = 1.1  # how far the steps an epoch may lie above what was seen, to be taken as a whole number of epochs
+_AFTER = 1.2  # how far the bar may have moved until it was drawn anew
 _ROUNDED = 0.005  # by which an epoch of two decimals may mislead
 _ROUNDS = 3  # epochs that a bar went on over, to be one of epochs
 _SHORTER = 0.8  # of the run's own bar: what is shorter is an evaluation's, and no epoch of another length
@@ -60,10 +61,7 @@ class Bars:
         self._bar: tuple[int, int] | None = None  # its count and total
         self._fast = False  # it moves faster than it is drawn
         self._asked: float | None = None  # the epoch of a record after which the bar is drawn anew
-        self._least, self._ratio = (
-            0.0,
-            math.inf,
-        )  # steps that an epoch has at least, and as a bar showed behind a record
+        self._least, self._ratio = 0.0, math.inf  # steps an epoch has at least, and by a bar behind a record
         self.within = False  # whether the last bar was within the run's own
         self._inner_words: set[str] = set()  # that bars within a step are called
         self._words: set[str] = set()  # that it is called
@@ -174,7 +172,7 @@ class Bars:
         self._least = max(self._least, count / (epoch + _ROUNDED))
         steps = total / max(1, int(total / self._least))  # as many epochs as there are
         if steps > _SNAP * min(self._least, self._ratio):
-            steps = max(self._least, self._ratio) if self._ratio < math.inf else self._least
+            steps = max(self._least, self._ratio) if self._ratio <= _AFTER * self._least else self._least
         return min(total, max(count, round(epoch * steps)))
 
     def counts_epochs(self, epoch: float, step: int, *, of_as_many: bool) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 
 from trainer.headings import without_prefix
 from trainer.names import all_of_evaluation, evaluation_of, is_of_evaluation, of_part
+from trainer.series import PLAIN
 
 _LINES = 12  # for which a heading holds at most
 _SUM = re.compile(r"\*+ ")
+_ROUNDED = 1e-4  # by which a number with fewer digits may differ
 _SUMMED_UP = 3  # lines after an evaluation in which its sum may stand
 
 
@@ -63,17 +66,28 @@ class Below:
 
 
 class Summed:
-    """Knows the sum of an evaluation, "* Acc@1 70.1", below its lines, "Test: [90/100] ..."."""
+    """Knows what goes on with an evaluation: its sum, "* Acc@1 70.1", below its lines; its parts, behind their sum."""
 
     def __init__(self) -> None:
-        self._judged = "", 0.0, -_SUMMED_UP  # the part of the data that was evaluated last, by which row and line
+        # The part of the data that was evaluated last, by which row and line, and what came of it.
+        self._judged: tuple[str, float, int, Mapping[str, float]] = "", 0.0, -_SUMMED_UP, {}
 
     def up(self, line: int, row: float, text: str, values: Mapping[str, float]) -> tuple[float, Mapping[str, float]]:
-        """Return a line's values as of the evaluation that it sums up, and whose they are then; others as they are."""
-        part, judged_by, at = self._judged
+        """Return a line's values as of the evaluation that it sums up or repeats, and whose they are then."""
+        part, judged_by, at, told = self._judged
         parted = any(is_of_evaluation(name) or name.startswith("train") for name in values)
         if not parted and line - at <= _SUMMED_UP and _SUM.match(without_prefix(text)):
             return judged_by, {of_part(part, name): value for name, value in values.items()}
+        if not parted and row >= PLAIN and line - at == 1 and _repeats(part, values, told):
+            return row, {of_part(part, name): value for name, value in values.items()}
         if parted and all_of_evaluation(values):
-            self._judged = next(filter(None, map(evaluation_of, values)), ""), row, line
+            self._judged = next(filter(None, map(evaluation_of, values)), ""), row, line, values
         return row, values
+
+
+def _repeats(part: str, values: Mapping[str, float], told: Mapping[str, float]) -> bool:
+    """Return whether one of `values` is what was told of `part`, perhaps with fewer digits: "Val loss: 0.51234"."""
+    return any(
+        value and math.isclose(value, told.get(of_part(part, name), math.nan), rel_tol=_ROUNDED)
+        for name, value in values.items()
+    )

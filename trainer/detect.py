@@ -28,11 +28,11 @@ from trainer.names import (
 )
 from trainer.numbers import plainly
 from trainer.place import MOST_STEPS, Place
+from trainer.programs import Programs
 from trainer.records import Records
 from trainer.recurring import Recurred, Recurring
 from trainer.series import API, BAR, BLOCK, COUNTED, DECLARED, DICT, EVENT_FILE, PLAIN, RECURRING, ROUND, YOLO, Series
 from trainer.traces import Traces
-from trainer.yolo import Yolo
 
 _STOPPED = re.compile(r"est iteration is:$")  # LightGBM's, and then that round again
 _RANK = re.compile(r"^\[(?:default|rank|trainer)?(?P<rank>\d+)\]:\s?")
@@ -79,7 +79,7 @@ class Detector:
         self._below, self._summed = Below(), Summed()
         self._best_until = 0  # the last line below a heading of the best so far
         self._best_alone = False  # and nothing but the best so far is told
-        self._traces, self._yolo = Traces(), Yolo()
+        self._traces, self._programs = Traces(), Programs()
         self._in_block = False
         self._pairs = blocks.Pairs()
         self._columns: blocks.Columns | None = None
@@ -116,8 +116,11 @@ class Detector:
         if text[-1] == ":" and (generic.is_best(text) or _STOPPED.search(text)):
             self._best_until = self._line + _BEST_LINES
         self._records.announced(text)
-        if of_yolo := self._yolo.read(text):
-            return self._taken(line, text, YOLO, of_yolo)
+        if known := self._programs.read(text):
+            if known.values:
+                return self._taken(line, text, YOLO, known)
+            self._counted = known
+            return None
         kind = self._kinds.of(text)
         if kind.heads and len(text) < _HEADER:
             if heading := headings.heading(text):

@@ -58,7 +58,7 @@ _COUNTING = EPOCHS | STEPS | {
 _WEAK = frozenset({"t", "i", "n", "samples", "examples", "frames", "tokens"})  # they count in a heading alone
 _PER = re.compile(r"(?:_per)?_(?:token|word|char|sample|example|document|doc|pixel|node|dim|step)$")
 _NO_NAME = re.compile(
-    r"^[kmgt]i?b$|(?:^|_)(?:time|times|seconds|secs?|minutes|hours|iterations?|epochs?|steps?|episodes)(?:_|$)|per_?sec"
+    r"^[kmgt]i?b$|^over$|(?:^|_)(?:time|times|seconds|secs?|minutes|hours|iterations?|epochs?|steps?|episodes)(?:_|$)|per_?sec"
 )
 _MONTHS = frozenset({
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",

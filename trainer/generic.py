@@ -17,7 +17,7 @@ from trainer.numbers import NUMBER, anything, measurements, number
 _NOTHING: Mapping[str, float] = {}
 _EVALUATION = re.compile(
     r"^\W*(?:\d[\d:,. -]*\s)?"  # a log's time
-    r"(?:eval(?:uating)? (?=t|v|d|e))?(?P<word>dev|val|valid|validat(?:ion|ing|e(?=\s*[:\[|]))"
+    r"(?:eval(?:uating)? (?=t|v|d|e))?(?P<word>dev|val|valid|validat(?:ion|ing|e(?=\s*[:\[|]|\s+step\b))"
     r"|eval|evaluat(?:ion|e(?=\s*[:\[|]))|test|testing"
     r"|train(?:ing)?(?= results?| metrics?)|(?<=evaluating )train)"
     r"\b(?! every)[^=]{0,12}?[:\s]",
@@ -70,13 +70,16 @@ _GLUED = re.compile(r"loss(?=\d+\.\d\d)")
 # All that follows was told before.
 _BEST = re.compile(
     r"\W*(?:the )?(?:new )?(?:previous )?(?:saving (?:the )?(?:new )?)?"
-    r"(?:best|max(?:imum)?(?= (?:accuracy|acc|auc|f1|score|reward)))(?:_|\b(?! of\b))"
+    r"(?:best|max(?:imum)?(?= (?:ema )?(?:accuracy|acc|auc|f1|score|reward)))(?:_|\b(?! of\b))"
     r"|better model found at|epoch \d+: \w+ improved from",
     re.IGNORECASE,
 )
 _BEST_ABROAD = re.compile(r"\D*(?:最佳|最好|最优|лучш)")
 _BETTER = re.compile(r"(?:decreas|improv|increas)\w* (?:from |\()|\d is the (?:new )?best", re.IGNORECASE)
-_SETTINGS = re.compile(r"\w=(?:True|False|None)\b")  # of a call that is printed, never of what is measured
+# Of a call or a file that is printed, never of what is measured.
+_SETTINGS = re.compile(
+    r"\w=(?:True|False|None)\b|(?i:^\W*(?:hyper-?param\w*|hparams|config\w*|settings|arguments)\W*[:=])"
+)
 
 
 def stepped_line(text: str) -> Reading | None:

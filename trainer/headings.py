@@ -19,7 +19,8 @@ _CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
 # What loggers put before a line: processes, times, levels, names, places in the source.
 _PREFIX = re.compile(
     rf"""(?:
-        \(\w+\ pid=\d+[^)]*\)\s*                                             # Ray
+        \[[a-z]+\]\ (?=\d{{4}}-\d\d-\d\d\ )                                # torchtitan's own name
+        |\(\w+\ pid=\d+[^)]*\)\s*                                             # Ray
         |[IWEF]\d{{4}}\ {_CLOCK}\s+\d+\ \S+?\]\s*                            # glog
         |\[\d{{4}}-\d\d-\d\d\ {_CLOCK}\ (?:{_LEVELS})\ \S+\ line\ \d+\ \d+\]\s*    # a place in the source, a process
         |[\[(<]?\d{{4}}[-/]\d\d[-/]\d\d(?:[T\ _,]\s?{_CLOCK})?(?:\ [AP]M|\ [A-Za-z][\w.-]*(?=\]))?[\])>]?[\s,|:-]*

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from trainer import drawn, formats, generic, yolo
+from trainer import drawn, formats, generic, programs
 from trainer.formats import Reading
 
 
@@ -48,7 +48,7 @@ FORMATS = (
     Format(
         name="YOLO",
         hint=" ",
-        read=yolo.line,
+        read=programs.line,
         samples=(
             "      3/100      2.48G      1.155      2.895      1.242         34        640: 100%|█| 4/4 [00:01<00:00]",
             "        2/4         0G      5.592      3.218      3.413          4         64: 50% ━━━━━━────── 1/2"
@@ -150,6 +150,18 @@ FORMATS = (
             "[I 2026-11-02 10:00:00,123] Trial 12 finished with value: 0.93 and parameters: {'x': 2.5, 'kind': 'a'}."
             " Best is trial 0 with value: 0.91.",
         ),
+    ),
+    Format(
+        name="verl",
+        hint="step:",
+        read=programs.keyed_line,
+        samples=("step:12 - actor/kl_loss:0.0016 - actor/lr:1e-06 - critic/score/mean:0.25 - timing_s/gen:1.2",),
+    ),
+    Format(
+        name="COCO's evaluation",
+        hint="average ",
+        read=programs.coco_line,
+        samples=(" Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ] = 0.312",),
     ),
     Format(
         name="similarities of sentence-transformers",

@@ -111,7 +111,7 @@ _TOOK = re.compile(r"\s?(?:s|secs?|seconds|ms|minutes|hours)\b")
 _PART_BEHIND = re.compile(r"%?\s?\((?P<part>train|val|valid|validation|test|dev|eval)\)", re.IGNORECASE)
 _AVERAGED = re.compile(r"(?:avg|average|mean|running)\b|(?:avg|mean)_", re.IGNORECASE)
 _NOT_FINITE = ("nan", "inf", "infinity")
-_MOST = 32  # series one line may bring
+_MOST = 48  # series one line may bring
 
 
 _ANY_PAIR = re.compile(

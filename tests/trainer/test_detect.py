@@ -208,6 +208,18 @@ SAID: dict[str, tuple[int | None, int | None, float | None, dict[str, float]]] =
         None,
         {"eval_cosine_similarity_pearson": 0.5382, "eval_cosine_similarity_spearman": 0.4856},
     ),
+    "step:12 - actor/kl_loss:0.0016 - actor/lr:1e-06 - critic/score/mean:0.25 - timing_s/gen:1.2": (
+        12,
+        None,
+        None,
+        {"actor_kl_loss": 0.0016, "actor_lr": 1e-06, "critic_score": 0.25},
+    ),
+    " Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ] = 0.312": (
+        None,
+        None,
+        None,
+        {"ap": 0.312},
+    ),
     "INFO:root:Validation loss: 0.5310": (None, None, None, {"val_loss": 0.531}),
     "Test set: Average loss: 0.0485, Accuracy: 9842/10000 (98%)": (
         None,

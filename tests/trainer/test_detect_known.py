@@ -218,3 +218,78 @@ def test_fastprogress_shows_a_loss_without_a_name_in_the_bar_of_the_evaluation_t
 def test_what_repeats_the_best_sums_up_or_tells_a_time_is_no_measurement(line: str) -> None:
     shown = "Epoch 1/9 - loss: 0.51 - val_loss: 0.61"
     assert [one.values for one in fed(shown, *[line] * 9)][1:] == []
+
+
+SEVENTH = "     Epoch   gpu_mem       box       obj       cls     total    labels  img_size"
+
+
+def test_the_rows_of_older_yolos_are_read_by_their_headers_too() -> None:
+    (found,) = fed(SEVENTH, "       0/4        0G   0.06158  0.004595   0.02524   0.09142        37        96:" + BAR)
+    assert found.values == {"box": 0.06158, "obj": 0.004595, "cls": 0.02524, "total": 0.09142}
+    header = "               Class      Images      Labels           P           R      mAP@.5  mAP@.5:.95:" + BAR
+    *_, found = fed(
+        header, "                 all           8          17    0.000604      0.0333     8.5e-05     8.5e-06"
+    )
+    assert found.values == dict(zip(SCORES, (0.000604, 0.0333, 8.5e-05, 8.5e-06), strict=True))
+
+
+COCO = " Average {} @[ IoU={:9} | area={:>6s} | maxDets={:>3} ] = {}"
+
+
+@pytest.mark.parametrize(
+    ("what", "iou", "area", "most", "name"),
+    [
+        ("Precision  (AP)", "0.50:0.95", "all", 100, "ap"),
+        ("Precision  (AP)", "0.50", "all", 100, "ap50"),
+        ("Precision  (AP)", "0.75", "all", 100, "ap75"),
+        ("Precision  (AP)", "0.50:0.95", "small", 100, "ap_small"),
+        ("Recall     (AR)", "0.50:0.95", "all", 10, "ar_10"),
+        ("Recall     (AR)", "0.50:0.95", "large", 100, "ar_large"),
+    ],
+)
+def test_each_line_of_a_coco_evaluation_is_a_series_of_its_own(
+    what: str, iou: str, area: str, most: int, name: str
+) -> None:
+    assert values(COCO.format(what, iou, area, most, "0.312")) == [{name: 0.312}]
+    assert values(COCO.format(what, iou, area, most, "-1.000")) == []  # nothing of that size was there
+
+
+def test_detectron2s_line_of_numbers_has_its_names_in_the_line_before() -> None:
+    before = "[11/02 13:32:32 d2.evaluation.testing]: copypaste: "
+    names, numbers = "AP,AP50,APs", "41.9922,83.9844,8.3984"
+    told = values(f"{before}Task: bbox", before + names, before + numbers)
+    assert told == [{"eval_ap": 41.9922, "eval_ap50": 83.9844, "eval_aps": 8.3984}]
+    assert all("eval_ap" not in one for one in values(before + names, before + "41.9,83.9"))  # of another length
+
+
+def test_vits_names_the_step_in_a_line_of_its_own_below_how_much_of_an_epoch_is_done() -> None:
+    losses = "INFO:mi-test:loss_disc=3.457, loss_gen=2.872, loss_mel=75.000, loss_kl=5.573"
+    lines = ["INFO:mi-test:Training epoch: 1 [25%]", "INFO:mi-test:[2.31, 1.4e-05, 10, 9.99875e-05]", losses]
+    assert steps(*lines, lines[0], "INFO:mi-test:[20, 9.99875e-05]", losses) == [10, 20]
+
+
+def test_a_list_elsewhere_is_no_step() -> None:
+    assert [one.step for one in fed("Shape: [20, 0.5]", "loss: 0.51")] == [None]
+
+
+def test_torchtitans_validation_is_no_loss_of_the_training() -> None:
+    line = "[titan] 2026-11-02 13:32:06,180 - root - INFO - validate step: 50  loss:  2.7942  memory: 47.30GiB(33.80%)"
+    (found,) = fed(line)
+    assert (found.step, found.values["val_loss"], "loss" in found.values) == (50, 2.7942, False)
+
+
+def test_the_parts_of_an_evaluation_stand_behind_their_sum() -> None:
+    told = values("Epoch 1", "Val loss:   69.57201", "l1: 0.715 kl: 6.886 loss: 69.572", "Train loss: 66.10050")
+    assert told[1] == {"val_l1": 0.715, "val_kl": 6.886, "val_loss": 69.572}
+    assert "val_loss" not in told[2]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Max EMA accuracy: 10.94%",
+        "hyperparameters: lr0=0.01, lrf=0.01, warmup_bias_lr=0.1, box=0.05, obj=1.0, loss_ota=1.0",
+    ],
+)
+def test_records_and_settings_are_no_measurements(line: str) -> None:
+    assert values("Epoch 1/9 - loss: 0.51", line)[1:] == []

@@ -1,0 +1,146 @@
+"""What well-known programs print over several lines: a header, and then rows that are read by it alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from trainer.formats import Reading
+from trainer.names import series_name
+from trainer.numbers import NUMBER, number
+
+_NUMBERS = rf"(?P<numbers>{NUMBER}(?:\s+{NUMBER})*)"
+# YOLO's, of Ultralytics and before: the columns of an epoch, and those of its evaluation, by the task.
+_TRAINS = re.compile(
+    r"^Epoch\s+gpu_mem\s+(?P<names>\w+(?:\s+\w+)*?)\s+(?:Instances|labels)\s+(?:Size|img_size)$", re.IGNORECASE
+)
+_TRAINED = re.compile(rf"^(?P<epoch>\d+)/(?P<epochs>\d+)\s+[\d.]+[GM]?\s+{_NUMBERS}\s+\d+\s+\d+:\s")
+_JUDGES = re.compile(
+    r"^Class\s+Images\s+(?:Instances|Labels)\s+"
+    r"(?:\w+\(P\s[^()]*\)(?:\s+(?P<two>\w+)\(P\s[^()]*\))?|P\s+R\s+mAP\S+\s+mAP\S+):",
+    re.IGNORECASE,
+)
+_CLASSIFIES = re.compile(r"^classes\s+(?P<names>top1_acc\s+top5_acc):")
+_JUDGED = re.compile(rf"^all\s+(?P<counts>\d+\s+\d+\s+)?{_NUMBERS}$")
+_SCORES = ("precision", "recall", "map50", "map50_95")
+_LOSSES = ("box_loss", "cls_loss", "dfl_loss")  # of a detection, where no header was seen
+_FIRST_OF_YOLO = frozenset("0123456789EaCc")  # characters that its lines begin with
+_TOP = re.compile(r"metrics/accuracy_(top\d)$")
+_OF = re.compile(r"metrics/(?P<name>.+)\((?P<part>[BMP])\)$")
+_PARTS = {"B": "", "M": "mask_", "P": "pose_"}
+# COCO's, of many programs; -1 is what was not measured.
+_COCO = re.compile(
+    r"^Average (?:Precision|Recall)\s+\(A(?P<what>[PR])\) @\[ IoU=(?P<iou>0\.\d\d(?::0\.\d\d)?)\s*"
+    r"\| area=\s*(?P<area>\w+)\s*\| maxDets=\s*(?P<most>\d+) \] = (?P<value>-?\d+\.\d+)$"
+)
+# detectron2's: names in one line, numbers in the next.
+_COPIED = re.compile(r"\bcopypaste: (?P<names>[A-Za-z][\w-]*(?:,[A-Za-z][\w-]*)+)$")
+_COPIES = re.compile(rf"\bcopypaste: (?P<numbers>{NUMBER}(?:,{NUMBER})+)$")
+# VITS' and what came of it: how much of an epoch is done, then losses without names, the step and the rate.
+_PART_DONE = re.compile(r"\bepoch: \d+ \[\d+(?:\.\d+)?%\]$", re.IGNORECASE)
+_PLACED = re.compile(r"(?:^|[:\s])\[(?:-?\d+\.\d+(?:e-?\d+)?, )*(?P<step>\d{1,15}), \d(?:\.\d+)?(?:e-\d+)?\]$")
+# verl's: "step:12 - actor/kl_loss:0.001 - critic/score/mean:0.25".
+_KEYED = re.compile(r"(?:^|\])step:(?P<step>\d{1,15}) - (?P<rest>\S+:\S+(?: - \S+:\S+)*)$")
+_KEY = re.compile(rf"^(?P<name>[A-Za-z][\w@./+-]*/[\w@./+-]+):(?:np\.float64\()?(?P<value>{NUMBER})\)?$")
+_NOT_JUDGED = ("timing", "perf", "training", "global_seqlen", "prompt_length")
+
+
+def line(text: str, losses: Sequence[str] = _LOSSES, scores: Sequence[str] = _SCORES) -> Reading | None:
+    """Return what one row of YOLO's says, of the training under the names `losses`, of an evaluation under `scores`."""
+    if judged := _JUDGED.match(text):
+        values = [number(one) for one in judged["numbers"].split()]
+        if len(values) != len(scores) or (judged["counts"] is None) != (len(scores) == 2):
+            return None
+        return Reading(values=dict(zip(scores, values, strict=True)))
+    found = _TRAINED.match(text)
+    values = [number(one) for one in found["numbers"].split()] if found else []
+    if found is None or len(values) != len(losses):
+        return None
+    epoch = int(found["epoch"])
+    told = dict(zip(losses, values, strict=True))
+    return Reading(step=epoch, total=int(found["epochs"]), epoch=epoch, values=told)
+
+
+def named(column: str) -> str:
+    """Return what a column of YOLO's `results.csv` is called in the lines."""
+    part, _, name = column.partition("/")
+    if top := _TOP.match(column):
+        return f"{top[1]}_acc"
+    if of := _OF.match(column):
+        return f"{_PARTS[of['part']]}{of['name']}"
+    return name if part == "train" else column
+
+
+def keyed_line(text: str) -> Reading | None:
+    """Read a step of verl's, whose measurements are named like paths."""
+    found = _KEYED.search(text)
+    if found is None:
+        return None
+    cells = [_KEY.match(cell) for cell in found["rest"].split(" - ")]
+    values = {
+        series_name(one["name"]): number(one["value"])
+        for one in cells
+        if one and not one["name"].startswith(_NOT_JUDGED)
+    }
+    return Reading(step=int(found["step"]), values=values) if values and all(cells) else None
+
+
+def coco_line(text: str) -> Reading | None:
+    """Read one of the twelve lines of a COCO evaluation: AP, AP50, AP75, AP_small ..., AR_1, AR_10, AR_100 ..."""
+    found = _COCO.match(text)
+    if found is None:
+        return None
+    if float(found["value"]) < 0:
+        return Reading()
+    name = f"a{found['what'].lower()}"
+    if found["area"] != "all":
+        name = f"{name}_{found['area']}"
+    elif name == "ar":
+        name = f"{name}_{found['most']}"
+    elif ":" not in found["iou"]:
+        name = f"{name}{found['iou'][2:]}"
+    return Reading(values={name: float(found["value"])})
+
+
+class Programs:
+    """Follows a run's lines through such headers."""
+
+    def __init__(self) -> None:
+        self._losses: Sequence[str] = _LOSSES
+        self._scores: Sequence[str] = _SCORES
+        self._copied: Sequence[str] = ()
+        self._part_done = False
+
+    def read(self, text: str) -> Reading | None:
+        """Return what a line says by those before it, None of anything else; a place without values is of the next."""
+        placed, self._part_done = self._part_done, False
+        if text[0] in _FIRST_OF_YOLO:
+            return self._yolo(text)
+        if text[-1] == "]":
+            if placed and (place := _PLACED.search(text)):
+                return Reading(step=int(place["step"]))
+            self._part_done = _PART_DONE.search(text) is not None
+        return self._copies(text) if "copypaste: " in text else None
+
+    def _copies(self, text: str) -> Reading | None:
+        if names := _COPIED.search(text):
+            self._copied = [f"eval_{name.lower()}" for name in names["names"].split(",")]
+            return None
+        found, names_of, self._copied = _COPIES.search(text), self._copied, ()
+        numbers = found["numbers"].split(",") if found else []
+        if len(numbers) != len(names_of) or not numbers:
+            return None
+        values: Mapping[str, float] = dict(zip(names_of, map(float, numbers), strict=True))
+        return Reading(values=values)
+
+    def _yolo(self, text: str) -> Reading | None:
+        if trains := _TRAINS.match(text):
+            self._losses = tuple(map(series_name, trains["names"].split()))
+        elif judges := _JUDGES.match(text):
+            of = f"{judges['two'].lower()}_" if judges["two"] else ""
+            self._scores = (*_SCORES, *(f"{of}{name}" for name in _SCORES if of))
+        elif classifies := _CLASSIFIES.match(text):
+            self._scores = tuple(classifies["names"].split())
+        else:
+            return line(text, self._losses, self._scores)
+        return None
