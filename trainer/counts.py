@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 INTEGER = r"\d(?:\.\d{1,20}[eE]\+\d\d|[\d,]{0,20})"  # of bounded length: a line may be made to keep us busy
+THOUSANDS = r"\d{1,6}(?:\.\d{1,3})?[kK](?!\w)"  # "12k", "1.2K"
 _EPOCH_WORDS = r"epochs?|ep\.?"
 _STEP_WORDS = (
     r"global[_ -]?(?:steps?|iter(?:ation)?s?)|t_env|env[_ ]steps?|num[_ ]frames|sentence number|i(?=\s*=\s*\d+\s*/)"
@@ -22,8 +23,8 @@ _STEP_WORDS = (
 _ENDS = r"(?!\w|[.,]\d|\s?%|[:\-]\d|\s(?:samples|images|examples|tokens)\b)"
 _NAMED = re.compile(  # how those words begin comes first: that alone halves what a line costs
     rf"(?=[begikmnprstu])(?<![\w.?&/%])(?:(?P<epoch>{_EPOCH_WORDS}|(?<=\[)e(?=:))|(?P<step>{_STEP_WORDS}))"
-    rf"(?:[-_](?=\d)|(?:[\s_-]+(?:no|nr|num|number|id|idx|index|i)\b\.?)?\s*[:=#]?\s*[\[(]?\s*)(?P<n>{INTEGER})"
-    rf"(?:(?:\s*/\s*|\s+of\s+|\s+out of\s+)(?P<total>{INTEGER}))?{_ENDS}",
+    rf"(?:[-_](?=\d)|(?:[\s_-]+(?:no|nr|num|number|id|idx|index|i)\b\.?)?\s*[:=#]?\s*[\[(]?\s*)(?P<n>{THOUSANDS}|{INTEGER})"
+    rf"(?:(?:\s*/\s*|\s+of\s+|\s+out of\s+)(?P<total>{THOUSANDS}|{INTEGER}))?{_ENDS}",
     re.IGNORECASE,
 )
 # "200/ 2983 batches", and espnet's "3epoch".
@@ -117,16 +118,20 @@ def counts(text: str) -> Counts | None:
 
 def _named(text: str) -> tuple[re.Match[str] | None, re.Match[str] | None, Sequence[re.Match[str]]]:
     """Return the epoch and the step that words name, and all such counts."""
-    epoch = step = None
+    epoch = step = thousands = None
     others: list[re.Match[str]] = []
     for found in _NAMED.finditer(text):
         if _is_setting(text, found):
             continue
         others.append(found)
-        if found["epoch"]:
+        if found["n"][-1] in "kK":
+            thousands = found
+        elif found["epoch"]:
             epoch = epoch or found
         elif step is None or (_is_absolute(found) and not _is_absolute(step)) or _is_finer(found, step, text):
             step = found
+    if epoch is None and step is None and thousands is not None:  # beside a finer count they only say the same
+        step = thousands if thousands["step"] else None
     return epoch, step, others
 
 
@@ -158,6 +163,8 @@ def _whole(found: re.Match[str] | None) -> tuple[int | None, int | None]:
 
 
 def _integer(text: str) -> int:
+    if text[-1] in "kK":
+        return round(1_000 * float(text[:-1]))
     return int(float(text)) if "." in text else int(text.replace(",", ""))  # "step: 1.00e+01"
 
 

@@ -31,6 +31,7 @@ _AFTER = re.compile(
 )
 _EPOCH = re.compile(r"(?<![\w.])epoch\s*[:=#]?\s*\[?\s*(?P<epoch>\d+)(?:\s*(?:/|of)\s*(?P<epochs>\d+))?", re.IGNORECASE)
 # What a program puts before a record that it logs, "… | INFO | train_inner | {", and not before its settings.
+_SWIFT = re.compile(r"'global_step/max_steps': '(?P<step>\d+)/(?P<total>\d+)'")
 _OF_LOGGER = re.compile(
     r"(?!.*(?:%\||best|config|arg|param|setting|resum|load|summary))[\w\s.,:|\[\]()/-]{0,80}[:|]\s*", re.IGNORECASE
 )
@@ -115,6 +116,8 @@ def python_dict_line(text: str) -> Reading | None:
         return None  # a bar with a record behind it
     # Without words before it: HF's, whose epochs are fractions of the run's steps, which the bar beside it counts.
     reading = _keyed({series_name(k): number(v) for k, v in _ITEMS.findall(record)}, epoch_counts=False)
+    if reading is not None and (swift := _SWIFT.search(record)):
+        return reading._replace(step=int(swift["step"]), total=int(swift["total"]))
     if reading is None or not before:
         return reading
     if part := _BEFORE_RECORD.search(before):
@@ -150,27 +153,35 @@ def _keyed(flat: Mapping[str, float], *, epoch_counts: bool) -> Reading | None:
 _BATCHED = re.compile(
     r"(?:^|\s)(?:Train:\s*(?P<timm>\d+)\s*|Train:\s*\[(?P<train>\d+)\]\s*"
     r"|(?:Train )?Epoch:\s*\[?(?P<epoch>\d+)(?:\.\d\d)?\]?\s*"
-    r"|Epoch\(train\)\s*\[(?P<mm>\d+)\])"
+    r"|Epoch\(train\)\s*\[(?P<mm>\d+)\]|(?P<whole>Iter\(train\))\s*)"
     r"\[\s*(?P<n>\d+)\s*/\s*(?P<total>\d+)[^\]]*\]"
 )
 
 
 _JUDGED_BY = re.compile(r"\b(?P<part>val|valid|test|eval)(?:idation|ating|ing|uation)?$", re.IGNORECASE)
-_EVALUATED = re.compile(r"\bEpoch\((?P<part>val|test)\)\s*\[\s*\d+\s*\](?:\[[^\]]*\])?")
+_EVALUATED = re.compile(r"\b(?:Epoch|Iter)\((?P<part>val|test)\)\s*(?:\[[^\]]*\]){1,2}")
+_EVALUATION = re.compile(
+    rf"(?<!\S)(?P<name>[A-Za-z][\w./@-]*): (?P<value>{NUMBER})(?=\s|$)"
+)  # mmengine's, whatever it is
 
 
 def batched_line(text: str) -> Reading | None:
-    if "Epoch" not in text and "Train:" not in text:
+    if "Epoch" not in text and "Train:" not in text and "Iter(" not in text:
         return None
     found = _BATCHED.search(text)
     if found is None:
         part = _EVALUATED.search(text)
-        judged = measurements(text[part.end() :], stepped=False) if part else {}
-        return Reading(values={f"{part['part']}_{k}": v for k, v in judged.items()}) if part and judged else None
+        judged = _EVALUATION.finditer(text, part.end()) if part else ()
+        named = {series_name(one["name"]): number(one["value"]) for one in judged}
+        of = f"{part['part']}_" if part else ""
+        told = {f"{of}{name}": value for name, value in named.items() if is_series(name)}
+        return Reading(values=told) if told else None
     values = measurements(text[found.end() :], stepped=True)
     if judged_by := _JUDGED_BY.search(text[: found.start()]):
         values = {of_part(judged_by["part"], name): value for name, value in values.items()}
         return Reading(values=values) if values else None
+    if found["whole"]:
+        return Reading(step=int(found["n"]), total=int(found["total"]), values=values)
     epoch = int(found["timm"] or found["train"] or found["epoch"] or found["mm"])
     one_based = found["mm"] is not None
     return Reading(

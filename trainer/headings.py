@@ -25,7 +25,7 @@ _PREFIX = re.compile(
         |\[\d{{4}}-\d\d-\d\d\ {_CLOCK}\ (?:{_LEVELS})\ \S+\ line\ \d+\ \d+\]\s*    # a place in the source, a process
         |[\[(<]?\d{{4}}[-/]\d\d[-/]\d\d(?:[T\ _,]\s?{_CLOCK})?(?:\ [AP]M|\ [A-Za-z][\w.-]*(?=\]))?[\])>]?[\s,|:-]*
         |(?<=,\d{{3}}\])\[\d+\]\s+(?=\D)                                       # a process behind its time
-        |\d\d-\d\d\ {_CLOCK}[\s,|:-]*
+        |[\[(<]?\d\d-\d\d\ {_CLOCK}[\])>]?[\s,|:-]*
         |[\[(<]?\d\d?/\d\d(?:/\d\d(?:\d\d)?)?\ {_CLOCK}(?:\ [\w.]+)?[\])>]?:?[\s,|:-]*
         |\d:\d\d:\d\d\ -\ +                                                    # since it began
         |\d\d?\ [A-Z][a-z][a-z]\ \d\d:\d\d(?::\d\d)?\s+(?=(?:{_LEVELS})\s)
@@ -53,7 +53,7 @@ _PART_WORDS = ("train", "val", "test", "dev")
 _FEW = 14  # words that a heading has at most, with a logger's before it
 # What a line may say beside its count, and still be a heading.
 _BESIDE = re.compile(
-    r"\b(?:time|eta|elapsed|start(?:ing|ed)?|begin(?:s|ning)?|running|training|train|learning|now|processing|completed?|finished|done|in|epoch|fps|s|sec|ms|h|m|min)\b"
+    r"\b(?:time|eta|elapsed|start(?:ing|ed)?|begin(?:s|ning)?|running|training|train|learning|now|processing|summary|of|completed?|finished|done|in|epoch|fps|s|sec|ms|h|m|min)\b"
     r"|[\W\d_]+",
     re.IGNORECASE,
 )

@@ -152,6 +152,17 @@ FORMATS = (
         ),
     ),
     Format(
+        name="espnet and wenet",
+        hint="batch",
+        read=programs.speech_line,
+        samples=(
+            "[host] 2026-11-02 10:00:00,123 (trainer:762) INFO: 2epoch:train:21-40batch: iter_time=0.1, loss_ctc=140.1,"
+            " acc=0.352, loss=100.5, train_time=1.234",
+            "2026-11-02 10:00:00,123 DEBUG TRAIN Batch 1/200 loss 80.1 loss_att 60.1 loss_ctc 110.3 lr 0.0001 rank 0",
+            "2026-11-02 10:00:00,123 DEBUG CV Batch 1/100 loss 80.2 loss_att 60.2 loss_ctc 110.2 history loss 81.2",
+        ),
+    ),
+    Format(
         name="verl",
         hint="step:",
         read=programs.keyed_line,

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from trainer.formats import Reading
-from trainer.names import series_name
-from trainer.numbers import NUMBER, number
+from trainer.names import of_part, series_name
+from trainer.numbers import NUMBER, measurements, number
 
 _NUMBERS = rf"(?P<numbers>{NUMBER}(?:\s+{NUMBER})*)"
 # YOLO's, of Ultralytics and before: the columns of an epoch, and those of its evaluation, by the task.
@@ -42,6 +42,10 @@ _PLACED = re.compile(r"(?:^|[:\s])\[(?:-?\d+\.\d+(?:e-?\d+)?, )*(?P<step>\d{1,15
 # verl's: "step:12 - actor/kl_loss:0.001 - critic/score/mean:0.25".
 _KEYED = re.compile(r"(?:^|\])step:(?P<step>\d{1,15}) - (?P<rest>\S+:\S+(?: - \S+:\S+)*)$")
 _KEY = re.compile(rf"^(?P<name>[A-Za-z][\w@./+-]*/[\w@./+-]+):(?:np\.float64\()?(?P<value>{NUMBER})\)?$")
+_SPOKEN = re.compile(
+    r"\b(?:(?P<epoch>\d{1,6})epoch:train:\d+-(?P<n>\d{1,9})batch:"
+    r"|TRAIN Batch (?P<of>\d{1,6})/(?P<batch>\d{1,9}) |(?P<judged>CV Batch \d+/\d+ ))"
+)
 _NOT_JUDGED = ("timing", "perf", "training", "global_seqlen", "prompt_length")
 
 
@@ -83,6 +87,18 @@ def keyed_line(text: str) -> Reading | None:
         if one and not one["name"].startswith(_NOT_JUDGED)
     }
     return Reading(step=int(found["step"]), values=values) if values and all(cells) else None
+
+
+def speech_line(text: str) -> Reading | None:
+    """Read a batch of espnet's, "2epoch:train:21-40batch: loss=1.2", or of wenet's, "TRAIN Batch 1/200 loss 1.2"."""
+    found = _SPOKEN.search(text)
+    values = measurements(text[found.end() :], stepped=True) if found else {}
+    if found is None or not values:
+        return None
+    if found["judged"]:
+        return Reading(values={of_part("val", name): value for name, value in values.items() if name[:8] != "history_"})
+    epoch, n = found["epoch"] or found["of"], found["n"] or found["batch"]
+    return Reading(step=int(n), epoch=float(epoch), values=values, within_epoch=True, from_either=True)
 
 
 def coco_line(text: str) -> Reading | None:

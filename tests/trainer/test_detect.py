@@ -208,6 +208,20 @@ SAID: dict[str, tuple[int | None, int | None, float | None, dict[str, float]]] =
         None,
         {"eval_cosine_similarity_pearson": 0.5382, "eval_cosine_similarity_spearman": 0.4856},
     ),
+    "[host] 2026-11-02 10:00:00,123 (trainer:762) INFO: 2epoch:train:21-40batch: iter_time=0.1, loss_ctc=140.1,"
+    " acc=0.352, loss=100.5, train_time=1.234": (40, None, 2.0, {"loss_ctc": 140.1, "acc": 0.352, "loss": 100.5}),
+    "2026-11-02 10:00:00,123 DEBUG TRAIN Batch 1/200 loss 80.1 loss_att 60.1 loss_ctc 110.3 lr 0.0001 rank 0": (
+        200,
+        None,
+        1.0,
+        {"loss": 80.1, "loss_att": 60.1, "loss_ctc": 110.3, "lr": 0.0001},
+    ),
+    "2026-11-02 10:00:00,123 DEBUG CV Batch 1/100 loss 80.2 loss_att 60.2 loss_ctc 110.2 history loss 81.2": (
+        None,
+        None,
+        None,
+        {"val_loss": 80.2, "val_loss_att": 60.2, "val_loss_ctc": 110.2},
+    ),
     "step:12 - actor/kl_loss:0.0016 - actor/lr:1e-06 - critic/score/mean:0.25 - timing_s/gen:1.2": (
         12,
         None,

@@ -180,7 +180,7 @@ OTHER_HANDS: dict[str, tuple[int | None, dict[str, float]]] = {
         {"loss": 9.123, "ppl": 560.12, "lr": 0.0001, "gnorm": 1.2},
     ),
     "[host] 2021-11-02 10:00:00,123 (trainer:653) INFO: 1epoch:train:1-50batch: iter_time=0.1, forward_time=0.2, loss_att=50.1, acc=0.12, loss=60.2, lr=1e-4, train_time=1.2": (
-        1,
+        50,
         {"loss_att": 50.1, "acc": 0.12, "loss": 60.2, "lr": 0.0001},
     ),
     "1epoch results: [train] iter_time=0.1, loss=50.1, acc=0.2, time=1 minute; [valid] loss=40.1, acc=0.3, cer=0.5, time=2 seconds": (
@@ -192,7 +192,7 @@ OTHER_HANDS: dict[str, tuple[int | None, dict[str, float]]] = {
         {"loss": 1.234, "simple_loss": 0.312, "pruned_loss": 7.1, "lr": 0.001},
     ),
     "DEBUG TRAIN Batch 0/100 loss 12.312345 loss_att 10.212345 loss_ctc 20.1 lr 0.00010000 rank 0": (
-        0,
+        100,
         {"loss": 12.312345, "loss_att": 10.212345, "loss_ctc": 20.1, "lr": 0.0001},
     ),
     "Steps : 10, Gen Loss Total : 95.123, Mel-Spec. Error : 1.912, s/b : 2.123": (

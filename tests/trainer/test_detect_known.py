@@ -293,3 +293,38 @@ def test_the_parts_of_an_evaluation_stand_behind_their_sum() -> None:
 )
 def test_records_and_settings_are_no_measurements(line: str) -> None:
     assert values("Epoch 1/9 - loss: 0.51", line)[1:] == []
+
+
+def test_thousands_are_steps_unless_a_finer_count_stands_beside_them() -> None:
+    assert steps("step 12k | loss 2.31", "step 12.5K | loss 2.21") == [12_000, 12_500]
+    assert steps("| Epoch: 1/2 (3/10) | Loss: 4.5121 | 3.2 steps/s | Step: 12k | ") == [3]
+
+
+def test_mmengines_evaluations_are_read_whatever_they_measure_and_runs_by_iterations_too() -> None:
+    line = "11/02 10:00:00 - mmengine - INFO - {}  lr: 9.9e-03  time: 0.2  "
+    (trained,) = fed(line.format("Iter(train) [  100/160000]") + "loss: 2.3")
+    assert (trained.step, trained.total, trained.values["loss"]) == (100, 160_000, 2.3)
+    (judged,) = values(line.format("Epoch(val) [1][625/625]") + "coco/bbox_mAP: 0.3910  NME: 0.05")
+    assert {"val_coco_bbox_map": 0.391, "val_nme": 0.05}.items() <= judged.items()
+    assert "val_time" not in judged
+
+
+def test_ms_swift_names_the_step_in_its_record() -> None:
+    (found,) = fed(
+        "{'loss': 1.23, 'token_acc': 0.71, 'epoch': 0.01, 'global_step/max_steps': '5/930', 'percentage': '0.54%'}"
+    )
+    assert (found.step, found.total) == (5, 930)
+
+
+def test_a_batch_of_the_validation_is_told_from_one_of_the_training_behind_a_loggers_bracketed_prefix() -> None:
+    prefix = "[11-02 10:00:00][flashy.solver][INFO] - "
+    told = values(
+        f"{prefix}Train | Epoch 1 | 100/2000 | 1.2 it/s | ce 6.12",
+        f"{prefix}Valid | Epoch 1 | 10/20 | 1.2 it/s | ce 6.02",
+    )
+    assert told == [{"ce": 6.12}, {"val_ce": 6.02}]
+
+
+def test_the_number_of_a_process_is_no_rank() -> None:
+    assert values("Epoch: 0, Step: 10, Rank: 0, loss = 2.345") == [{"loss": 2.345}]
+    assert values("Epoch: 3, mean rank: 41.5, mrr = 0.31")[0]["rank"] == 41.5
