@@ -17,7 +17,8 @@ from trainer.series import ROWS
 from trainer.stencils import Stencil, Word
 
 _NUMERIC = re.compile(r"\d|nan|inf")  # without one of these a line measures nothing
-_RECORD = '{"'  # of JSON: which digit a number begins with decides whether it is one
+# Which digits a number has decides what JSON and the lines of a COCO evaluation say.
+_BY_DIGITS = ('{"', "IoU=")
 _TRIES = 6  # to find where a kind has its numbers
 _MOST = 512  # kinds that are remembered
 
@@ -77,7 +78,7 @@ class Kind:
         (text, found), (other, same) = self._last
         self._learns, self._tries = False, self._tries + 1
         self._stencil = self._barren = None
-        if _RECORD in text or found.row != same.row:
+        if found.row != same.row or any(mark in text for mark in _BY_DIGITS):
             return
         if found.reading is not None and same.reading is not None:
             stencil = stencils.stencil(text, found.reading, other, same.reading)
