@@ -150,13 +150,13 @@ class Programs:
         return Reading(values=values)
 
     def _yolo(self, text: str) -> Reading | None:
-        if trains := _TRAINS.match(text):
+        if text[0] in "0123456789a":
+            return line(text, self._losses, self._scores) if "/" in text[:9] or text.startswith("all ") else None
+        if text[:5] == "Epoch" and (trains := _TRAINS.match(text)):
             self._losses = tuple(map(series_name, trains["names"].split()))
-        elif judges := _JUDGES.match(text):
+        elif text[:5] == "Class" and (judges := _JUDGES.match(text)):
             of = f"{judges['two'].lower()}_" if judges["two"] else ""
             self._scores = (*_SCORES, *(f"{of}{name}" for name in _SCORES if of))
-        elif classifies := _CLASSIFIES.match(text):
+        elif text[:7] == "classes" and (classifies := _CLASSIFIES.match(text)):
             self._scores = tuple(classifies["names"].split())
-        else:
-            return line(text, self._losses, self._scores)
         return None

@@ -28,7 +28,7 @@ class Records:
 
     def announced(self, text: str) -> None:
         """Take a line that may say how far the run goes."""
-        if found := _ANNOUNCED.search(text):
+        if " = " in text and (found := _ANNOUNCED.search(text)):
             self._announced[found["what"]] = int(found["n"].replace(",", ""))
         self._by_steps = self._by_steps or _BY_STEPS in text
 
