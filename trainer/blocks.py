@@ -189,7 +189,8 @@ def item(text: str) -> Mapping[str, float]:
     if found is None:
         return {}
     name = series_name(found["name"])
-    return {name: number(found["value"])} if is_outcome(name) or is_companion(name) else {}
+    measured = found["name"].startswith("metrics/") or is_outcome(name) or is_companion(name)
+    return {name: number(found["value"])} if measured else {}
 
 
 # stable-baselines3's table of one iteration: "|    value_loss           | 112          |".

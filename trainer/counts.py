@@ -141,7 +141,8 @@ def _is_within(text: str, epoch: re.Match[str] | None, step: re.Match[str], *, n
         return named and _is_of_batches(step)
     if _is_absolute(step):
         return False
-    return step.start() > epoch.start() or bool(_OF_EPOCH.fullmatch(text, step.end(), epoch.start()))
+    first = step.start() < epoch.start()
+    return not first or bool(_OF_EPOCH.fullmatch(text, step.end(), epoch.start())) or _is_of_batches(step)
 
 
 def trailing(text: str) -> Counts | None:

@@ -26,7 +26,7 @@ from trainer.names import (
     is_outcome,
     of_part,
 )
-from trainer.numbers import plainly
+from trainer.numbers import in_english, plainly
 from trainer.place import MOST_STEPS, Place
 from trainer.programs import Programs
 from trainer.records import Records
@@ -109,6 +109,8 @@ class Detector:
         if self._declared and (told := self._declared.read(text)):
             self.described = True
             return self._as_declared(told)
+        if not line.isascii():
+            line, text = in_english(line), in_english(text)
         if self._in_block or text.startswith("["):
             self._in_block = blocks.begins(text) or (self._in_block and blocks.within(text))
             if self._in_block:

@@ -122,6 +122,20 @@ _ANY_PAIR = re.compile(
 
 
 _OF_NETS = re.compile(r"(?<!\w)[A-Z]{1,5}\((?:x|y|z|G\(z\))\)")  # "D(x): 0.46 D(G(z)): 0.53": of the generative nets
+_ENGLISH = {
+    "训练集": " train ",
+    "训练": " train ",
+    "验证集": " val ",
+    "验证": " val ",
+    "测试集": " test ",
+    "测试": " test ",
+    "损失": " loss ",
+    "准确率": " accuracy ",
+    "正确率": " accuracy ",
+    "学习率": " lr ",
+}
+_CHINESE = re.compile("|".join(_ENGLISH))
+_ROUND = re.compile(r"第\s?(\d+)\s?轮")
 _FORTRAN = re.compile(r"(?<=\d)D(?=[+-]\d\d(?!\w))")  # "1.23D+02"
 
 
@@ -135,6 +149,11 @@ def plainly(line: str) -> str:
     if "(x)" in line or "(y)" in line or "(z)" in line:
         line = _OF_NETS.sub(lambda found: found.group().replace("(", "_").replace(")", ""), line)
     return _FORTRAN.sub("e", line) if "D+" in line or "D-" in line else line
+
+
+def in_english(line: str) -> str:
+    """Return `line` with the Chinese words that trainings print as English ones: "第3轮 训练损失: 0.5"."""
+    return _ROUND.sub(r"epoch \1 ", _CHINESE.sub(lambda found: _ENGLISH[found.group()], line))
 
 
 def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.reading import fed
+from trainer.declared import Declared
 from trainer.detect import Detector
 from trainer.series import FILE
 from trainer.sources import Files
@@ -328,3 +329,24 @@ def test_a_batch_of_the_validation_is_told_from_one_of_the_training_behind_a_log
 def test_the_number_of_a_process_is_no_rank() -> None:
     assert values("Epoch: 0, Step: 10, Rank: 0, loss = 2.345") == [{"loss": 2.345}]
     assert values("Epoch: 3, mean rank: 41.5, mrr = 0.31")[0]["rank"] == 41.5
+
+
+def test_chinese_words_are_read_unless_the_team_has_described_the_line_with_them() -> None:
+    line = "第3轮 训练损失: 0.51 验证损失: 0.61 准确率: 81.2%"
+    (found,) = fed(line)
+    assert (found.step, found.values) == (3, {"train_loss": 0.51, "val_loss": 0.61, "accuracy": 81.2})
+    detector = Detector(declared=Declared(["第{epoch}轮 训练损失: {loss}"]))
+    described = detector.feed(line)
+    assert described is not None
+    assert (described.step, described.values, detector.described) == (3, {"loss": 0.51}, True)
+
+
+def test_a_block_of_composers_tells_whatever_it_calls_a_metric() -> None:
+    assert values("[batch=10/1000]:", "\t Train metrics/train/LanguagePerplexity: 1234.5")[1:] == [
+        {"train_languageperplexity": 1234.5}
+    ]
+
+
+def test_a_batch_is_of_its_epoch_on_whichever_side_of_it_it_stands() -> None:
+    (found,) = fed("Batch 10 of 100 | Epoch 2 of 5 | Loss 0.5123")
+    assert (found.step, found.total) == (110, 500)
