@@ -47,7 +47,7 @@ class Unwound:
 
         `total`: how far it counts, 0 where nobody says.
         """
-        anew = count < self.last and (epoch is None or epoch != self._epoch)
+        anew = count < self.last if epoch is None else count <= self.last and epoch != self._epoch
         self.base += max(self.last, self._total) if anew else 0
         self.last, self._epoch, self._total = count, epoch, total
         return self.base + count

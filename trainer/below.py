@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from trainer.headings import without_prefix
-from trainer.names import all_of_evaluation, evaluation_of, is_of_evaluation, of_part
+from trainer.names import all_of_evaluation, evaluation_of, is_of_evaluation, is_outcome, of_part
 from trainer.series import PLAIN
 
 _LINES = 12  # for which a heading holds at most
@@ -72,13 +72,18 @@ class Summed:
         # The part of the data that was evaluated last, by which row and line, and what came of it.
         self._judged: tuple[str, float, int, Mapping[str, float]] = "", 0.0, -_SUMMED_UP, {}
 
-    def up(self, line: int, row: float, text: str, values: Mapping[str, float]) -> tuple[float, Mapping[str, float]]:
-        """Return a line's values as of the evaluation that it sums up or repeats, and whose they are then."""
+    def up(
+        self, line: int, row: float, text: str, values: Mapping[str, float], *, placed: bool
+    ) -> tuple[float, Mapping[str, float]]:
+        """Return a line's values as of the evaluation that it sums up or repeats, and whose they are then.
+
+        `placed`: it says itself where the run stands.
+        """
         part, judged_by, at, told = self._judged
         parted = any(is_of_evaluation(name) or name.startswith("train") for name in values)
         if not parted and line - at <= _SUMMED_UP and _SUM.match(without_prefix(text)):
             return judged_by, {of_part(part, name): value for name, value in values.items()}
-        if not parted and row >= PLAIN and line - at == 1 and _repeats(part, values, told):
+        if not (parted or placed) and row >= PLAIN and line - at == 1 and _repeats(part, values, told):
             return row, {of_part(part, name): value for name, value in values.items()}
         if parted and all_of_evaluation(values):
             self._judged = next(filter(None, map(evaluation_of, values)), ""), row, line, values
@@ -87,7 +92,9 @@ class Summed:
 
 def _repeats(part: str, values: Mapping[str, float], told: Mapping[str, float]) -> bool:
     """Return whether one of `values` is what was told of `part`, perhaps with fewer digits: "Val loss: 0.51234"."""
-    return any(
-        value and math.isclose(value, told.get(of_part(part, name), math.nan), rel_tol=_ROUNDED)
+    again = [
+        (value, told[of_part(part, name)])
         for name, value in values.items()
-    )
+        if of_part(part, name) in told and is_outcome(name)
+    ]
+    return any(value % 1 for value, _ in again) and all(math.isclose(*pair, rel_tol=_ROUNDED) for pair in again)

@@ -40,6 +40,7 @@ _DEEP = re.compile(r'\s{8,}"[^"]+":\s')  # of a record over many lines, which su
 _SETTLED = 5  # lines after which a bar keeps the series that it shows
 _HEADER = 100  # characters that a line may have that says where what follows belongs, and nothing else
 _BEST_LINES = 3  # that stand below a heading such as "Best model:"
+_RECORDS = ("{", "step:")  # what they begin with; verl's have some fifty names
 _WIDEST, _WIDEST_RECORD = 1_000, 8_000  # characters; a longer line is data, not progress
 
 
@@ -140,7 +141,7 @@ class Detector:
         text = line.strip()
         if not text:
             self._best_until = 0
-        widest = _WIDEST_RECORD if text.startswith("{") else _WIDEST
+        widest = _WIDEST_RECORD if text.startswith(_RECORDS) else _WIDEST
         if not text or len(text) > widest or self._traces.hold(line) or (text[0] == '"' and _DEEP.match(line)):
             return ""
         if text[0] == "[" and not self._declared.bracketed and (rank := _RANK.match(text)):
@@ -153,7 +154,8 @@ class Detector:
             return None  # it was told when it was news
         if row == DICT and reading.step is None and reading.epoch is None:
             row = PLAIN  # what somebody printed once is no reason to doubt who tells the series line by line
-        row, values = self._summed.up(self._line, row, text, reading.values)
+        placed = reading.step is not None or reading.epoch is not None
+        row, values = self._summed.up(self._line, row, text, reading.values, placed=placed)
         reading = reading._replace(values=values)
         if row == PLAIN and reading.epoch is None and not self._is_placed:
             return self._recurred(line, reading)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
-from trainer.names import is_outcome, is_series, of_part, series_name
+from trainer.names import is_outcome, is_series, is_worth_naming, of_part, series_name
 from trainer.numbers import NUMBER, measurements, number
 
 _INTEGER = r"\d[\d,]*"
@@ -31,10 +31,10 @@ _AFTER = re.compile(
 )
 _EPOCH = re.compile(r"(?<![\w.])epoch\s*[:=#]?\s*\[?\s*(?P<epoch>\d+)(?:\s*(?:/|of)\s*(?P<epochs>\d+))?", re.IGNORECASE)
 # What a program puts before a record that it logs, "… | INFO | train_inner | {", and not before its settings.
-_SWIFT = re.compile(r"'global_step/max_steps': '(?P<step>\d+)/(?P<total>\d+)'")
 _OF_LOGGER = re.compile(
     r"(?!.*(?:%\||best|config|arg|param|setting|resum|load|summary))[\w\s.,:|\[\]()/-]{0,80}[:|]\s*", re.IGNORECASE
 )
+_SWIFT = re.compile(r"'global_step/max_steps': '(?P<step>\d{1,15})/(?P<total>\d{1,15})'")
 _PART = r"(?P<part>val|valid|test|eval)(?:idation|uation)?"
 _BEFORE_RECORD = re.compile(rf"\b{_PART}\W*$|^\W*{_PART.replace('part', 'first')}\b", re.IGNORECASE)
 _TRIAL = re.compile(rf"\bTrial (?P<n>\d+) finished with value: (?P<value>{NUMBER}) and parameters: ")
@@ -159,7 +159,7 @@ _BATCHED = re.compile(
 
 
 _JUDGED_BY = re.compile(r"\b(?P<part>val|valid|test|eval)(?:idation|ating|ing|uation)?$", re.IGNORECASE)
-_EVALUATED = re.compile(r"\b(?:Epoch|Iter)\((?P<part>val|test)\)\s*(?:\[[^\]]*\]){1,2}")
+_EVALUATED = re.compile(r"\b(?:Epoch|Iter)\((?P<part>val|test)\)\s*(?:\[\s*\d+\s*\])?\[\s*(?P<n>\d+)\s*/\s*(?P=n)\s*\]")
 _EVALUATION = re.compile(
     rf"(?<!\S)(?P<name>[A-Za-z][\w./@-]*): (?P<value>{NUMBER})(?=\s|$)"
 )  # mmengine's, whatever it is
@@ -174,7 +174,7 @@ def batched_line(text: str) -> Reading | None:
         judged = _EVALUATION.finditer(text, part.end()) if part else ()
         named = {series_name(one["name"]): number(one["value"]) for one in judged}
         of = f"{part['part']}_" if part else ""
-        told = {f"{of}{name}": value for name, value in named.items() if is_series(name)}
+        told = {f"{of}{name}": value for name, value in named.items() if is_worth_naming(name)}
         return Reading(values=told) if told else None
     values = measurements(text[found.end() :], stepped=True)
     if judged_by := _JUDGED_BY.search(text[: found.start()]):
@@ -222,6 +222,8 @@ _ROUND = re.compile(r"^\[(?P<n>\d[\d,]*)\]\s")
 # XGBoost's "test-auc:0.71+0.02", LightGBM's "val's auc: 0.7" and "cv_agg's val auc: 0.71 + 0.02": with its spread.
 _MEASURED = re.compile(rf"(?P<name>[A-Za-z][\w@.\- ]*?(?:'s [\w@.\- ]+)?):\s?(?P<value>{NUMBER})(?:\s?\+\s?{NUMBER})?$")
 
+_OF_DATA = re.compile(r"(?:d?train|eval|val|valid|validation|d?test|dev|holdout)\w*-\S+:\S")
+
 
 def round_line(text: str) -> Reading | None:
     """Read a round of boosting: behind its number a cell for each measurement, whatever it is called."""
@@ -233,7 +235,7 @@ def round_line(text: str) -> Reading | None:
         for one in measured
         if one
     }
-    ours = "'s " in text or all(one and "-" in one["name"] for one in measured)  # as both of them print
+    ours = "'s " in text or all(one and _OF_DATA.match(one.group()) for one in measured)  # as both of them print
     if found is None or not (ours or any(map(is_outcome, values))) or not all(measured):
         values = measurements(text[found.end() :], stepped=False) if found else {}
     return Reading(step=integer(found["n"]), values=values) if found and values else None

@@ -1,7 +1,7 @@
 """The kinds of lines that a run prints, and what the table of formats finds in them.
 
 Two lines of one kind differ by their digits alone. The readers get the first two; what they find tells where the next
-ones have their numbers (`trainer.stencils`), or that they have none that matter. Pure: what is read is the same.
+ones have their numbers (`trainer.stencils`), or that they have none that matter.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NUMERIC = re.compile(r"\d|nan|inf")  # without one of these a line measures not
 # Which digits a number has decides what JSON and the lines of a COCO evaluation say.
 _BY_DIGITS = ('{"', "IoU=")
 _TRIES = 6  # to find where a kind has its numbers
-_MOST = 512  # kinds that are remembered
+_MOST, _WIDEST = 512, 1_000  # kinds that are remembered, and how long their lines may be
 
 
 class Found(NamedTuple):
@@ -94,7 +94,9 @@ class Kinds:
         self._kinds: dict[bytes, Kind] = {}
 
     def of(self, text: str) -> Kind:
-        """Return the kind of a line."""
+        """Return the kind of a line; one that is very long is always the first of its kind."""
+        if len(text) > _WIDEST:
+            return Kind()
         key = stencils.kind(text)
         found = self._kinds.get(key)
         if found is None:

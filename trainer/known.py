@@ -48,7 +48,7 @@ FORMATS = (
     Format(
         name="YOLO",
         hint=" ",
-        read=programs.line,
+        read=programs.yolo_line,
         samples=(
             "      3/100      2.48G      1.155      2.895      1.242         34        640: 100%|█| 4/4 [00:01<00:00]",
             "        2/4         0G      5.592      3.218      3.413          4         64: 50% ━━━━━━────── 1/2"
@@ -143,15 +143,6 @@ FORMATS = (
         samples=("[1, 0.6609145998954773, 0.5231431722640991, 0.762499988079071, '00:00']",),
     ),
     Format(
-        name="Optuna",
-        hint=" finished with value: ",
-        read=formats.trial_line,
-        samples=(
-            "[I 2026-11-02 10:00:00,123] Trial 12 finished with value: 0.93 and parameters: {'x': 2.5, 'kind': 'a'}."
-            " Best is trial 0 with value: 0.91.",
-        ),
-    ),
-    Format(
         name="espnet and wenet",
         hint="batch",
         read=programs.speech_line,
@@ -197,6 +188,15 @@ FORMATS = (
             " | loss scale: 1.0 | grad norm: 1.234 |",  # Megatron
             "Epoch 2/10, Step 100/500, Loss: 0.5312",
             "step 7: loss nan",
+        ),
+    ),
+    Format(
+        name="Optuna",
+        hint=" finished with value: ",
+        read=formats.trial_line,
+        samples=(
+            "[I 2026-11-02 10:00:00,123] Trial 12 finished with value: 0.93 and parameters: {'x': 2.5, 'kind': 'a'}."
+            " Best is trial 0 with value: 0.91.",
         ),
     ),
     Format(

@@ -209,8 +209,8 @@ class _Pairs:
         wide = len(sign) > _NEAR_VALUE and not self._far and sign.isspace()
         sign = sign.strip()
         bare = sign in ("", "-", "is") or "reached" in sign
-        if name == "rank" and "." not in value:
-            return  # of a process, and no mean
+        if name == "rank" and not words and "." not in value:
+            return  # of a process, and no mean rank
         if not self._wants(name, value, bare=bare) or (word[-4:] == "cost" and _TOOK.match(self.text, pair.end())):
             return
         if bare and (wide or not _stands_alone(name, value, self.text[pair.end() :], self.stepped)):

@@ -1,4 +1,4 @@
-"""What well-known programs print over several lines: a header, and then rows that are read by it alone."""
+"""What well-known programs print in their own ways: rows below a header that names them, and lines like no other's."""
 
 from __future__ import annotations
 
@@ -34,14 +34,15 @@ _COCO = re.compile(
     r"\| area=\s*(?P<area>\w+)\s*\| maxDets=\s*(?P<most>\d+) \] = (?P<value>-?\d+\.\d+)$"
 )
 # detectron2's: names in one line, numbers in the next.
+_TASK = re.compile(r"\b(?:IoU metric|copypaste: Task): (?P<task>\w+)$")  # of boxes, unless it says otherwise
 _COPIED = re.compile(r"\bcopypaste: (?P<names>[A-Za-z][\w-]*(?:,[A-Za-z][\w-]*)+)$")
 _COPIES = re.compile(rf"\bcopypaste: (?P<numbers>{NUMBER}(?:,{NUMBER})+)$")
 # VITS' and what came of it: how much of an epoch is done, then losses without names, the step and the rate.
 _PART_DONE = re.compile(r"\bepoch: \d+ \[\d+(?:\.\d+)?%\]$", re.IGNORECASE)
-_PLACED = re.compile(r"(?:^|[:\s])\[(?:-?\d+\.\d+(?:e-?\d+)?, )*(?P<step>\d{1,15}), \d(?:\.\d+)?(?:e-\d+)?\]$")
+_PLACED = re.compile(r"(?:^|[:\s])\[(?:-?\d+\.\d+(?:e-?\d+)?, )*(?P<step>\d{1,15}), (?:0\.0\d*|\d(?:\.\d+)?e-\d+)\]$")
 # verl's: "step:12 - actor/kl_loss:0.001 - critic/score/mean:0.25".
-_KEYED = re.compile(r"(?:^|\])step:(?P<step>\d{1,15}) - (?P<rest>\S+:\S+(?: - \S+:\S+)*)$")
-_KEY = re.compile(rf"^(?P<name>[A-Za-z][\w@./+-]*/[\w@./+-]+):(?:np\.float64\()?(?P<value>{NUMBER})\)?$")
+_KEYED = re.compile(r"(?:^|\])step:(?P<step>\d{1,15}) - (?=[\w-]+/)")
+_KEY = re.compile(rf"(?P<name>[A-Za-z][\w@./+-]{{0,120}}):(?:np\.float\d\d\()?(?P<value>{NUMBER})\)?$")
 _SPOKEN = re.compile(
     r"\b(?:(?P<epoch>\d{1,6})epoch:train:\d+-(?P<n>\d{1,9})batch:"
     r"|TRAIN Batch (?P<of>\d{1,6})/(?P<batch>\d{1,9}) |(?P<judged>CV Batch \d+/\d+ ))"
@@ -49,7 +50,7 @@ _SPOKEN = re.compile(
 _NOT_JUDGED = ("timing", "perf", "training", "global_seqlen", "prompt_length")
 
 
-def line(text: str, losses: Sequence[str] = _LOSSES, scores: Sequence[str] = _SCORES) -> Reading | None:
+def yolo_line(text: str, losses: Sequence[str] = _LOSSES, scores: Sequence[str] = _SCORES) -> Reading | None:
     """Return what one row of YOLO's says, of the training under the names `losses`, of an evaluation under `scores`."""
     if judged := _JUDGED.match(text):
         values = [number(one) for one in judged["numbers"].split()]
@@ -65,7 +66,7 @@ def line(text: str, losses: Sequence[str] = _LOSSES, scores: Sequence[str] = _SC
     return Reading(step=epoch, total=int(found["epochs"]), epoch=epoch, values=told)
 
 
-def named(column: str) -> str:
+def yolo_column(column: str) -> str:
     """Return what a column of YOLO's `results.csv` is called in the lines."""
     part, _, name = column.partition("/")
     if top := _TOP.match(column):
@@ -80,13 +81,13 @@ def keyed_line(text: str) -> Reading | None:
     found = _KEYED.search(text)
     if found is None:
         return None
-    cells = [_KEY.match(cell) for cell in found["rest"].split(" - ")]
+    cells = [_KEY.match(cell) for cell in text[found.end() :].split(" - ")]
     values = {
         series_name(one["name"]): number(one["value"])
         for one in cells
-        if one and not one["name"].startswith(_NOT_JUDGED)
+        if one and "/" in one["name"] and not one["name"].startswith(_NOT_JUDGED)
     }
-    return Reading(step=int(found["step"]), values=values) if values and all(cells) else None
+    return Reading(step=int(found["step"]), values=values) if values else None
 
 
 def speech_line(text: str) -> Reading | None:
@@ -125,22 +126,28 @@ class Programs:
         self._losses: Sequence[str] = _LOSSES
         self._scores: Sequence[str] = _SCORES
         self._copied: Sequence[str] = ()
+        self._task = ""
         self._part_done = False
 
     def read(self, text: str) -> Reading | None:
         """Return what a line says by those before it, None of anything else; a place without values is of the next."""
         placed, self._part_done = self._part_done, False
-        if text[0] in _FIRST_OF_YOLO:
-            return self._yolo(text)
+        if text[0] in _FIRST_OF_YOLO and (row := self._yolo(text)):
+            return row
+        if text[:8] == "Average " and (judged := coco_line(text)):
+            return judged._replace(values={f"{self._task}{name}": value for name, value in judged.values.items()})
         if text[-1] == "]":
             if placed and (place := _PLACED.search(text)):
                 return Reading(step=int(place["step"]))
             self._part_done = _PART_DONE.search(text) is not None
+        if task := _TASK.search(text) if "IoU metric" in text or "Task: " in text else None:
+            self._task = "" if task["task"] == "bbox" else f"{task['task']}_"
+            return None
         return self._copies(text) if "copypaste: " in text else None
 
     def _copies(self, text: str) -> Reading | None:
         if names := _COPIED.search(text):
-            self._copied = [f"eval_{name.lower()}" for name in names["names"].split(",")]
+            self._copied = [f"eval_{self._task}{name.lower()}" for name in names["names"].split(",")]
             return None
         found, names_of, self._copied = _COPIES.search(text), self._copied, ()
         numbers = found["numbers"].split(",") if found else []
@@ -151,7 +158,7 @@ class Programs:
 
     def _yolo(self, text: str) -> Reading | None:
         if text[0] in "0123456789a":
-            return line(text, self._losses, self._scores) if "/" in text[:9] or text.startswith("all ") else None
+            return yolo_line(text, self._losses, self._scores) if "/" in text[:9] or text.startswith("all ") else None
         if text[:5] == "Epoch" and (trains := _TRAINS.match(text)):
             self._losses = tuple(map(series_name, trains["names"].split()))
         elif text[:5] == "Class" and (judges := _JUDGES.match(text)):

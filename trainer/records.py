@@ -6,13 +6,14 @@ long as nobody tells, records are counted, so that an evaluation's stand beside 
 
 from __future__ import annotations
 
-import math
 import re
 
 _ANNOUNCED = re.compile(
     r"(?P<what>Num Epochs|Num update steps per epoch|Total optimization steps) = (?P<n>\d[\d,]{0,14})$"
 )
 _BY_STEPS = "max_steps is given"  # the epochs are rounded up then
+_BEGINS = "***** Running training"
+_MOST_STEPS, _LEAST = 10**15, 1e-6  # epochs
 _MOST_EPOCHS = 100_000  # of a stream without an end it says 2**63
 
 
@@ -28,13 +29,16 @@ class Records:
 
     def announced(self, text: str) -> None:
         """Take a line that may say how far the run goes."""
+        if _BEGINS in text:
+            self._announced.clear()
+            self._by_steps = False
         if " = " in text and (found := _ANNOUNCED.search(text)):
             self._announced[found["what"]] = int(found["n"].replace(",", ""))
         self._by_steps = self._by_steps or _BY_STEPS in text
 
     def knows(self, step: int, epoch: float) -> None:
         """Take that `step` is at `epoch`."""
-        if step > 0 and 0 < epoch < math.inf:
+        if 0 < step < _MOST_STEPS and _LEAST <= epoch < _MOST_EPOCHS:
             self._known = step, epoch
 
     def of(self, epoch: float) -> tuple[int | None, int | None, bool]:
@@ -46,8 +50,9 @@ class Records:
             step = round(epoch * steps)
             return (min(step, total) if total else step), total, True
         self._whole = self._whole and epoch % 1 == 0
-        if epoch > self._last:
-            self._last, self._count = epoch, int(epoch) if self._whole else self._count + 1
+        if epoch != self._last:
+            goes_on = epoch > self._count or self._last < 0  # a run after another begins at less
+            self._last, self._count = epoch, int(epoch) if self._whole and goes_on else self._count + 1
         return self._count, None, self._whole
 
     def _steps(self) -> float | None:

@@ -16,6 +16,7 @@ from trainer.forms import EMPTY, ENOUGH, HOLE, NUMBER, Form, Known, Plan, plan
 
 # A number's first digit comes first, so that the engine passes over everything else.
 _CLOCK = re.compile(r"\d(?<!\d\d)(?:\d*(?::\d+)+(?:[.,]\d+)?|\d{3}([-/])\d\d\1\d\d|(?<=\b\d)\d*(?:[hms]\d+)+[hms]?\b)")
+_DIGITS = re.compile(r"\d+")
 _CLOCKS = re.compile("@@+")
 _NUMERIC = re.compile(r"[\d|]|nan|inf", re.IGNORECASE)  # a cell may hold none: "- |"
 _WRAPPED = re.compile(r"(?:tensor|array|(?:np|numpy)\.\w+)\(\[?([-+.\w]+)\]?(?:, \w+=[^()]*)?\)")  # "np.float32(0.5)"
@@ -49,8 +50,8 @@ class Recurring:
 
     def __init__(self) -> None:
         self._forms: dict[str, Form | None] = {}  # None: given up
-        # Kinds of lines whose form is believed or given up, with the places of their numbers.
-        self._kinds: dict[bytes, tuple[str, Sequence[slice]]] = {}
+        # Kinds of lines whose form is believed or given up: where they have their numbers, and other digits.
+        self._kinds: dict[bytes, tuple[str, Sequence[slice], Sequence[stencils.Word]]] = {}
         self._counter, self._counted_at = "", 0  # the form that counts, and the last line of it
         self._tables: dict[int, str] = {}  # the heading of rows of so many numbers and no words
         self._words, self._words_at = "", -_ABOVE - 1  # the last line without a number, and where it was
@@ -60,8 +61,9 @@ class Recurring:
         if len(text) > _LONGEST:
             return None
         kind = stencils.kind(text)
-        if remembered := self._kinds.get(kind):
-            shape, spans = remembered
+        remembered = self._kinds.get(kind)
+        if remembered is not None and stencils.has(text, remembered[2]):
+            shape, spans, _ = remembered
             return self._planned(shape, self._forms[shape], [text[span] for span in spans], known)
         if not _NUMERIC.search(text):
             self._head(text, known.line)
@@ -87,7 +89,8 @@ class Recurring:
         if len(self._kinds) >= _MOST_KINDS:
             self._kinds.clear()
         if len(bare) == len(text) and EMPTY not in cells:
-            self._kinds[kind] = shape, [slice(*found.span()) for found in NUMBER.finditer(bare)]
+            spans = [slice(*found.span()) for found in NUMBER.finditer(bare)]
+            self._kinds[kind] = shape, spans, _other_digits(bare, spans)
         return self._planned(shape, form, cells, known)
 
     def _planned(self, shape: str, form: Form | None, cells: Sequence[str], known: Known) -> Recurred | None:
@@ -146,6 +149,12 @@ class Recurring:
             return False
         self._counter, self._counted_at = shape, line
         return True
+
+
+def _other_digits(bare: str, spans: Sequence[slice]) -> list[stencils.Word]:
+    """Return the digits that are of no number and no time: of names, mostly."""
+    words = ((found.start(), found.end(), found.group()) for found in _DIGITS.finditer(bare))
+    return [word for word in words if not any(span.start <= word[0] < span.stop for span in spans)]
 
 
 def _at(found: re.Match[str]) -> str:

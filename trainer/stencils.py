@@ -1,7 +1,8 @@
 """Lines that differ by their digits alone: where two of them had their numbers, the next ones have theirs.
 
-Most lines of a log are of such a kind. A reader goes by which characters are digits, and not by which digits they are,
-but where a word has some and where a count is more than its total: those are looked at here. Pure.
+Most lines of a log are of such a kind. A reader goes by which characters are digits, and hardly ever by which digits
+they are: only where a name has some, where a count is more than its total, and in a few lines that are never read like
+this (`_turns`). Pure.
 """
 
 from __future__ import annotations
@@ -18,9 +19,15 @@ _ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
 # Of bounded length: a line may be made to keep us busy.
 _NUMBER = re.compile(r"[-+]?(?:\d[\d,]{0,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,3})?")
 _CLOCK = re.compile(r"\d{1,9}(?::\d{1,9}){1,4}")
-_PAIR = re.compile(r"(?<![\d.,/])(\d[\d,]{0,40})\s*(?:/|\bof\b|\bout of\b)\s*(\d[\d,]{0,40})(?![\d/]|[.,]\d)")
+_PAIR = re.compile(
+    r"(?<![\d.,/])(\d[\d,]{0,40})\s*(?:/|\bof\b|\bout of\b)\s*(\d[\d,]{0,40})(?![\d/]|[.,]\d)", re.IGNORECASE
+)
 _DIGITS = re.compile(r"\d+")
-_WORD = re.compile(r"(?<![\w./@-])[./@-]*[A-Za-z_][\w./@-]*\d[\w./@-]*")  # a name may have digits
+# A name may have digits: "acc5", "'recall top 5':", "Hits @5", "5-shot", "fold 2's".
+_WORD = re.compile(
+    r"(?<![\w./@-])[./@-]*[A-Za-z_][\w./@-]*\d[\w./@-]*|['\"][^'\"]*\d[^'\"]*['\"](?=:)|(?<= )@\d+"
+    r"|(?<![\w.])\d+(?=[_-][A-Za-z]|'s )"
+)
 _PART_COUNTS = re.compile(r"epoch:\s*\[?\d+\.\d", re.IGNORECASE)  # "Epoch: [3.00]"
 _OWN_STEP = re.compile(r"(?:iter(?:ation)?|step|batch)s?[\s:=#]*\d+[\s:,|/]", re.IGNORECASE)  # it may be a bar's or not
 _BROKEN = re.compile(r"[.eE]")
@@ -35,7 +42,7 @@ _Place = tuple[int, int, Callable[[str], float]]  # from where to where a number
 
 def kind(text: str) -> bytes:
     """Return what lines have in common that differ by their digits alone."""
-    return text.encode().translate(_ZEROS)
+    return text.encode("utf-8", "surrogatepass").translate(_ZEROS)
 
 
 def words(text: str) -> Sequence[Word]:
@@ -128,7 +135,11 @@ def _turns(text: str, reading: Reading) -> bool:
     """Return whether numbers of a line decide what is read of others."""
     if reading.rate is None and _NO_PACE.search(text):
         return True
-    return bool(_PART_COUNTS.search(text)) or (reading.bar is not None and bool(_OWN_STEP.search(text)))
+    return (
+        bool(_PART_COUNTS.search(text))
+        or "'iter'" in text
+        or (reading.bar is not None and bool(_OWN_STEP.search(text)))
+    )
 
 
 class _How(NamedTuple):

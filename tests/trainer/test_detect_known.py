@@ -350,3 +350,77 @@ def test_a_block_of_composers_tells_whatever_it_calls_a_metric() -> None:
 def test_a_batch_is_of_its_epoch_on_whichever_side_of_it_it_stands() -> None:
     (found,) = fed("Batch 10 of 100 | Epoch 2 of 5 | Loss 0.5123")
     assert (found.step, found.total) == (110, 500)
+
+
+def test_a_line_that_coincides_with_an_evaluation_in_one_value_is_the_trainings_still() -> None:
+    told = values("Epoch 1 val_loss: 0.20 val_acc: 0.9500", "Loss: 0.3811 Acc: 0.9500")
+    assert told[1] == {"loss": 0.3811, "acc": 0.95}
+    told = values("iter 100 val_loss 0.5 val_lr 0.001", "loss: 0.7 lr: 0.001")
+    assert told[1] == {"loss": 0.7, "lr": 0.001}
+    told = values("Epoch 1 val_loss: 0.512", "Epoch 2 loss: 0.512")
+    assert told[1] == {"loss": 0.512}
+
+
+def test_one_line_an_epoch_goes_on_from_the_epoch_before() -> None:
+    line = "[h] 2026-11-02 10:00:00,123 (trainer:762) INFO: {}epoch:train:1-20batch: loss=99.1"
+    assert steps(*map(line.format, (1, 2, 3))) == [20, 40, 60]
+
+
+def test_a_trial_does_not_count_over_the_training_within_it() -> None:
+    trial = "[I 2026-11-02 10:00:00,123] Trial 0 finished with value: 0.91 and parameters: {'x': 1}."
+    assert steps(trial, "epoch 1 step 10/20 loss 0.6", "epoch 1 step 20/20 loss 0.3") == [0, 10, 20]
+
+
+def test_masks_and_boxes_of_an_evaluation_are_apart() -> None:
+    line = COCO.format("Precision  (AP)", "0.50:0.95", "all", 100, "0.312")
+    assert values("IoU metric: bbox", line, "IoU metric: segm", line) == [{"ap": 0.312}, {"segm_ap": 0.312}]
+    names, numbers = "copypaste: AP,AP50", "copypaste: 10.1,20.2"
+    assert values("copypaste: Task: segm", names, numbers) == [{"eval_segm_ap": 10.1, "eval_segm_ap50": 20.2}]
+
+
+def test_a_run_after_another_begins_its_records_anew() -> None:
+    lines = [record("loss", epoch) for epoch in (0.5, 1.0, 1.5, 0.5, 1.0)]
+    assert steps(*lines) == [1, 2, 3, 4, 5]
+    told = ["***** Running training *****", "  Num Epochs = 4", "  Total optimization steps = 400"]
+    assert steps("max_steps is given, it will override", *lines[:2], *told, record("loss", 0.5)) == [1, 2, 50]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "11/02 10:00:00 - mmengine - INFO - Epoch(val) [1][10/50]  eta: 0:00:10  time: 0.1  memory: 100",
+        "11/02 10:00:00 - mmengine - INFO - Epoch(val) [1][50/50]  time: 0.1  data_time: 0.02  memory: 100",
+        "[1] conv-2d: 3.0",
+        "[2]\ttemperature-x:0.5\tfan-y:3",
+    ],
+)
+def test_what_only_looks_like_a_trainers_line_measures_nothing(line: str) -> None:
+    assert fed(line) == []
+
+
+def test_a_step_of_verls_with_all_its_names_is_read() -> None:
+    names = [f"actor/some_long_name_of_a_measurement_{n}/mean:0.{n}" for n in range(40)]
+    (found,) = fed(" - ".join(["step:7", "critic/odd:tensor(0.5)", "critic/score/mean:np.float64(0.25)", *names]))
+    assert (found.step, found.values["critic_score"]) == (7, 0.25)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "step:1 - " + " - ".join(["a:b:c"] * 80) + " - x",
+        "step:1 - a" + ":b" * 490 + " x",
+        "{'loss': 1.0, 'global_step/max_steps': '" + "1" * 6_000 + "/2'}",
+        "step 1 loss \ud800 0.5",
+    ],
+)
+def test_a_line_that_is_made_to_hold_us_up_does_not(line: str) -> None:
+    assert all(one.step in (None, 1) for one in fed(line, line, line))
+
+
+def test_a_state_that_tells_no_place_tells_none() -> None:
+    detector = Detector()
+    detector.filed(FILE, 1, {"loss": 1.0}, epoch=1e-320)
+    detector.filed(FILE, 10**400, {"loss": 1.0}, epoch=1.0)
+    found = detector.feed(record("eval_loss", 0.5))
+    assert found is not None
+    assert found.step == 1

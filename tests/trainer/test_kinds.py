@@ -9,6 +9,7 @@ import pytest
 
 from tests.bench.detectors import recordings
 from trainer import stencils
+from trainer.detect import Detector
 from trainer.kinds import Found, Kind, Kinds, by_readers
 
 # The first lines teach what the last one is not.
@@ -18,6 +19,34 @@ TRAPS = {
         loss_1: 0.52 acc: 0.4
         loss_1: 0.53 acc: 0.4
         loss_2: 0.54 acc: 0.4""",
+    "a key has digits": """
+        {'eval_loss': 0.11, 'recall top 1': 0.31, 'epoch': 1.0}
+        {'eval_loss': 0.12, 'recall top 1': 0.32, 'epoch': 1.1}
+        {'eval_loss': 0.13, 'recall top 5': 0.33, 'epoch': 1.2}""",
+    "a key begins with a digit": """
+        {'0_loss': 0.51, 'epoch': 1.0}
+        {'0_loss': 0.52, 'epoch': 1.1}
+        {'1_loss': 0.53, 'epoch': 1.2}""",
+    "a name goes on with a digit": """
+        epoch 1 Hits @1: 0.31 loss: 0.5
+        epoch 1 Hits @1: 0.32 loss: 0.4
+        epoch 1 Hits @3: 0.33 loss: 0.3""",
+    "a part has a number": """
+        [3]\tfold 1's auc: 0.71
+        [4]\tfold 1's auc: 0.72
+        [5]\tfold 2's auc: 0.73""",
+    "an epoch is no whole one beside a count": """
+        {'loss': 0.51, 'iter': 10, 'epoch': 1.0}
+        {'loss': 0.52, 'iter': 20, 'epoch': 2.0}
+        {'loss': 0.53, 'iter': 30, 'epoch': 2.5}""",
+    "a total is called in capitals": """
+        Step 10 OF 24 loss 0.5
+        Step 11 OF 24 loss 0.4
+        Step 25 OF 24 loss 0.3""",
+    "a line of an evaluation has its name in its digits": """
+        Average Precision  (AP) @[ IoU=0.50      | area=   all | maxDets=100 ] = 0.311
+        Average Precision  (AP) @[ IoU=0.50      | area=   all | maxDets=100 ] = 0.312
+        Average Precision  (AP) @[ IoU=0.75      | area=   all | maxDets=100 ] = 0.213""",
     "a count is beyond its total": """
         [10/24] Loss: 0.51
         [11/24] Loss: 0.52
@@ -70,12 +99,12 @@ def same(found: Found, expected: Found) -> bool:
     )
 
 
-def varied(line: str, chance: random.Random) -> str:
-    """Return a line of the same kind: some of its numbers have other digits."""
+def varied(line: str, chance: random.Random, held: float) -> str:
+    """Return a line of the same kind: its numbers have other digits, but for a part of them, `held`."""
     return re.sub(
         r"\d+",
         lambda found: (
-            found.group() if chance.random() < 0.4 else "".join(chance.choice("0123456789") for _ in found.group())
+            found.group() if chance.random() < held else "".join(chance.choice("0123456789") for _ in found.group())
         ),
         line,
     )
@@ -99,8 +128,24 @@ def test_lines_with_other_digits_are_read_as_their_readers_read_them() -> None:
     kinds = {stencils.kind(text): text for lines in recordings() for line in lines if (text := line.strip())}
     for text in list(kinds.values())[::9]:
         kind = Kind()
-        for line in (text, *(varied(text, chance) for _ in range(12))):
+        alike = varied(text, chance, chance.random())  # what is the same by chance at first is not believed to stay so
+        for line in (text, alike, alike, *(varied(text, chance, 0.4) for _ in range(10))):
             assert same(kind.read(line), by_readers(line)), line
+
+
+FORMS = {
+    "a name has digits": "[00{n}] head{of}_gain: 0.{n}3, head{of}_drift: 1.{n}7",
+    "a name goes on with a digit": "epoch {n} loss: 0.{n}9 purity@{of}: 1.{n}7",
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
+def test_a_form_that_comes_again_keeps_its_names_apart(form: str) -> None:
+    detector = Detector()
+    found = [detector.feed(form.format(n=n, of=1 + n % 2)) for n in range(1, 9)]
+    for n, detection in enumerate(found, 1):
+        others = [name for name in (detection.values if detection else ()) if str(2 - n % 2) in name]
+        assert others == [], (n, detection)
 
 
 @pytest.mark.parametrize(
