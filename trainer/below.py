@@ -60,7 +60,7 @@ class Below:
 
     def named(self, values: Mapping[str, float]) -> Mapping[str, float]:
         """Return values under the names of the part, unless they say themselves of which they are."""
-        if not self or any(map(is_of_evaluation, values)):
+        if not self or any(is_of_evaluation(name) or name.startswith("train_") for name in values):
             return values
         return {of_part(self._part, name): value for name, value in values.items()}
 

@@ -42,8 +42,14 @@ class Columns:
     within: int | None  # the column of the epoch that it counts within
 
 
+# spaCy's "LOSS TEXTCAT" above, and what it judges each of its parts by.
+_OF_SPACY = re.compile(
+    r"(?:ents|tag|dep|cats|sents|lemma|morph|pos|token|spans_\w+)_(?:[fpr]|acc|uas|las|score|macro_\w+)$"
+)
+
+
 def _judges(name: str) -> bool:
-    return is_outcome(name) or name.startswith("loss_")  # spaCy's "LOSS TEXTCAT"
+    return is_outcome(name) or name.startswith("loss_") or _OF_SPACY.match(name) is not None
 
 
 def _kept(name: str) -> bool:

@@ -122,7 +122,7 @@ class Detector:
         if known := self._programs.read(text):
             if known.values:
                 return self._taken(line, text, YOLO, known)
-            self._counted = known
+            self._counted = self._counted if known.step is None else known
             return None
         kind = self._kinds.of(text)
         if kind.heads and len(text) < _HEADER:
@@ -151,6 +151,7 @@ class Detector:
     def _taken(self, line: str, text: str, row: float, reading: Reading) -> Detection | None:
         """Return what a line tells that `row` reads."""
         if self._line <= self._best_until and (reading.step is None if row >= BLOCK else row == ROUND):
+            self._best_until = self._line if row == ROUND else self._best_until
             return None  # it was told when it was news
         if row == DICT and reading.step is None and reading.epoch is None:
             row = PLAIN  # what somebody printed once is no reason to doubt who tells the series line by line
@@ -321,7 +322,11 @@ class Detector:
             reading = self._below_headings(reading)
         if self._below and reading.bar is not None and not reading.values and not reading.bar:
             return None
-        judges = self._counter is not None and (reading.within_epoch or (reading.step or 0) < (self._step or 0))
+        judges = (
+            self._counter is not None
+            and row != ROUND
+            and (reading.within_epoch or (reading.step or 0) < (self._step or 0))
+        )
         step, total = (None, None) if judges and all_of_evaluation(reading.values) else self._place.of(reading)
         counts = step is not None and self._may_count(placed_by, reading)
         if counts:

@@ -38,10 +38,6 @@ _SWIFT = re.compile(r"'global_step/max_steps': '(?P<step>\d{1,15})/(?P<total>\d{
 _PART = r"(?P<part>val|valid|test|eval)(?:idation|uation)?"
 _BEFORE_RECORD = re.compile(rf"\b{_PART}\W*$|^\W*{_PART.replace('part', 'first')}\b", re.IGNORECASE)
 _TRIAL = re.compile(rf"\bTrial (?P<n>\d+) finished with value: (?P<value>{NUMBER}) and parameters: ")
-_SIMILAR = re.compile(
-    r"(?P<of>(?:Cosine|Manhattan|Euclidean|Dot-Product)-(?:Similarity|Distance))\s*:\s+"
-    rf"Pearson: (?P<pearson>{NUMBER})\s+Spearman: (?P<spearman>{NUMBER})$"
-)
 _STEP_KEYS = ("step", "global_step", "trainer_global_step", "_step", "num_updates", "iter", "iteration", "update")
 _TOTAL_KEYS = ("total_steps", "max_steps", "num_steps", "total_iters", "max_iters")
 _ITEMS = re.compile(rf"'([\w./@ -]+)': (?:[\w.]+\()?\[?'?({NUMBER})'?(?=[,}})\]])")
@@ -196,12 +192,15 @@ def batched_line(text: str) -> Reading | None:
     )
 
 
+_SHOWN = re.compile(rf"(?<=- )([A-Za-z][\w/.@-]*): ({NUMBER})(?=\s|$)")
 _KERAS = re.compile(r"^\s*(?P<n>\d+)/(?P<total>\d+)\s.*?(?=-\s\S+:\s)")
 
 
 def keras_line(text: str) -> Reading | None:
+    """Read what Keras shows of a batch or an epoch: all of it measures, whatever it is called."""
     found = _KERAS.match(text)
-    values = measurements(text[found.end() :], stepped=False) if found else {}
+    shown = _SHOWN.findall(text, found.end()) if found else []
+    values = {name: number(value) for raw, value in shown if is_worth_naming(name := series_name(raw))}
     if found is None or not values:
         return None
     return Reading(step=int(found["n"]), total=int(found["total"]), values=values, within_epoch=True)
@@ -242,7 +241,7 @@ def round_line(text: str) -> Reading | None:
 
 
 _LEARNT = re.compile(
-    rf"^(?P<n>\d+):\s+learn: (?P<learn>{NUMBER})(?P<tests>(?:\s+test\d*: {NUMBER})*).*?"
+    rf"^(?P<n>\d+):(?:\s+learn: (?P<learn>{NUMBER}))?(?P<tests>(?:\s+test\d*: {NUMBER})*)(?=\s+(?:best|total): |$).*?"
     r"(?:remaining: (?P<left>[\dhms. u]+))?$"
 )
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 0.000001}
@@ -254,7 +253,10 @@ def learnt_line(text: str) -> Reading | None:
     if found is None:
         return None
     tests = found["tests"].replace(":", "").split()
-    values = {"learn": number(found["learn"]), **dict(zip(tests[::2], map(number, tests[1::2]), strict=True))}
+    values = {"learn": number(found["learn"])} if found["learn"] else {}
+    values.update(zip(tests[::2], map(number, tests[1::2]), strict=True))
+    if not values:
+        return None
     parts = re.findall(r"(\d+(?:\.\d+)?)(h|ms|us|m|s)", found["left"] or "")
     eta = sum(float(count) * _UNITS[unit] for count, unit in parts) if parts else None
     return Reading(step=int(found["n"]), values=values, eta=eta)
@@ -276,12 +278,3 @@ def trial_line(text: str) -> Reading | None:
     """Read a trial of Optuna's."""
     found = _TRIAL.search(text)
     return Reading(step=int(found["n"]), values={"value": number(found["value"])}) if found else None
-
-
-def similarity_line(text: str) -> Reading | None:
-    """Read one of the similarities by which sentence-transformers' evaluator judges, each in a line of its own."""
-    found = _SIMILAR.search(text)
-    if found is None:
-        return None
-    of = series_name(found["of"])
-    return Reading(values={f"eval_{of}_{name}": number(found[name]) for name in ("pearson", "spearman")})

@@ -45,7 +45,7 @@ _BRACKETS = re.compile(r"\s?[\[(][^\[\]()]*[\])]$")
 _WORD_BEFORE = re.compile(r"(?:\d+_|&)?(?:[A-Za-z_][\w.@/&-]*|(?<=&))(?:'s)?$")
 _MOST_WORDS = 4  # that a number's name has
 _NORM = re.compile(r"\|([A-Za-z][\w ]*)\|$")  # "|proj g|= 0.3"
-_WORDS_BEHIND = re.compile(r" ?(?:- ?)?(?P<words>[A-Za-z_][\w@/-]*(?: [A-Za-z_][\w@/-]*){0,2})")
+_WORDS_BEHIND = re.compile(r" ?(?:- ?)?(?P<words>[A-Za-z_][\w@/-]*(?: [A-Za-z_][\w@/-]*){0,2})(?!\w|\s?[:=])")
 _WORD = re.compile(r"[A-Za-z_][\w@/-]*")
 _JOINING = frozenset({
     "is", "was", "of", "at", "to", "with", "and", "in", "after", "for", "on", "by", "the", "a", "an", "equals", "so",

@@ -17,7 +17,7 @@ from trainer.numbers import NUMBER, anything, measurements, number
 _NOTHING: Mapping[str, float] = {}
 _EVALUATION = re.compile(
     r"^\W*(?:\d[\d:,. -]*\s)?"  # a log's time
-    r"(?:eval(?:uating)? (?=t|v|d|e))?(?P<word>dev|val|valid|validat(?:ion|ing|e(?=\s*[:\[|]|\s+step\b))"
+    r"(?:eval(?:uating)? (?=t|v|d|e)|stage\.)?(?P<word>dev|val|valid|validat(?:ion|ing|e(?=\s*[:\[|]|\s+step\b))"
     r"|eval|evaluat(?:ion|e(?=\s*[:\[|]))|test|testing"
     r"|train(?:ing)?(?= results?| metrics?)|(?<=evaluating )train)"
     r"\b(?! every)[^=]{0,12}?[:\s]",

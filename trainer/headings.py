@@ -31,6 +31,7 @@ _PREFIX = re.compile(
         |\d\d?\ [A-Z][a-z][a-z]\ \d\d:\d\d(?::\d\d)?\s+(?=(?:{_LEVELS})\s)
         |[\[(<]?{_CLOCK}[\])>]?(?=[\s|-])[\s,|-]*
         |[\[(<|]?\s*(?:{_LEVELS}|Info|Debug)\s*[\])>|]?[\s:|-]+(?:(?:root|__main__|[a-z_][\w.]*)(?:[.:][\w<>]+)*(?::\d+)?\s*(?:-\s+|:\s*(?=\S)(?!\d)))?
+        |P\d+\ (?=(?:{_LEVELS})\ )                                           # a process
         |\[(?:[a-z_]\w*\.)*[a-z_]\w*\](?=\[|\s-)                              # [package.module][INFO]
         |[a-z_][\w.]*\ +:\ (?:{_LEVELS})\s+(?=\S)
         |[\[(]?[\w./]+\.py[:\ ]\d+(?::\w+)?[\])]?[\s:|-]*
@@ -42,7 +43,7 @@ _PREFIX = re.compile(
 _PART = re.compile(
     r"^[\W_]*(?:(?:cross|running|starting|start|begin|performing|final|end of|the|on|model) )*"
     r"(?P<part>train(?:ing)?|val(?:id(?:ation|ating)?)?|test(?:ing)?|eval(?:uat(?:ion|ing|e))?|dev)"
-    r"(?:[\s_-]+(?:set|phase|split|results?|metrics?|scores?|stats|statistics|performance|summary|report|error|loop|data|dataset|step|epoch|mode|perplexity|accuracy|reward|model|on|the|dev|test"
+    r"(?:[\s_-]+(?:set|phase|split|results?|metrics?|scores?|stats|statistics|performance|summary|report|error|loop|data|dataset|step|epoch|mode|perplexity|accuracy|reward|model|at|on|the|dev|test|evaluation"
     r"|begins?|started|finished|done|completed?))*[\W_]*$",
     re.IGNORECASE,
 )

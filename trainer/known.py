@@ -132,7 +132,7 @@ FORMATS = (
     ),
     Format(
         name="CatBoost",
-        hint="learn:",
+        hint="remaining:",
         read=formats.learnt_line,
         samples=("1:\tlearn: 0.6512801\ttest: 0.6714957\tbest: 0.6714957 (1)\ttotal: 61.7ms\tremaining: 1m 2s",),
     ),
@@ -168,7 +168,7 @@ FORMATS = (
     Format(
         name="similarities of sentence-transformers",
         hint="pearson: ",
-        read=formats.similarity_line,
+        read=programs.similarity_line,
         samples=("2026-11-02 10:00:00 - Cosine-Similarity :\tPearson: 0.5382\tSpearman: 0.4856",),
     ),
     Format(
@@ -191,15 +191,6 @@ FORMATS = (
         ),
     ),
     Format(
-        name="Optuna",
-        hint=" finished with value: ",
-        read=formats.trial_line,
-        samples=(
-            "[I 2026-11-02 10:00:00,123] Trial 12 finished with value: 0.93 and parameters: {'x': 2.5, 'kind': 'a'}."
-            " Best is trial 0 with value: 0.91.",
-        ),
-    ),
-    Format(
         name="a count without a name",
         hint=None,
         read=generic.counted_line,
@@ -217,6 +208,15 @@ FORMATS = (
             "Epoch 3/10 train_loss=0.531 val_loss=0.612 acc: 0.81",
             "INFO:root:Validation loss: 0.5310",
             "Test set: Average loss: 0.0485, Accuracy: 9842/10000 (98%)",
+        ),
+    ),
+    Format(
+        name="Optuna",
+        hint=" finished with value: ",
+        read=formats.trial_line,
+        samples=(
+            "[I 2026-11-02 10:00:00,123] Trial 12 finished with value: 0.93 and parameters: {'x': 2.5, 'kind': 'a'}."
+            " Best is trial 0 with value: 0.91.",
         ),
     ),
 )

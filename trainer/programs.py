@@ -34,6 +34,12 @@ _COCO = re.compile(
     r"\| area=\s*(?P<area>\w+)\s*\| maxDets=\s*(?P<most>\d+) \] = (?P<value>-?\d+\.\d+)$"
 )
 # detectron2's: names in one line, numbers in the next.
+# sentence-transformers': on what it judges, and then a line for each similarity.
+_JUDGING = re.compile(r"Evaluating the model on (?:the )?(?P<set>[\w-]+) dataset")
+_SIMILAR = re.compile(
+    r"(?P<of>(?:Cosine|Manhattan|Euclidean|Dot-Product)-(?:Similarity|Distance))\s*:\s+"
+    rf"Pearson: (?P<pearson>{NUMBER})\s+Spearman: (?P<spearman>{NUMBER})$"
+)
 _TASK = re.compile(r"\b(?:IoU metric|copypaste: Task): (?P<task>\w+)$")  # of boxes, unless it says otherwise
 _COPIED = re.compile(r"\bcopypaste: (?P<names>[A-Za-z][\w-]*(?:,[A-Za-z][\w-]*)+)$")
 _COPIES = re.compile(rf"\bcopypaste: (?P<numbers>{NUMBER}(?:,{NUMBER})+)$")
@@ -45,7 +51,7 @@ _KEYED = re.compile(r"(?:^|\])step:(?P<step>\d{1,15}) - (?=[\w-]+/)")
 _KEY = re.compile(rf"(?P<name>[A-Za-z][\w@./+-]{{0,120}}):(?:np\.float\d\d\()?(?P<value>{NUMBER})\)?$")
 _SPOKEN = re.compile(
     r"\b(?:(?P<epoch>\d{1,6})epoch:train:\d+-(?P<n>\d{1,9})batch:"
-    r"|TRAIN Batch (?P<of>\d{1,6})/(?P<batch>\d{1,9}) |(?P<judged>CV Batch \d+/\d+ ))"
+    r"|(?P<judged>CV )?(?:TRAIN )?(?:\| steps/sec \d[\d.]*\| ?)?Batch (?P<of>\d{1,6})/(?P<batch>\d{1,9}) (?=loss ))"
 )
 _NOT_JUDGED = ("timing", "perf", "training", "global_seqlen", "prompt_length")
 
@@ -92,7 +98,7 @@ def keyed_line(text: str) -> Reading | None:
 
 def speech_line(text: str) -> Reading | None:
     """Read a batch of espnet's, "2epoch:train:21-40batch: loss=1.2", or of wenet's, "TRAIN Batch 1/200 loss 1.2"."""
-    found = _SPOKEN.search(text)
+    found = _SPOKEN.search(text) if "TRAIN" in text or "CV" in text or "epoch:train:" in text else None
     values = measurements(text[found.end() :], stepped=True) if found else {}
     if found is None or not values:
         return None
@@ -100,6 +106,15 @@ def speech_line(text: str) -> Reading | None:
         return Reading(values={of_part("val", name): value for name, value in values.items() if name[:8] != "history_"})
     epoch, n = found["epoch"] or found["of"], found["n"] or found["batch"]
     return Reading(step=int(n), epoch=float(epoch), values=values, within_epoch=True, from_either=True)
+
+
+def similarity_line(text: str, part: str = "eval") -> Reading | None:
+    """Read one of the similarities by which sentence-transformers' evaluator judges, each in a line of its own."""
+    found = _SIMILAR.search(text)
+    if found is None:
+        return None
+    of = f"{part}_{series_name(found['of'])}"
+    return Reading(values={f"{of}_{name}": number(found[name]) for name in ("pearson", "spearman")})
 
 
 def coco_line(text: str) -> Reading | None:
@@ -126,11 +141,14 @@ class Programs:
         self._losses: Sequence[str] = _LOSSES
         self._scores: Sequence[str] = _SCORES
         self._copied: Sequence[str] = ()
-        self._task = ""
+        self._task, self._part = "", "eval"
         self._part_done = False
 
     def read(self, text: str) -> Reading | None:
-        """Return what a line says by those before it, None of anything else; a place without values is of the next."""
+        """Return what a line says by those before it, None of anything else; a place without values is of the next.
+
+        A header says nothing by itself, not even where a bar is drawn behind it.
+        """
         placed, self._part_done = self._part_done, False
         if text[0] in _FIRST_OF_YOLO and (row := self._yolo(text)):
             return row
@@ -143,6 +161,10 @@ class Programs:
         if task := _TASK.search(text) if "IoU metric" in text or "Task: " in text else None:
             self._task = "" if task["task"] == "bbox" else f"{task['task']}_"
             return None
+        if "Evaluating the model" in text and (judging := _JUDGING.search(text)):
+            self._part = "test" if "test" in judging["set"] else "eval"
+        if "Pearson: " in text:
+            return similarity_line(text, self._part)
         return self._copies(text) if "copypaste: " in text else None
 
     def _copies(self, text: str) -> Reading | None:
@@ -161,9 +183,12 @@ class Programs:
             return yolo_line(text, self._losses, self._scores) if "/" in text[:9] or text.startswith("all ") else None
         if text[:5] == "Epoch" and (trains := _TRAINS.match(text)):
             self._losses = tuple(map(series_name, trains["names"].split()))
-        elif text[:5] == "Class" and (judges := _JUDGES.match(text)):
+            return Reading()
+        if text[:5] == "Class" and (judges := _JUDGES.match(text)):
             of = f"{judges['two'].lower()}_" if judges["two"] else ""
             self._scores = (*_SCORES, *(f"{of}{name}" for name in _SCORES if of))
-        elif text[:7] == "classes" and (classifies := _CLASSIFIES.match(text)):
+            return Reading()
+        if text[:7] == "classes" and (classifies := _CLASSIFIES.match(text)):
             self._scores = tuple(classifies["names"].split())
+            return Reading()
         return None

@@ -424,3 +424,70 @@ def test_a_state_that_tells_no_place_tells_none() -> None:
     found = detector.feed(record("eval_loss", 0.5))
     assert found is not None
     assert found.step == 1
+
+
+def test_catboosts_rounds_without_the_training_are_read() -> None:
+    (found,) = fed("5:\ttest: 0.93\ttest1: 0.94\tbest: 0.94 (5)\ttotal: 54ms\tremaining: 1.75s")
+    assert (found.step, found.values) == (5, {"test": 0.93, "test1": 0.94})
+
+
+def test_keras_shows_measurements_whatever_they_are_called() -> None:
+    assert values("1/8 ━━━━━━━━━━━━━━━━━━━━ 0s 62ms/step - loss: 1.5176 - top2: 0.4500") == [
+        {"loss": 1.5176, "top2": 0.45}
+    ]
+
+
+def test_a_boosting_that_begins_after_another_stands_at_its_own_rounds() -> None:
+    rounds = [f"[{n}]\tvalidation_0-rmse:2.{n}" for n in (0, 10, 20)]
+    assert steps(*rounds, *(f"[{n}]\tvalidation_0-rmse:1.{n}" for n in (0, 1))) == [0, 10, 20, 0, 1]
+
+
+def test_spacys_parts_are_read() -> None:
+    header = "E    #       LOSS TOK2VEC  LOSS NER  ENTS_F  ENTS_P  ENTS_R  SCORE"
+    (found,) = fed(header, "  2      20          2.94    944.40   97.26  100.00   94.67    0.97")
+    assert {"loss_ner": 944.4, "ents_f": 97.26, "ents_r": 94.67}.items() <= found.values.items()
+
+
+def test_the_trainings_mean_below_the_heading_of_an_evaluation_is_the_trainings() -> None:
+    told = values("***** Running Evaluation *****", "{'train_runtime': 12.3, 'train_loss': 2.3, 'epoch': 3.0}")
+    assert told == [{"train_loss": 2.3}]
+
+
+def test_a_header_with_a_bar_behind_it_measures_nothing() -> None:
+    assert values("               classes   top1_acc   top5_acc: 100% ━━━━━━━━━━━━ 2/2 51.0it/s 0.0s") == []
+
+
+def test_a_value_is_not_called_by_the_name_of_the_next_one() -> None:
+    lines = [
+        f"Epoch {n}/9 ━━━━━━━━ 2/2 0:00:00 v_num: 0 train_loss:\n  0.{n}25 train_acc:\n  0.{n}5".split("\n")
+        for n in (1, 2, 3)
+    ]
+    assert all("train_acc" not in one for told in lines for one in values(*told))
+
+
+def test_sentence_transformers_say_on_what_they_judge() -> None:
+    before = "2026-11-02 10:00:00 - "
+    said = f"{before}EmbeddingSimilarityEvaluator: Evaluating the model on the sts-{{}} dataset:"
+    line = f"{before}Cosine-Similarity :\tPearson: 0.5382\tSpearman: 0.4856"
+    assert ["eval_cosine_similarity_pearson" in one for one in values(said.format("dev"), line)] == [True]
+    assert ["test_cosine_similarity_pearson" in one for one in values(said.format("test"), line)] == [True]
+
+
+def test_wenets_newer_lines_name_their_speed_before_their_batch() -> None:
+    line = "2026-11-02 14:07:57,948 DEBUG {} | steps/sec 175.809| Batch 0/{} loss 3.89 loss_att 2.49 lr 8.8000e-04"
+    (trained,) = fed(line.format("TRAIN", 10))
+    assert (trained.step, trained.values["loss"]) == (10, 3.89)
+    assert "val_loss" in values(line.format("CV", 10))[0]
+
+
+def test_the_stages_of_speechbrain_are_told_apart() -> None:
+    assert values("Stage.VALID loss: 7.37") == [{"val_loss": 7.37}]
+
+
+def test_bars_below_the_heading_of_an_evaluation_are_of_it() -> None:
+    told = values(
+        "loss=0.0485 (0.0618), lr=0.002321: : 100% 16/16 [00:00<00:00, 187.65it/s]",
+        "++> Evaluate at epoch 2 ...",
+        "loss=0.0532 (0.0532): :   0% 0/4 [00:00<?, ?it/s]",
+    )
+    assert [set(one) for one in told if one] == [{"loss"}, {"eval_loss"}]
