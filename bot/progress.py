@@ -149,8 +149,10 @@ def show(found: Found, console: Console) -> None:
     if found.step is not None:
         of = f" of {found.total:,}" if found.total else ""
         console.print(f"At the end the run stands at step {found.step:,}{of}.", highlight=False)
+    elif any(step is not None for points in found.series.values() for step, _ in points):
+        console.print("Its records name parts of epochs and no steps: they are counted, until a checkpoint tells.")
     elif found.series:
-        console.print("No line says at which step: points have no place on a plot.", highlight=False)
+        console.print("No line says at which step: points are counted, each series for itself.", highlight=False)
     elif not found.unread.suggestions(1):
         console.print("Nothing in it looks like a measurement. `import hourglass` can tell them: docs/training.md.")
 

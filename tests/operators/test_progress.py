@@ -36,6 +36,15 @@ def test_series_steps_and_where_the_run_stood_are_shown(capsys: pytest.CaptureFi
     assert "stands at step 40 of 40" in shown
 
 
+def test_a_log_without_steps_says_how_its_points_are_placed(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("parts.log").write_text("".join(f"{{'loss': 0.{9 - n}, 'epoch': 0.{n}}}\n" for n in range(1, 6)))
+    assert run("parts.log", (), None) == 0
+    assert "they are counted, until a checkpoint tells" in capsys.readouterr().out
+    Path("none.log").write_text("loss: 0.51\nloss: 0.41\n")
+    assert run("none.log", (), None) == 0
+    assert "each series for itself" in capsys.readouterr().out
+
+
 def test_what_is_not_read_is_shown_with_what_would_read_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert typed(STRANGE) == 1
     shown = capsys.readouterr().out
