@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from trainer import drawn, formats, generic, programs
+from trainer import drawn, formats, generic, programs, yolo
 from trainer.formats import Reading
 
 
@@ -48,7 +48,7 @@ FORMATS = (
     Format(
         name="YOLO",
         hint=" ",
-        read=programs.yolo_line,
+        read=yolo.row,
         samples=(
             "      3/100      2.48G      1.155      2.895      1.242         34        640: 100%|█| 4/4 [00:01<00:00]",
             "        2/4         0G      5.592      3.218      3.413          4         64: 50% ━━━━━━────── 1/2"

@@ -8,38 +8,20 @@ from collections.abc import Mapping, Sequence
 from trainer.formats import Reading
 from trainer.names import of_part, series_name
 from trainer.numbers import NUMBER, measurements, number
+from trainer.yolo import Yolo
 
-_NUMBERS = rf"(?P<numbers>{NUMBER}(?:\s+{NUMBER})*)"
-# YOLO's, of Ultralytics and before: the columns of an epoch, and those of its evaluation, by the task.
-_TRAINS = re.compile(
-    r"^Epoch\s+gpu_mem\s+(?P<names>\w+(?:\s+\w+)*?)\s+(?:Instances|labels)\s+(?:Size|img_size)$", re.IGNORECASE
-)
-_TRAINED = re.compile(rf"^(?P<epoch>\d+)/(?P<epochs>\d+)\s+[\d.]+[GM]?\s+{_NUMBERS}\s+\d+\s+\d+:\s")
-_JUDGES = re.compile(
-    r"^Class\s+Images\s+(?:Instances|Labels)\s+"
-    r"(?:\w+\(P\s[^()]*\)(?:\s+(?P<two>\w+)\(P\s[^()]*\))?|P\s+R\s+mAP\S+\s+mAP\S+):",
-    re.IGNORECASE,
-)
-_CLASSIFIES = re.compile(r"^classes\s+(?P<names>top1_acc\s+top5_acc):")
-_JUDGED = re.compile(rf"^all\s+(?P<counts>\d+\s+\d+\s+)?{_NUMBERS}$")
-_SCORES = ("precision", "recall", "map50", "map50_95")
-_LOSSES = ("box_loss", "cls_loss", "dfl_loss")  # of a detection, where no header was seen
-_FIRST_OF_YOLO = frozenset("0123456789EaCc")  # characters that its lines begin with
-_TOP = re.compile(r"metrics/accuracy_(top\d)$")
-_OF = re.compile(r"metrics/(?P<name>.+)\((?P<part>[BMP])\)$")
-_PARTS = {"B": "", "M": "mask_", "P": "pose_"}
 # COCO's, of many programs; -1 is what was not measured.
 _COCO = re.compile(
     r"^Average (?:Precision|Recall)\s+\(A(?P<what>[PR])\) @\[ IoU=(?P<iou>0\.\d\d(?::0\.\d\d)?)\s*"
     r"\| area=\s*(?P<area>\w+)\s*\| maxDets=\s*(?P<most>\d+) \] = (?P<value>-?\d+\.\d+)$"
 )
-# detectron2's: names in one line, numbers in the next.
 # sentence-transformers': on what it judges, and then a line for each similarity.
 _JUDGING = re.compile(r"Evaluating the model on (?:the )?(?P<set>[\w-]+) dataset")
 _SIMILAR = re.compile(
     r"(?P<of>(?:Cosine|Manhattan|Euclidean|Dot-Product)-(?:Similarity|Distance))\s*:\s+"
     rf"Pearson: (?P<pearson>{NUMBER})\s+Spearman: (?P<spearman>{NUMBER})$"
 )
+# detectron2's: names in one line, numbers in the next.
 _TASK = re.compile(r"\b(?:IoU metric|copypaste: Task): (?P<task>\w+)$")  # of boxes, unless it says otherwise
 _COPIED = re.compile(r"\bcopypaste: (?P<names>[A-Za-z][\w-]*(?:,[A-Za-z][\w-]*)+)$")
 _COPIES = re.compile(rf"\bcopypaste: (?P<numbers>{NUMBER}(?:,{NUMBER})+)$")
@@ -49,37 +31,12 @@ _PLACED = re.compile(r"(?:^|[:\s])\[(?:-?\d+\.\d+(?:e-?\d+)?, )*(?P<step>\d{1,15
 # verl's: "step:12 - actor/kl_loss:0.001 - critic/score/mean:0.25".
 _KEYED = re.compile(r"(?:^|\])step:(?P<step>\d{1,15}) - (?=[\w-]+/)")
 _KEY = re.compile(rf"(?P<name>[A-Za-z][\w@./+-]{{0,120}}):(?:np\.float\d\d\()?(?P<value>{NUMBER})\)?$")
+# espnet's and wenet's, which name an epoch and a batch of it.
 _SPOKEN = re.compile(
     r"\b(?:(?P<epoch>\d{1,6})epoch:train:\d+-(?P<n>\d{1,9})batch:"
     r"|(?P<judged>CV )?(?:TRAIN )?(?:\| steps/sec \d[\d.]*\| ?)?Batch (?P<of>\d{1,6})/(?P<batch>\d{1,9}) (?=loss ))"
 )
 _NOT_JUDGED = ("timing", "perf", "training", "global_seqlen", "prompt_length")
-
-
-def yolo_line(text: str, losses: Sequence[str] = _LOSSES, scores: Sequence[str] = _SCORES) -> Reading | None:
-    """Return what one row of YOLO's says, of the training under the names `losses`, of an evaluation under `scores`."""
-    if judged := _JUDGED.match(text):
-        values = [number(one) for one in judged["numbers"].split()]
-        if len(values) != len(scores) or (judged["counts"] is None) != (len(scores) == 2):
-            return None
-        return Reading(values=dict(zip(scores, values, strict=True)))
-    found = _TRAINED.match(text)
-    values = [number(one) for one in found["numbers"].split()] if found else []
-    if found is None or len(values) != len(losses):
-        return None
-    epoch = int(found["epoch"])
-    told = dict(zip(losses, values, strict=True))
-    return Reading(step=epoch, total=int(found["epochs"]), epoch=epoch, values=told)
-
-
-def yolo_column(column: str) -> str:
-    """Return what a column of YOLO's `results.csv` is called in the lines."""
-    part, _, name = column.partition("/")
-    if top := _TOP.match(column):
-        return f"{top[1]}_acc"
-    if of := _OF.match(column):
-        return f"{_PARTS[of['part']]}{of['name']}"
-    return name if part == "train" else column
 
 
 def keyed_line(text: str) -> Reading | None:
@@ -138,8 +95,7 @@ class Programs:
     """Follows a run's lines through such headers."""
 
     def __init__(self) -> None:
-        self._losses: Sequence[str] = _LOSSES
-        self._scores: Sequence[str] = _SCORES
+        self._yolo = Yolo()
         self._copied: Sequence[str] = ()
         self._task, self._part = "", "eval"
         self._part_done = False
@@ -150,7 +106,7 @@ class Programs:
         A header says nothing by itself, not even where a bar is drawn behind it.
         """
         placed, self._part_done = self._part_done, False
-        if text[0] in _FIRST_OF_YOLO and (row := self._yolo(text)):
+        if row := self._yolo.read(text):
             return row
         if text[:8] == "Average " and (judged := coco_line(text)):
             return judged._replace(values={f"{self._task}{name}": value for name, value in judged.values.items()})
@@ -177,18 +133,3 @@ class Programs:
             return None
         values: Mapping[str, float] = dict(zip(names_of, map(float, numbers), strict=True))
         return Reading(values=values)
-
-    def _yolo(self, text: str) -> Reading | None:
-        if text[0] in "0123456789a":
-            return yolo_line(text, self._losses, self._scores) if "/" in text[:9] or text.startswith("all ") else None
-        if text[:5] == "Epoch" and (trains := _TRAINS.match(text)):
-            self._losses = tuple(map(series_name, trains["names"].split()))
-            return Reading()
-        if text[:5] == "Class" and (judges := _JUDGES.match(text)):
-            of = f"{judges['two'].lower()}_" if judges["two"] else ""
-            self._scores = (*_SCORES, *(f"{of}{name}" for name in _SCORES if of))
-            return Reading()
-        if text[:7] == "classes" and (classifies := _CLASSIFIES.match(text)):
-            self._scores = tuple(classifies["names"].split())
-            return Reading()
-        return None

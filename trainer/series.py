@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from trainer import drawn, formats, generic, programs
+from trainer import drawn, formats, generic, yolo
 from trainer.known import FORMATS
 from trainer.names import is_of_evaluation, is_outcome
 
@@ -20,7 +20,7 @@ COUNTED = float(next(row for row, kind in enumerate(FORMATS) if kind.read is gen
 BAR = float(next(row for row, kind in enumerate(FORMATS) if kind.read is drawn.bar_line))
 PLAIN = float(next(row for row, kind in enumerate(FORMATS) if kind.read is generic.plain_line))
 ROUND = float(next(row for row, kind in enumerate(FORMATS) if kind.read is formats.round_line))
-YOLO = float(next(row for row, kind in enumerate(FORMATS) if kind.read is programs.yolo_line))
+YOLO = float(next(row for row, kind in enumerate(FORMATS) if kind.read is yolo.row))
 RECURRING = float(len(FORMATS))
 DICT = float(next(row for row, kind in enumerate(FORMATS) if kind.read is formats.python_dict_line))
 _MOST = 1_000

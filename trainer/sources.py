@@ -24,7 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from trainer import programs
+from trainer import yolo
 from trainer.eventfile import EventFile
 from trainer.formats import Row
 from trainer.names import is_series, series_name
@@ -66,7 +66,7 @@ def result_rows(text: str, epochs: int | None) -> Iterator[Row]:
     for line in csv.DictReader(text.splitlines()):
         named = {(key or "").strip(): value for key, value in line.items()}
         if (epoch := str(named.get("epoch") or "").strip()).isdecimal():
-            yield _row(int(epoch), epochs, [(programs.yolo_column(key), value) for key, value in named.items()])
+            yield _row(int(epoch), epochs, [(yolo.column_name(key), value) for key, value in named.items()])
 
 
 def metric_rows(text: str, name: str) -> Iterator[Row]:
