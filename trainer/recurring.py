@@ -51,7 +51,7 @@ class Recurring:
     def __init__(self) -> None:
         self._forms: dict[str, Form | None] = {}  # None: given up
         # Kinds of lines whose form is believed or given up: where they have their numbers, and other digits.
-        self._kinds: dict[bytes, tuple[str, Sequence[slice], Sequence[stencils.Word]]] = {}
+        self._kinds: dict[bytes, tuple[str, Sequence[slice], Sequence[stencils.Word]] | None] = {}
         self._counter, self._counted_at = "", 0  # the form that counts, and the last line of it
         self._tables: dict[int, str] = {}  # the heading of rows of so many numbers and no words
         self._words, self._words_at = "", -_ABOVE - 1  # the last line without a number, and where it was
@@ -88,7 +88,9 @@ class Recurring:
             return self._try(shape, form, cells, known)
         if len(self._kinds) >= _MOST_KINDS:
             self._kinds.clear()
-        if len(bare) == len(text) and EMPTY not in cells:
+        if kind not in self._kinds:
+            self._kinds[kind] = None  # it may never come again
+        elif len(bare) == len(text) and EMPTY not in cells:
             spans = [slice(*found.span()) for found in NUMBER.finditer(bare)]
             self._kinds[kind] = shape, spans, _other_digits(bare, spans)
         return self._planned(shape, form, cells, known)
