@@ -215,6 +215,7 @@ class Pairs:
     def __init__(self) -> None:
         self._rows: dict[str, tuple[int, str]] = {}  # name -> the line that it stands in, and its value
         self._counted: dict[str, float] = {}  # what counted in the table before
+        self._uncounted: frozenset[str] = frozenset()  # what the last table was of that counted nothing
 
     def __bool__(self) -> bool:
         return bool(self._rows)
@@ -242,10 +243,11 @@ class Pairs:
     def _said(self, rows: Mapping[str, str]) -> Reading | None:
         counts = {name: number(rows[name]) for name in _COUNTS if name in rows}
         count = next((name for name, value in counts.items() if value >= 0 and value % 1 == 0), None)  # 1e+03, too
-        if count is None:  # of an evaluation, whose step is the run's
-            evaluation = all(map(is_of_evaluation, rows))
+        if count is None:  # of an evaluation, whose step is the run's, or of what comes again and again
+            again, self._uncounted = self._uncounted == rows.keys(), frozenset(rows)
             values = {name: number(value) for name, value in rows.items() if is_worth_naming(name)}
-            return Reading(values=values) if evaluation else None
+            told = all(map(is_of_evaluation, rows)) or (again and any(map(_judges, values)))
+            return Reading(values=values) if told else None
         before, self._counted = self._counted.get(count), counts
         values = {name: number(value) for name, value in rows.items() if _kept(name) or _is_measured(name, value)}
         if not any(map(_judges, values)) and (before is None or before >= counts[count]):

@@ -26,6 +26,7 @@ NUMBER = (  # of bounded length: a line may be made to keep us busy
 # What may stand before a name as a word of its own and belongs to it: "Batch Loss", "Gen Loss Total".
 _BEFORE = frozenset({
     "train", "training", "val", "val.", "vali", "valid", "validation", "eval", "evaluation", "test", "testing", "dev",
+    "meta",
     "avg", "avg.", "average", "averaged", "mean", "running", "lm", "total", "d", "g", "policy", "value", "actor",
     "critic",
     "generator", "discriminator", "gen", "disc", "box", "cls", "kl", "batch", "step", "epoch", "episode", "global",

@@ -491,3 +491,16 @@ def test_bars_below_the_heading_of_an_evaluation_are_of_it() -> None:
         "loss=0.0532 (0.0532): :   0% 0/4 [00:00<?, ?it/s]",
     )
     assert [set(one) for one in told if one] == [{"loss"}, {"eval_loss"}]
+
+
+def test_a_table_that_counts_nothing_is_of_the_run_when_it_comes_again() -> None:
+    table = ["+------+------+", "| IoU loss    | 0.0722 |", "| Loss        | 1.5417 |", "+------+------+"]
+    assert fed(*table, "Epoch 1") == []
+    earlier = [point for one in fed(*table, *table, "Epoch 1") for _, point in one.earlier]
+    assert [dict(point.values) for point in earlier] == [{"iou_loss": 0.0722}, {"loss": 1.5417}]
+
+
+def test_a_measurement_of_meta_learning_is_none_of_the_trainings() -> None:
+    assert values("iteration 3: Meta Train Accuracy 0.55 Meta Valid Accuracy 0.45") == [
+        {"meta_train_accuracy": 0.55, "meta_valid_accuracy": 0.45}
+    ]
