@@ -22,7 +22,7 @@ class Records:
 
     def __init__(self) -> None:
         self._announced: dict[str, int] = {}
-        self._by_steps = False
+        self._by_steps = self._next_by_steps = False
         self._known: tuple[int, float] | None = None  # a step and its epoch
         self._last, self._count = -1.0, 0  # the furthest epoch, and the step that was made of it
         self._whole = True  # only whole epochs were told
@@ -31,10 +31,11 @@ class Records:
         """Take a line that may say how far the run goes."""
         if _BEGINS in text:
             self._announced.clear()
-            self._by_steps = False
+            self._by_steps, self._next_by_steps = self._next_by_steps, False
         if " = " in text and (found := _ANNOUNCED.search(text)):
             self._announced[found["what"]] = int(found["n"].replace(",", ""))
-        self._by_steps = self._by_steps or _BY_STEPS in text
+        if _BY_STEPS in text:  # said of the run that begins next
+            self._by_steps = self._next_by_steps = True
 
     def knows(self, step: int, epoch: float) -> None:
         """Take that `step` is at `epoch`."""

@@ -381,8 +381,9 @@ def test_masks_and_boxes_of_an_evaluation_are_apart() -> None:
 def test_a_run_after_another_begins_its_records_anew() -> None:
     lines = [record("loss", epoch) for epoch in (0.5, 1.0, 1.5, 0.5, 1.0)]
     assert steps(*lines) == [1, 2, 3, 4, 5]
-    told = ["***** Running training *****", "  Num Epochs = 4", "  Total optimization steps = 400"]
-    assert steps("max_steps is given, it will override", *lines[:2], *told, record("loss", 0.5)) == [1, 2, 50]
+    begins = "***** Running training *****"
+    told = [begins, "  Num Epochs = 4", "  Total optimization steps = 400"]
+    assert steps("max_steps is given, it will override", begins, *lines[:2], *told, record("loss", 0.5)) == [1, 2, 50]
 
 
 @pytest.mark.parametrize(
