@@ -31,7 +31,20 @@ from trainer.place import MOST_STEPS, Place
 from trainer.programs import Programs
 from trainer.records import Records
 from trainer.recurring import Recurred, Recurring
-from trainer.series import API, BAR, BLOCK, COUNTED, DECLARED, DICT, EVENT_FILE, PLAIN, RECURRING, ROUND, YOLO, Series
+from trainer.series import (
+    API,
+    BAR,
+    BLOCK,
+    COUNTED,
+    DECLARED,
+    DICT,
+    EVENT_FILE,
+    PLAIN,
+    PROGRAM,
+    RECURRING,
+    ROUND,
+    Series,
+)
 from trainer.traces import Traces
 
 _STOPPED = re.compile(r"est iteration is:$")  # LightGBM's, and then that round again
@@ -111,7 +124,7 @@ class Detector:
             self.described = True
             return self._as_declared(told)
         if not line.isascii():
-            line, text = in_english(line), in_english(text)
+            line, text = in_english(line), in_english(text).strip()
         if self._in_block or text.startswith("["):
             self._in_block = blocks.begins(text) or (self._in_block and blocks.within(text))
             if self._in_block:
@@ -121,7 +134,7 @@ class Detector:
         self._records.announced(text)
         if known := self._programs.read(text):
             if known.values:
-                return self._taken(line, text, YOLO, known)
+                return self._taken(line, text, PROGRAM, known)
             self._counted = self._counted if known.step is None else known
             return None
         kind = self._kinds.of(text)
