@@ -50,6 +50,8 @@ class Place:
     def epoch_begins(self, epoch: int, epochs: int | None) -> None:
         """Take a line that names an epoch and says nothing else."""
         self._header_from_zero = self._header_from_zero or epoch == 0
+        if (epoch, self._header) == (1, (0, None)) and epochs is not None:
+            self._header_from_zero = False  # a callback's and the trainer's own, of one epoch
         self._header = epoch, epochs
 
     def by_epoch(self, epoch: float) -> int | None:

@@ -505,3 +505,17 @@ def test_a_measurement_of_meta_learning_is_none_of_the_trainings() -> None:
     assert values("iteration 3: Meta Train Accuracy 0.55 Meta Valid Accuracy 0.45") == [
         {"meta_train_accuracy": 0.55, "meta_valid_accuracy": 0.45}
     ]
+
+
+def test_a_callback_that_counts_epochs_from_zero_does_not_move_those_of_the_trainer() -> None:
+    shown = "20/20 - 1s - 49ms/step - loss: 1.7816"
+    lines = [
+        "--- starting epoch 0 (lr=0.05)",
+        "Epoch 1/16",
+        shown,
+        "--- starting epoch 1 (lr=0.05)",
+        "Epoch 2/16",
+        shown,
+    ]
+    assert steps(*lines) == [20, 40]
+    assert steps("Epoch 0", shown, "Epoch 1", shown) == [20, 40]
