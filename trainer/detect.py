@@ -76,7 +76,7 @@ class Detector:
 
     def __init__(self, *, resumed: bool = False, declared: Declared | None = None) -> None:
         """Read a run from its beginning, or one that goes on from a checkpoint; `declared` says what its lines are."""
-        self._declared = declared or Declared()
+        self._declared, self._resumed = declared or Declared(), resumed
         self.described = False  # the last line is one of those that the team has described
         self._series = Series()
         self._counter: float | None = None  # belief of what the step comes from
@@ -408,6 +408,8 @@ class Detector:
                 return int(epoch), self._total, True
         if row == BLOCK and self._is_drawn_late(reading):
             return reading.step, reading.total, True
+        if row == DICT and reading.epoch is not None and self._resumed and self._counter == BAR and self._step == 0:
+            return self._records.at(reading.epoch), None, False  # the bar was not drawn since it went on
         if row == DICT and reading.epoch is not None:
             placed = self._place.by_epoch(reading.epoch)
             return self._step if placed is None else placed, None, False

@@ -47,14 +47,18 @@ class Records:
         if not 0 <= epoch < _MOST_EPOCHS:
             return None, None, False
         total = self._announced.get("Total optimization steps")
-        if steps := self._steps():
-            step = round(epoch * steps)
+        if (step := self.at(epoch)) is not None:
             return (min(step, total) if total else step), total, True
         self._whole = self._whole and epoch % 1 == 0
         if epoch != self._last:
             goes_on = epoch > self._count or self._last < 0  # a run after another begins at less
             self._last, self._count = epoch, int(epoch) if self._whole and goes_on else self._count + 1
         return self._count, None, self._whole
+
+    def at(self, epoch: float) -> int | None:
+        """Return the step at `epoch`, None where nobody told how many an epoch has."""
+        steps = self._steps() if 0 <= epoch < _MOST_EPOCHS else None
+        return round(epoch * steps) if steps else None
 
     def _steps(self) -> float | None:
         """Return how many steps an epoch has, None where nobody told."""

@@ -519,3 +519,16 @@ def test_a_callback_that_counts_epochs_from_zero_does_not_move_those_of_the_trai
     ]
     assert steps(*lines) == [20, 40]
     assert steps("Epoch 0", shown, "Epoch 1", shown) == [20, 40]
+
+
+def test_a_run_that_goes_on_is_not_at_its_beginning_because_its_bar_was_not_drawn_yet() -> None:
+    detector = Detector(resumed=True)
+    detector.feed("  0%|          | 0/72 [00:00<?, ?it/s]")
+    found = detector.feed(record("loss", 0.5))
+    assert found is not None
+    assert found.step is None
+    for line in ("***** Running training *****", "  Num Epochs = 3", "  Total optimization steps = 72"):
+        detector.feed(line)
+    found = detector.feed(record("loss", 0.75))
+    assert found is not None
+    assert found.step == 18
