@@ -28,9 +28,9 @@ TRAPS = {
         {'0_loss': 0.52, 'epoch': 1.1}
         {'1_loss': 0.53, 'epoch': 1.2}""",
     "a name goes on with a digit": """
-        epoch 1 Hits @1: 0.31 loss: 0.5
-        epoch 1 Hits @1: 0.32 loss: 0.4
-        epoch 1 Hits @3: 0.33 loss: 0.3""",
+        epoch 7 Hits @1: 0.31 MRR: 0.25
+        epoch 7 Hits @1: 0.32 MRR: 0.25
+        epoch 7 Hits @3: 0.33 MRR: 0.25""",
     "a part has a number": """
         [3]\tfold 1's auc: 0.71
         [4]\tfold 1's auc: 0.72
