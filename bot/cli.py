@@ -148,6 +148,9 @@ def progress(
     task_file: Annotated[
         Path | None, typer.Option(help="Whose `progress:` is tried; default: .hourglass.yml in this folder, if any.")
     ] = None,
+    code: Annotated[
+        Path, typer.Option(help="The folder with the script: what its code prints is known, and what it calls that.")
+    ] = Path(),
     points: Annotated[bool, typer.Option("--points", help="Print each point with its step, too.")] = False,
 ) -> None:
     """Show what is read out of a script's output: series, steps, and lines that the task file could describe.
@@ -160,7 +163,7 @@ def progress(
     """
     from bot.progress import run
 
-    sys.exit(run(log, line or [], task_file, points=points))
+    sys.exit(run(log, line or [], task_file, code, points=points))
 
 
 @team_cli.command("add")

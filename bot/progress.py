@@ -27,6 +27,7 @@ from jobs.taskfile import parse_task_file
 from trainer.declared import Declared
 from trainer.detect import Detection, Detector
 from trainer.output import Splitter
+from trainer.printed import Printed, printed_by
 from trainer.unread import Suggestion, Unread
 
 _CHUNK = 65_536  # bytes
@@ -56,9 +57,9 @@ class Found:
                 self.series.setdefault(name, []).append((one.step, value))
 
 
-def read(chunks: Iterable[bytes], declared: Declared, found: Found) -> None:
-    """Read a script's output into `found`, as it comes."""
-    splitter, detector = Splitter(), Detector(declared=declared)
+def read(chunks: Iterable[bytes], declared: Declared, printed: Printed, found: Found) -> None:
+    """Read a script's output into `found`, as it comes; `printed`: what its code prints."""
+    splitter, detector = Splitter(), Detector(declared=declared, printed=printed)
 
     def take(line: str) -> None:
         detection = detector.feed(line)
@@ -78,15 +79,20 @@ def read(chunks: Iterable[bytes], declared: Declared, found: Found) -> None:
         found.take(ended)
 
 
-def run(log: str, lines: Sequence[str], task_file: Path | None, *, points: bool = False) -> int:
-    """Show what is read from a file, or from "-", the standard input; return 0, or 1 where nothing was measured."""
+def run(log: str, lines: Sequence[str], task_file: Path | None, code: Path, *, points: bool = False) -> int:
+    """Show what is read from a file, or from "-", the standard input; return 0, or 1 where nothing was measured.
+
+    `code`: the folder with the script, for what it prints.
+    """
     declared, where = _described(lines, task_file)
-    found, code = Found(), 0
+    found, status = Found(), 0
+    if not code.is_dir():
+        raise BadSpec(f"`{code}` is no folder. `--code` names the one with the script that printed the lines.")
     try:
         with _opened(log) as file:
-            read(_chunks(file, log), declared, found)
+            read(_chunks(file, log), declared, printed_by(code), found)
     except KeyboardInterrupt:
-        code = INTERRUPTED
+        status = INTERRUPTED
     except OSError as error:
         raise _unreadable(log, error) from error
     console = Console(emoji=False)
@@ -96,7 +102,7 @@ def run(log: str, lines: Sequence[str], task_file: Path | None, *, points: bool 
         _suggest(one, console)
     if points:
         _points(found, console)
-    return code or (0 if found.series else 1)
+    return status or (0 if found.series else 1)
 
 
 def _described(lines: Sequence[str], task_file: Path | None) -> tuple[Declared, str]:

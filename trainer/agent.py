@@ -200,10 +200,10 @@ class Agent:
         self, order: AgentOrder, restored: fetch.Restored | None, folder: Path, env: Mapping[str, str]
     ) -> list[str]:
         """Say that it runs, and from where; return what to start."""
+        self._progress.runs(folder, resumed=restored is not None)
         if restored is None:
             self._stage(Stage.RUN)
             return list(order.argv) or shell(order.commands, env.get("PATH"))
-        self._progress.resumed()
         start = resuming.start(order, restored, folder)
         self._stage(Stage.RUN, resuming.reached(restored), resumed={"name": restored.name, "step": restored.step})
         self._output.say(f"hourglass: {start.said}")

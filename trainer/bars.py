@@ -38,9 +38,11 @@ def is_other(name: str) -> bool:
 class Unwound:
     """A count that starts anew with each epoch, as one that goes on."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, of_lines: bool = False) -> None:
+        """Take what a bar counts, which is what is done, or what lines count, which may be what is being done."""
         self.last = self.base = self._total = 0
         self._epoch: float | None = None
+        self._may_index, self._indexes = of_lines, False  # it went 0, 1, 2 in this epoch
 
     def of(self, count: int, epoch: float | None = None, total: int = 0) -> int:
         """Return `count` as counted from the start of the run; within an `epoch` that is known it begins once.
@@ -48,7 +50,11 @@ class Unwound:
         `total`: how far it counts, 0 where nobody says.
         """
         anew = count < self.last if epoch is None else count <= self.last and epoch != self._epoch
-        self.base += max(self.last, self._total) if anew else 0
+        if anew:
+            done = self.last + 1 if self._indexes and self.last else self.last
+            self.base += max(done, self._total)
+        begins = count == 0 or (self._indexes and not anew)
+        self._indexes = self._may_index and begins and (anew or count <= self.last + 1)
         self.last, self._epoch, self._total = count, epoch, total
         return self.base + count
 

@@ -28,6 +28,7 @@ from trainer.names import (
 )
 from trainer.numbers import in_english, plainly
 from trainer.place import MOST_STEPS, Place
+from trainer.printed import Printed
 from trainer.programs import Programs
 from trainer.records import Records
 from trainer.recurring import Recurred, Recurring
@@ -43,6 +44,7 @@ from trainer.series import (
     PROGRAM,
     RECURRING,
     ROUND,
+    STATED,
     Series,
 )
 from trainer.traces import Traces
@@ -74,9 +76,12 @@ class Detection(NamedTuple):
 class Detector:
     """Reads a run's lines one after another."""
 
-    def __init__(self, *, resumed: bool = False, declared: Declared | None = None) -> None:
+    def __init__(
+        self, *, resumed: bool = False, declared: Declared | None = None, printed: Printed | None = None
+    ) -> None:
         """Read a run from its beginning, or one that goes on from a checkpoint; `declared` says what its lines are."""
         self._declared, self._resumed = declared or Declared(), resumed
+        self._printed = printed or Printed()
         self.described = False  # the last line is one of those that the team has described
         self._series = Series()
         self._counter: float | None = None  # belief of what the step comes from
@@ -111,7 +116,7 @@ class Detector:
 
     def _bars_apart(self, line: str) -> Detection | None:
         line = plainly(line)
-        if len(line) <= _WIDEST and (parts := drawn.parted(line)):
+        if len(line) <= _WIDEST and (parts := drawn.parted(line, self._printed.prints)):
             bar, found = map(self._read, parts)
             return _together(bar, found) if bar and found else found or self._read(line)
         return self._read(line)
@@ -145,9 +150,32 @@ class Detector:
             kind.heads = False
         self._below.next_line()
         row, reading, named = kind.read(text)
+        if self._printed and (reading is None or reading.bar is None):
+            row, reading = self._as_printed(text, row, reading)
         if reading is not None:
             return self._taken(line, text, row, reading)
         return self._table(line, text, named=named) or self._recurred(line)
+
+    def _as_printed(self, text: str, row: float, reading: Reading | None) -> tuple[float, Reading | None]:
+        """Return what a line says with what the code says that prints it: all of it, or what its counts are."""
+        if reading is not None and row < BLOCK:
+            return row, reading
+        stated = self._printed.read(text)
+        if stated is None or generic.is_best(headings.without_prefix(text)) or generic.is_setting(text):
+            return row, reading
+        if reading is None:
+            return STATED, stated
+        if (
+            row >= PLAIN
+            and reading.epoch is None
+            and reading.step is None
+            and (stated.step, stated.epoch) != (None, None)
+        ):
+            return STATED, stated._replace(values=reading.values)
+        finer = stated.within_epoch and (not reading.within_epoch or (stated.epoch is None and stated.total is None))
+        if finer and reading.step is not None and stated.step == reading.step:
+            return row, stated._replace(values=reading.values, rate=reading.rate, eta=reading.eta)
+        return row, reading
 
     def _own(self, line: str) -> str:
         """Return `line` without what torchrun puts before it, "" where it is not read: of a trace, of another rank."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from trainer.formats import Reading, integer
 from trainer.names import may_measure, of_part
@@ -55,9 +55,10 @@ _OWN_STEP = re.compile(r"(?:iter(?:ation)?|step)s?[\s:=#]*(?P<step>\d+)(?=[\s:,|
 _BAR_COUNTS = re.compile(r"^(\d+)\|(\d+)?\|")  # torchtune's "1|20|Loss: 2.3": epoch, step, loss
 
 
+_ENDS = r"(?:%\|[^|]*\||^\d+[a-z]{1,12} \[)[^\]]*s\]"
+_ENDED = re.compile(_ENDS)
 _GLUED = re.compile(  # a bar that a line was printed behind
-    r"(?:%\|[^|]*\||^\d+[a-z]{1,12} \[)[^\]]*s\]"
-    r"(?=(?i:INFO|DEBUG|WARNING|ERROR|iteration|iter|step|epoch|train|val|valid|test)\b"
+    rf"{_ENDS}(?=(?i:INFO|DEBUG|WARNING|ERROR|iteration|iter|step|epoch|train|val|valid|test)\b"
     r"|\[?\d{4}-\d\d-\d\d[ T]|\[\d\d:\d\d:\d\d)"
 )
 
@@ -142,10 +143,15 @@ def without_bar(text: str) -> str:
     return _DRAWN.sub("|", text) if "%|" in text else text
 
 
-def parted(line: str) -> tuple[str, str] | None:
-    """Return a bar and the line that was printed behind it, None where `line` is no such thing."""
-    glued = _GLUED.search(line) if "s]" in line else None
-    return (line[: glued.end()], line[glued.end() :]) if glued else None
+def parted(line: str, is_printed: Callable[[str], bool]) -> tuple[str, str] | None:
+    """Return a bar and the line that was printed behind it, None where `line` is no such thing.
+
+    `is_printed`: whether the code at hand prints a line.
+    """
+    ended = _GLUED.search(line) or _ENDED.search(line) if "s]" in line else None
+    if ended is None or not (ended.re is _GLUED or is_printed(line[ended.end() :])):
+        return None
+    return line[: ended.end()], line[ended.end() :]
 
 
 def open_bar_line(text: str) -> Reading | None:

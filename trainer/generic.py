@@ -150,7 +150,7 @@ def _trailing(text: str) -> Reading | None:
 
 def plain_line(text: str) -> Reading | None:
     """Read a line that has measurements and perhaps an epoch, and no step."""
-    if "=" in text and _SETTINGS.search(text):
+    if is_setting(text):
         return None
     text = without_prefix(text)
     if is_best(text):
@@ -173,6 +173,11 @@ def plain_line(text: str) -> Reading | None:
         values=judged(rest, values),
         epoch_counts=True,
     )
+
+
+def is_setting(text: str) -> bool:
+    """Return whether a line shows what a run was called with, and no progress."""
+    return "=" in text and _SETTINGS.search(text) is not None
 
 
 def is_best(text: str) -> bool:

@@ -137,6 +137,8 @@ _ENGLISH = {
 }
 _CHINESE = re.compile("|".join(_ENGLISH))
 _ROUND = re.compile(r"第\s?(\d+)\s?轮")
+# "np.float32(0.5)", "tensor(0.5, device='cuda:0')"
+_WRAPPED = re.compile(r"(?:tensor|array|(?:np|numpy)\.\w+)\(\[?([-+.\w]+)\]?(?:, \w+=[^()]*)?\)")
 _FORTRAN = re.compile(r"(?<=\d)D(?=[+-]\d\d(?!\w))")  # "1.23D+02"
 
 
@@ -150,6 +152,11 @@ def plainly(line: str) -> str:
     if "(x)" in line or "(y)" in line or "(z)" in line:
         line = _OF_NETS.sub(lambda found: found.group().replace("(", "_").replace(")", ""), line)
     return _FORTRAN.sub("e", line) if "D+" in line or "D-" in line else line
+
+
+def unwrapped(line: str) -> str:
+    """Return `line` with numbers as such that were printed as tensors or arrays of one."""
+    return _WRAPPED.sub(r"\1", line) if "(" in line else line
 
 
 def in_english(line: str) -> str:

@@ -23,7 +23,7 @@ class Place:
         self._first_named: float | None = None  # the epoch that a line named first
         self._from_zero = False  # epochs are counted from 0
         self._bars = Bars()
-        self._lines = Unwound()  # counts of lines that may start anew
+        self._lines = Unwound(of_lines=True)  # counts of lines that may start anew
         self._ends = 0  # epochs that lines told which count nothing finer
         self._told_epoch: float | None = None  # the last of them
         self._last = 0.0, 0.0  # the count without a total that a line told last, and its epoch or its header's
@@ -147,7 +147,7 @@ class Place:
         epoch = reading.epoch if reading.epoch is not None else float(self._header[0] if self._header else self._ends)
         before, self._last = self._last, (float(min(step, 2**53)), epoch)
         if self._fallen is None and step < before[0] and epoch == before[1] + 1:
-            self._fallen = Unwound()
+            self._fallen = Unwound(of_lines=True)
             self._fallen.of(int(before[0]))
         return None if self._fallen is None else self._fallen.of(step)
 

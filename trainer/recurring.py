@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from trainer import stencils
 from trainer.formats import Reading
 from trainer.forms import EMPTY, ENOUGH, HOLE, NUMBER, Form, Known, Plan, plan
+from trainer.numbers import unwrapped
 
 # A number's first digit comes first, so that the engine passes over everything else.
 _CLOCK = re.compile(r"\d(?<!\d\d)(?:\d*(?::\d+)+(?:[.,]\d+)?|\d{3}([-/])\d\d\1\d\d|(?<=\b\d)\d*(?:[hms]\d+)+[hms]?\b)")
 _DIGITS = re.compile(r"\d+")
 _CLOCKS = re.compile("@@+")
 _NUMERIC = re.compile(r"[\d|]|nan|inf", re.IGNORECASE)  # a cell may hold none: "- |"
-_WRAPPED = re.compile(r"(?:tensor|array|(?:np|numpy)\.\w+)\(\[?([-+.\w]+)\]?(?:, \w+=[^()]*)?\)")  # "np.float32(0.5)"
 _NOTHING = re.compile(r"(?<=[|\s])-(?=\s*(?:\||$))")
 _JUDGES = re.compile(r"\W*(?:val|valid|validation|test|testing|eval|evaluation|dev)\b", re.IGNORECASE)
 _MARKS = " -*+.|"  # that may stand at a line's end or not
@@ -69,7 +69,7 @@ class Recurring:
             self._head(text, known.line)
             return None
         bare = _CLOCK.sub(_at, text)
-        bare = _WRAPPED.sub(r"\1", bare) if "(" in bare else bare
+        bare = unwrapped(bare)
         bare = _NOTHING.sub(EMPTY, bare) if "|" in bare and "- " in f"{bare} " else bare
         pieces = NUMBER.split(bare)
         cells = pieces[1::2]

@@ -19,6 +19,7 @@ BLOCK = float(next(row for row, kind in enumerate(FORMATS) if kind.read is gener
 COUNTED = float(next(row for row, kind in enumerate(FORMATS) if kind.read is generic.counted_line))
 BAR = float(next(row for row, kind in enumerate(FORMATS) if kind.read is drawn.bar_line))
 PLAIN = float(next(row for row, kind in enumerate(FORMATS) if kind.read is generic.plain_line))
+STATED = PLAIN - 0.5  # lines that the code at hand prints
 ROUND = float(next(row for row, kind in enumerate(FORMATS) if kind.read is formats.round_line))
 PROGRAM = float(next(row for row, kind in enumerate(FORMATS) if kind.read is yolo.row))  # as the rows of YOLO are
 RECURRING = float(len(FORMATS))

@@ -57,8 +57,11 @@ class Template:
         return found
 
 
-def parse(text: str) -> Template:
-    """Read a template; raises `ValueError` with a sentence that says what is wrong with it."""
+def parse(text: str, *, begins: bool = False, ends: bool = False) -> Template:
+    """Read a template, that `begins` the line and `ends` it or not.
+
+    Raises `ValueError` with a sentence that says what is wrong with it.
+    """
     text = " ".join(text.split())
     if len(text) > _LONGEST:
         raise ValueError(f"`{text[:40]}…` is longer than {_LONGEST} characters. A part of the line will do")
@@ -87,8 +90,9 @@ def parse(text: str) -> Template:
             )
             after_number = True
     _check(text, [name for _, names in pieces for name in names], words=words)
-    if not words:
+    if begins or not words:
         pieces[0] = rf"^\s*{pieces[0][0]}", pieces[0][1]
+    if ends or not words:
         pieces[-1] = rf"{pieces[-1][0]}\s*$", pieces[-1][1]
     compiled = tuple((re.compile(pattern), tuple(names)) for pattern, names in pieces if pattern)
     return Template(text=text, pieces=compiled, whole=not words)

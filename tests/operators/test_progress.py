@@ -25,7 +25,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def typed(text: str, *lines: str, task_file: Path | None = None, points: bool = False) -> int:
     Path("train.log").write_text(text)
-    return run("train.log", lines, task_file, points=points)
+    return run("train.log", lines, task_file, Path(), points=points)
 
 
 def test_series_steps_and_where_the_run_stood_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,11 +38,20 @@ def test_series_steps_and_where_the_run_stood_are_shown(capsys: pytest.CaptureFi
 
 def test_a_log_without_steps_says_how_its_points_are_placed(capsys: pytest.CaptureFixture[str]) -> None:
     Path("parts.log").write_text("".join(f"{{'loss': 0.{9 - n}, 'epoch': 0.{n}}}\n" for n in range(1, 6)))
-    assert run("parts.log", (), None) == 0
+    assert run("parts.log", (), None, Path()) == 0
     assert "they are counted, until a checkpoint tells" in capsys.readouterr().out
     Path("none.log").write_text("loss: 0.51\nloss: 0.41\n")
-    assert run("none.log", (), None) == 0
+    assert run("none.log", (), None, Path()) == 0
     assert "each series for itself" in capsys.readouterr().out
+
+
+def test_what_the_code_beside_it_calls_its_numbers_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("train.py").write_text("for it in range(9):\n    print(it, loss.item())\n")
+    assert typed("0 0.75\n1 0.5\n", points=True) == 0
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert shown[-3:] == [["loss"], ["0", "0.75"], ["1", "0.5"]]
+    with pytest.raises(BadSpec, match=r"`nowhere` is no folder. `--code` names the one with the script"):
+        run("train.log", (), None, Path("nowhere"))
 
 
 def test_what_is_not_read_is_shown_with_what_would_read_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,14 +124,14 @@ class Typing(io.RawIOBase):
 
 def test_ctrl_c_shows_what_was_read_so_far(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Typing(KNOWN.encode())))  # type: ignore[type-var]
-    assert run("-", (), None) == INTERRUPTED
+    assert run("-", (), None, Path()) == INTERRUPTED
     assert "stands at step 40 of 40" in capsys.readouterr().out
 
 
 def test_without_a_standard_input_a_file_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(BadSpec, match="no standard input"):
-        run("-", (), None)
+        run("-", (), None, Path())
 
 
 def test_what_is_printed_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,7 +154,7 @@ def test_what_cannot_be_read_is_said(log: str, lines: tuple[str, ...], task_file
     Path("train.log").write_bytes(b"\xff")
     Path("other.yml").write_text("progress:\n- a {a}\n- b {b\n")
     with pytest.raises(BadSpec) as caught:
-        run(log, lines, Path(task_file) if task_file else None)
+        run(log, lines, Path(task_file) if task_file else None, Path())
     assert said in str(caught.value)
 
 

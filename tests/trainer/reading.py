@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from trainer.detect import Detection, Detector
+from trainer.printed import Printed
 
 
 def fed(*lines: str) -> list[Detection]:
@@ -13,9 +14,9 @@ def fed(*lines: str) -> list[Detection]:
     return [detection for line in lines if (detection := detector.feed(line))]
 
 
-def told(lines: Iterable[str]) -> list[Detection | None]:
+def told(lines: Iterable[str], printed: Printed | None = None) -> list[Detection | None]:
     """Return what each line tells, by itself or by what came after it."""
-    detector, found = Detector(), list[Detection | None]()
+    detector, found = Detector(printed=printed), list[Detection | None]()
     for line in lines:
         found.append(detection := detector.feed(line))
         for ago, earlier in detection.earlier if detection else ():

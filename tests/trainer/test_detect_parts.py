@@ -139,7 +139,7 @@ def test_a_count_that_begins_anew_below_the_heading_of_an_evaluation_is_the_eval
 
 def test_batches_that_no_epoch_stands_beside_are_counted_on_when_they_begin_anew() -> None:
     found = fed(*(f"Batch: {batch} KL: 8.5, loss: 3.5" for batch in (0, 1, 2, 0, 1)))
-    assert [one.step for one in found] == [0, 1, 2, 2, 3]
+    assert [one.step for one in found] == [0, 1, 2, 3, 4]
 
 
 def test_epochs_told_between_them_part_the_counts_of_iterations() -> None:

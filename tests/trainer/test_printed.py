@@ -1,0 +1,184 @@
+"""What the code at hand says that it prints: its statements, and the lines that they read."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.trainer.reading import told
+from trainer.detect import Detector
+from trainer.printed import Printed, printed_by
+from trainer.statements import Statement, statements
+
+LOOP = """
+    for epoch in range(epochs):
+        for i, batch in enumerate(loader):
+            {}
+"""
+
+
+def texts(code: str) -> Sequence[str]:
+    return [one.text for one in statements(textwrap.dedent(code))]
+
+
+def read(code: str, *lines: str) -> Sequence[tuple[int | None, Mapping[str, float]]]:
+    """Return the steps and values that lines tell beside their code."""
+    found = told(lines, Printed([textwrap.dedent(code)]))
+    return [(one.step, dict(one.values)) for one in found if one is not None]
+
+
+@pytest.mark.parametrize(
+    ("statement", "described"),
+    [
+        ('print(f"{epoch} {i} {loss.item():.3f}")', "{epoch} {batch} {loss}"),
+        ('print("[%d, %5d] %.3f" % (epoch + 1, i + 1, running_loss / 100))', "[{epoch}, {batch}] {loss}"),
+        ('print("{}:\\t{:.9f}".format(i, reduced_loss))', "{batch}:\t{loss}"),
+        ('print("{1} {0:.2f}".format(loss, epoch))', "{epoch} {loss}"),
+        ('print("{e} of {n}: {x:.2f}".format(e=epoch, n=epochs, x=loss))', "{epoch} of {epochs}: {loss}"),
+        ('print("%(a).3f" % {"a": val_loss})', "{val_loss}"),
+        ('print("it", i, "/", len(loader), "gives", float(loss))', "it {batch} / {batches} gives {gives}"),
+        ('print(i, loss.item(), sep="\\t")', "{batch}\t{loss}"),
+        ('print(str(epoch) + " " + str(losses.avg))', "{epoch} {losses}"),
+        ('log.info("e %d m %.4f", epoch, meters["loss"].avg)', "e {epoch} m {m}"),
+        ('bar.set_description("L %.3f" % loss)', "L {l}"),
+        ('msg = "L %.3f" % loss; log_string(msg)', "L {l}"),
+        ('s = f"E {epoch}"; s += f" L {loss:.2f}"; print(s)', "E {epoch} L {l}"),
+        ('print("got {:.1%}".format(accuracy))', "got {got}%"),
+        ('print(f"{epoch * len(loader) + i} {loss}")', "{step} {loss}"),
+        ('print(f"{100 * i / len(loader)} {epoch} {loss}")', "{} {epoch} {loss}"),
+        ('print(f"{{{epoch}}} {loss}")', "{{{epoch}}} {loss}"),
+        ('print("%s %d %*.*f" % (name, epoch, 8, 3, loss))', "{} {epoch} {loss}"),
+        ('print(*names, f"L {loss}")', "{} L {l}"),
+        ('print("\\n== %d\\nL %.2f" % (epoch, loss))', "L {l}"),
+    ],
+)
+def test_a_statement_is_a_line_as_a_team_would_describe_it(statement: str, described: str) -> None:
+    assert described in texts(LOOP.format(statement))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'print("epoch", epoch)',
+        'print("took", time.time() - start)',
+        'print(f"lr={lr}")',
+        'path = f"model_{loss:.3f}.pt"',
+        'torch.save(net, os.path.join(out, "loss%.2f" % loss))',
+        'print("Error:", error)',
+        'print(f"rank {rank} of {world}")',
+        'plt.plot(loss, label="loss/%d" % n)',
+        "print(loss",
+        "print 'loss', loss",
+        "x = " + "(" * 4_000,
+        "\0",
+    ],
+)
+def test_what_measures_nothing_and_what_is_no_code_says_nothing(code: str) -> None:
+    assert texts(code) == []
+
+
+def test_a_string_counts_by_the_loops_around_it() -> None:
+    assert texts("for it in range(1000):\n print(it, loss.item())") == ["{step} {loss}"]
+    assert texts("def train(epoch):\n for i, x in enumerate(tqdm(loader)):\n  print(i, loss.item())") == [
+        "{batch} {loss}"
+    ]
+    of_pieces = "for epoch in range(9):\n for part in parts:\n  for step in range(n // 4):\n   print(epoch, step, loss)"
+    assert texts(of_pieces) == ["{} {batch} {loss}"]
+    of_phases = (
+        'for epoch in range(9):\n for p in ["train", "val"]:\n  for i, x in enumerate(d[p]):\n   print(epoch, i, loss)'
+    )
+    assert texts(of_phases) == ["{epoch} {batch} {loss}"]
+    length = "steps = len(train_loader)\nprint(f'{epoch} {steps} L {loss}')"
+    assert texts(length) == ["{epoch} {batches} L {l}"]
+
+
+def test_a_statement_knows_where_it_stands() -> None:
+    (one,) = statements("def validate(net):\n    print('L', loss.item())")
+    assert one == Statement("L {l}", begins=True, ends=True, part="val")
+    (open_one,) = statements("print('L %.3f' % loss, end='')")
+    assert (open_one.begins, open_one.ends) == (True, False)
+    (logged,) = statements("logger.info('L %.3f', loss)")
+    assert (logged.begins, logged.ends) == (False, False)
+
+
+def test_lines_without_a_name_are_read_by_the_code_that_prints_them() -> None:
+    code = "for it in range(40):\n    print('{}:\\t{:.9f}'.format(it, reduced_loss))"
+    assert read(code, "0:\t2.250000000", "1:\t2.125000000") == [(0, {"loss": 2.25}), (1, {"loss": 2.125})]
+
+
+def test_a_line_behind_a_bar_is_read() -> None:
+    code = (
+        "for epoch in tqdm(range(1, n + 1)):\n print('[%s (%d %d%%) %.4f]' % (since(t), epoch, epoch / n * 100, loss))"
+    )
+    line = "  2%|▎         | 3/120 [00:00<00:05, 21.62it/s][0m 0s (5 4%) 4.2522]"
+    (found,) = [one for one in told([line], Printed([code])) if one]
+    assert found.values == {"loss": 4.2522}
+
+
+def test_a_count_that_the_code_begins_anew_goes_on() -> None:
+    printed = "print(f'Step {step} of {p} loss {loss:.2f}')"
+    code = f"for e in range(3):\n for p in pieces:\n  for step in range(2):\n   {printed}"
+    lines = [f"Step {step} of {piece} loss 0.{step}1" for piece in "ab" for step in range(2)]
+    assert [step for step, _ in read(code, *lines)] == [0, 1, 2, 3]
+
+
+def test_what_a_function_evaluates_is_of_that_part() -> None:
+    code = "def test(net):\n    print('Average', acc)\n\ndef train(net):\n    print('M', loss)"
+    assert read(code, "Average 0.25", "M 1.5") == [(None, {"test_acc": 0.25}), (None, {"m": 1.5})]
+
+
+def test_a_value_that_is_printed_as_a_tensor_is_one() -> None:
+    code = "for epoch in range(3):\n    print(epoch, loss)"
+    assert read(code, "0 tensor(0.5000, grad_fn=<NllLossBackward0>)") == [(0, {"loss": 0.5})]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "0 0.5 0.25",  # something behind
+        "a 0 0.5",  # something before
+        "-1 0.5",
+        "0.5 0.5",
+        "x" * 1_100,
+        "9" * 40 + " 0.5",
+    ],
+)
+def test_another_line_is_left_alone(line: str) -> None:
+    assert Printed(["for epoch in range(3):\n    print(epoch, loss)"]).read(line) is None
+
+
+def test_one_number_alone_is_read_where_nothing_else_is_printed_so() -> None:
+    assert read("print(loss.item())", "0.5", "7") == [(None, {"loss": 0.5})]
+    assert read("print(loss.item())\nprint(acc)", "0.5") == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["Namespace(a=1, loss=0.5, debug=True)", "Best loss: 0.5"],
+)
+def test_settings_and_records_stay_what_they_are(line: str) -> None:
+    assert Detector(printed=Printed(["print(f'loss={loss}')", "print('Best loss:', loss)"])).feed(line) is None
+
+
+def test_what_a_line_names_itself_is_believed_before_its_code() -> None:
+    code = "for epoch in range(3):\n    print(f'step {n}: loss {x:.2f} acc {y:.2f}')"
+    assert read(code, "step 7: loss 0.50 acc 0.25") == [(7, {"loss": 0.5, "acc": 0.25})]
+
+
+def test_the_code_of_a_folder_is_read_and_what_is_no_code_of_the_run_is_not(tmp_path: Path) -> None:
+    statement = "for epoch in range(3):\n    print(epoch, '{}', loss)"
+    for path in ("train.py", "lib/deep/er.py", "venv/x.py", ".hidden/x.py", "notes.txt"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(statement.format(Path(path).stem))
+    (tmp_path / "huge.py").write_text(statement.format("huge") + "#" * 500_000)
+    (tmp_path / "bytes.py").write_bytes(b"\xff\xfe" + statement.format("bytes").encode())
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "gone.py").symlink_to(tmp_path / "nowhere")
+    printed = printed_by(tmp_path)
+    assert printed.read("1 train 0.5") is not None
+    assert printed.read("1 er 0.5") is not None
+    assert all(printed.read(f"1 {stem} 0.5") is None for stem in ("x", "notes", "huge"))
+    assert not printed_by(tmp_path / "nowhere")

@@ -1,0 +1,162 @@
+"""The lines that the code at hand prints, and what they say.
+
+Most scripts lie in the repository that is run. Where nothing else reads a line, or nobody says what its count is of,
+the statement that printed it does (`trainer.statements`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from trainer import stencils
+from trainer.formats import Reading
+from trainer.headings import without_prefix
+from trainer.names import is_of_evaluation, may_measure, of_part
+from trainer.numbers import in_english, number, plainly, unwrapped
+from trainer.place import MOST_STEPS
+from trainer.statements import Statement, statements
+from trainer.templates import COUNTS, Template, parse
+
+_WORD = re.compile(r"[^\W\d_]+")
+_ALONE = re.compile(r"\{\w+\}")
+_BRACES = re.compile(r"\{[^{}]*\}")
+_MOST_BYTES, _LARGEST = 4_000_000, 400_000  # of code that is read, and of one file
+_MOST_FILES, _MOST_FOLDERS = 2_000, 2_000
+_MOST, _MOST_KINDS, _WIDEST = (
+    4_000,
+    1_024,
+    1_000,
+)  # statements, kinds of lines that are remembered, characters of a line
+_NOT_OURS = frozenset({"node_modules", "site-packages", "venv", "env", "build", "dist", "docs", "doc", "test", "tests"})
+_PRINTS = re.compile(r"print|log|write|echo|set_description")
+
+_Line = tuple[Template, Statement]
+
+
+class Printed:
+    """What the code of one run prints."""
+
+    def __init__(self, sources: Iterable[str] = ()) -> None:
+        """Read the statements of files of code."""
+        self._lines: dict[str, list[_Line]] = {}  # by the longest word in them, "" for none
+        self._alone: set[str] = set()  # what is printed with nothing around it
+        self._kinds: dict[bytes, Sequence[_Line]] = {}  # which may have printed lines of one kind
+        seen: set[tuple[str, bool, bool]] = set()
+        for one in (one for source in sources for one in statements(source)):
+            key = one.text, one.begins, one.ends
+            if key not in seen and len(seen) < _MOST:
+                seen.add(key)
+                self._add(one)
+
+    def __bool__(self) -> bool:
+        return bool(self._lines)
+
+    def _add(self, one: Statement) -> None:
+        text = in_english(plainly(one.text))  # as the lines are when they come here
+        words = _WORD.findall(_BRACES.sub(" ", text))
+        try:
+            template = parse(text, begins=one.begins, ends=one.ends)
+        except ValueError:
+            return
+        if not _is_known(one, template, words):
+            return
+        if _ALONE.fullmatch(text):
+            self._alone.update(template.names)
+        self._lines.setdefault(max(words, key=len, default=""), []).append((template, one))
+
+    def prints(self, text: str) -> bool:
+        """Return whether a statement prints such a line."""
+        return bool(self._lines) and not text.isspace() and self.read(text) is not None
+
+    def read(self, text: str) -> Reading | None:
+        """Return what the statement says that prints such a line, None where none does."""
+        if len(text) > _WIDEST:
+            return None
+        kind = stencils.kind(text)
+        may = self._kinds.get(kind)
+        if may is None:
+            if len(self._kinds) >= _MOST_KINDS:
+                self._kinds.clear()
+            words = {"": None, **dict.fromkeys(_WORD.findall(text))}
+            may = self._kinds[kind] = [one for word in words for one in self._lines.get(word, ())]
+        if not may:
+            return None
+        line = unwrapped(" ".join(without_prefix(text).split()))
+        if len(self._alone) > 1 or "." not in line:
+            may = [one for one in may if not _ALONE.fullmatch(one[0].text)]
+        return next((reading for template, one in may if (reading := _reading(template, one, line))), None)
+
+
+def printed_by(folder: Path) -> Printed:
+    """Return what the code in a folder prints; what cannot be read is left out."""
+    return Printed(_sources(folder))
+
+
+def _is_known(one: Statement, template: Template, words: Sequence[str]) -> bool:
+    """Return whether its lines are known from whatever else has numbers: by a word, or as a whole."""
+    if one.begins and one.ends:
+        counts = not COUNTS.keys().isdisjoint(template.names)
+        return bool(words) or counts or _ALONE.fullmatch(template.text) is not None
+    return any(len(word) > 1 for word in words)
+
+
+def _reading(template: Template, one: Statement, line: str) -> Reading | None:
+    found = template.find(line)
+    if found is None:
+        return None
+    values = {name: number(value) for name, value in found.items()}
+    counts = {name: values.pop(name) for name in (*COUNTS, *COUNTS.values()) if name in values}
+    if not values or not all(0 <= count <= MOST_STEPS and count % 1 == 0 for count in counts.values()):
+        return None
+    return _placed({name: int(count) for name, count in counts.items()}, _of_part(one.part, values))
+
+
+def _of_part(part: str, values: Mapping[str, float]) -> Mapping[str, float]:
+    """Return values as those of the part of the data that a function is for, if none of them says otherwise."""
+    if any(is_of_evaluation(name) or name.startswith("train") for name in values):
+        return values
+    return {of_part(part, name): value for name, value in values.items()}
+
+
+def _placed(counts: Mapping[str, int], values: Mapping[str, float]) -> Reading:
+    epoch, epochs = counts.get("epoch"), counts.get("epochs")
+    place = Reading(epoch=None if epoch is None else float(epoch), values=values)
+    if "batch" in counts:
+        step, total = counts["batch"], counts.get("batches")
+        return place._replace(step=step, total=total, epochs=epochs, within_epoch=True, from_either=True)
+    if "step" in counts:
+        return place._replace(step=counts["step"], total=counts.get("steps"))
+    return place._replace(epochs=epochs, epoch_counts=True)
+
+
+def _sources(folder: Path) -> Iterator[str]:
+    """Yield the code in a folder that prints and may measure, what lies nearest to the top first."""
+    folders, bytes_left, files_left = [folder], _MOST_BYTES, _MOST_FILES
+    for at in range(_MOST_FOLDERS):
+        if at >= len(folders):
+            return
+        try:
+            entries = sorted(os.scandir(folders[at]), key=lambda entry: entry.name)
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if not entry.name.startswith(".") and entry.name not in _NOT_OURS:
+                    folders.append(Path(entry.path))
+            elif entry.name.endswith(".py") and (source := _source(Path(entry.path), min(bytes_left, _LARGEST))):
+                bytes_left, files_left = bytes_left - len(source), files_left - 1
+                if files_left <= 0:
+                    return
+                if _PRINTS.search(source) and may_measure(source.lower()):
+                    yield source
+
+
+def _source(path: Path, most: int) -> str:
+    """Return a file of code, "" for one that cannot be read or is too long."""
+    try:
+        return path.read_text(errors="replace") if path.stat().st_size <= most else ""
+    except OSError:
+        return ""
