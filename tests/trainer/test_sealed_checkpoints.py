@@ -65,7 +65,7 @@ def test_a_checkpoint_that_does_not_open_is_not_gone_on_from(tmp_path: Path, spo
     (tmp_path / "ckpt.pt").write_bytes(b"weights" * 100)
     seal_file(tmp_path / "ckpt.pt", tmp_path / "sealed", key)
     data = (tmp_path / "sealed").read_bytes()
-    data = {"wrong key": data, "cut": data[:-5], "changed": data[:80] + b"?" + data[81:]}[spoil]
+    data = {"wrong key": data, "cut": data[:-5], "changed": data[:80] + bytes([data[80] ^ 1]) + data[81:]}[spoil]
     (tmp_path / "sealed").write_bytes(data)
     store.put_file("c/ckpt.pt.sealed", tmp_path / "sealed")
     entry = FileEntry(path="ckpt.pt.sealed", size=len(data), sha256=sha256(tmp_path / "sealed"))
