@@ -27,19 +27,15 @@ from trainer.names import (
     of_part,
 )
 from trainer.numbers import in_english, plainly
-from trainer.place import MOST_STEPS, Place
+from trainer.place import MOST_STEPS
 from trainer.printed import Printed
 from trainer.programs import Programs
-from trainer.records import Records
 from trainer.recurring import Recurred, Recurring
 from trainer.series import (
     API,
-    BAR,
     BLOCK,
-    COUNTED,
     DECLARED,
     DICT,
-    EVENT_FILE,
     PLAIN,
     PROGRAM,
     RECURRING,
@@ -47,12 +43,12 @@ from trainer.series import (
     STATED,
     Series,
 )
+from trainer.standing import Standing
 from trainer.traces import Traces
 
 _STOPPED = re.compile(r"est iteration is:$")  # LightGBM's, and then that round again
 _RANK = re.compile(r"^\[(?:default|rank|trainer)?(?P<rank>\d+)\]:\s?")
 _DEEP = re.compile(r'\s{8,}"[^"]+":\s')  # of a record over many lines, which sums up what was told
-_SETTLED = 5  # lines after which a bar keeps the series that it shows
 _HEADER = 100  # characters that a line may have that says where what follows belongs, and nothing else
 _BEST_LINES = 3  # that stand below a heading such as "Best model:"
 _RECORDS = ("{", "step:")  # what they begin with; verl's have some fifty names
@@ -80,20 +76,12 @@ class Detector:
         self, *, resumed: bool = False, declared: Declared | None = None, printed: Printed | None = None
     ) -> None:
         """Read a run from its beginning, or one that goes on from a checkpoint; `declared` says what its lines are."""
-        self._declared, self._resumed = declared or Declared(), resumed
+        self._declared = declared or Declared()
         self._printed = printed or Printed()
         self.described = False  # the last line is one of those that the team has described
         self._series = Series()
-        self._counter: float | None = None  # belief of what the step comes from
-        self._step: int | None = None
-        self._told = 0  # how often that counted in a row
-        self._bare = True  # the bar that counts brought no values so far
-        self._total: int | None = None  # as the line that counted last said it, of an epoch perhaps
-        self._epoch_counted: float | None = None  # the epoch that it named beside
-        self._raw = 0  # its count as it named it
-        self._epoch: int | None = None  # named on a line of its own
+        self._standing = Standing(resumed=resumed)
         self._named_epoch: float | None = None  # named on a line that measures, the last time
-        self._by_epoch: int | None = None  # where the run stands, if lines tell its epochs and nothing else
         self._counted: Reading | None = None  # counted on a line of its own, and not used yet
         self._below, self._summed = Below(), Summed()
         self._best_until = 0  # the last line below a heading of the best so far
@@ -103,7 +91,6 @@ class Detector:
         self._pairs = blocks.Pairs()
         self._columns: blocks.Columns | None = None
         self._columns_part = ""  # of the data that its rows are of
-        self._place, self._records = Place(resumed=resumed), Records()
         self._kinds, self._recurring, self._line = Kinds(), Recurring(), 0
 
     def feed(self, line: str) -> Detection | None:
@@ -136,7 +123,7 @@ class Detector:
                 return self._block(text)
         if text[-1] == ":" and (generic.is_best(text) or _STOPPED.search(text)):
             self._best_until = self._line + _BEST_LINES
-        self._records.announced(text)
+        self._standing.records.announced(text)
         if known := self._programs.read(text):
             if known.values:
                 return self._taken(line, text, PROGRAM, known)
@@ -199,13 +186,13 @@ class Detector:
         placed = reading.step is not None or reading.epoch is not None
         row, values = self._summed.up(self._line, row, text, reading.values, placed=placed)
         reading = reading._replace(values=values)
-        if row == PLAIN and reading.epoch is None and not self._is_placed:
+        if row == PLAIN and reading.epoch is None and not (self._standing.is_placed or self._counted):
             return self._recurred(line, reading)
         found = self._resolve(row, reading)
         # Numbers with names that nobody knows: of a bar, or beside those that were read.
         part = drawn.part_of_bar(reading.bar) if reading.bar else ""
         if part and found is None:
-            found = self._with_unknown_names(row, line, Detection(step=self._step), part)
+            found = self._with_unknown_names(row, line, Detection(step=self._standing.step), part)
             return found if found.values else None
         more = row >= BLOCK or (reading.bar is not None and found is not None and found.moved)
         return self._with_unknown_names(row, line, found, part) if more and found else found
@@ -220,8 +207,7 @@ class Detector:
         if counts is None or (counts.epoch is None and self._below):
             return  # what an evaluation counts is not the run's
         if counts.step is None and counts.epoch is not None:
-            self._epoch = counts.epoch
-            self._place.epoch_begins(counts.epoch, counts.epochs)
+            self._standing.heads(counts.epoch, counts.epochs)
         else:
             self._counted = generic.place(counts)
 
@@ -231,15 +217,9 @@ class Detector:
         return detection or Detection(step=step, total=total)
 
     @property
-    def _is_placed(self) -> bool:
-        """Whether something better than a form that comes again has said where the run stands."""
-        better = self._counter is not None and self._counter < PLAIN
-        return better or any(one is not None for one in (self._epoch, self._by_epoch, self._counted))
-
-    @property
     def counts(self) -> bool:
         """Whether some line or report told a step."""
-        return self._counter is not None
+        return self._standing.counts
 
     def filed(
         self, belief: float, step: int | None, values: Mapping[str, float], epoch: float | None = None
@@ -249,16 +229,17 @@ class Detector:
         A file lags behind the lines: it takes a series over only where it is ahead of them.
         """
         if step is not None and epoch is not None:
-            self._records.knows(step, epoch)
+            self._standing.records.knows(step, epoch)
         return self._series.filed(belief, step, values)
 
     def _as_declared(self, told: Told) -> Detection | None:
         """Return what a line tells that the team has described."""
-        counts = told.step is not None and (self._counter is None or self._counter >= DECLARED)
+        counts = told.step is not None and self._standing.believes(DECLARED)
         reading = Reading(step=told.step, total=told.total, epoch=told.epoch, values=told.values)
         if counts:
-            self._count(DECLARED, told.step, reading)
-        step, total = (told.step, told.total) if counts else (self._step, None)
+            self._standing.count(DECLARED, told.step, reading)
+            self._series.settled = False
+        step, total = (told.step, told.total) if counts else (self._standing.step, None)
         found = self._detection(DECLARED, reading, step, total, moved=counts)
         return found if found.values or counts else None
 
@@ -303,11 +284,9 @@ class Detector:
         best = generic.is_best(text)
         if best and self._series and not self._best_alone:
             return None
-        step = self._step
+        step = self._standing.so_far
         if self._counted is not None and self._counted.step is not None:
             step = self._counted.step
-        elif step is None:
-            step = self._epoch if self._by_epoch is None else self._by_epoch
         known = Known(self._line, step, plain=plain, told=bool(self._series))
         recurred = self._recurring.feed(text, known)
         if recurred is None:
@@ -337,7 +316,7 @@ class Detector:
 
     def _earlier(self, row: float, recurred: Recurred) -> list[tuple[int, Detection]]:
         """Return what earlier lines told, as their form shows now: how many lines ago, and what."""
-        may = self._counter is None or self._counter >= row
+        may = self._standing.believes(row)
         told: list[tuple[int, Detection]] = []
         for ago, step, reading in recurred.earlier:
             step = reading.step if may and reading.step is not None else step
@@ -355,30 +334,21 @@ class Detector:
         counted_below = self._is_of_evaluation_below(reading)
         if counted_below:
             reading = reading._replace(step=None, total=None, epoch=None, epochs=None, within_epoch=False)
-        placed_by = row
+        by = row
         if reading.step is None and reading.bar is None and reading.values:
-            placed_by = row if self._counted is None else min(row, PLAIN)  # a heading's count is not the form's
+            by = row if self._counted is None else min(row, PLAIN)  # a heading's count is not the form's
             if not counted_below:
                 self._below.result()
             reading = self._below_headings(reading)
         if self._below and reading.bar is not None and not reading.values and not reading.bar:
             return None
-        judges = (
-            self._counter is not None
-            and row != ROUND
-            and (reading.within_epoch or (reading.step or 0) < (self._step or 0))
-        )
-        step, total = (None, None) if judges and all_of_evaluation(reading.values) else self._place.of(reading)
-        counts = step is not None and self._may_count(placed_by, reading)
-        if counts:
-            self._count(placed_by, step, reading)
-            moved = True
+        at = self._standing.of(row, reading, by=by)
+        if at.counts:
+            self._series.settled = self._standing.on_bar
         else:
-            step, total, moved = self._standing(row, reading)
-        if not counts:
             reading = reading._replace(rate=None, eta=None)
-        found = self._detection(row, reading, step, total, moved=moved)
-        return found if found.values or counts else None
+        found = self._detection(row, reading, at.step, at.total, moved=at.moved)
+        return found if found.values or at.counts else None
 
     def _detection(
         self, row: float, reading: Reading, step: int | None, total: int | None, *, moved: bool
@@ -406,48 +376,9 @@ class Detector:
             rate=reading.rate,
         )
 
-    def _count(self, row: float, step: int | None, reading: Reading) -> None:
-        """Take that the run stands at `step`, as `row` has it."""
-        self._total = reading.total
-        self._epoch_counted, self._raw = reading.epoch, reading.step or 0
-        self._bare = not reading.values and (self._bare or self._counter != row)
-        self._told = self._told + 1 if self._counter == row else 0
-        self._counter, self._step = row, step
-        self._series.settled = row == BAR and self._told >= _SETTLED
-
-    def _standing(self, row: float, reading: Reading) -> tuple[int | None, int | None, bool]:
-        """Return where the run stands at a line that does not count for it, the total, and whether the line says so."""
-        by_form = self._counter is not None and self._counter >= PLAIN and not all_of_evaluation(reading.values)
-        epoch = reading.epoch if reading.epoch is not None and reading.epoch % 1 == 0 else None
-        if reading.epoch_counts and epoch is not None and (by_form or self._step is None):
-            self._counter = self._step = None  # an epoch is worth more than what a form counts
-            self._by_epoch = int(epoch)
-            return self._by_epoch, reading.epochs, True
-        if row == DICT and reading.epoch is not None and self._step is None:
-            self._by_epoch, total, told = self._records.of(reading.epoch)
-            return self._by_epoch, total, told
-        if self._step is None and self._by_epoch is not None:
-            return self._by_epoch, None, False
-        if self._step is None and self._counter is None and self._epoch is not None:
-            return self._epoch, None, True
-        if self._counter == BAR and self._bare and epoch is not None and self._total:
-            ahead = epoch - (self._step or 0)  # of a bar of epochs, which is drawn late
-            if 0 <= ahead <= max(3.0, self._total / 20) and epoch <= self._total:
-                return int(epoch), self._total, True
-        if row == BLOCK and self._is_drawn_late(reading):
-            return reading.step, reading.total, True
-        if row == DICT and reading.epoch is not None and self._resumed and self._counter == BAR and self._step == 0:
-            return self._records.at(reading.epoch), None, False  # the bar was not drawn since it went on
-        if row == DICT and reading.epoch is not None:
-            placed = self._place.by_epoch(reading.epoch)
-            return self._step if placed is None else placed, None, False
-        if self._counter == BAR and self._bare and self._step == 0 and self._epoch is not None:
-            return self._epoch, None, True  # the bar was drawn once and never again
-        return self._step, None, False
-
     def _judged_by_bar(self, reading: Reading) -> Mapping[str, float]:
         """Return a reading's values, under the names of an evaluation where a bar within the run's own shows them."""
-        if reading.bar is None or not self._place.bar_within or not self._series:
+        if reading.bar is None or not self._standing.place.bar_within or not self._series:
             return reading.values
         if reading.unnamed:
             return {}
@@ -455,23 +386,10 @@ class Detector:
         plain = {name for name in judge if not is_of_evaluation(name)}
         return {of_part("val", name) if name in plain else name: value for name, value in reading.values.items()}
 
-    def _is_drawn_late(self, reading: Reading) -> bool:
-        """Return whether a line names the step that a bar has not shown yet: bars are drawn ten times a second."""
-        if self._counter != BAR or reading.step is None or self._step is None or reading.within_epoch:
-            return False
-        if reading.step < self._step or all_of_evaluation(reading.values):
-            return False
-        return reading.total is not None or (self._bare and reading.step <= (self._total or reading.step))
-
     def _is_of_evaluation_below(self, reading: Reading) -> bool:
         """Return whether a count below a heading of an evaluation is that one's: of another total than the run's."""
-        if not self._below or self._counter is None or reading.bar is not None or reading.step is None:
-            return False
-        if reading.epoch is not None and reading.epoch != self._epoch_counted:
-            return False
-        other = reading.total != self._total if reading.total is not None else reading.step < self._raw
-        other = other and (reading.within_epoch or reading.step <= (self._step or 0))
-        return self._below.counts(other=other, total=reading.total is not None)
+        other = self._standing.is_of_evaluation(reading) if self._below else None
+        return other is not None and self._below.counts(other=other, total=reading.total is not None)
 
     def _below_headings(self, reading: Reading) -> Reading:
         """Return a reading without a step as what the headings above it say."""
@@ -483,26 +401,6 @@ class Detector:
         if counted is None:
             return reading._replace(values=values)
         return counted._replace(values=values)
-
-    def _may_count(self, row: float, reading: Reading) -> bool:
-        if self._by_epoch is not None and row >= PLAIN:
-            return False  # a form is believed last
-        if self._declared.counts and row > DECLARED:
-            return False
-        if self._counter is None or row == self._counter:
-            return True
-        if row == BAR and not reading.values:
-            return False  # of an evaluation, between lines that name their step
-        if self._counter == BAR and reading.values and self._bare and self._place.bar_ended:
-            return True  # that bar was of something before the training
-        if self._counter == BAR and row == BLOCK and self._bare and not reading.within_epoch:
-            # What a line names that has outgrown the bar is finer: the bar counts epochs.
-            return reading.step is not None and reading.total is None and reading.step > (self._total or reading.step)
-        if row == COUNTED and self._counter == BLOCK and reading.values and not reading.within_epoch:
-            return (reading.step or 0) > (self._step or 0)  # what counts on between lines that name their step is finer
-        # A bar that shows what is measured is finer than what is said at the end of each of its epochs.
-        settled = self._counter == BAR and not self._bare and self._told >= _SETTLED
-        return row < self._counter and not (settled and row > EVENT_FILE)
 
 
 def _together(bar: Detection, found: Detection) -> Detection:
