@@ -81,7 +81,9 @@ class Printed:
             if len(self._kinds) >= _MOST_KINDS:
                 self._kinds.clear()
             words = {"": None, **dict.fromkeys(_WORD.findall(text))}
-            may = self._kinds[kind] = [one for word in words for one in self._lines.get(word, ())]
+            may = [one for word in words for one in self._lines.get(word, ())]
+            may.sort(key=lambda one: -len(one[0].names))  # what says more of a line says it better
+            self._kinds[kind] = may
         if not may:
             return None
         line = unwrapped(" ".join(without_prefix(text).split()))

@@ -19,6 +19,7 @@ from trainer.holes import Hole, Piece, by_percent, called, joined, last_name, li
 from trainer.names import BESIDE, PARTS, is_companion, is_outcome, is_worth_naming, of_part, series_name
 
 _MOST = 2_000  # of one file
+_MOST_PIECES = 100  # of a line that is printed in pieces
 _LONGEST_NAME = 80  # characters, with what stands between it and its number
 _EPOCH = re.compile(r"(?:^|_)(?:epochs?|ep)(?:_|$)|epoch$|^e$")
 _STEP = re.compile(
@@ -97,6 +98,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self._scopes = [_Scope()]
+        self._open: Sequence[Piece] = []  # printed, and its line has not ended
 
     def read(self, node: ast.AST) -> Iterator[Statement]:
         """Yield what is printed in `node`."""
@@ -124,17 +126,19 @@ class _Reader:
         in_epoch = any(_EPOCH.search(one) and not _MANY.search(one) for one in arguments) or _OF_EPOCH.search(name)
         part = _PART.search(name)
         self._scopes.append(_Scope(part=series_name(part["part"]) if part else "", in_epoch=bool(in_epoch)))
+        self._open = []
         for child in node.body:
             yield from self.read(child)
         self._scopes.pop()
 
     def _loop(self, node: ast.For | ast.AsyncFor) -> Iterator[Statement]:
         yield from self.read(node.iter)
-        loop = self._counted(node)
+        loop, self._open = self._counted(node), []
         self._scopes[-1].loops.append(loop)
         for child in (*node.body, *node.orelse):
             yield from self.read(child)
         self._scopes[-1].loops.pop()
+        self._open = []
 
     def _counted(self, node: ast.For | ast.AsyncFor) -> _Loop:
         """Return what a loop counts."""
@@ -171,9 +175,7 @@ class _Reader:
     def _call(self, node: ast.Call) -> Iterator[Statement]:
         name = last_name(node.func)
         if name == "print" and node.args:
-            given = {one.arg: one.value.value for one in node.keywords if isinstance(one.value, ast.Constant)}
-            ends = str(given.get("end") or "\n")[0] in "\r\n" and given.get("end") != ""
-            yield from self._lines(joined(node.args, str(given.get("sep", " ")), self._string), begins=True, ends=ends)
+            yield from self._printed(node)
         elif name in _WRITERS and node.args:
             text = pieces(node.args[0], self._string)
             if len(node.args) > 1 and all(isinstance(piece, str) for piece in text):
@@ -184,6 +186,18 @@ class _Reader:
         else:
             for child in ast.iter_child_nodes(node):
                 yield from self.read(child)
+
+    def _printed(self, node: ast.Call) -> Iterator[Statement]:
+        given = {one.arg: one.value.value for one in node.keywords if isinstance(one.value, ast.Constant)}
+        end = str(given["end"]) if given.get("end") is not None else "\n"
+        found = joined(node.args, str(given.get("sep", " ")), self._string)
+        before, self._open = self._open, []
+        ends = end[:1] in ("\r", "\n")
+        if before:
+            yield from self._lines([*before, *found], begins=True, ends=ends)
+        if not ends and len(before) < _MOST_PIECES:
+            self._open = [*before, *found, end]
+        yield from self._lines(found, begins=not before, ends=ends)
 
     def _string(self, name: str) -> Sequence[Piece]:
         return next((scope.strings[name] for scope in reversed(self._scopes) if name in scope.strings), [])

@@ -125,6 +125,13 @@ def test_a_count_that_the_code_begins_anew_goes_on() -> None:
     assert [step for step, _ in read(code, *lines)] == [0, 1, 2, 3]
 
 
+def test_a_line_that_is_printed_in_pieces_is_one() -> None:
+    code = "for e in range(9):\n print('E', e, end=' ')\n print('train', loss, end=', ')\n print('dev', dev_loss)"
+    assert read(code, "E 3 train 0.5, dev 0.75") == [(3, {"train_loss": 0.5, "dev_loss": 0.75})]
+    by_loop = "print('E', end=' ')\nfor a in accs:\n print('A', a, end=' ')\nprint('L', loss)"
+    assert "E L {l}" not in texts(by_loop)
+
+
 def test_what_a_function_evaluates_is_of_that_part() -> None:
     code = "def test(net):\n    print('Average', acc)\n\ndef train(net):\n    print('M', loss)"
     assert read(code, "Average 0.25", "M 1.5") == [(None, {"test_acc": 0.25}), (None, {"m": 1.5})]
