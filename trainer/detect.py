@@ -40,7 +40,6 @@ from trainer.series import (
     PROGRAM,
     RECURRING,
     ROUND,
-    STATED,
     Series,
 )
 from trainer.standing import Standing
@@ -91,7 +90,7 @@ class Detector:
         self._pairs = blocks.Pairs()
         self._columns: blocks.Columns | None = None
         self._columns_part = ""  # of the data that its rows are of
-        self._kinds, self._recurring, self._line = Kinds(), Recurring(), 0
+        self._kinds, self._recurring, self._line = Kinds(self._printed.explain), Recurring(), 0
 
     def feed(self, line: str) -> Detection | None:
         """Return what `line` (one line, without colours) tells, or None when that is nothing."""
@@ -137,32 +136,9 @@ class Detector:
             kind.heads = False
         self._below.next_line()
         row, reading, named = kind.read(text)
-        if self._printed and (reading is None or reading.bar is None):
-            row, reading = self._as_printed(text, row, reading)
         if reading is not None:
             return self._taken(line, text, row, reading)
         return self._table(line, text, named=named) or self._recurred(line)
-
-    def _as_printed(self, text: str, row: float, reading: Reading | None) -> tuple[float, Reading | None]:
-        """Return what a line says with what the code says that prints it: all of it, or what its counts are."""
-        if reading is not None and row < BLOCK:
-            return row, reading
-        stated = self._printed.read(text)
-        if stated is None or generic.is_best(headings.without_prefix(text)) or generic.is_setting(text):
-            return row, reading
-        if reading is None:
-            return STATED, stated
-        if (
-            row >= PLAIN
-            and reading.epoch is None
-            and reading.step is None
-            and (stated.step, stated.epoch) != (None, None)
-        ):
-            return STATED, stated._replace(values=reading.values)
-        finer = stated.within_epoch and (not reading.within_epoch or (stated.epoch is None and stated.total is None))
-        if finer and reading.step is not None and stated.step == reading.step:
-            return row, stated._replace(values=reading.values, rate=reading.rate, eta=reading.eta)
-        return row, reading
 
     def _own(self, line: str) -> str:
         """Return `line` without what torchrun puts before it, "" where it is not read: of a trace, of another rank."""

@@ -31,6 +31,9 @@ class Found(NamedTuple):
     named: bool  # it may name a measurement; not asked where a reader found something
 
 
+Explain = Callable[[str, Found], Found]  # what a line says with what is known of the code that printed it
+
+
 def by_readers(text: str) -> Found:
     """Return what the first reader finds that finds something."""
     lower = text.lower()
@@ -90,17 +93,19 @@ class Kind:
 class Kinds:
     """The kinds of lines that came last."""
 
-    def __init__(self) -> None:
+    def __init__(self, explain: Explain = lambda _, found: found) -> None:
+        """Read lines by the table of formats, and by what `explain` makes of that."""
+        self._read = lambda text: explain(text, by_readers(text))
         self._kinds: dict[bytes, Kind] = {}
 
     def of(self, text: str) -> Kind:
         """Return the kind of a line; one that is very long is always the first of its kind."""
         if len(text) > _WIDEST:
-            return Kind()
+            return Kind(self._read)
         key = stencils.kind(text)
         found = self._kinds.get(key)
         if found is None:
             if len(self._kinds) >= _MOST:
                 self._kinds.clear()
-            found = self._kinds[key] = Kind()
+            found = self._kinds[key] = Kind(self._read)
         return found

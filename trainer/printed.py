@@ -11,12 +11,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from trainer import stencils
+from trainer import generic
 from trainer.formats import Reading
 from trainer.headings import without_prefix
+from trainer.kinds import Found
 from trainer.names import is_of_evaluation, may_measure, of_part
 from trainer.numbers import in_english, number, plainly, unwrapped
 from trainer.place import MOST_STEPS
+from trainer.series import BLOCK, PLAIN, STATED
 from trainer.statements import Statement, statements
 from trainer.templates import COUNTS, Template, parse
 
@@ -43,7 +45,6 @@ class Printed:
         """Read the statements of files of code."""
         self._lines: dict[str, list[_Line]] = {}  # by the longest word in them, "" for none
         self._alone: set[str] = set()  # what is printed with nothing around it
-        self._kinds: dict[bytes, Sequence[_Line]] = {}  # which may have printed lines of one kind
         seen: set[tuple[str, bool, bool]] = set()
         for one in (one for source in sources for one in statements(source)):
             key = one.text, one.begins, one.ends
@@ -67,28 +68,38 @@ class Printed:
             self._alone.update(template.names)
         self._lines.setdefault(max(words, key=len, default=""), []).append((template, one))
 
+    def explain(self, text: str, found: Found) -> Found:
+        """Return what a line says with what its code does: all of it, or what its count is of."""
+        reading = found.reading
+        if not self._lines or (reading is not None and (reading.bar is not None or found.row < BLOCK)):
+            return found
+        stated = self.read(text)
+        if stated is None or generic.is_best(without_prefix(text)) or generic.is_setting(text):
+            return found
+        if reading is None:
+            return Found(STATED, stated, found.named)
+        if found.row >= PLAIN and (reading.step, reading.epoch) == (None, None) != (stated.step, stated.epoch):
+            return Found(STATED, stated._replace(values=reading.values), found.named)
+        finer = stated.within_epoch and (not reading.within_epoch or (stated.epoch is None and stated.total is None))
+        if finer and reading.step is not None and stated.step == reading.step:
+            counted = stated._replace(values=reading.values, rate=reading.rate, eta=reading.eta)
+            return Found(found.row, counted, found.named)
+        return found
+
     def prints(self, text: str) -> bool:
         """Return whether a statement prints such a line."""
-        return bool(self._lines) and not text.isspace() and self.read(text) is not None
+        return bool(self._lines and text.strip()) and self.read(text) is not None
 
     def read(self, text: str) -> Reading | None:
         """Return what the statement says that prints such a line, None where none does."""
         if len(text) > _WIDEST:
             return None
-        kind = stencils.kind(text)
-        may = self._kinds.get(kind)
-        if may is None:
-            if len(self._kinds) >= _MOST_KINDS:
-                self._kinds.clear()
-            words = {"": None, **dict.fromkeys(_WORD.findall(text))}
-            may = [one for word in words for one in self._lines.get(word, ())]
-            may.sort(key=lambda one: -len(one[0].names))  # what says more of a line says it better
-            self._kinds[kind] = may
-        if not may:
-            return None
-        line = unwrapped(" ".join(without_prefix(text).split()))
-        if len(self._alone) > 1 or "." not in line:
+        words = {"": None, **dict.fromkeys(_WORD.findall(text))}
+        may = [one for word in words for one in self._lines.get(word, ())]
+        if len(self._alone) > 1 or "." not in text:
             may = [one for one in may if not _ALONE.fullmatch(one[0].text)]
+        may.sort(key=lambda one: -len(one[0].names))  # what says more of a line says it better
+        line = unwrapped(" ".join(without_prefix(text).split()))
         return next((reading for template, one in may if (reading := _reading(template, one, line))), None)
 
 
