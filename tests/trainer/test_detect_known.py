@@ -3,151 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
 from tests.trainer.reading import fed
 from trainer.declared import Declared
 from trainer.detect import Detector
-from trainer.series import FILE
-from trainer.sources import Files
-
-DETECTS = "      Epoch    GPU_mem   box_loss   cls_loss   dfl_loss  Instances       Size"
-SEGMENTS = "      Epoch    GPU_mem   box_loss   seg_loss   cls_loss   dfl_loss  Instances       Size"
-CLASSIFIES = "      Epoch    GPU_mem       loss  Instances       Size"
-TRANSFORMS = "      Epoch    GPU_mem  giou_loss   cls_loss    l1_loss  Instances       Size"
-JUDGES = "                 Class     Images  Instances      Box(P          R      mAP50  mAP50-95)"
-BAR = "  25%|██▌       | 2/8 [00:01<00:03,  1.75it/s]"
-SCORES = ("precision", "recall", "map50", "map50_95")
-MASKS = tuple(f"mask_{name}" for name in SCORES)
-CLASSES = ("top1_acc", "top5_acc")
 
 
 def values(*lines: str) -> list[Mapping[str, float]]:
     return [detection.values for detection in fed(*lines)]
 
 
-@pytest.mark.parametrize(
-    ("header", "row", "names"),
-    [
-        (DETECTS, "        1/6      2.48G      1.155      2.895      1.242         34        640:", "box cls dfl"),
-        (SEGMENTS, "        1/6         0G     0.2001      8.355     0.4365     0.1181   14    64:", "box seg cls dfl"),
-        (TRANSFORMS, "        1/6         0G     0.2001      8.355     0.4365         14         64:", "giou cls l1"),
-        (CLASSIFIES, "       1/6         0G      1.146         16         64:", ""),
-    ],
-)
-def test_yolos_rows_are_read_by_their_header_whatever_the_task(header: str, row: str, names: str) -> None:
-    (found,) = fed(header, row + BAR)
-    assert [*found.values] == ([f"{name}_loss" for name in names.split()] or ["loss"])
-    assert [*found.values.values()] == [float(cell) for cell in row.split()[2 : 2 + len(found.values)]]
-    assert (found.step, found.total, found.moved) == (1, 6, True)
-
-
-ALL = "                   all         12         24       0.98       0.87       0.91       0.64"
-
-
-@pytest.mark.parametrize(
-    ("header", "row", "names"),
-    [
-        (f"{JUDGES}:", ALL, SCORES),
-        (f"{JUDGES}     Mask(P     R   mAP50  mAP50-95):", f"{ALL}   0.9  0.8  0.7  0.6", (*SCORES, *MASKS)),
-        ("               classes   top1_acc   top5_acc:", "                   all      0.333          1", CLASSES),
-    ],
-)
-def test_yolos_evaluations_are_read_by_their_header_whatever_the_task(
-    header: str, row: str, names: tuple[str, ...]
-) -> None:
-    *_, found = fed(header + BAR, row)
-    assert [*found.values] == [*names]
-    assert [*found.values.values()] == [float(cell) for cell in row.split()[-len(names) :]]
-
-
-def test_a_row_with_other_columns_than_the_header_is_not_read() -> None:
-    assert values(SEGMENTS, "        1/6         0G     0.2001      8.355         14         64:" + BAR) in ([], [{}])
-    assert fed(f"{JUDGES}:", "                   all      0.333          1") == []
-
-
-def test_yolos_file_has_the_names_of_the_lines_for_masks_poses_and_classes(tmp_path: Path) -> None:
-    columns = (
-        "epoch,train/seg_loss,metrics/mAP50(B),metrics/mAP50-95(M),metrics/recall(P),metrics/accuracy_top1,val/loss"
-    )
-    (tmp_path / "results.csv").write_text(f"{columns}\n1,1.0,0.1,0.2,0.3,0.4,0.5\n")
-    ((_, rows),) = Files(tmp_path).look()
-    assert {"seg_loss", "map50", "mask_map50_95", "pose_recall", "top1_acc", "val_loss"} == set(rows[0].values)
-
-
-def record(name: str, epoch: float) -> str:
-    return f"{{'{name}': 0.5, 'epoch': {epoch}}}"
-
-
 def steps(*lines: str) -> list[int | None]:
     return [detection.step for detection in fed(*lines)]
 
 
-def test_records_without_a_bar_are_counted_so_that_an_evaluation_stands_beside_the_training() -> None:
-    lines = [
-        record("loss", 0.25),
-        record("loss", 0.5),
-        record("eval_loss", 0.5),
-        record("loss", 0.75),
-        record("loss", 1.0),
-    ]
-    assert steps(*lines) == [1, 2, 2, 3, 4]
-
-
-def test_records_of_whole_epochs_stand_at_those() -> None:
-    found = fed(record("loss", 1.0), record("eval_loss", 1.0), record("loss", 2.0))
-    assert [(one.step, one.moved) for one in found] == [(1, True), (1, True), (2, True)]
-
-
-def test_a_log_that_is_not_silenced_tells_the_steps_of_records_without_a_bar() -> None:
-    told = ["  Num Epochs = 20", "[INFO|trainer.py:1792] 2026-11-02 10:00:00,085 >>   Total optimization steps = 400"]
-    found = fed(*told, record("loss", 0.5), record("eval_loss", 1.0), "Accuracy: 0.71", record("loss", 20.0))
-    assert [(one.step, one.total) for one in found] == [(10, 400), (20, 400), (20, None), (400, 400)]
-    assert found[0].percent == 2.5
-
-
-def test_where_steps_are_given_the_epochs_are_rounded_up_and_do_not_tell_how_many_an_epoch_has() -> None:
-    told = [
-        "max_steps is given, it will override num_train_epochs",
-        "  Num Epochs = 2",
-        "  Total optimization steps = 140",
-    ]
-    assert steps(*told, record("loss", 0.65), record("loss", 0.7)) == [1, 2]
-    assert steps(*told, "  Num update steps per epoch = 100", record("loss", 0.65), record("loss", 0.7)) == [65, 70]
-
-
-def test_a_stream_without_an_end_has_no_epochs_to_reckon_with() -> None:
-    told = ["  Num Epochs = 9,223,372,036,854,775,807", "  Total optimization steps = 140"]
-    assert steps(*told, record("loss", 0.1), record("loss", 0.2)) == [1, 2]
-
-
-def test_a_state_that_came_with_a_checkpoint_tells_the_steps_of_what_follows() -> None:
-    detector = Detector()
-    detector.feed(record("loss", 0.5))
-    detector.filed(FILE, 250, {"loss": 0.5}, epoch=0.5)
-    found = detector.feed(record("loss", 0.75))
-    assert found is not None
-    assert (found.step, found.moved) == (375, True)
-
-
-def test_a_bar_that_is_drawn_behind_a_record_tells_where_the_next_one_stands() -> None:
-    bar = "{:3d}%|##        | {}/140 [00:00<00:00, 609.69it/s]"
-    lines = [
-        bar.format(0, 0),
-        bar.format(46, 65),
-        record("loss", 0.65),
-        bar.format(46, 65),
-        record("loss", 0.7),
-        bar.format(50, 70),
-    ]
-    assert steps(*lines) == [0, 65, 65, 65, 70, 70]
-
-
-@pytest.mark.parametrize("epoch", ["nan", "-1", "1e300"])
-def test_an_epoch_that_is_none_places_nothing(epoch: str) -> None:
-    assert {one.step for one in fed(record("loss", 0.5).replace("0.5}", f"{epoch}}}"))} <= {None}
+FAST = "Epoch 1/6 : |████------------------------------------| {} [{} 00:00<00:00{}]"
 
 
 @pytest.mark.parametrize(
@@ -193,9 +65,6 @@ def test_a_dict_that_somebody_prints_does_not_silence_the_bar_that_tells_the_los
     assert [one.get("loss") for one in told[-2:]] == [0.05, 0.05]
 
 
-FAST = "Epoch 1/6 : |████------------------------------------| {} [{} 00:00<00:00{}]"
-
-
 def test_fastprogress_shows_a_loss_without_a_name_in_the_bar_of_the_evaluation_too() -> None:
     found = fed(
         *(FAST.format("11.11%", f"{n}/18", " 0.8172") for n in (2, 18)), FAST.format("40.00%", "2/5", " 0.8172")
@@ -219,48 +88,6 @@ def test_fastprogress_shows_a_loss_without_a_name_in_the_bar_of_the_evaluation_t
 def test_what_repeats_the_best_sums_up_or_tells_a_time_is_no_measurement(line: str) -> None:
     shown = "Epoch 1/9 - loss: 0.51 - val_loss: 0.61"
     assert [one.values for one in fed(shown, *[line] * 9)][1:] == []
-
-
-SEVENTH = "     Epoch   gpu_mem       box       obj       cls     total    labels  img_size"
-
-
-def test_the_rows_of_older_yolos_are_read_by_their_headers_too() -> None:
-    (found,) = fed(SEVENTH, "       0/4        0G   0.06158  0.004595   0.02524   0.09142        37        96:" + BAR)
-    assert found.values == {"box": 0.06158, "obj": 0.004595, "cls": 0.02524, "total": 0.09142}
-    header = "               Class      Images      Labels           P           R      mAP@.5  mAP@.5:.95:" + BAR
-    *_, found = fed(
-        header, "                 all           8          17    0.000604      0.0333     8.5e-05     8.5e-06"
-    )
-    assert found.values == dict(zip(SCORES, (0.000604, 0.0333, 8.5e-05, 8.5e-06), strict=True))
-
-
-COCO = " Average {} @[ IoU={:9} | area={:>6s} | maxDets={:>3} ] = {}"
-
-
-@pytest.mark.parametrize(
-    ("what", "iou", "area", "most", "name"),
-    [
-        ("Precision  (AP)", "0.50:0.95", "all", 100, "ap"),
-        ("Precision  (AP)", "0.50", "all", 100, "ap50"),
-        ("Precision  (AP)", "0.75", "all", 100, "ap75"),
-        ("Precision  (AP)", "0.50:0.95", "small", 100, "ap_small"),
-        ("Recall     (AR)", "0.50:0.95", "all", 10, "ar_10"),
-        ("Recall     (AR)", "0.50:0.95", "large", 100, "ar_large"),
-    ],
-)
-def test_each_line_of_a_coco_evaluation_is_a_series_of_its_own(
-    what: str, iou: str, area: str, most: int, name: str
-) -> None:
-    assert values(COCO.format(what, iou, area, most, "0.312")) == [{name: 0.312}]
-    assert values(COCO.format(what, iou, area, most, "-1.000")) == []  # nothing of that size was there
-
-
-def test_detectron2s_line_of_numbers_has_its_names_in_the_line_before() -> None:
-    before = "[11/02 13:32:32 d2.evaluation.testing]: copypaste: "
-    names, numbers = "AP,AP50,APs", "41.9922,83.9844,8.3984"
-    told = values(f"{before}Task: bbox", before + names, before + numbers)
-    assert told == [{"eval_ap": 41.9922, "eval_ap50": 83.9844, "eval_aps": 8.3984}]
-    assert all("eval_ap" not in one for one in values(before + names, before + "41.9,83.9"))  # of another length
 
 
 def test_vits_names_the_step_in_a_line_of_its_own_below_how_much_of_an_epoch_is_done() -> None:
@@ -371,21 +198,6 @@ def test_a_trial_does_not_count_over_the_training_within_it() -> None:
     assert steps(trial, "epoch 1 step 10/20 loss 0.6", "epoch 1 step 20/20 loss 0.3") == [0, 10, 20]
 
 
-def test_masks_and_boxes_of_an_evaluation_are_apart() -> None:
-    line = COCO.format("Precision  (AP)", "0.50:0.95", "all", 100, "0.312")
-    assert values("IoU metric: bbox", line, "IoU metric: segm", line) == [{"ap": 0.312}, {"segm_ap": 0.312}]
-    names, numbers = "copypaste: AP,AP50", "copypaste: 10.1,20.2"
-    assert values("copypaste: Task: segm", names, numbers) == [{"eval_segm_ap": 10.1, "eval_segm_ap50": 20.2}]
-
-
-def test_a_run_after_another_begins_its_records_anew() -> None:
-    lines = [record("loss", epoch) for epoch in (0.5, 1.0, 1.5, 0.5, 1.0)]
-    assert steps(*lines) == [1, 2, 3, 4, 5]
-    begins = "***** Running training *****"
-    told = [begins, "  Num Epochs = 4", "  Total optimization steps = 400"]
-    assert steps("max_steps is given, it will override", begins, *lines[:2], *told, record("loss", 0.5)) == [1, 2, 50]
-
-
 @pytest.mark.parametrize(
     "line",
     [
@@ -418,15 +230,6 @@ def test_a_line_that_is_made_to_hold_us_up_does_not(line: str) -> None:
     assert all(one.step in (None, 1) for one in fed(line, line, line))
 
 
-def test_a_state_that_tells_no_place_tells_none() -> None:
-    detector = Detector()
-    detector.filed(FILE, 1, {"loss": 1.0}, epoch=1e-320)
-    detector.filed(FILE, 10**400, {"loss": 1.0}, epoch=1.0)
-    found = detector.feed(record("eval_loss", 0.5))
-    assert found is not None
-    assert found.step == 1
-
-
 def test_catboosts_rounds_without_the_training_are_read() -> None:
     (found,) = fed("5:\ttest: 0.93\ttest1: 0.94\tbest: 0.94 (5)\ttotal: 54ms\tremaining: 1.75s")
     assert (found.step, found.values) == (5, {"test": 0.93, "test1": 0.94})
@@ -452,10 +255,6 @@ def test_spacys_parts_are_read() -> None:
 def test_the_trainings_mean_below_the_heading_of_an_evaluation_is_the_trainings() -> None:
     told = values("***** Running Evaluation *****", "{'train_runtime': 12.3, 'train_loss': 2.3, 'epoch': 3.0}")
     assert told == [{"train_loss": 2.3}]
-
-
-def test_a_header_with_a_bar_behind_it_measures_nothing() -> None:
-    assert values("               classes   top1_acc   top5_acc: 100% ━━━━━━━━━━━━ 2/2 51.0it/s 0.0s") == []
 
 
 def test_a_value_is_not_called_by_the_name_of_the_next_one() -> None:
@@ -519,16 +318,3 @@ def test_a_callback_that_counts_epochs_from_zero_does_not_move_those_of_the_trai
     ]
     assert steps(*lines) == [20, 40]
     assert steps("Epoch 0", shown, "Epoch 1", shown) == [20, 40]
-
-
-def test_a_run_that_goes_on_is_not_at_its_beginning_because_its_bar_was_not_drawn_yet() -> None:
-    detector = Detector(resumed=True)
-    detector.feed("  0%|          | 0/72 [00:00<?, ?it/s]")
-    found = detector.feed(record("loss", 0.5))
-    assert found is not None
-    assert found.step is None
-    for line in ("***** Running training *****", "  Num Epochs = 3", "  Total optimization steps = 72"):
-        detector.feed(line)
-    found = detector.feed(record("loss", 0.75))
-    assert found is not None
-    assert found.step == 18

@@ -65,6 +65,14 @@ def test_a_script_that_prints_nothing_finishes(rented: Rented) -> None:
     assert rented.log() == ""
 
 
+def test_numbers_without_a_name_have_the_one_that_the_script_calls_them(rented: Rented) -> None:
+    script = "for it in range(4):\n    loss = 1 / (it + 1)\n    print(it, loss)\n"
+    rented.order({"train.py": script}, argv=["python", "train.py"])
+    assert rented.run() == 0
+    told = rented.series("loss")
+    assert (told[0], told[-1]) == ((0, 1.0), (3, 0.25))
+
+
 STRANGE = "for n in range(1, 9): print(f'E{n // 4}b{n % 4} A<{1 / n:.3f}>')"
 
 
