@@ -27,11 +27,7 @@ _ALONE = re.compile(r"\{\w+\}")
 _BRACES = re.compile(r"\{[^{}]*\}")
 _MOST_BYTES, _LARGEST = 4_000_000, 400_000  # of code that is read, and of one file
 _MOST_FILES, _MOST_FOLDERS = 2_000, 2_000
-_MOST, _MOST_KINDS, _WIDEST = (
-    4_000,
-    1_024,
-    1_000,
-)  # statements, kinds of lines that are remembered, characters of a line
+_MOST, _WIDEST = 4_000, 1_000  # statements, and characters of a line
 _NOT_OURS = frozenset({"node_modules", "site-packages", "venv", "env", "build", "dist", "docs", "doc", "test", "tests"})
 _PRINTS = re.compile(r"print|log|write|echo|set_description")
 

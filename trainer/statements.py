@@ -12,28 +12,19 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import ChainMap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from trainer.holes import Hole, Piece, by_percent, called, joined, last_name, lines, pieces
+from trainer.loops import Around, Loop, loop, names_epoch, role
 from trainer.names import BESIDE, PARTS, is_companion, is_outcome, is_worth_naming, of_part, series_name
 
 _MOST = 2_000  # of one file
-_MOST_PIECES = 100  # of a line that is printed in pieces
+_MOST_PIECES = 100  # of a line
 _LONGEST_NAME = 80  # characters, with what stands between it and its number
-_EPOCH = re.compile(r"(?:^|_)(?:epochs?|ep)(?:_|$)|epoch$|^e$")
-_STEP = re.compile(
-    r"(?:^|_)(?:(?:global_?|time)?steps?|iter(?:ation)?s?|niter|it|updates?|episodes?|rounds?|trials?|gen(?:eration)?s?"
-    r"|batch(?:_?idx|es)?|i|idx|nbatch)(?:_|$)"
-)
-_MANY = re.compile(r"^(?:n|num|max|total|nb)_|_(?:num|max|total)$|s$")
-_STEPS = re.compile(r"(?:steps|iters|iterations|updates|episodes|rounds|trials|generations|it|iter)$")
-_TOOK = re.compile(r"(?:^|_)(?:time|secs?|seconds|lr|duration|elapsed|size|eta)(?:_|$)")
-_BATCHES = re.compile(r"loader|batches|dataset|data$|iter")
-_IN_BATCHES = frozenset({"i", "it", "idx", "batch_idx"})  # names of counts within a function that is given the epoch
 _PART = re.compile(r"(?:^|_)(?P<part>val|valid|validat(?:e|ion)|eval|evaluat(?:e|ion)|test|testing)(?:_|$)")
 _OF_EPOCH = re.compile(r"(?:^|_)epoch$")  # functions that train for one
-_BARS = ("tqdm", "track", "progress_bar", "list")  # what may stand around what is looped over
 # A name before its number: "Loss: ", "val acc = (", "error is ".
 _BEFORE = re.compile(r"(?P<name>[A-Za-z][\w@./-]*(?: [A-Za-z][\w@./-]*){0,3})\s*(?:[:=~]|->|is|of)*\s*[\[(<]?\s*$")
 # Of a variable's name what says how its value came about: "reduced_loss", "running_loss", "loss_value".
@@ -51,7 +42,6 @@ _OF_NAME_BEFORE, _OF_NAME_BEHIND = re.compile(r"[\w./-]$"), re.compile(r"[A-Za-z
 # Names that are worth a series and may be of anything: these need a format, "%.3f".
 _VAGUE = re.compile(r"(?:^|_)(?:rank|gap|success|map|em|ll|l[12]|ap|hr|mr)$|^(?:on_|from_)?err(?:or)?$")
 _BESIDE_OTHERS = re.compile(r"(?:^|_)(?:lr|learning_rate|per)(?:_|$)")  # no measurement by themselves
-_COUNTED = {"step": "steps", "epoch": "epochs", "batch": "batches"}
 
 
 @dataclass(frozen=True)
@@ -64,22 +54,13 @@ class Statement:
     part: str = ""  # of the data, that the function around it is for
 
 
-@dataclass(frozen=True)
-class _Loop:
-    """A loop that counts."""
-
-    counter: str  # "" for a loop over something else
-    role: str  # "epoch", "batch" of one, or "step"; "piece" of what is looped over uncounted, "" for a loop over words
-    bound: str  # the code of how often it runs
-
-
 @dataclass
 class _Scope:
     """A function, or the file."""
 
     part: str = ""
     in_epoch: bool = False  # what it counts is within an epoch
-    loops: list[_Loop] = field(default_factory=list)
+    loops: list[Loop] = field(default_factory=list)
     strings: dict[str, Sequence[Piece]] = field(default_factory=dict)
     lengths: dict[str, ast.expr] = field(default_factory=dict)  # variables that a `len(...)` was assigned to
 
@@ -111,7 +92,7 @@ class _Reader:
                 yield from self._assigned(name, node.value)
             case ast.AugAssign(target=ast.Name(id=name), op=ast.Add()) if self._string(name):
                 more = pieces(node.value, self._string) or [Hole(node.value)]
-                self._scopes[-1].strings[name] = [*self._string(name), *more]
+                self._remember(name, [*self._string(name), *more])
             case ast.Call():
                 yield from self._call(node)
             case ast.JoinedStr() | ast.BinOp() if found := pieces(node, self._string):
@@ -123,9 +104,9 @@ class _Reader:
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Statement]:
         name = node.name.lower()
         arguments = [one.arg.lower() for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
-        in_epoch = any(_EPOCH.search(one) and not _MANY.search(one) for one in arguments) or _OF_EPOCH.search(name)
+        in_epoch = any(map(names_epoch, arguments)) or _OF_EPOCH.search(name) is not None
         part = _PART.search(name)
-        self._scopes.append(_Scope(part=series_name(part["part"]) if part else "", in_epoch=bool(in_epoch)))
+        self._scopes.append(_Scope(part=series_name(part["part"]) if part else "", in_epoch=in_epoch))
         self._open = []
         for child in node.body:
             yield from self.read(child)
@@ -133,44 +114,28 @@ class _Reader:
 
     def _loop(self, node: ast.For | ast.AsyncFor) -> Iterator[Statement]:
         yield from self.read(node.iter)
-        loop, self._open = self._counted(node), []
-        self._scopes[-1].loops.append(loop)
+        scope = self._scopes[-1]
+        in_epoch = scope.in_epoch or any(one.role == "epoch" for one in scope.loops)
+        self._open = []
+        scope.loops.append(loop(node, in_epoch=in_epoch))
         for child in (*node.body, *node.orelse):
             yield from self.read(child)
-        self._scopes[-1].loops.pop()
+        scope.loops.pop()
         self._open = []
-
-    def _counted(self, node: ast.For | ast.AsyncFor) -> _Loop:
-        """Return what a loop counts."""
-        match _bare(node.iter), node.target:
-            case ast.Call(func=function, args=[first, *more]), ast.Name(id=counter) if last_name(function) in (
-                "range",
-                "trange",
-                "xrange",
-            ):
-                bound = ast.unparse(more[0] if more else first)
-            case ast.Call(func=function, args=[over, *_]), ast.Tuple(elts=[ast.Name(id=counter), *_]) if (
-                last_name(function) == "enumerate"
-            ):
-                bound = f"len({ast.unparse(_bare(over))})"
-            case ast.List() | ast.Tuple(), _:
-                return _Loop("", "", "")  # over "train" and "val"
-            case _:
-                return _Loop("", "piece", "")
-        within = self._scopes[-1].in_epoch or any(loop.role == "epoch" for loop in self._scopes[-1].loops)
-        if not within and (_EPOCH.search(counter.lower()) or "epoch" in bound.lower()):
-            return _Loop(counter, "epoch", bound)
-        return _Loop(counter, "batch" if within or "batch" in counter.lower() else "step", bound)
 
     def _assigned(self, name: str, value: ast.expr) -> Iterator[Statement]:
         scope = self._scopes[-1]
         scope.strings.pop(name, None)
         scope.lengths.pop(name, None)
         if found := pieces(value, self._string):
-            scope.strings[name] = found
+            self._remember(name, found)
         elif isinstance(value, ast.Call) and last_name(value.func) == "len":
             scope.lengths[name] = value
         yield from self.read(value)
+
+    def _remember(self, name: str, found: Sequence[Piece]) -> None:
+        """Take what a variable holds; one that grows and grows is no line."""
+        self._scopes[-1].strings[name] = found if len(found) <= _MOST_PIECES else []
 
     def _call(self, node: ast.Call) -> Iterator[Statement]:
         name = last_name(node.func)
@@ -198,6 +163,15 @@ class _Reader:
         if not ends and len(before) < _MOST_PIECES:
             self._open = [*before, *found, end]
         yield from self._lines(found, begins=not before, ends=ends)
+
+    @property
+    def _around(self) -> Around:
+        inner = self._scopes[::-1]
+        return Around(
+            loops=[one for scope in inner for one in reversed(scope.loops)],
+            in_epoch=any(scope.in_epoch for scope in inner),
+            lengths=ChainMap(*(scope.lengths for scope in inner)),
+        )
 
     def _string(self, name: str) -> Sequence[Piece]:
         return next((scope.strings[name] for scope in reversed(self._scopes) if name in scope.strings), [])
@@ -238,8 +212,8 @@ class _Reader:
         """
         if hole.value is None:
             return "", False
-        if (role := self._role(hole.value)) is not None:
-            return role, False
+        if (counted := role(hole.value, self._around)) is not None:
+            return counted, False
         found = _BEFORE.search(before[-_LONGEST_NAME:])
         printed = series_name(found["name"]) if found else ""
         name = series_name(called(hole.value))
@@ -251,62 +225,12 @@ class _Reader:
         beside = BESIDE.search(printed) or BESIDE.search(name) or not is_worth_naming(either)
         return ("" if beside or not hole.numeric or len(either) < 3 else either), False
 
-    def _role(self, value: ast.expr) -> str | None:
-        """Return what a number counts, or how many there are; "" for a count of another kind, None for no count."""
-        if isinstance(value, ast.Name):
-            value = next((scope.lengths[value.id] for scope in self._scopes if value.id in scope.lengths), value)
-        loops = [loop for scope in reversed(self._scopes) for loop in reversed(scope.loops)]
-        match value:
-            case ast.BinOp(op=ast.Add() | ast.Sub(), right=ast.Constant(value=int())):
-                return self._role(value.left)
-            case ast.BinOp(op=ast.FloorDiv()):
-                return self._role(value.left)
-            case ast.BinOp():
-                names = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
-                epochs = any(_EPOCH.search(name.lower()) for name in names)
-                epochs = epochs or any(loop.role == "epoch" and loop.counter in names for loop in loops)
-                if epochs and isinstance(value.op, ast.Add):
-                    return "step"  # epoch * batches + batch
-                return "" if epochs or any(loop.counter in names for loop in loops) else None
-            case ast.Name() | ast.Attribute() | ast.Subscript() | ast.Call():
-                code = ast.unparse(value)
-                for loop in loops:
-                    if code in (loop.counter, loop.bound):
-                        role = loop.role if code == loop.counter else _COUNTED[loop.role]
-                        return "" if role == "epoch" and _is_of_pieces(loops) else role
-                if isinstance(value, ast.Call):
-                    over = ast.unparse(value.args[0]) if value.args and last_name(value.func) == "len" else ""
-                    return "batches" if _BATCHES.search(over.lower()) else None
-                return self._role_by_name(series_name(called(value)))
-        return None
-
-    def _role_by_name(self, name: str) -> str | None:
-        if is_outcome(name) or is_companion(name) or _TOOK.search(name):
-            return None
-        if _EPOCH.search(name):
-            return "epochs" if _MANY.search(name) else "epoch"
-        if _MANY.search(name) and _STEPS.search(name) and not name.startswith("global"):
-            return "steps"
-        if _STEP.search(name):
-            within = name in _IN_BATCHES and any(scope.in_epoch for scope in self._scopes)
-            return "batch" if within or "batch" in name else "step"
-        return None
-
 
 def _is_worth_it(name: str, *, numeric: bool) -> bool:
     """Return whether a line is progress for what it calls so; `numeric`: it is printed as a number."""
     if is_outcome(name):
         return True
     return is_companion(name) and not _BESIDE_OTHERS.search(name) and (numeric or not _VAGUE.search(name))
-
-
-def _is_of_pieces(loops: Sequence[_Loop]) -> bool:
-    """Return whether batches are counted within a piece of an epoch: they begin anew more often than it does.
-
-    `loops`: from within.
-    """
-    roles = [loop.role for loop in loops if loop.role]
-    return roles[:1] == ["batch"] and any(role in ("batch", "piece") for role in roles[1 : roles.index("epoch")])
 
 
 def _is_name(line: Sequence[Piece]) -> bool:
@@ -319,10 +243,3 @@ def _is_name(line: Sequence[Piece]) -> bool:
             if isinstance(behind, str) and _OF_NAME_BEHIND.match(behind):
                 return True
     return False
-
-
-def _bare(over: ast.expr) -> ast.expr:
-    """Return what is looped over without a bar around it."""
-    while isinstance(over, ast.Call) and over.args and last_name(over.func) in _BARS:
-        over = over.args[0]
-    return over

@@ -80,6 +80,10 @@ def test_what_measures_nothing_and_what_is_no_code_says_nothing(code: str) -> No
     assert texts(code) == []
 
 
+def test_a_string_that_grows_and_grows_is_not_kept() -> None:
+    assert texts("s = 'L '\n" + "s = s + s\n" * 60 + "print(s, loss)") == ["{} {loss}"]
+
+
 def test_a_string_counts_by_the_loops_around_it() -> None:
     assert texts("for it in range(1000):\n print(it, loss.item())") == ["{step} {loss}"]
     assert texts("def train(epoch):\n for i, x in enumerate(tqdm(loader)):\n  print(i, loss.item())") == [

@@ -1,0 +1,126 @@
+"""What a number that code prints counts: steps, epochs, batches of one, or how many of them there are.
+
+By the loop that it is the counter of, or how often that runs; else by its name. Pure.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from trainer.holes import called, last_name
+from trainer.names import is_companion, is_outcome, series_name
+
+_EPOCH = re.compile(r"(?:^|_)(?:epochs?|ep)(?:_|$)|epoch$|^e$")
+_STEP = re.compile(
+    r"(?:^|_)(?:(?:global_?|time)?steps?|iter(?:ation)?s?|niter|it|updates?|episodes?|rounds?|trials?|gen(?:eration)?s?"
+    r"|batch(?:_?idx|es)?|i|idx|nbatch)(?:_|$)"
+)
+_MANY = re.compile(r"^(?:n|num|max|total|nb)_|_(?:num|max|total)$|s$")
+_STEPS = re.compile(r"(?:steps|iters|iterations|updates|episodes|rounds|trials|generations|it|iter)$")
+_TOOK = re.compile(r"(?:^|_)(?:time|secs?|seconds|lr|duration|elapsed|size|eta)(?:_|$)")
+_BATCHES = re.compile(r"loader|batches|dataset|data$|iter")
+_IN_BATCHES = frozenset({"i", "it", "idx", "batch_idx"})  # counts of a function that is given the epoch
+_BARS = ("tqdm", "track", "progress_bar", "list")  # what may stand around what is looped over
+_RANGES = ("range", "trange", "xrange")
+_MANY_OF = {"step": "steps", "epoch": "epochs", "batch": "batches"}
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A loop."""
+
+    role: str  # what it counts: "step", "epoch", "batch"; "piece" for what it does not count, "" for a few words
+    counter: str = ""
+    bound: str = ""  # the code of how often it runs
+
+
+@dataclass(frozen=True)
+class Around:
+    """What is around a statement."""
+
+    loops: Sequence[Loop]  # from within
+    in_epoch: bool  # a function that is given the epoch
+    lengths: Mapping[str, ast.expr]  # variables that hold a `len(...)`
+
+
+def names_epoch(name: str) -> bool:
+    """Return whether an argument of this name, in lower case, is an epoch's number."""
+    return bool(_EPOCH.search(name)) and not _MANY.search(name)
+
+
+def loop(node: ast.For | ast.AsyncFor, *, in_epoch: bool) -> Loop:
+    """Return what a loop counts, within an epoch or not."""
+    match _bare(node.iter), node.target:
+        case ast.Call(func=function, args=[first, *more]), ast.Name(id=counter) if last_name(function) in _RANGES:
+            bound = ast.unparse(more[0] if more else first)
+        case ast.Call(func=function, args=[over, *_]), ast.Tuple(elts=[ast.Name(id=counter), *_]) if (
+            last_name(function) == "enumerate"
+        ):
+            bound = f"len({ast.unparse(_bare(over))})"
+        case ast.List() | ast.Tuple(), _:
+            return Loop("")  # over "train" and "val"
+        case _:
+            return Loop("piece")
+    if not in_epoch and (_EPOCH.search(counter.lower()) or "epoch" in bound.lower()):
+        return Loop("epoch", counter, bound)
+    return Loop("batch" if in_epoch or "batch" in counter.lower() else "step", counter, bound)
+
+
+def role(value: ast.expr, around: Around) -> str | None:
+    """Return what a number counts, or how many of that there are; "" for a count of another kind, None for no count."""
+    if isinstance(value, ast.Name):
+        value = around.lengths.get(value.id, value)
+    match value:
+        case ast.BinOp(op=ast.Add() | ast.Sub(), right=ast.Constant(value=int())) | ast.BinOp(op=ast.FloorDiv()):
+            return role(value.left, around)
+        case ast.BinOp():
+            return _of_several(value, around)
+        case ast.Name() | ast.Attribute() | ast.Subscript() | ast.Call():
+            code = ast.unparse(value)
+            for one in around.loops:
+                if code == one.counter:
+                    return "" if one.role == "epoch" and _is_in_piece(around.loops) else one.role
+                if code == one.bound:
+                    return _MANY_OF[one.role]
+            if not isinstance(value, ast.Call):
+                return _by_name(series_name(called(value)), around)
+            over = ast.unparse(value.args[0]) if value.args and last_name(value.func) == "len" else ""
+            return "batches" if _BATCHES.search(over.lower()) else None
+    return None
+
+
+def _of_several(value: ast.BinOp, around: Around) -> str | None:
+    """Return what a number counts that is reckoned from counts."""
+    names = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
+    counters = {one.counter: one.role for one in around.loops}
+    if any(_EPOCH.search(name.lower()) or counters.get(name) == "epoch" for name in names):
+        return "step" if isinstance(value.op, ast.Add) else ""  # epoch * batches + batch
+    return "" if names & counters.keys() else None
+
+
+def _by_name(name: str, around: Around) -> str | None:
+    if is_outcome(name) or is_companion(name) or _TOOK.search(name):
+        return None
+    if _EPOCH.search(name):
+        return "epochs" if _MANY.search(name) else "epoch"
+    if _MANY.search(name) and _STEPS.search(name) and not name.startswith("global"):
+        return "steps"
+    if _STEP.search(name):
+        return "batch" if "batch" in name or (around.in_epoch and name in _IN_BATCHES) else "step"
+    return None
+
+
+def _is_in_piece(loops: Sequence[Loop]) -> bool:
+    """Return whether batches are counted within a piece of an epoch: they begin anew more often than it does."""
+    roles = [one.role for one in loops if one.role]
+    return roles[:1] == ["batch"] and any(one in ("batch", "piece") for one in roles[1 : roles.index("epoch")])
+
+
+def _bare(over: ast.expr) -> ast.expr:
+    """Return what is looped over without a bar around it."""
+    while isinstance(over, ast.Call) and over.args and last_name(over.func) in _BARS:
+        over = over.args[0]
+    return over
