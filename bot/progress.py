@@ -85,18 +85,21 @@ def run(log: str, lines: Sequence[str], task_file: Path | None, code: Path, *, p
     `code`: the folder with the script, for what it prints.
     """
     declared, where = _described(lines, task_file)
-    found, status = Found(), 0
+    found, printed, status = Found(), Printed(), 0
     if not code.is_dir():
         raise BadSpec(f"`{code}` is no folder. `--code` names the one with the script that printed the lines.")
     try:
         with _opened(log) as file:
-            read(_chunks(file, log), declared, printed_by(code), found)
+            printed = printed_by(code)
+            read(_chunks(file, log), declared, printed, found)
     except KeyboardInterrupt:
         status = INTERRUPTED
     except OSError as error:
         raise _unreadable(log, error) from error
     console = Console(emoji=False)
     show(found, console)
+    if not found.series and not printed:
+        console.print("Its code may say what it prints: call this in its folder, or name that with `--code`.")
     _fits(declared, where, console)
     for one in found.unread.suggestions():
         _suggest(one, console)

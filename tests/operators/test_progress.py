@@ -46,6 +46,8 @@ def test_a_log_without_steps_says_how_its_points_are_placed(capsys: pytest.Captu
 
 
 def test_what_the_code_beside_it_calls_its_numbers_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    assert typed("0 0.75\n1 0.5\n") == 1
+    assert "call this in its folder, or name that with `--code`" in capsys.readouterr().out
     Path("train.py").write_text("for it in range(9):\n    print(it, loss.item())\n")
     assert typed("0 0.75\n1 0.5\n", points=True) == 0
     shown = [line.split() for line in capsys.readouterr().out.splitlines()]
