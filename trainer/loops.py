@@ -25,7 +25,7 @@ _BATCHES = re.compile(r"loader|batches|dataset|data$|iter")
 _IN_BATCHES = frozenset({"i", "it", "idx", "batch_idx"})  # counts of a function that is given the epoch
 _BARS = ("tqdm", "track", "progress_bar", "list")  # what may stand around what is looped over
 _RANGES = ("range", "trange", "xrange")
-_MANY_OF = {"step": "steps", "epoch": "epochs", "batch": "batches"}
+MANY_OF = {"step": "steps", "epoch": "epochs", "batch": "batches"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Loop:
     role: str  # what it counts: "step", "epoch", "batch"; "piece" for what it does not count, "" for a few words
     counter: str = ""
     bound: str = ""  # the code of how often it runs
+    times: int | None = None  # how often that is, where the code says it
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,13 @@ def names_epoch(name: str) -> bool:
     return bool(_EPOCH.search(name)) and not _MANY.search(name)
 
 
-def loop(node: ast.For | ast.AsyncFor, *, in_epoch: bool) -> Loop:
-    """Return what a loop counts, within an epoch or not."""
+def loop(node: ast.For | ast.AsyncFor, numbers: Mapping[str, int], *, in_epoch: bool) -> Loop:
+    """Return what a loop counts, within an epoch or not; `numbers`: variables that hold one."""
+    times = None
     match _bare(node.iter), node.target:
         case ast.Call(func=function, args=[first, *more]), ast.Name(id=counter) if last_name(function) in _RANGES:
             bound = ast.unparse(more[0] if more else first)
+            times = _times([first, *more], numbers)
         case ast.Call(func=function, args=[over, *_]), ast.Tuple(elts=[ast.Name(id=counter), *_]) if (
             last_name(function) == "enumerate"
         ):
@@ -65,8 +68,32 @@ def loop(node: ast.For | ast.AsyncFor, *, in_epoch: bool) -> Loop:
         case _:
             return Loop("piece")
     if not in_epoch and (_EPOCH.search(counter.lower()) or "epoch" in bound.lower()):
-        return Loop("epoch", counter, bound)
-    return Loop("batch" if in_epoch or "batch" in counter.lower() else "step", counter, bound)
+        return Loop("epoch", counter, bound, times)
+    return Loop("batch" if in_epoch or "batch" in counter.lower() else "step", counter, bound, times)
+
+
+def whole(value: ast.expr, numbers: Mapping[str, int]) -> int | None:
+    """Return the whole number that an expression is, None where only the run knows it."""
+    match value:
+        case ast.Constant(value=int(number)) if not isinstance(number, bool):
+            return number
+        case ast.Name(id=name):
+            return numbers.get(name)
+        case ast.BinOp(op=ast.Add() | ast.Sub()):
+            left, right = whole(value.left, numbers), whole(value.right, numbers)
+            if left is None or right is None:
+                return None
+            return left + right if isinstance(value.op, ast.Add) else left - right
+    return None
+
+
+def _times(arguments: Sequence[ast.expr], numbers: Mapping[str, int]) -> int | None:
+    """Return how often a range runs, None where that is not known or its stride is not one."""
+    found = [whole(one, numbers) for one in arguments[:2]]
+    first, last = (0, *found)[-2:]
+    if len(arguments) > 2 or first is None or last is None:
+        return None
+    return max(0, last - first) or None
 
 
 def role(value: ast.expr, around: Around) -> str | None:
@@ -84,7 +111,7 @@ def role(value: ast.expr, around: Around) -> str | None:
                 if code == one.counter:
                     return "" if one.role == "epoch" and _is_in_piece(around.loops) else one.role
                 if code == one.bound:
-                    return _MANY_OF[one.role]
+                    return MANY_OF[one.role]
             if not isinstance(value, ast.Call):
                 return _by_name(series_name(called(value)), around)
             over = ast.unparse(value.args[0]) if value.args and last_name(value.func) == "len" else ""

@@ -80,7 +80,7 @@ class Printed:
         if finer and reading.step is not None and stated.step == reading.step:
             counted = stated._replace(values=reading.values, rate=reading.rate, eta=reading.eta)
             return Found(found.row, counted, found.named)
-        return found
+        return Found(found.row, _with_totals(reading, stated), found.named)
 
     def prints(self, text: str) -> bool:
         """Return whether a statement prints such a line."""
@@ -120,7 +120,20 @@ def _reading(template: Template, one: Statement, line: str) -> Reading | None:
     counts = {name: values.pop(name) for name in (*COUNTS, *COUNTS.values()) if name in values}
     if not values or not all(0 <= count <= MOST_STEPS and count % 1 == 0 for count in counts.values()):
         return None
-    return _placed({name: int(count) for name, count in counts.items()}, _of_part(one.part, values))
+    told = {name: int(count) for name, count in counts.items()}
+    told |= {
+        many: one.totals[many] for what, many in COUNTS.items() if what in told and many in one.totals.keys() - told
+    }
+    return _placed(told, _of_part(one.part, values))
+
+
+def _with_totals(reading: Reading, stated: Reading) -> Reading:
+    """Return a reading with how far its counts go, where only the code says so."""
+    if (reading.step, reading.within_epoch, reading.total) == (stated.step, stated.within_epoch, None):
+        reading = reading._replace(total=stated.total)
+    if (reading.epoch, reading.epochs) == (stated.epoch, None):
+        reading = reading._replace(epochs=stated.epochs)
+    return reading
 
 
 def _of_part(part: str, values: Mapping[str, float]) -> Mapping[str, float]:

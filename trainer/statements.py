@@ -13,11 +13,13 @@ from __future__ import annotations
 import ast
 import re
 from collections import ChainMap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from trainer.holes import Hole, Piece, by_percent, called, joined, last_name, lines, pieces
-from trainer.loops import Around, Loop, loop, names_epoch, role
+from trainer.loops import MANY_OF, Around, Loop, loop, names_epoch, role, whole
 from trainer.names import BESIDE, PARTS, is_companion, is_outcome, is_worth_naming, of_part, series_name
 
 _MOST = 2_000  # of one file
@@ -44,14 +46,14 @@ _VAGUE = re.compile(r"(?:^|_)(?:rank|gap|success|map|em|ll|l[12]|ap|hr|mr)$|^(?:
 _BESIDE_OTHERS = re.compile(r"(?:^|_)(?:lr|learning_rate|per)(?:_|$)")  # no measurement by themselves
 
 
-@dataclass(frozen=True)
-class Statement:
+class Statement(NamedTuple):
     """A line that the code prints."""
 
     text: str  # as `trainer.templates` has it
     begins: bool  # nothing stands before it but what a logger puts there
     ends: bool  # nothing stands behind it
     part: str = ""  # of the data, that the function around it is for
+    totals: Mapping[str, int] = MappingProxyType({})  # "epochs", "steps" or "batches", where the code says how many
 
 
 @dataclass
@@ -63,6 +65,7 @@ class _Scope:
     loops: list[Loop] = field(default_factory=list)
     strings: dict[str, Sequence[Piece]] = field(default_factory=dict)
     lengths: dict[str, ast.expr] = field(default_factory=dict)  # variables that a `len(...)` was assigned to
+    numbers: dict[str, int] = field(default_factory=dict)  # and a whole number
 
 
 def statements(source: str) -> Sequence[Statement]:
@@ -93,6 +96,8 @@ class _Reader:
             case ast.AugAssign(target=ast.Name(id=name), op=ast.Add()) if self._string(name):
                 more = pieces(node.value, self._string) or [Hole(node.value)]
                 self._remember(name, [*self._string(name), *more])
+            case ast.AugAssign(target=ast.Name(id=name)):
+                self._scopes[-1].numbers.pop(name, None)
             case ast.Call():
                 yield from self._call(node)
             case ast.JoinedStr() | ast.BinOp() if found := pieces(node, self._string):
@@ -117,7 +122,7 @@ class _Reader:
         scope = self._scopes[-1]
         in_epoch = scope.in_epoch or any(one.role == "epoch" for one in scope.loops)
         self._open = []
-        scope.loops.append(loop(node, in_epoch=in_epoch))
+        scope.loops.append(loop(node, self._numbers, in_epoch=in_epoch))
         for child in (*node.body, *node.orelse):
             yield from self.read(child)
         scope.loops.pop()
@@ -127,6 +132,11 @@ class _Reader:
         scope = self._scopes[-1]
         scope.strings.pop(name, None)
         scope.lengths.pop(name, None)
+        number = whole(value, self._numbers)
+        if number is None or name in scope.numbers:
+            scope.numbers.pop(name, None)
+        else:
+            scope.numbers[name] = number
         if found := pieces(value, self._string):
             self._remember(name, found)
         elif isinstance(value, ast.Call) and last_name(value.func) == "len":
@@ -173,6 +183,14 @@ class _Reader:
             lengths=ChainMap(*(scope.lengths for scope in inner)),
         )
 
+    @property
+    def _totals(self) -> Mapping[str, int]:
+        return {MANY_OF[one.role]: one.times for one in self._around.loops if one.times and one.role in MANY_OF}
+
+    @property
+    def _numbers(self) -> Mapping[str, int]:
+        return ChainMap(*(scope.numbers for scope in reversed(self._scopes)))
+
     def _string(self, name: str) -> Sequence[Piece]:
         return next((scope.strings[name] for scope in reversed(self._scopes) if name in scope.strings), [])
 
@@ -184,7 +202,7 @@ class _Reader:
         part = next((scope.part for scope in reversed(self._scopes) if scope.part), "")
         for at, line in enumerate(split):
             if (written or begins or not _is_name(line)) and (text := self._described(line)):
-                yield Statement(text, begins or at > 0, ends or at < len(split) - 1, part)
+                yield Statement(text, begins or at > 0, ends or at < len(split) - 1, part, self._totals)
 
     def _described(self, line: Sequence[Piece]) -> str:
         """Return a line as a team would describe it, "" where it measures nothing."""

@@ -113,6 +113,23 @@ def test_lines_without_a_name_are_read_by_the_code_that_prints_them() -> None:
     assert read(code, "0:\t2.250000000", "1:\t2.125000000") == [(0, {"loss": 2.25}), (1, {"loss": 2.125})]
 
 
+@pytest.mark.parametrize(
+    ("code", "line", "total"),
+    [
+        ("for epoch in range(20):\n    print('Epoch', epoch, 'L', loss)", "Epoch 3 L 0.5", 20),
+        ("EPOCHS = 19\nfor e in range(1, EPOCHS + 1):\n    print(f'{e}: {loss:.2f}')", "3: 0.50", 19),
+        ("n = 20\nfor it in range(n):\n    print(f'step {it}: loss {x:.2f}')", "step 5: loss 0.50", 20),
+        ("n = 20\nn = args.n\nfor it in range(n):\n    print(f'step {it}: loss {x:.2f}')", "step 5: loss 0.50", None),
+        ("n = 2\nn += 9\nfor it in range(n):\n    print(f'step {it}: loss {x:.2f}')", "step 5: loss 0.50", None),
+        ("for it in range(0, 50, 5):\n    print(f'step {it}: loss {x:.2f}')", "step 5: loss 0.50", None),
+        ("for it in range(4):\n    print(f'step {it}: loss {x:.2f}')", "step 5: loss 0.50", None),  # of another loop
+    ],
+)
+def test_how_often_a_loop_runs_is_known_where_the_code_says_it(code: str, line: str, total: int | None) -> None:
+    (found,) = [one for one in told([line], Printed([code])) if one]
+    assert found.total == total
+
+
 def test_a_line_behind_a_bar_is_read() -> None:
     code = (
         "for epoch in tqdm(range(1, n + 1)):\n print('[%s (%d %d%%) %.4f]' % (since(t), epoch, epoch / n * 100, loss))"
