@@ -10,30 +10,39 @@
 
 A call costs a microsecond or two: what is reported leaves from a thread of this module's, twenty times a second at
 most, the newest of each name. Nothing here is needed: progress is read from what a script prints, and checkpoints are
-found where the task file says. Nothing here ever blocks or raises, and outside Hourglass everything quietly does
-nothing. Of several ranks only rank 0 reports.
+found where the task file says. Nothing here ever blocks or raises (what the script's own handler of a signal raises
+meanwhile goes through), and outside Hourglass everything quietly does nothing. Of several ranks only rank 0 reports and
+saves: the one that torch.distributed calls so, else the one that the launcher's variables do.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import math
 import os
 import signal
 import socket
+import sys
 import threading
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, SupportsFloat
+from typing import Any, SupportsFloat, TypeVar
 
 __all__ = ["report", "resume", "save", "should_stop", "time_left"]
 
+_T = TypeVar("_T")
 _STATE_AGE = 0.25  # seconds for which the agent's last word is taken as still true
 _PACE = 0.05  # seconds for which reports are held back, so that a fast loop pays for a note and not for a message
 _IDLE = 40  # rounds without a report after which the thread that sends them ends
 _MOST_HELD = 64
+# What launchers number their processes by, where they set no RANK: Lightning's own, mpirun, srun. One that is not 0 is
+# enough to be silent, for srun numbers what it starts, and not what that starts in turn.
+_NUMBERS = ("LOCAL_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
+_FIRST = ("", "0", "-1")  # -1: of no group
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -42,8 +51,7 @@ class _Line:
 
     def __init__(self) -> None:
         self.address = os.environ.get("HOURGLASS_SOCKET", "")
-        # torchrun and its like number the processes; the first one speaks for all.
-        self.speaks = bool(self.address) and os.environ.get("RANK", "0") == "0"
+        self._rank: int | None = None  # as torch.distributed told it last
         self._socket: socket.socket | None = None
         self._owner = 0
         self._state: dict[str, Any] = {}
@@ -94,7 +102,8 @@ class _Line:
                     return
 
     def send(self, message: dict[str, Any]) -> None:
-        if not self.speaks:
+        # Asked each time: a spawned process is told its number after its imports.
+        if not self.address or not self._is_first():
             return
         try:
             if self._socket is None or self._owner != os.getpid():  # a fork must not share its parent's socket
@@ -104,6 +113,18 @@ class _Line:
             self._socket.sendto(json.dumps(message).encode(), self.address)
         except (OSError, ValueError, TypeError):
             pass  # a full or vanished socket must not cost the training anything
+
+    def _is_first(self) -> bool:
+        """Return whether this process speaks for all of the run's."""
+        with contextlib.suppress(Exception):  # of a torch without it, or one that is being imported just now
+            group = sys.modules.get("torch.distributed")  # looked at, never imported
+            if group is not None and group.is_initialized():
+                self._rank = int(group.get_rank())
+        if self._rank is not None:
+            return self._rank == 0
+        if rank := os.environ.get("RANK"):
+            return rank in _FIRST
+        return all(os.environ.get(name, "") in _FIRST for name in _NUMBERS)
 
     def state(self) -> dict[str, Any]:
         now = time.monotonic()
@@ -139,25 +160,79 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_line.forked)
 
 
-def report(step: int, total: int | None = None, **values: SupportsFloat) -> None:
-    """Tell that `step` (of `total`) was reached, with named measurements: `report(step, loss=loss, lr=lr)`.
+def report(step: Any = None, total: Any = None, /, *unnamed: Any, **values: SupportsFloat | None) -> None:
+    """Tell that `step` was reached, with named measurements: `report(step, total=steps, loss=loss, lr=lr)`.
 
     A value is anything that `float()` takes, a one-element tensor too (which waits for the GPU, as `.item()` does);
-    NaN and infinities are passed on as such, what is not a number is left out.
+    NaN and infinities are passed on as such, what is not a number is left out. Measurements may come as a dict:
+    `report(step, metrics)`. Without a step they are told where the run stands by what it prints. A `total` that cannot
+    be a number of steps is a measurement of that name.
     """
-    if not _line.speaks:
+    if not _line.address:
         return
     try:
+        named = values.pop("total", None)
+        if total is None and not unnamed and (named is None or type(named) is int):
+            total = named
+        elif unnamed or named is not None or type(total) is not int:
+            total = _sorted_out(step, named, (total, *unnamed), values)
+        if step is None or "step" in values:
+            step = values.pop("step", None) if step is None else step
+            values.pop("step", None)
         numbers: dict[str, float] = {}
         for name, value in values.items():
             try:
-                numbers[name] = float(value)
-            except (TypeError, ValueError, RuntimeError):  # RuntimeError: a tensor with more than one element
-                continue
-        message = {"step": int(step), "total": None if total is None else int(total), "values": numbers}
-        _line.hold(message, not all(map(math.isfinite, numbers.values())))
-    except (TypeError, ValueError, OverflowError, RuntimeError):  # RuntimeError: no thread can be started any more
-        return
+                numbers[name] = float(value)  # type: ignore[arg-type]  # None, and whatever else comes, is left out
+            except Exception as error:  # the value's own code runs here, and may raise anything
+                if _is_the_scripts(error):
+                    raise
+        if type(step) is not int:
+            step = _as(int, step)
+        if step is not None or numbers:
+            message = {"step": step, "total": total, "values": numbers}
+            _line.hold(message, not all(map(math.isfinite, numbers.values())))
+    except Exception as error:  # whatever it is, a training does not end because of what it tells
+        if _is_the_scripts(error):
+            raise
+
+
+def _sorted_out(step: Any, total: Any, unnamed: Sequence[Any], values: dict[str, Any]) -> int | None:
+    """Return the number of steps out of what was given for it or without a name; the rest goes into `values`."""
+    for given in unnamed:
+        if isinstance(given, Mapping):
+            values.update({name: value for name, value in given.items() if name not in values})
+    total = values.pop("total", None) if total is None else total
+    counted = _count(total, step)
+    if total is not None and counted is None:
+        values["total"] = total
+    counts = [counted, *(_count(given, step) for given in unnamed)]
+    return next((count for count in counts if count is not None), None)
+
+
+def _count(given: Any, step: Any) -> int | None:
+    """Return `given` as the number of steps that a run has, or None where it cannot be one."""
+    count = _as(int, given)
+    if count is None or isinstance(given, int | str):
+        return count
+    return count if count == _as(float, given) and count >= (_as(int, step) or 0) else None
+
+
+def _as(kind: Callable[[Any], _T], given: Any) -> _T | None:
+    try:
+        return kind(given)
+    except Exception as error:  # what stands there is anybody's object
+        if _is_the_scripts(error):
+            raise
+        return None
+
+
+def _is_the_scripts(error: Exception) -> bool:
+    """Return whether a signal's handler raised it while we happened to run, as a script may that is asked to stop."""
+    trace = error.__traceback__ and error.__traceback__.tb_next  # the first frame is ours
+    handlers = {getattr(signal.getsignal(n), "__code__", None) for n in signal.valid_signals()} if trace else set()
+    while trace and trace.tb_frame.f_code not in handlers:
+        trace = trace.tb_next
+    return trace is not None
 
 
 def save(path: str | os.PathLike[str]) -> None:
@@ -169,14 +244,18 @@ def save(path: str | os.PathLike[str]) -> None:
     try:
         _line.flush()
         _line.send({"save": str(Path(os.fspath(path)).absolute())})
-    except (OSError, TypeError, ValueError):
-        return
+    except Exception as error:  # `path` is anybody's object
+        if _is_the_scripts(error):
+            raise
 
 
 def resume() -> Path | None:
     """Return the folder that holds the checkpoint to continue from, or None for a fresh start."""
     folder = os.environ.get("HOURGLASS_RESUME", "")
-    return Path(folder) if folder and Path(folder).is_dir() else None
+    try:
+        return Path(folder) if folder and Path(folder).is_dir() else None
+    except (OSError, ValueError):  # no path at all
+        return None
 
 
 def time_left() -> float | None:

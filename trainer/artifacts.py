@@ -136,6 +136,16 @@ class Artifacts:
         return []
 
     def _named(self, path: Path) -> Unit | None:
+        """Return what lies at a path that the script named; None, and a word, where that cannot be taken."""
+        try:
+            return self._at(path)
+        except (OSError, ValueError, units.TooMuch) as error:  # ValueError: no path that any system has
+            why = error.strerror if isinstance(error, OSError) else error
+            shown = ascii(path.name)[1:-1][:100]
+            self._once(str(path), "checkpoint_path", f"{shown}, which the script named, is not taken: {why}.")
+            return None
+
+    def _at(self, path: Path) -> Unit | None:
         base = self._base()
         if path.is_symlink() or not (base.is_relative_to(self._root) and path.resolve().is_relative_to(base)):
             self._once(str(path), "checkpoint_path", f"{path.name} is not under {self._rule.path}; it is not taken.")

@@ -187,7 +187,7 @@ class Detector:
         else:
             self._counted = generic.place(counts)
 
-    def report(self, step: int, total: int | None, values: Mapping[str, float]) -> Detection:
+    def report(self, step: int | None, total: int | None, values: Mapping[str, float]) -> Detection:
         """Take what the script says by itself; its series and its steps win over whatever is read."""
         detection = self._resolve(API, Reading(step=step, total=total, values=values))
         return detection or Detection(step=step, total=total)

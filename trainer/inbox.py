@@ -62,7 +62,8 @@ class Inbox:
                 return
             if not data and self._closing:
                 return
-            with contextlib.suppress(ValueError):  # what is not JSON was not sent by our module
+            # What is not JSON, or too deep or too large for it, was not sent by our module.
+            with contextlib.suppress(ValueError, OverflowError, RecursionError):
                 message = json.loads(data)
                 if isinstance(message, dict):
                     self._take(message)

@@ -156,7 +156,7 @@ class Progress:
     def reported(self, message: Mapping[str, Any]) -> None:
         """Take what a script told through `import hourglass`; what is not such a message is left alone."""
         step, total, values = message.get("step"), message.get("total"), message.get("values")
-        if not isinstance(step, int) or not isinstance(values, dict):
+        if not isinstance(step, int | None) or not isinstance(values, dict):
             return
         numbers = {
             series_name(str(name)): float(value)

@@ -11,6 +11,7 @@ from trainer.artifacts import Artifacts
 
 _LOOK = 1.0  # seconds between looks; what is due is decided there
 _RETRY = 0.5  # seconds between tries of the last upload
+_TRIES = 3  # of a last look that trips; a machine is not held to its deadline for it
 
 
 class Uploads:
@@ -24,6 +25,8 @@ class Uploads:
         self._finish = threading.Event()
         self._abandon = threading.Event()
         self._done = threading.Event()
+        self._tripped = 0  # looks that raised; those before the last one are not counted with it
+        self._said = False
         threading.Thread(target=self._run, name="uploads", daemon=True).start()
 
     def named(self, path: Path) -> None:
@@ -47,15 +50,29 @@ class Uploads:
     def _run(self) -> None:
         try:
             while not self._finish.is_set():
-                self._artifacts.look(named=self._waiting())
+                self._look()
                 self._wake.acquire(timeout=_LOOK)
-            while not self._artifacts.look(final=True, named=self._waiting()):
+            self._tripped = 0
+            while not self._look(final=True):
                 if self._abandon.wait(_RETRY):
                     return
-        except Exception as error:  # noqa: BLE001  a checkpoint that trips us must not end the run unsaid
-            self._notice("internal", f"Looking for checkpoints ended with {type(error).__name__}: {error}")
         finally:
             self._done.set()
+
+    def _look(self, *, final: bool = False) -> bool:
+        """Look once, and outlive what trips it; return whether there is nothing more to try."""
+        try:
+            return self._artifacts.look(final=final, named=self._waiting())
+        except Exception as error:  # noqa: BLE001  a checkpoint that trips us must cost no other one
+            self._tripped += 1
+            why = f"{type(error).__name__}: {ascii(str(error))[1:-1][:200]}"
+        if not self._said:
+            self._said = True
+            self._notice("internal", f"A look for checkpoints failed ({why}). It is tried again; some may not be kept.")
+        if not final or self._tripped < _TRIES:
+            return False
+        self._notice("internal", f"The last look for checkpoints failed ({why}). What was saved last is not kept.")
+        return True
 
     def _waiting(self) -> list[Path]:
         paths = []

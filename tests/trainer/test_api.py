@@ -11,10 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.trainer.rented import Rented, until
 from trainer import api
 from trainer.deadline import boot_clock
 from trainer.inbox import Inbox
+from trainer.progress import Progress
 from trainer.wire import EventKind, Reason
 
 
@@ -81,6 +84,131 @@ def test_what_is_reported_arrives_and_what_is_asked_is_answered(tmp_path: Path) 
     assert saved["save"].endswith("/out/ckpt.pt")
 
 
+UNUSUAL = """
+class Meter:
+    sum = count = 0
+    def __float__(self): return self.sum / self.count
+class Wild:
+    def __float__(self): raise KeyError("what a library of somebody's may raise")
+    def __fspath__(self): raise KeyError("and here")
+hourglass.report(1, loss=Meter(), acc=0.5, wild=Wild(), huge=10**400)
+hourglass.report(2, **{"step": 7, "loss": 2.0})
+hourglass.report(3, **{"total": 2.3, "cls": 0.1})
+hourglass.report(3, **{"total": 2.0, "cls": 0.1})
+hourglass.report(4, total=1e2, loss=1.0)
+hourglass.report(5, 10, 2.0, loss=1.0)
+hourglass.report(6, {"loss": 1.0, "bad": None, 3: 4.0})
+hourglass.report(6, 10, {"acc": 1.0})
+hourglass.report(step=7, total=10, loss=1.0)
+hourglass.report(loss=3.0)
+hourglass.report("eight", loss=4.0)
+hourglass.report(9, total=Wild(), loss=5.0)
+hourglass.report()
+hourglass.report(10, 2.5)
+hourglass.report(11, {"step": 7, "total": 50, "loss": 1.0})
+hourglass.report(12, {"total": 1.5, "loss": 1.0}, total=None)
+for path in (None, 3, b"out", Wild()):
+    hourglass.save(path)
+assert hourglass.resume() is None
+"""
+
+
+def test_whatever_is_reported_nothing_raises_and_what_can_be_told_is_told(tmp_path: Path) -> None:
+    env = {"WHERE": module(tmp_path), "HOURGLASS_SOCKET": str(tmp_path / "gone"), "HOURGLASS_RESUME": "a" * 5_000}
+    # Each by itself: what is held back for a moment would be put together with the next.
+    shown = "import json\nhourglass._line.hold = lambda message, at_once: print(json.dumps(message))\n"
+    heard = [json.loads(line) for line in script(shown + UNUSUAL, env).splitlines()]
+    assert [(one["step"], one["total"], one["values"]) for one in heard] == [
+        (1, None, {"acc": 0.5}),
+        (2, None, {"loss": 2.0}),
+        (3, None, {"total": 2.3, "cls": 0.1}),
+        (3, None, {"total": 2.0, "cls": 0.1}),  # a run at its third step has no two
+        (4, 100, {"loss": 1.0}),
+        (5, 10, {"loss": 1.0}),
+        (6, None, {"loss": 1.0, "3": 4.0}),
+        (6, 10, {"acc": 1.0}),
+        (7, 10, {"loss": 1.0}),
+        (None, None, {"loss": 3.0}),
+        (None, None, {"loss": 4.0}),
+        (9, None, {"loss": 5.0}),
+        (10, None, {}),
+        (11, 50, {"loss": 1.0}),
+        (12, None, {"total": 1.5, "loss": 1.0}),
+    ]
+
+
+INTERRUPTED = """
+import signal
+class Stop(Exception): pass
+class Script:
+    def asked(self, number, frame): raise Stop
+class Slow:  # as a tensor is, whose number the GPU still computes
+    def __float__(self): return signal.raise_signal(signal.SIGUSR1) or 1.0
+    def __fspath__(self): return signal.raise_signal(signal.SIGUSR1) or "out"
+    __int__ = __index__ = lambda self: int(float(self))
+signal.signal(signal.SIGUSR1, Script().asked)
+for call in (
+    lambda: hourglass.report(1, loss=Slow()),
+    lambda: hourglass.report(Slow(), loss=1.0),
+    lambda: hourglass.report(1, total=Slow()),
+    lambda: hourglass.save(Slow()),
+):
+    try:
+        call()
+    except Stop:
+        print("stopped")
+"""
+
+
+def test_what_a_scripts_own_handler_raises_in_the_midst_of_a_call_is_not_swallowed(tmp_path: Path) -> None:
+    env = {"WHERE": module(tmp_path), "HOURGLASS_SOCKET": str(tmp_path / "gone")}
+    assert script(INTERRUPTED, env) == "stopped\n" * 4
+
+
+SPEAKS = """
+import os, sys, types
+said = os.environ.get("GROUP", "")
+if said:
+    group = types.ModuleType("torch.distributed")
+    group.is_initialized = lambda: True
+    group.get_rank = lambda: int(said)
+    sys.modules["torch.distributed"] = group
+os.environ.update(dict(word.split("=") for word in os.environ.get("LATER", "").split()))
+hourglass.report(1, loss=1.0)
+hourglass.save("out/ckpt.pt")
+if said:
+    group.is_initialized = lambda: False  # destroyed, as tutorials end
+    hourglass.save("out/last.pt")
+"""
+
+
+@pytest.mark.parametrize(
+    ("env", "speaks"),
+    [
+        ({}, True),
+        ({"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "8"}, True),
+        ({"RANK": "1", "LOCAL_RANK": "1"}, False),
+        ({"RANK": "0", "SLURM_PROCID": "1"}, True),  # whoever says RANK numbers the run's own processes
+        ({"LOCAL_RANK": "1", "NODE_RANK": "0", "WORLD_SIZE": "4"}, False),  # Lightning's own launcher
+        ({"LOCAL_RANK": "0", "NODE_RANK": "0"}, True),
+        ({"RANK": "-1", "LOCAL_RANK": "-1", "SLURM_PROCID": ""}, True),  # of nobody's group, as Transformers has it
+        ({"SLURM_PROCID": "1"}, False),
+        ({"SLURM_PROCID": "0", "LOCAL_RANK": "1"}, False),  # Lightning's, in a shell that Slurm gave
+        ({"OMPI_COMM_WORLD_RANK": "2"}, False),
+        ({"PMI_RANK": "1"}, False),
+        ({"LATER": "RANK=3"}, False),  # torch.multiprocessing.spawn: the script says it, after its imports
+        ({"GROUP": "2"}, False),  # and to init_process_group alone
+        ({"GROUP": "0", "LOCAL_RANK": "1"}, True),
+    ],
+)
+def test_of_several_processes_the_first_one_speaks(tmp_path: Path, env: Mapping[str, str], speaks: bool) -> None:
+    heard: list[Mapping[str, Any]] = []
+    inbox = Inbox(tmp_path / "run", take=heard.append)
+    script(SPEAKS, {"WHERE": module(tmp_path), "HOURGLASS_SOCKET": str(inbox.address), **env})
+    inbox.close()
+    assert ["save" in message for message in heard] == ([False, True, *("GROUP" in env) * [True]] if speaks else [])
+
+
 PACED = """
 import os, signal
 for step in range(1000):
@@ -133,10 +261,18 @@ def test_a_flood_of_reports_blocks_nobody_when_nobody_listens(tmp_path: Path) ->
 
 def test_what_is_no_report_is_left_alone(tmp_path: Path) -> None:
     heard: list[Mapping[str, Any]] = []
-    inbox = Inbox(tmp_path / "run", take=heard.append)
+    progress = Progress(tell=lambda kind, data: None)
+
+    def take(message: Mapping[str, Any]) -> None:
+        progress.reported(message)
+        heard.append(message)
+
+    inbox = Inbox(tmp_path / "run", take=take)
     text = (
         "import socket, os\ns = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
-        "for data in (b'', b'{', b'[]', b'\\xff', b'{\"step\": 1}'): s.sendto(data, os.environ['HOURGLASS_SOCKET'])\n"
+        "huge = b'{\"step\": 1, \"values\": {\"loss\": 1' + 400 * b'0' + b'}}'\n"
+        "for data in (b'', b'{', b'[]', b'\\xff', 60_000 * b'[', huge, b'{\"step\": 1}'):\n"
+        "    s.sendto(data, os.environ['HOURGLASS_SOCKET'])\n"
     )
     script(text, {"WHERE": module(tmp_path), "HOURGLASS_SOCKET": str(inbox.address)})
     inbox.close()

@@ -290,6 +290,24 @@ def test_a_path_that_the_script_names_must_lie_where_the_task_file_says(run: Run
     assert (run.names(), {code for code, _ in run.notices}) == ([], {"checkpoint_path"})
 
 
+@pytest.mark.parametrize(
+    "wild", ["a\0b.pt", "a" * 300 + ".pt", "n/" * 3_000 + "a.pt", "crowd"], ids=["no path", "long", "deep", "crowd"]
+)
+def test_a_path_that_cannot_be_taken_is_said_once_and_costs_no_other_checkpoint(run: Run, wild: str) -> None:
+    if wild == "crowd":
+        (run.out / "crowd").mkdir()
+        for number in range(20_001):
+            (run.out / "crowd" / str(number)).touch()
+    (run.out / "state.dat").write_bytes(b"of a form that nobody knows")
+    assert run.artifacts.look(named=[run.out / wild, run.out / "state.dat"])
+    run.artifacts.look(named=[run.out / wild])
+    assert [entry.path for name in run.names() for entry in run.manifest(name).files] == ["state.dat"]
+    told = [text for _, text in run.notices if "not taken" in text]
+    assert len(told) == 1
+    assert len(told[0]) < 250
+    assert "\0" not in told[0]
+
+
 def test_a_name_that_no_key_can_hold_is_not_uploaded(run: Run) -> None:
     zipped(run.out / "a\\b.pt")
     run.artifacts.look()

@@ -137,6 +137,20 @@ def test_the_last_line_of_a_flood_is_read_in_the_end() -> None:
     assert run.of(EventKind.METRIC)[-1] == {"step": 500, "values": {"loss": 1.0}}
 
 
+def test_a_report_without_a_step_is_told_where_the_lines_say_that_the_run_stands() -> None:
+    run = Watched()
+    run.progress.reported({"step": None, "total": None, "values": {"kl": 0.5}})
+    for step in (1, 2):
+        run.line(f"step {step}/10: loss 2.0", after=1.0)
+        run.progress.reported({"step": None, "total": None, "values": {"kl": 0.25 * step, "loss": 1.5}})
+    told = run.of(EventKind.METRIC)
+    assert [(data["step"], data["values"]["kl"]) for data in told if "kl" in data["values"]] == [
+        (None, 0.5), (1, 0.25), (2, 0.5),
+    ]  # fmt: skip
+    assert [(data["step"], data["values"]["loss"]) for data in told if "loss" in data["values"]][1:] == [(2, 1.5)]
+    assert run.of(EventKind.PROGRESS)[-1]["step"] == 2
+
+
 def test_a_report_that_is_none_is_left_alone() -> None:
     run = Watched()
     for message in ({}, {"step": "1", "values": {}}, {"step": 1}, {"step": 1, "values": []}, {"save": 3}):
