@@ -8,7 +8,6 @@ for an option that it declares itself. A guess that is not clear is not made: th
 
 from __future__ import annotations
 
-import ast
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from trainer import wire
 from trainer.fetch import Restored
+from trainer.options import options
 from trainer.wire import AgentOrder
 
 _LONGEST = 1_000_000  # characters of a script that are read
@@ -160,43 +160,20 @@ def _ultralytics(script: Script, restored: Restored) -> Sequence[str]:
 
 
 def _declared(script: Script, restored: Restored) -> Sequence[str]:
-    """An option that the script declares with `add_argument`, and whose name and help say what it is for."""
+    """An option that the script declares, whose name and help say what it is for, and whose parser takes the words."""
     place = str(restored.file or restored.folder)
-    for option, said in _options(script.source):
-        name = option.lstrip("-").replace("-", "_").lower()
-        if name in ("resume_from_step", "resume_step") and restored.step is not None:
-            return [f"{option}={restored.step}"]
+    for option in options(script.source):
+        name = option.name.lstrip("-").replace("-", "_").lower()
+        if name in ("resume_from_step", "resume_step") and restored.step is not None and option.takes_number:
+            return [f"{option.name}={restored.step}"]
         named = name in ("resume_from_checkpoint", "resume_from", "resume_path", "resume_checkpoint", "resume_ckpt")
-        switch = named or name in ("resume", "auto_resume", "continue_training")
-        if switch and said.get("action") == "store_true":
-            return [option]
-        helpful = re.search(r"checkpoint|ckpt|path", said.get("help", ""), re.IGNORECASE)
+        if option.switch and (named or name in ("resume", "auto_resume", "continue_training")):
+            return [option.name]
+        helpful = re.search(r"checkpoint|ckpt|path", option.help, re.IGNORECASE)
         fits = re.search(r"\.fit\((?s:.{0,300}?)\bckpt_path\s*=", script.source) if name == "ckpt_path" else None
-        if "action" not in said and (named or fits or (name == "resume" and helpful)):
-            return [f"{option}={place}"]
+        if option.takes_path and (named or fits or (name == "resume" and helpful)):
+            return [f"{option.name}={place}"]
     return ()
-
-
-def _options(source: str) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Yield long options with the plain strings that stand beside them: `action`, `help`, …"""
-    if "add_argument" not in source and "option(" not in source:
-        return
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # another Python's, or none at all
-        return
-    for node in ast.walk(tree):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
-            continue
-        if node.func.attr not in ("add_argument", "option"):
-            continue
-        names = [one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
-        said = {
-            word.arg: word.value.value
-            for word in node.keywords
-            if word.arg and isinstance(word.value, ast.Constant) and isinstance(word.value.value, str)
-        }
-        yield from ((name, said) for name in names if name.startswith("--"))
 
 
 # In the order of certainty.

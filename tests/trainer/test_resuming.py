@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+import os
+import pathlib
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +141,72 @@ def test_what_is_not_clear_is_left_alone_and_said(folder: Path, command: str, ki
     found = start(an_order(commands=[command]), kind(folder), folder)
     assert found.commands == [command]
     assert "`resume:` in the task file" in found.said
+
+
+PLACE = "{out}/ckpt.pt"
+
+
+@pytest.mark.parametrize(
+    ("declared", "added"),
+    [
+        ('"--resume_from_checkpoint", type=int, default=0', ""),
+        ('"--resume", type=int, default=0, help="number of the checkpoint to resume from"', ""),
+        ('"--resume_from_checkpoint", type=str2bool, default=False', ""),
+        ('"--resume_from", type=lambda text: text.split()[1]', ""),
+        ('"--resume", choices=["auto", "none"], help="resume from checkpoint"', ""),
+        ('"--resume_path", nargs=2', ""),
+        ('"--resume_path", **more', ""),  # what may stand there: type=int
+        ('"--resume_from", action=Own', ""),
+        ('"--resume", action="store_false", help="do not resume from checkpoint"', ""),
+        ('"--resume_step", action="store_true"', ""),
+        ('"--resume_step", type=str2bool', ""),
+        ('"--resume-from", action=argparse.BooleanOptionalAction', "--resume-from"),
+        ('"-r", "--resume", action="store_true"', "--resume"),
+        ('"--resume_step"', "--resume_step=400"),
+        ('"--resume", nargs="?", const="", help="path of the checkpoint"', f"--resume={PLACE}"),
+        ('"--resume_from", nargs=1', f"--resume_from={PLACE}"),
+        ('"--resume_from_checkpoint", default=False', f"--resume_from_checkpoint={PLACE}"),
+        ('"--resume_path", type=pathlib.Path, action="store"', f"--resume_path={PLACE}"),
+        ('"--resume_path", type=none_or_str', f"--resume_path={PLACE}"),
+        ('"--resume_path", type=os.path.expanduser', f"--resume_path={PLACE}"),
+    ],
+)
+def test_what_is_added_is_what_the_scripts_own_parser_takes(folder: Path, declared: str, added: str) -> None:
+    source = f"parser.add_argument({declared})\n"
+    (folder / "own.py").write_text(source)
+    typed = start(an_order(argv=["python", "own.py"]), one_file(folder), folder)
+    words = list(typed.argv)[2:]
+    assert words == added.format(out=folder / "out").split()
+    parser = argparse.ArgumentParser()
+    names = {
+        "str2bool": lambda text: {"true": True, "false": False}[text],
+        "none_or_str": str,
+        "more": {"type": int},
+        "Own": type("Own", (argparse.Action,), {"__call__": lambda *_: parser.error("not so")}),
+    }
+    exec(source, {"parser": parser, "argparse": argparse, "os": os, "pathlib": pathlib, **names})  # noqa: S102  the lines above
+    parser.parse_args(words)  # ends the test where it would have ended the script
+
+
+@pytest.mark.parametrize(
+    ("declared", "added"),
+    [
+        ('"--resume-from", is_flag=True', "--resume-from"),
+        ('"--resume-from", is_flag=False, flag_value="auto"', f"--resume-from={PLACE}"),
+        ('"--resume-from", is_flag=FLAG', ""),
+        ('"--resume-from", count=True', ""),
+        ('"--resume-from", default=False', ""),  # click takes the type of what it is otherwise
+        ('"--resume-from", default=0', ""),
+        ('"--resume-from", type=click.Choice(["auto", "none"])', ""),
+        ('"--resume-from", type=click.Path(exists=True), default=None', f"--resume-from={PLACE}"),
+        ('"--resume-from", default=""', f"--resume-from={PLACE}"),
+        ('"--resume-step", default=-1', "--resume-step=400"),
+    ],
+)
+def test_clicks_options_are_read_as_click_reads_them(folder: Path, declared: str, added: str) -> None:
+    (folder / "own.py").write_text(f"@click.option({declared})\ndef main(**given): ...\n")
+    typed = start(an_order(argv=["python", "own.py"]), one_file(folder), folder)
+    assert list(typed.argv)[2:] == added.format(out=folder / "out").split()
 
 
 @pytest.mark.parametrize("command", ["python ours.py", "python vision.py --resume $HOURGLASS_RESUME_FILE"])
