@@ -29,9 +29,12 @@ from trainer.eventfile import EventFile
 from trainer.formats import Row
 from trainer.names import is_series, series_name
 from trainer.series import EVENT_FILE, FILE
+from trainer.walk import Walk
 
 _EVERY = 3.0  # seconds between looks
-_DEEPEST, _MOST_ENTRIES, _MOST_FILES = 6, 4_000, 64
+_DEEPEST, _MOST_FILES = 6, 1_000
+# Entries of the tree that a look goes through, at about a microsecond each, and that the first and the last one do.
+_MOST_ENTRIES, _MOST_AT_ENDS = 20_000, 200_000
 _LARGEST = 16 << 20  # bytes of a state that is read
 _TAIL = 1 << 20  # bytes that are read of a table, from its end
 _MOST_OLD = 200_000  # rows from before the command that are remembered
@@ -91,31 +94,46 @@ def _row(step: int, total: int | None, pairs: Any) -> Row:
 class Files:
     """Finds the files under `root` and reads what is new in them; each call of `look` does a bounded piece of work."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, *, most: int = _MOST_ENTRIES) -> None:
+        """`most`: entries of the tree that a look goes through."""
+        self._most = most
+        self._walk = Walk(root, deepest=_DEEPEST, left_out=_NOT_ENTERED)
+        self._found: dict[Path, None] = {}  # in order; those that are gone leave it
         self._stamps: dict[Path, tuple[int, int]] = {}
         self._events: dict[Path, EventFile] = {}
         self._old: set[tuple[int | None, tuple[tuple[str, float], ...]]] = set()
 
     def remember(self) -> None:
         """Take what there is now as told."""
-        for path in self._find():
+        self._find(_MOST_AT_ENDS)
+        for path in self._found:
             if "tfevents" in path.name:
                 self._events[path] = EventFile(path)
                 with contextlib.suppress(OSError, ValueError):
                     self._events[path].skip()
-        for _, rows in self.look():
+        self._walk.begin()
+        for _, rows in self._news():
             for row in rows[: max(0, _MOST_OLD - len(self._old))]:
                 self._old.add(_identity(row))
 
-    def look(self) -> list[tuple[float, list[Row]]]:
+    def look(self, *, last: bool = False) -> list[tuple[float, list[Row]]]:
         """Return the rows of the files that changed since the last look, with the belief that they deserve."""
+        if last:
+            self._walk.begin()
+        self._find(_MOST_AT_ENDS if last else self._most)
+        return self._news()
+
+    def _news(self) -> list[tuple[float, list[Row]]]:
         found = []
-        for path in self._find():
+        for path in list(self._found):
+            try:
+                stat = path.stat()
+            except OSError:
+                del self._found[path]
+                continue
             with contextlib.suppress(
                 OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error, RecursionError
             ):
-                stat = path.stat()
                 stamp = (stat.st_mtime_ns, stat.st_size)
                 if self._stamps.get(path) != stamp:
                     belief, rows = self._read(path, stat.st_size)
@@ -125,23 +143,10 @@ class Files:
                     found += [(belief, news)] if news else []
         return found
 
-    def _find(self) -> list[Path]:
-        found: list[Path] = []
-        entries = 0
-        waiting = [(self._root, 0)]
-        while waiting:
-            folder, depth = waiting.pop()
-            with contextlib.suppress(OSError), os.scandir(folder) as scan:
-                for entry in scan:
-                    entries += 1
-                    if entries > _MOST_ENTRIES or len(found) >= _MOST_FILES:
-                        return found
-                    if entry.is_dir(follow_symlinks=False):
-                        if depth < _DEEPEST and not entry.name.startswith(".") and entry.name not in _NOT_ENTERED:
-                            waiting.append((Path(entry.path), depth + 1))
-                    elif _known(entry):
-                        found.append(Path(entry.path))
-        return found
+    def _find(self, most: int) -> None:
+        for entry in self._walk.files(most):
+            if len(self._found) < _MOST_FILES and _known(entry):
+                self._found[Path(entry.path)] = None
 
     def _read(self, path: Path, size: int) -> tuple[float, list[Row]]:
         if "tfevents" in path.name:
@@ -215,7 +220,7 @@ class FileWatch:
     def _run(self) -> None:
         while True:
             last = self._closing.wait(self._every)
-            for belief, rows in self._files.look():
+            for belief, rows in self._files.look(last=last):
                 self._take(belief, rows)
             if last:
                 return

@@ -138,6 +138,41 @@ def test_a_file_that_is_something_else_is_left_alone(tmp_path: Path, name: str, 
     assert looked(files) == []
 
 
+def crowd(folder: Path, count: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        (folder / f"{number:06d}.jpg").touch()
+
+
+def test_a_data_set_beside_them_hides_no_files(tmp_path: Path) -> None:
+    crowd(tmp_path, 4_100)
+    files = Files(tmp_path)
+    files.remember()
+    put("transformers-5.23.0/last.json", tmp_path / "out" / "trainer_state.json")
+    put("lightning-2.5.5/metrics.csv", tmp_path / "logs" / "metrics.csv")
+    assert len(files.look()) == 2
+
+
+def test_many_checkpoints_hide_no_newer_one(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    for step in range(100):
+        path = tmp_path / "out" / f"checkpoint-{step}" / "trainer_state.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"log_history": [{"step": step, "loss": 1.0}]}))
+    assert sorted(row.step for row in looked(files)) == list(range(100))
+
+
+def test_in_a_tree_of_any_size_everything_is_found_in_the_end(tmp_path: Path) -> None:
+    crowd(tmp_path / "data", 50)
+    files = Files(tmp_path, most=20)
+    files.remember()
+    path = put("transformers-5.23.0/last.json", tmp_path / "data" / "trainer_state.json")
+    found = [len(series(looked(files), "loss")) for _ in range(4)]
+    assert sorted(found) == [0, 0, 0, 24]
+    path.unlink()
+    assert looked(files) == []
+
+
 class Told:
     def __init__(self) -> None:
         self.events: list[tuple[EventKind, Mapping[str, Any]]] = []
