@@ -30,6 +30,7 @@ from trainer.numbers import in_english, plainly
 from trainer.place import MOST_STEPS
 from trainer.printed import Printed
 from trainer.programs import Programs
+from trainer.ranks import Ranks
 from trainer.recurring import Recurred, Recurring
 from trainer.series import (
     API,
@@ -85,7 +86,7 @@ class Detector:
         self._below, self._summed = Below(), Summed()
         self._best_until = 0  # the last line below a heading of the best so far
         self._best_alone = False  # and nothing but the best so far is told
-        self._traces, self._programs = Traces(), Programs()
+        self._traces, self._programs, self._ranks = Traces(), Programs(), Ranks()
         self._in_block = False
         self._pairs = blocks.Pairs()
         self._columns: blocks.Columns | None = None
@@ -114,6 +115,8 @@ class Detector:
         if self._declared and (told := self._declared.read(text)):
             self.described = True
             return self._as_declared(told)
+        if self._ranks.is_anothers(text):
+            return None
         if not line.isascii():
             line, text = in_english(line), in_english(text).strip()
         if self._in_block or text.startswith("["):
