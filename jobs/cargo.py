@@ -120,15 +120,12 @@ class Loader:
     def _copied(self, row: Checkpoint, target: str) -> bool:
         """Copy a checkpoint's files, its manifest last; False when one of them is no longer there."""
         store, prefix = self._ports.store, _prefix(row.manifest)
-        with tempfile.TemporaryDirectory(prefix="hourglass-checkpoint-") as folder:
-            sizes: dict[str, int | None] = {file["path"]: file["size"] for file in row.files}
-            for path, size in {**sizes, "manifest.json": None}.items():
-                if size is not None and store.size(f"{prefix}/{path}") != size:
-                    return False  # something else lies there: it could be larger than this computer's disk
-                local = Path(folder) / "file"
-                if not store.get_file(f"{prefix}/{path}", local):
-                    return False
-                store.put_file(f"{target}/{path}", local)
+        sizes: dict[str, int | None] = {file["path"]: file["size"] for file in row.files}
+        for path, size in {**sizes, "manifest.json": None}.items():
+            if size is not None and store.size(f"{prefix}/{path}") != size:
+                return False  # something else lies there: it could be of any size
+            if not store.copy(f"{prefix}/{path}", f"{target}/{path}"):
+                return False
         return True
 
 

@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from trainer.wire import ENV_STORE_PREFIX
 _PART = 16 * 1024 * 1024
 # As many as the AWS command line sends at once. Each holds some megabytes, and the agent shares the machine's memory.
 _PARALLEL = 10
+_COPIED = 64 * 1024 * 1024  # bytes that S3 copies within itself in one request, which it has to answer in a minute
 _QUEUED = 64  # pieces of 256 KB that may wait for the disk; of the SDK's own thousand the agent would grow
 _BLOCK = 1024 * 1024  # bytes that are read of a stream at a time
 # What S3 answers where the same question gets the same answer.
@@ -84,6 +86,9 @@ class Store(Protocol):
 
     def get_file(self, key: str, path: Path) -> bool:
         """Write the object to `path` (atomically); return False when there is none."""
+
+    def copy(self, key: str, target: str) -> bool:
+        """Store the object under `target` as well, replacing what was there; return False when there is none."""
 
     def blocks(self, key: str, *, start: int = 0, length: int | None = None, etag: str = "") -> Iterator[bytes]:
         """Yield the object's bytes from `start`, `length` of them where that is said, in small pieces.
@@ -180,6 +185,14 @@ class FolderStore:
             raise StoreFault(f"Could not copy {key} to {path}: {error.strerror}.") from error
         return True
 
+    def copy(self, key: str, target: str) -> bool:
+        """Copy the file; return False when there is none."""
+        source, _ = self._path(key), self._path(target)
+        if not source.is_file():
+            return False
+        self.put_file(target, source)
+        return True
+
     def blocks(self, key: str, *, start: int = 0, length: int | None = None, etag: str = "") -> Iterator[bytes]:
         """Yield the file's bytes; a folder marks none, so `etag` is not looked at."""
         left = length
@@ -242,6 +255,9 @@ class S3Store:
         self._faults: tuple[type[Exception], ...] = (BotoCoreError, ClientError, Boto3Error, OSError)
         self._transfer = TransferConfig(
             multipart_threshold=_PART, multipart_chunksize=_PART, max_concurrency=_PARALLEL, max_io_queue=_QUEUED
+        )
+        self._copying = TransferConfig(
+            multipart_threshold=_COPIED, multipart_chunksize=_COPIED, max_concurrency=_PARALLEL
         )
         try:
             session: Any = boto3 if self.lent is None else self.lent.session()
@@ -330,6 +346,24 @@ class S3Store:
                 temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+        return True
+
+    def copy(self, key: str, target: str) -> bool:
+        """Let S3 copy the object within the bucket; where it refuses to, the bytes come by this computer's disk."""
+        source, name = {"Bucket": self.bucket, "Key": self._name(key)}, self._name(target)
+        with self._asking("copy", key):
+            try:
+                self._client.copy(source, self.bucket, name, Config=self._copying)
+            except self._refusals as error:
+                if self._absent(error):
+                    return False
+            else:
+                return True
+        with tempfile.TemporaryDirectory(prefix="hourglass-copy-") as folder:
+            local = Path(folder) / "object"
+            if not self.get_file(key, local):
+                return False
+            self.put_file(target, local)
         return True
 
     def blocks(self, key: str, *, start: int = 0, length: int | None = None, etag: str = "") -> Iterator[bytes]:

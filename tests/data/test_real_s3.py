@@ -100,6 +100,20 @@ def test_a_checkpoint_on_a_line_that_breaks_is_gone_on_with_and_the_tokens_right
     assert halves(gateway) == []
 
 
+def test_a_large_object_is_copied_within_the_store_in_parts(gateway: Radosgw, tmp_path: Path) -> None:
+    path, key = tmp_path / "ckpt.pt", "jobs/J1/a1/ckpt/step-000001/ckpt.pt"
+    path.write_bytes(os.urandom(LARGE))
+    store = bots(gateway)
+    store.put_file(key, path)
+    with BrittleLine(gateway.endpoint) as line:
+        named = {"AWS_ACCESS_KEY_ID": gateway.bot["access_key"], "AWS_SECRET_ACCESS_KEY": gateway.bot["secret_key"]}
+        through = {**reach(gateway), **prefixed({**named, "AWS_ENDPOINT_URL": line.endpoint})}
+        assert open_store("s3://team-files/hg", through).copy(key, "jobs/J2/a0/ckpt/step-000001/ckpt.pt")
+        assert line.sent < SPARE
+    copied = store.blocks("jobs/J2/a0/ckpt/step-000001/ckpt.pt")
+    assert sha256_of(copied) == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def test_halves_are_removed_when_they_are_not_gone_on_with_or_begun_anew_when_somebody_removed_them(
     gateway: Radosgw, tmp_path: Path
 ) -> None:

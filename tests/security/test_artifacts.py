@@ -341,6 +341,17 @@ def saved(world: World, job_id: str) -> list[Checkpoint]:
         return db.checkpoints(tx, job_id)
 
 
+def test_a_checkpoint_is_carried_over_within_the_store(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent, agent = world.running()
+    agent.saves("step-1", 1)
+    world.follow.round()
+    monkeypatch.setattr(world.store, "get_file", None)  # which this computer's disk would have to hold
+    again = world.launch(request=a_request(delivery="again", rerun_of=parent, resume=True))
+    here = f"jobs/{again}/a0/ckpt/step-1"
+    assert world.store.get(f"{here}/ckpt.pt") == b"step-1"
+    assert world.store.get(f"{here}/manifest.json") == world.store.get(wire.manifest_key(parent, 1, "step-1"))
+
+
 def test_a_checkpoint_is_carried_over_only_at_the_size_that_was_told(world: World) -> None:
     parent, agent = world.running()
     for name, step in (("step-1", 1), ("step-2", 2)):

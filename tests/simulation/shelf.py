@@ -53,6 +53,13 @@ class Shelf:
             path.write_bytes(data)
         return data is not None
 
+    def copy(self, key: str, target: str) -> bool:
+        """Store an object under another key as well."""
+        data = self.get(key)
+        if data is not None:
+            self.put(target, data)
+        return data is not None
+
     def size(self, key: str) -> int | None:
         """Return an object's size."""
         data = self.get(key)

@@ -7,7 +7,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from botocore.exceptions import ConnectionClosedError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 from tests.trainer.conftest import CREDENTIALS
 from trainer.storage import FolderStore, S3Store, Store, StoreFault, open_store
@@ -50,6 +50,34 @@ def test_files_go_both_ways(store: Store, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["back", "file"]
 
 
+def test_an_object_is_copied_under_another_key(store: Store) -> None:
+    assert store.copy("a/b", "c/d") is False
+    store.put("a/b", b"one")
+    store.put("c/d", b"what is replaced")
+    assert store.copy("a/b", "c/d") is True
+    assert (store.get("a/b"), store.get("c/d")) == (b"one", b"one")
+    assert list(store.keys("")) == ["a/b", "c/d"]
+
+
+def test_a_copy_within_s3_does_not_come_by_here(s3: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3, "get_file", None)
+    monkeypatch.setattr(s3, "get", None)
+    s3.put("a/b", b"one")
+    assert s3.copy("a/b", "c/d")
+    assert s3.size("c/d") == 3
+
+
+@pytest.mark.parametrize("code", ["NotImplemented", "AccessDenied"])
+def test_what_s3_does_not_copy_comes_by_here(s3: S3Store, code: str) -> None:
+    def refuse(**_: object) -> None:
+        raise ClientError({"Error": {"Code": code, "Message": "no"}}, "CopyObject")
+
+    s3.put("a/b", b"one")
+    s3._client.meta.events.register("before-call.s3.CopyObject", refuse)  # as a gateway that cannot would answer
+    assert s3.copy("a/b", "c/d")
+    assert s3.get("c/d") == b"one"
+
+
 def test_keys_are_those_of_a_folder_in_order(store: Store) -> None:
     for key in ("a/2", "a/1", "a/10", "a/b/c", "ab/1", "z"):
         store.put(key, b"")
@@ -67,6 +95,8 @@ def test_a_key_that_could_leave_its_place_is_refused_by_every_verb(store: Store,
         lambda: store.put_file(key, tmp_path / "file"),
         lambda: store.get(key),
         lambda: store.get_file(key, tmp_path / "got"),
+        lambda: store.copy(key, "a"),
+        lambda: store.copy("a", key),
         lambda: store.size(key),
         lambda: store.delete(key),
     )
