@@ -260,7 +260,9 @@ class Agent:
         while True:
             step = self._preemption.step(boot_clock(), self._deadline.ends)
             if step is Step.ASK:
-                self._ask_to_stop(command)
+                self._ask_to_stop()
+            if step in (Step.ASK, Step.WAIT):
+                command.ask(boot_clock())
             if step is Step.KILL:
                 break
             ended = command.poll()
@@ -275,10 +277,9 @@ class Agent:
             tail=self._output.tail(),
         )
 
-    def _ask_to_stop(self, command: Command) -> None:
+    def _ask_to_stop(self) -> None:
         self._stage(Stage.SAVE, self._preemption.reason.value if self._preemption.reason else "")
         self._publish()
-        command.send(signal.SIGTERM)
 
     def _stopped_early(self) -> Outcome | None:
         self._wait(0.0)

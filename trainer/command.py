@@ -7,15 +7,19 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from trainer import procs
+from trainer.asking import Asking
 from trainer.output import Output, Pump
 
 _LEFTOVERS = 2.0  # seconds to take what a finished command left in the pipe
 NOT_FOUND = 127  # a shell's code for a command that is not there
 NOT_RUNNABLE = 126
+_TRAP = "trap 'exit 143' TERM"
 
 
 def shell(lines: Sequence[str], path: str | None) -> list[str]:
@@ -25,7 +29,7 @@ def shell(lines: Sequence[str], path: str | None) -> list[str]:
     waits for its child when asked to stop, and then starts no further line.
     """
     program = shutil.which("bash", path=path) or shutil.which("sh", path=path) or "/bin/sh"
-    return [program, "-c", "\n".join(["trap 'exit 143' TERM", "set -e", *lines])]
+    return [program, "-c", "\n".join([_TRAP, "set -e", *lines])]
 
 
 class Command:
@@ -52,6 +56,8 @@ class Command:
         finally:
             os.close(writer)
         self._pump = Pump(reader, output)
+        self._asking: Asking | None = None
+        self._patient = any(word.startswith(_TRAP) for word in argv[1:])
 
     def poll(self) -> bool:
         """Return whether the command itself has ended; its children may still run."""
@@ -71,17 +77,42 @@ class Command:
             return True
         return True
 
-    def send(self, number: int) -> None:
-        """Send a signal to the whole group."""
+    def ask(self, now: float) -> None:
+        """Ask it to save and stop; to be called again and again until it has ended, with the time in seconds."""
+        if self._process is None:
+            return
+        pid, first = self._process.pid, self._asking is None
+        if self._asking is None:
+            self._asking = Asking(
+                family=lambda: procs.family(pid), alive=procs.alive, ask=_ask, patient=pid if self._patient else 0
+            )
+        if sys.platform.startswith("linux"):
+            self._asking.step(now)
+        elif first:  # nothing tells who is who
+            self._send(signal.SIGTERM)
+
+    def _send(self, number: int) -> None:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, number)
 
     def finish(self) -> int:
-        """End what is left of the group, take the last output, and return the return code."""
-        self.send(signal.SIGKILL)
+        """End what is left of it, in groups of their own too; take the last output, and return the return code."""
+        left = procs.kin(self._process.pid) if self._process is not None else ()
+        self._send(signal.SIGKILL)
+        for pid in left:
+            _send(pid, signal.SIGKILL)
         if self._process is not None:
             self.returncode = self._process.wait()
         give_up = time.monotonic() + _LEFTOVERS
         self._pump.finish(max(0.1, give_up - time.monotonic()))
         return self.returncode if self.returncode is not None else NOT_RUNNABLE
+
+
+def _ask(pid: int) -> None:
+    _send(pid, signal.SIGTERM)
+
+
+def _send(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
