@@ -135,10 +135,8 @@ class Teller:
         outcome = facts.job.outcome or {}
         if outcome.get("reason") != Reason.GPU_OOM or facts.spec is None:
             return []
-        missing = shortage.read(outcome.get("tail") or [])
+        missing = shortage.read([*(outcome.get("tail") or []), outcome.get("memory") or ""])
         had = facts.offer.memory_gb if facts.offer else facts.spec.gpu_memory_gb or 0
-        if missing is None:
-            return []
         roomier = None if self._market is None else larger(self._market, facts.spec, had, missing)
         return advising.advice(self._say, facts, missing, shortage.steps(missing, facts.spec), roomier)
 

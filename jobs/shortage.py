@@ -41,13 +41,13 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Shortage:
-    """One failed allocation, in bytes."""
+    """One failed allocation, in bytes; None is what was not told."""
 
-    asked: int | None
-    total: int | None
-    free: int | None
-    allocated: int | None
-    unused: int | None  # reserved by PyTorch's allocator, and not allocated
+    asked: int | None = None
+    total: int | None = None
+    free: int | None = None
+    allocated: int | None = None
+    unused: int | None = None  # reserved by PyTorch's allocator, and not allocated
 
     @property
     def needed(self) -> int | None:
@@ -55,11 +55,11 @@ class Shortage:
         return None if self.allocated is None or self.asked is None else self.allocated + self.asked
 
 
-def read(lines: Sequence[str]) -> Shortage | None:
-    """Return the last failed allocation that the lines tell of; None where none does in words of PyTorch's."""
+def read(lines: Sequence[str]) -> Shortage:
+    """Return the last failed allocation that the lines tell of; without a figure where none does as PyTorch."""
     line = next((line for line in reversed(lines) if "Tried to allocate" in line), None)
     if line is None:
-        return None
+        return Shortage()
     found = {name: _first(line, forms) for name, forms in _FORMS.items()}
     reserved, allocated = found.pop("reserved"), found["allocated"]
     if found["unused"] is None and reserved is not None and allocated is not None:

@@ -246,6 +246,7 @@ def _outcome(data: Mapping[str, Any], at: datetime) -> dict[str, Any]:
         "signal": _whole(data.get("signal")),
         "tail": lines[-_TAIL_LINES:],
         "steps": _whole(data.get("steps")),
+        "memory": _text(data.get("memory")),  # older agents told none
         "at": at.timestamp(),
     }
 

@@ -35,7 +35,7 @@ from trainer.lent import LeaseWatch
 from trainer.logs import LogShip
 from trainer.machine import BadMachine, Machine, machine_from
 from trainer.notice import Notice, NoticeWatch, Source, seconds_left
-from trainer.outcome import Outcome, decide, oom_kills
+from trainer.outcome import Outcome, Refused, decide, oom_kills
 from trainer.output import Output, Redactor
 from trainer.peers import PATIENCE, Meeting
 from trainer.preempt import Preemption, Step
@@ -76,7 +76,8 @@ class Agent:
         self._reporter = Reporter(store, lambda n: wire.event_key(*key, n, machine.rank), mask=redactor.mask)
         self._log = LogShip(store, lambda n: wire.log_key(*key, n, machine.rank))
         self._progress = Progress(tell=self._reporter.tell, suggests=machine.rank == 0)
-        self._output = Output(redactor=redactor, log=self._log.write, watch=self._line)
+        self._refused = Refused()
+        self._output = Output(redactor=redactor, log=self._logged, watch=self._line)
         self._inbox = Inbox(scratch / "run", take=self._heard)
         self._poll = _POLL_FOLDER if isinstance(store, FolderStore) else _POLL_S3
         self._control = ControlWatch(
@@ -255,7 +256,7 @@ class Agent:
 
     def _supervise(self, argv: list[str], folder: Path, env: Mapping[str, str]) -> Outcome:
         """Run a command to its end, or to ours; return how it ended."""
-        killed_before = oom_kills()
+        killed_before, self._refused = oom_kills(), Refused()
         command = Command(argv, cwd=folder, env=env, output=self._output)
         while True:
             step = self._preemption.step(boot_clock(), self._deadline.ends)
@@ -274,6 +275,7 @@ class Agent:
             asked=self._preemption.reason,
             returncode=code,
             oom_kills=oom_kills() - killed_before,
+            refused=self._refused,
             tail=self._output.tail(),
         )
 
@@ -335,6 +337,10 @@ class Agent:
         fd = self._env.get(ENV_INIT_FD, "")
         if fd.isdecimal():
             os.write(int(fd), f"{deadline!r}\n".encode())
+
+    def _logged(self, text: str) -> None:
+        self._log.write(text)
+        self._refused.take(text)
 
     def _line(self, text: str) -> None:
         self._sign()

@@ -24,8 +24,17 @@ _HOST_MEMORY = re.compile(
     r"^(?:\[rank\d+\]:\s*)?MemoryError\b|DefaultCPUAllocator: (?:can't allocate|not enough) memory|std::bad_alloc"
     r"|\[Errno 12\] Cannot allocate memory|numpy\._core\._exceptions\._ArrayMemoryError"
 )
+_FIGURES = "Tried to allocate"
 _SIGKILL = 9
+_WIDEST = 600  # characters of a line that is carried
 _LAST = 5  # lines; what was caught and survived lies further back
+_LAST_GPU = 20  # the other ranks' last words may come after it
+# What a program prints while it ends, and what launchers print about that; no sign that it went on.
+_DYING = re.compile(
+    r"(?:\[default\d+\]:)?"  # torchrun's `--tee`, before every line
+    r"(?:\s|$|Traceback |\[(?:rank)?\d+\]:|[EWIF]\d{4} |[=*-]{4}|[\w.]*(?:Error|Exception|Interrupt|Warning)\b"
+    r"|Root Cause|Failures:|During handling|The above exception|terminate called|-- Process|Process \S+:|hourglass: )"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +45,7 @@ class Outcome:
     code: int | None = None  # exit code, where the command left by itself
     signal: int | None = None  # signal that ended it, where one did
     tail: Sequence[str] = ()
+    memory: str = ""  # the line that told of memory that was refused, where that is the reason
 
     def data(self, steps: int | None) -> dict[str, Any]:
         """Return the outcome event's data."""
@@ -45,27 +55,48 @@ class Outcome:
             "signal": self.signal,
             "tail": list(self.tail),
             "steps": steps,
+            "memory": self.memory[:_WIDEST] or None,
         }
 
 
-def decide(*, asked: Reason | None, returncode: int, oom_kills: int, tail: Sequence[str]) -> Outcome:
+class Refused:
+    """The memory that a command was refused, in its own words: kept as long as that may be why it ends."""
+
+    def __init__(self) -> None:
+        self.gpu = self.host = ""
+        self._gpu_left = self._host_left = 0  # lines of another kind until it was survived
+
+    def take(self, line: str) -> None:
+        """Take a line that was printed."""
+        if _GPU_MEMORY.search(line):
+            figures = _FIGURES in self.gpu and _FIGURES not in line  # told again with less
+            self.gpu, self._gpu_left = self.gpu if figures else line, _LAST_GPU
+        elif _HOST_MEMORY.search(line):
+            self.host, self._host_left = line, _LAST
+        elif not _DYING.match(line):
+            self._gpu_left, self._host_left = self._gpu_left - 1, self._host_left - 1
+            self.gpu, self.host = self.gpu if self._gpu_left > 0 else "", self.host if self._host_left > 0 else ""
+
+
+def decide(*, asked: Reason | None, returncode: int, oom_kills: int, refused: Refused, tail: Sequence[str]) -> Outcome:
     """Return the outcome of a command.
 
     `returncode` as `subprocess` gives it: negative for a signal. `oom_kills` is how many processes the kernel
     killed for memory while it ran.
     """
     code, number = _code_and_signal(returncode)
+    memory = ""
     if asked is not None:
         reason = asked
     elif returncode == 0:
         reason = Reason.FINISHED
-    elif any(_GPU_MEMORY.search(line) for line in tail):
-        reason = Reason.GPU_OOM
-    elif oom_kills > 0 or any(_HOST_MEMORY.search(line) for line in tail[-_LAST:]):
-        reason = Reason.OOM
+    elif refused.gpu:
+        reason, memory = Reason.GPU_OOM, refused.gpu
+    elif oom_kills > 0 or refused.host:
+        reason, memory = Reason.OOM, refused.host
     else:
         reason = Reason.ERROR
-    return Outcome(reason=reason, code=code, signal=number, tail=tail)
+    return Outcome(reason=reason, code=code, signal=number, tail=tail, memory=memory)
 
 
 def _code_and_signal(returncode: int) -> tuple[int | None, int | None]:

@@ -233,7 +233,8 @@ class Event:
                  "removed": [names of older checkpoints that this one pushes out]}
     notice      {"code": str, "text": str}
     heartbeat   {"uptime": seconds}
-    outcome     {"reason": Reason, "code": int | null, "signal": int | null, "tail": [str], "steps": int | null}
+    outcome     {"reason": Reason, "code": int | null, "signal": int | null, "tail": [str], "steps": int | null,
+                 "memory": the line that told of memory that was refused, where that is the reason, else null}
     """
 
     t: float

@@ -188,6 +188,25 @@ def test_a_gpu_that_was_too_small_brings_advice_and_a_larger_one_with_its_price(
     assert pressed(stage, end) == (job.id, "h100", "on-demand")
 
 
+@pytest.mark.parametrize(
+    ("memory", "figures"),
+    [(OOM, True), ("XlaRuntimeError: RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8 bytes.", False)],
+    ids=["pytorch", "no figures"],
+)
+def test_a_gpu_that_was_too_small_brings_advice_also_where_the_last_lines_do_not_tell(
+    open_stage: Stage, memory: str, figures: bool
+) -> None:
+    stage = open_stage
+    stage.providers["cloud"].stock = (an_offer(gpu="h100", memory_gb=80, micros_per_hour=3 * DOLLAR),)
+    job = stage.running()
+    stage.ended(job, "gpu_oom", code=1, tail=["torchrun says a lot", "train.py FAILED"], memory=memory)
+    stage.tell()
+    end = stage.replies()[-1]
+    assert ("It asked for 2.1 GB more" in shown(end)) is figures
+    assert "half the micro-batch with twice the accumulation" in shown(end)
+    assert buttons(end) == ["larger"]
+
+
 def test_where_no_machine_was_free_another_is_offered_with_its_price(open_stage: Stage) -> None:
     stage = open_stage
     job = waiting_for_an_a100(stage)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from jobs import db
 from jobs.lifecycle import AttemptState, JobState
@@ -104,6 +107,23 @@ def test_garbage_stops_nothing_behind_it(tmp_path: Path) -> None:
     assert (job.state, job.stop_reason) == (JobState.STOPPING, "internal")
     with world.db.read() as tx:
         assert list(db.metrics(tx, job_id)) == ["acc"]
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [({"memory": "CUDA out of memory."}, "CUDA out of memory."), ({"memory": None}, ""), ({"memory": 7}, ""), ({}, "")],
+    ids=["told", "none", "garbage", "an older agent"],
+)
+def test_the_line_that_told_of_a_full_gpu_is_kept_beside_the_last_ones(
+    tmp_path: Path, told: dict[str, Any], kept: str
+) -> None:
+    world = World(tmp_path)
+    job_id, agent = world.running()
+    agent.says("outcome", reason="gpu_oom", code=1, signal=None, tail=["FAILED"], steps=1, **told)
+    world.follow.round()
+    outcome = world.job(job_id).outcome
+    assert outcome is not None
+    assert (outcome["tail"], outcome["memory"]) == (["FAILED"], kept)
 
 
 def test_one_machines_poison_does_not_silence_another(tmp_path: Path) -> None:

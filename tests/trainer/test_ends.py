@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from trainer import wire
 from trainer.control import ControlWatch, parse_control
 from trainer.deadline import Deadline
 from trainer.machine import BadMachine, machine_from
-from trainer.outcome import decide, oom_kills
+from trainer.outcome import Refused, decide, oom_kills
 from trainer.preempt import Preemption, Step
 from trainer.wire import Control, Reason
 
@@ -90,6 +91,14 @@ def test_the_first_reason_stands_but_a_bare_signal_gives_way(first: Reason, seco
     assert (preemption.reason, changed) == (stands, stands is not first)
 
 
+def refused(lines: Iterable[str]) -> Refused:
+    """Return what is known of memory after a command has printed these lines."""
+    known = Refused()
+    for line in lines:
+        known.take(line)
+    return known
+
+
 @pytest.mark.parametrize(
     ("asked", "returncode", "kills", "tail", "expected"),
     [
@@ -117,8 +126,63 @@ def test_the_first_reason_stands_but_a_bare_signal_gives_way(first: Reason, seco
 def test_our_own_record_decides_and_the_exit_code_only_where_we_asked_for_nothing(
     asked: Reason | None, returncode: int, kills: int, tail: list[str], expected: tuple[Reason, int | None, int | None]
 ) -> None:
-    outcome = decide(asked=asked, returncode=returncode, oom_kills=kills, tail=tail)
+    outcome = decide(asked=asked, returncode=returncode, oom_kills=kills, refused=refused(tail), tail=tail)
     assert (outcome.reason, outcome.code, outcome.signal) == expected
+
+
+SHORT = "RuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.11 GiB."
+RANK = [
+    "Traceback (most recent call last):",
+    '  File "train.py", line 5, in <module>',
+    "    step()",
+    "    ^^^^^^",
+    SHORT,
+]
+# What torchrun prints when a rank has failed, as of torch 2.13, of eight ranks.
+TORCHRUN = [
+    *["W1130 16:40:20.801000 20052 torch/elastic/api.py:1028] Sending process 20121 closing signal SIGTERM"] * 7,
+    "E1130 16:40:20.805000 20052 torch/elastic/api.py:1002] failed (exitcode: 1) local_rank: 0 of binary: python",
+    "Traceback (most recent call last):",
+    *['  File "torch/distributed/run.py", line 1028, in main', "    run(args)"] * 10,
+    "torch.distributed.elastic.multiprocessing.errors.ChildFailedError: ",
+    "============================================================",
+    "train.py FAILED",
+    "------------------------------------------------------------",
+    "Failures:",
+    *["[1]:", "  time      : 2026-11-30_16:40:20", "  exitcode  : -15 (pid: 20121)  (SIGTERM)", "  rank      : 1"] * 12,
+    "Root Cause (first observed failure):",
+    "[0]:",
+    "  exitcode  : 1 (pid: 20120) ",
+    "============================================================",
+]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        RANK,
+        [f"[rank3]: {line}" for line in RANK] + TORCHRUN,
+        RANK * 8 + TORCHRUN,
+        ["step 7: loss 1.0", *RANK, "step 7: loss 1.1", *TORCHRUN],  # another rank was a line behind
+        [*RANK, "RuntimeError: CUDA out of memory", *TORCHRUN],  # told again without figures
+    ],
+    ids=["one", "prefixed", "eight", "behind", "again"],
+)
+def test_the_line_that_told_of_a_full_gpu_is_kept_however_much_is_printed_while_dying(lines: list[str]) -> None:
+    outcome = decide(asked=None, returncode=1, oom_kills=0, refused=refused(lines), tail=lines[-80:])
+    assert outcome.reason is Reason.GPU_OOM
+    told = outcome.data(steps=7)["memory"]
+    assert told is not None
+    assert told.endswith(SHORT)
+
+
+def test_a_line_about_memory_is_carried_only_where_it_is_the_reason_and_no_longer_than_people_read() -> None:
+    known = refused(["RuntimeError: CUDA out of memory. " + "x" * 9_000])
+    told = decide(asked=None, returncode=1, oom_kills=0, refused=known, tail=[]).data(None)["memory"]
+    assert told is not None
+    assert len(told) == 600
+    for asked, code in ((Reason.STOPPED, 1), (None, 0)):
+        assert decide(asked=asked, returncode=code, oom_kills=0, refused=known, tail=[]).data(None)["memory"] is None
 
 
 @pytest.mark.parametrize(

@@ -315,3 +315,19 @@ def test_a_script_that_runs_out_of_gpu_memory_says_so(rented: Rented) -> None:
     rented.order({"train.py": script}, argv=["python", "train.py"])
     assert rented.run() == 1
     assert rented.outcome()["reason"] == "gpu_oom"
+
+
+def test_a_full_gpu_is_told_though_what_a_launcher_says_of_it_is_longer_than_the_tail(rented: Rented) -> None:
+    said = "RuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB."
+    script = f"print({said!r})\nfor n in range(200): print('  rank :', n)\nraise SystemExit(1)"
+    rented.order({"train.py": script}, argv=["python", "train.py"])
+    assert rented.run() == 1
+    outcome = rented.outcome()
+    assert (outcome["reason"], outcome["memory"]) == ("gpu_oom", said)
+
+
+def test_what_a_setup_said_of_memory_is_not_why_the_command_ended(rented: Rented) -> None:
+    setup = ["echo 'RuntimeError: CUDA out of memory.'"]
+    rented.order({"train.py": "raise SystemExit(1)"}, setup=setup, argv=["python", "train.py"])
+    assert rented.run() == 1
+    assert (rented.outcome()["reason"], rented.outcome()["memory"]) == ("error", None)

@@ -69,14 +69,13 @@ OLD = (
 )
 def test_what_pytorch_said_is_read(line: str, expected: Shortage) -> None:
     assert read(["Traceback (most recent call last):", line, "and more"]) == expected
-    assert read(["CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED"]) is None
+    assert read(["CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED"]) == Shortage()
 
 
 def test_pieces_come_first_where_they_would_have_been_enough_and_sharding_only_with_several_gpus() -> None:
     pieces, full = read([NEW]), read([PROCESS])
-    assert pieces is not None
-    assert full is not None
     one = steps(full, a_spec(gpus=1))
+    assert steps(Shortage(), a_spec(gpus=1)) == one
     assert one == [Step.MICRO_BATCH, Step.BF16, Step.CHECKPOINTING, Step.OPTIMIZER, Step.LORA]
     assert steps(full, a_spec(gpus=4)) == [*one, Step.SHARDING]
     assert steps(pieces, a_spec(gpus=1)) == [Step.SEGMENTS, *one]
