@@ -14,26 +14,37 @@ from typing import Any
 
 from trainer.wire import Reason
 
+_SAID = r"(?:CUDA|HIP) out of memory"  # PyTorch's sentence, which scripts that do without the memory print too
 _GPU_MEMORY = re.compile(
-    r"CUDA out of memory|OutOfMemoryError: (CUDA|HIP)|HIP out of memory|CUBLAS_STATUS_ALLOC_FAILED"
-    r"|cudaErrorMemoryAllocation|CUDA error: out of memory|CUDNN_STATUS_ALLOC_FAILED"
+    _SAID + r"|(?:CUDA|HIP) (?:driver )?error: out of memory|OutOfMemoryError: (?:CUDA|HIP)|cuda runtime error \(2\)"
+    r"|cudaErrorMemoryAllocation|hipErrorOutOfMemory|CUDA_ERROR_OUT_OF_MEMORY|CU[A-Z]+_STATUS_ALLOC_FAILED"
+    r"|Failed to CUDA \w*alloc|C[Uu][Dd][Aa] failure (?:2:? )?'?out of memory"  # NCCL
     r"|RESOURCE_EXHAUSTED: Out of memory (?:while trying to allocate|allocating)"  # JAX
+    r"|OOM when allocating tensor.*\bGPU[:_]\d"  # TensorFlow
+    r"|cupy\S*OutOfMemoryError|Out of memory error on GPU"  # CuPy, Paddle
 )
-# The host's memory, where a request was refused and nobody was killed for it: as the last word of a program.
+# The host's memory, where a request was refused and nobody was killed for it.
 _HOST_MEMORY = re.compile(
     r"^(?:\[rank\d+\]:\s*)?MemoryError\b|DefaultCPUAllocator: (?:can't allocate|not enough) memory|std::bad_alloc"
-    r"|\[Errno 12\] Cannot allocate memory|numpy\._core\._exceptions\._ArrayMemoryError"
+    r"|(?:\[Errno 12\]|fork:) Cannot allocate memory|numpy\._?core\._exceptions\.(?:_Array)?MemoryError"
+    r"|ArrowMemoryError|OOM when allocating tensor|memory allocation of \d+ bytes failed"
+)
+_RAISED = re.compile(r"(?:Error|Exception)\b[^:]*: |what\(\):")
+# Another error, but those in which launchers tell of the first.
+_OTHER = re.compile(
+    r"(?:\[(?:rank|default)\d+\]:\s*)?(?!\S*(?:ChildFailed|CalledProcess|ProcessExited))[\w.]*(?:Error|Exception)\b"
 )
 _FIGURES = "Tried to allocate"
 _SIGKILL = 9
 _WIDEST = 600  # characters of a line that is carried
 _LAST = 5  # lines; what was caught and survived lies further back
-_LAST_GPU = 20  # the other ranks' last words may come after it
+_LAST_RAISED = 20  # the other ranks' last words may come after it
 # What a program prints while it ends, and what launchers print about that; no sign that it went on.
 _DYING = re.compile(
     r"(?:\[default\d+\]:)?"  # torchrun's `--tee`, before every line
-    r"(?:\s|$|Traceback |\[(?:rank)?\d+\]:|[EWIF]\d{4} |[=*-]{4}|[\w.]*(?:Error|Exception|Interrupt|Warning)\b"
-    r"|Root Cause|Failures:|During handling|The above exception|terminate called|-- Process|Process \S+:|hourglass: )"
+    r"(?:\s+(?=[^\s\d])|\s*$|Traceback |\[(?:rank)?\d+\]:|[EWIF]\d{4} |[=*-]{4}"
+    r"|[\w.]*(?:Error|Exception|Interrupt|Warning)\b|Root Cause|Failures:|During handling|The above exception"
+    r"|terminate called|-- Process|Process \S+:|hourglass: )"
 )
 
 
@@ -65,17 +76,25 @@ class Refused:
     def __init__(self) -> None:
         self.gpu = self.host = ""
         self._gpu_left = self._host_left = 0  # lines of another kind until it was survived
+        self._raised = False
 
     def take(self, line: str) -> None:
         """Take a line that was printed."""
-        if _GPU_MEMORY.search(line):
+        about = "emory" in line or "lloc" in line or "MEMORY" in line or "ALLOC" in line  # as each of the forms has
+        if about and _GPU_MEMORY.search(line):
             figures = _FIGURES in self.gpu and _FIGURES not in line  # told again with less
-            self.gpu, self._gpu_left = self.gpu if figures else line, _LAST_GPU
-        elif _HOST_MEMORY.search(line):
+            self.gpu = self.gpu if figures else line
+            self._raised = bool(not re.search(_SAID, line) or _RAISED.search(line))
+            self._gpu_left = _LAST_RAISED if self._raised else _LAST
+        elif about and _HOST_MEMORY.search(line):
             self.host, self._host_left = line, _LAST
+        elif not (self.gpu or self.host):
+            return
         elif not _DYING.match(line):
             self._gpu_left, self._host_left = self._gpu_left - 1, self._host_left - 1
             self.gpu, self.host = self.gpu if self._gpu_left > 0 else "", self.host if self._host_left > 0 else ""
+        elif not self._raised and _OTHER.match(line):
+            self.gpu = ""
 
 
 def decide(*, asked: Reason | None, returncode: int, oom_kills: int, refused: Refused, tail: Sequence[str]) -> Outcome:

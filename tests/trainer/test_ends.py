@@ -176,6 +176,94 @@ def test_the_line_that_told_of_a_full_gpu_is_kept_however_much_is_printed_while_
     assert told.endswith(SHORT)
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.", Reason.GPU_OOM),
+        ("torch.OutOfMemoryError: HIP out of memory. Tried to allocate 2.00 GiB.", Reason.GPU_OOM),
+        ("torch.AcceleratorError: CUDA error: out of memory", Reason.GPU_OOM),
+        ("RuntimeError: CUDA driver error: out of memory", Reason.GPU_OOM),
+        (
+            "RuntimeError: cuda runtime error (2) : out of memory at /pytorch/aten/src/THC/THCGeneral.cpp:50",
+            Reason.GPU_OOM,
+        ),
+        ("RuntimeError: CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", Reason.GPU_OOM),
+        ("XlaRuntimeError: RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1234 bytes.", Reason.GPU_OOM),
+        (
+            "tensorflow.python.framework.errors_impl.ResourceExhaustedError: OOM when allocating tensor with shape[9]"
+            " and type float on /job:localhost/replica:0/task:0/device:GPU:0 by allocator GPU_0_bfc [Op:MatMul]",
+            Reason.GPU_OOM,
+        ),
+        (  # Keras: in a message of several lines
+            "OOM when allocating tensor with shape[64,9] and type float on"
+            " /job:localhost/replica:0/task:0/device:GPU:0 by allocator GPU_0_bfc",
+            Reason.GPU_OOM,
+        ),
+        (
+            "ResourceExhaustedError: OOM when allocating tensor with shape[9] on /device:CPU:0 by allocator cpu",
+            Reason.OOM,
+        ),
+        ("Failed to CUDA calloc async 608 bytes", Reason.GPU_OOM),  # the last line of NCCL's message
+        ("Cuda failure 2 'out of memory'", Reason.GPU_OOM),
+        ("box:81:81 [0] transport/net.cc:1 NCCL WARN Cuda failure 'out of memory'", Reason.GPU_OOM),
+        (
+            "cupy.cuda.memory.OutOfMemoryError: Out of memory allocating 8,000 bytes (allocated so far: 1).",
+            Reason.GPU_OOM,
+        ),
+        ("ResourceExhaustedError: Out of memory error on GPU 0. Cannot allocate 2.0GB memory on GPU 0", Reason.GPU_OOM),
+        (
+            "numba.cuda.cudadrv.driver.CudaAPIError: [2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY",
+            Reason.GPU_OOM,
+        ),
+        (
+            "MemoryError: std::bad_alloc: out_of_memory: CUDA error: cudaErrorMemoryAllocation out of memory",
+            Reason.GPU_OOM,
+        ),
+        ("numpy.core._exceptions._ArrayMemoryError: Unable to allocate 1.00 TiB for an array", Reason.OOM),
+        ("numpy._core._exceptions._ArrayMemoryError: Unable to allocate 1.00 TiB for an array", Reason.OOM),
+        ("numpy.core._exceptions.MemoryError: Unable to allocate array with shape (1,)", Reason.OOM),
+        ("[rank0]: MemoryError", Reason.OOM),
+        ("pyarrow.lib.ArrowMemoryError: malloc of size 64 failed", Reason.OOM),
+        ("memory allocation of 8589934592 bytes failed", Reason.OOM),  # Rust's
+        ("OSError: [Errno 12] Cannot allocate memory", Reason.OOM),
+        ("run.sh: fork: Cannot allocate memory", Reason.OOM),
+        ("triton.runtime.errors.OutOfResources: out of resource: shared memory, Required: 147456", Reason.ERROR),
+        ("the model may run out of memory", Reason.ERROR),
+    ],
+)
+def test_memory_that_was_refused_is_known_by_the_words_of_whoever_refused_it(line: str, reason: Reason) -> None:
+    lines = ["Traceback (most recent call last):", "Last error:", line, *TORCHRUN]
+    outcome = decide(asked=None, returncode=1, oom_kills=0, refused=refused(lines), tail=lines)
+    assert (outcome.reason, outcome.memory) == (reason, "" if reason is Reason.ERROR else line)
+
+
+KEY = ["Traceback (most recent call last):", '  File "train.py", line 9, in <module>', "KeyError: 'x'"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (
+            ["CUDA out of memory at batch size 64, trying 32", *(f"step {n} loss 1" for n in range(60)), *KEY],
+            Reason.ERROR,
+        ),
+        ([*RANK, *(f"step {n} loss 1" for n in range(60)), *KEY], Reason.ERROR),
+        ([*RANK, *(f"  {n}%|###   | {n}/100" for n in range(60)), *KEY], Reason.ERROR),
+        (["CUDA out of memory at batch size 64, trying 32", *KEY], Reason.ERROR),
+        (["[default0]:CUDA out of memory, trying 32", *["[default0]:step 1 loss 1"] * 60, *KEY], Reason.ERROR),
+        (["Skipping a batch: CUDA out of memory.", "step 5 loss 1"] * 9 + KEY, Reason.ERROR),
+        (["CUDA out of memory at batch size 1, giving up", "good bye"], Reason.GPU_OOM),
+        (["CUDA out of memory at batch size 1, giving up", *TORCHRUN], Reason.GPU_OOM),
+        (["CUDA out of memory at batch size 64, trying 32", *RANK], Reason.GPU_OOM),
+        ([*RANK, "During handling of the above exception, another exception occurred:", *KEY], Reason.GPU_OOM),
+        ([*RANK, *(f"[rank1]: {line}" for line in KEY), *TORCHRUN], Reason.GPU_OOM),
+        (["MemoryError", *(f"step {n} loss 1" for n in range(60)), *KEY], Reason.ERROR),
+    ],
+)
+def test_memory_that_was_refused_and_done_without_is_not_why_it_ended(lines: list[str], reason: Reason) -> None:
+    assert decide(asked=None, returncode=1, oom_kills=0, refused=refused(lines), tail=lines).reason is reason
+
+
 def test_a_line_about_memory_is_carried_only_where_it_is_the_reason_and_no_longer_than_people_read() -> None:
     known = refused(["RuntimeError: CUDA out of memory. " + "x" * 9_000])
     told = decide(asked=None, returncode=1, oom_kills=0, refused=known, tail=[]).data(None)["memory"]
