@@ -40,7 +40,7 @@ from trainer.output import Output, Redactor
 from trainer.peers import PATIENCE, Meeting
 from trainer.preempt import Preemption, Step
 from trainer.progress import Progress
-from trainer.storage import FolderStore, S3Store, Store, StoreFault, open_store
+from trainer.storage import FolderStore, S3Store, Store, StoreFault, StoreRefusal, open_store
 from trainer.uploads import Uploads
 from trainer.watches import Watches
 from trainer.wire import AgentOrder, Control, EventKind, Reason, Stage
@@ -55,6 +55,10 @@ _FIRST_GRACE = 5.0  # seconds; until the order tells the real one
 _POLL_FOLDER, _POLL_S3 = 1.0, 5.0  # seconds between looks at the control file, and for other machines
 _LAST_LOOK = 1.0  # seconds to learn from the control file who wanted the stop
 _LAST_TRIES = 20.0  # seconds to get the outcome out where the deadline leaves more
+
+
+class _Stopped(Exception):
+    """The run is to stop before its command has begun."""
 
 
 class Agent:
@@ -105,6 +109,10 @@ class Agent:
             outcome = self._work()
         except CannotStart as error:
             outcome = Outcome(reason=error.reason, tail=[*self._output.tail(), str(error)])
+        except _Stopped:
+            outcome = Outcome(reason=self._preemption.reason or Reason.INTERNAL, tail=self._output.tail())
+        except StoreRefusal as refusal:
+            outcome = Outcome(reason=Reason.INTERNAL, tail=[f"The store refuses: {refusal}"])
         except StoreFault as fault:
             outcome = Outcome(reason=Reason.INTERNAL, tail=[f"The store could not be reached: {fault}"])
         except Exception:  # noqa: BLE001  the last line of defence: the thread gets a reason, not silence
@@ -215,7 +223,15 @@ class Agent:
         return self._machine.job, self._machine.attempt, self._machine.rank
 
     def _insist(self, action: Callable[[], fetch.T]) -> fetch.T:
-        return fetch.insisting(action, patience=max(0.0, self._deadline.left()) / 2)
+        """Return what the store is asked for; Stop and the deadline are heard meanwhile, and raise `_Stopped`."""
+        errand = fetch.Errand(action, patience=max(0.0, self._deadline.left()) / 2)
+        while not errand.finished(_TICK):
+            self._wait(0.0)
+            self._preemption.step(boot_clock(), self._deadline.ends)
+            if self._preemption.reason is not None:
+                errand.cancel()
+                raise _Stopped
+        return errand.result()
 
     def _artifacts(self, order: AgentOrder, folder: Path) -> Artifacts:
         try:
@@ -423,4 +439,5 @@ def main() -> int:
         return EXIT_BAD_MACHINE
     scratch = machine.workdir or Path.cwd()
     scratch.mkdir(parents=True, exist_ok=True)
-    return Agent(machine, store, env, scratch).run()
+    # Not by returning: Python would wait for the threads of the SDK's in which a file still comes or goes.
+    os._exit(Agent(machine, store, env, scratch).run())

@@ -98,10 +98,10 @@ class Command:
 
     def finish(self) -> int:
         """End what is left of it, in groups of their own too; take the last output, and return the return code."""
-        left = procs.kin(self._process.pid) if self._process is not None else ()
+        left = procs.family(self._process.pid) if self._process is not None else ()
         self._send(signal.SIGKILL)
-        for pid in left:
-            _send(pid, signal.SIGKILL)
+        for one in left:
+            _send(one.pid, signal.SIGKILL)
         if self._process is not None:
             self.returncode = self._process.wait()
         give_up = time.monotonic() + _LEFTOVERS

@@ -6,23 +6,26 @@ its manifest, every name in an archive against leaving its place.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import posixpath
 import tarfile
-import time
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from trainer import sealed, wire
 from trainer.aes import NoCipher
 from trainer.sealed import Ring
-from trainer.storage import Store, StoreFault
+from trainer.storage import Store, StoreFault, StoreRefusal
 from trainer.wire import AgentOrder, Manifest, Reason, tame
 
 T = TypeVar("T")
 _READ = 1024 * 1024
+_REFUSED = 60.0  # seconds in which a right that was just given, or the next lease, comes to hold everywhere
+FULL = "The disk became full."
 
 
 class CannotStart(Exception):
@@ -33,18 +36,73 @@ class CannotStart(Exception):
         self.reason = reason
 
 
-def insisting(action: Callable[[], T], *, patience: float, pause: Callable[[float], None] = time.sleep) -> T:
-    """Return what `action` returns, tried again while the store fails, for about `patience` seconds."""
+def full(error: BaseException | None) -> bool:
+    """Return whether a disk without room is what went wrong."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def insisting(action: Callable[[], T], *, patience: float, pause: Callable[[float], None]) -> T:
+    """Return what `action` returns, tried again while the store fails, for about `patience` seconds.
+
+    A store that answers with no is asked for a minute. Raises `CannotStart` when the disk is full.
+    """
     delay, spent = 0.5, 0.0
     while True:
         try:
             return action()
-        except StoreFault:
-            if spent >= patience:
+        except StoreFault as fault:
+            if full(fault.__cause__):
+                raise _no_room() from fault
+            if spent >= (min(patience, _REFUSED) if isinstance(fault, StoreRefusal) else patience):
                 raise
-            pause(delay)
-            spent += delay
-            delay = min(10.0, delay * 2)
+        except OSError as error:
+            if full(error):
+                raise _no_room() from error
+            raise
+        pause(delay)
+        spent += delay
+        delay = min(10.0, delay * 2)
+
+
+def _no_room() -> CannotStart:
+    return CannotStart(Reason.BAD_SPEC, f"{FULL} Ask for more: `resources: {{disk: …}}`.")
+
+
+class Errand(Generic[T]):
+    """Something that is fetched with insistence, in a thread of its own: who waits for it listens meanwhile."""
+
+    def __init__(self, action: Callable[[], T], *, patience: float) -> None:
+        """Begin."""
+        self._found: list[T] = []
+        self._failed: BaseException | None = None
+        self._cancelled = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(action, patience), name="fetch", daemon=True)
+        self._thread.start()
+
+    def finished(self, timeout: float) -> bool:
+        """Return whether it is done, after `timeout` seconds at most."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def result(self) -> T:
+        """Return what was found, or raise what went wrong."""
+        if self._failed is not None:
+            raise self._failed
+        return self._found[0]
+
+    def cancel(self) -> None:
+        """Try no more; a request that is under way outlives this call, unheard."""
+        self._cancelled.set()
+
+    def _run(self, action: Callable[[], T], patience: float) -> None:
+        try:
+            self._found.append(insisting(action, patience=patience, pause=self._pause))
+        except BaseException as error:  # noqa: BLE001  raised again where it is waited for
+            self._failed = error
+
+    def _pause(self, seconds: float) -> None:
+        if self._cancelled.wait(seconds):
+            raise InterruptedError("It was cancelled.")
 
 
 def order(store: Store, job: str, attempt: int, rank: int) -> AgentOrder:
@@ -98,6 +156,8 @@ def unpack(archive: Path, folder: Path) -> None:
             else:  # before 3.10.12; the check above stands for the filter
                 packed.extractall(folder, members)  # noqa: S202  each member was checked above
     except (tarfile.TarError, OSError, EOFError) as error:
+        if full(error):
+            raise _no_room() from error
         raise CannotStart(Reason.BAD_SOURCE, f"The source archive cannot be unpacked: {error}") from error
 
 

@@ -7,7 +7,6 @@ It runs in a thread of its own, because it may take an hour: meanwhile the agent
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 import time
@@ -15,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer import sealed, wire
+from trainer import fetch, sealed, wire
 from trainer.aes import NoCipher
 from trainer.cache import Cache, Entry, Given, NoRoom
 from trainer.downloads import Download
@@ -103,8 +102,7 @@ class Inputs:
         except NoCipher as error:
             self._failed = CannotStart(Reason.BAD_IMAGE, str(error))
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            text = "The disk became full." if full else f"{error.filename or 'A file'}: {error.strerror}."
+            text = fetch.FULL if fetch.full(error) else f"{error.filename or 'A file'}: {error.strerror}."
             self._failed = CannotStart(Reason.BAD_SPEC, f"The inputs could not be put in place. {text}")
         except BaseException as error:  # noqa: BLE001  raised again where the agent waits
             self._failed = error

@@ -110,17 +110,12 @@ def _stat(pid: int) -> Stat | None:
         return None
 
 
-def kin(session: int) -> dict[int, Stat]:
+def family(session: int) -> list[Process]:
     """Return what lives in a session, and what lives below that in others; empty where the system cannot tell."""
     every = dict(_stats())
     ours = {pid for pid, stat in every.items() if stat.session == session}
     ours |= _below(ours, [(pid, stat.parent) for pid, stat in every.items()])
-    return {pid: every[pid] for pid in ours if not every[pid].ended}
-
-
-def family(session: int) -> list[Process]:
-    """Return the same, looked at closely."""
-    return [_process(pid, stat) for pid, stat in kin(session).items()]
+    return [_process(pid, every[pid]) for pid in ours if not every[pid].ended]
 
 
 def alive(pid: int, born: int) -> bool:

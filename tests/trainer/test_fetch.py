@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
 
 from tests.trainer.rented import packed
-from trainer.fetch import CannotStart, checkpoint, insisting, sha256, unpack
-from trainer.storage import FolderStore, StoreFault
+from trainer.fetch import CannotStart, Errand, checkpoint, insisting, sha256, unpack
+from trainer.storage import FolderStore, StoreFault, StoreRefusal
 from trainer.wire import FileEntry, Manifest, Reason, to_json
 
 
@@ -142,3 +144,107 @@ def test_a_store_that_comes_back_is_waited_for_and_one_that_does_not_is_given_up
     with pytest.raises(StoreFault):
         insisting(lambda: answer_at(99), patience=5.0, pause=waits.append)
     assert waits == [0.5, 1.0, 2.0, 4.0]
+
+
+def test_a_store_that_refuses_is_asked_for_a_minute_and_not_for_half_of_the_rental() -> None:
+    waits: list[float] = []
+
+    def refuse() -> str:
+        raise StoreRefusal("AccessDenied")
+
+    with pytest.raises(StoreRefusal, match="AccessDenied"):
+        insisting(refuse, patience=7_200.0, pause=waits.append)
+    assert 55.0 < sum(waits) < 75.0
+    waits.clear()
+    with pytest.raises(StoreRefusal):
+        insisting(refuse, patience=5.0, pause=waits.append)
+    assert sum(waits) < 10.0
+
+
+def test_a_right_that_comes_a_little_late_is_waited_for() -> None:
+    waits: list[float] = []
+
+    def granted_after_a_while() -> str:
+        if sum(waits) < 20.0:
+            raise StoreRefusal("AccessDenied")
+        return "here"
+
+    assert insisting(granted_after_a_while, patience=7_200.0, pause=waits.append) == "here"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("told", ["by the store", "by the disk"])
+def test_a_disk_that_is_full_is_told_at_once_and_is_no_fault_of_the_store(number: int, told: str) -> None:
+    full = OSError(number, "No space left on device")
+
+    def fetch() -> str:
+        if told == "by the disk":
+            raise full
+        raise StoreFault("Could not read the checkpoint.") from full
+
+    def pause(seconds: float) -> None:
+        pytest.fail("it is no use to try again")
+
+    with pytest.raises(CannotStart, match=r"The disk became full.*`resources: {disk: …}`") as refused:
+        insisting(fetch, patience=60.0, pause=pause)
+    assert refused.value.reason is Reason.BAD_SPEC
+
+
+def test_another_error_of_the_disk_is_what_it_is() -> None:
+    def fetch() -> str:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with pytest.raises(PermissionError):
+        insisting(fetch, patience=60.0, pause=lambda seconds: None)
+
+
+def test_a_source_for_which_the_disk_has_no_room_is_no_bad_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tarfile.TarFile, "extractall", full)  # no file system here is small enough
+    with pytest.raises(CannotStart, match="The disk became full") as refused:
+        unpack(archive_of(tmp_path, member("train.py")), tmp_path / "source")
+    assert refused.value.reason is Reason.BAD_SPEC
+
+
+def test_an_errand_brings_what_it_finds_or_what_went_wrong() -> None:
+    found = Errand(lambda: "here", patience=1.0)
+    while not found.finished(5.0):
+        pass
+    assert found.result() == "here"
+
+    def fail() -> str:
+        raise CannotStart(Reason.BAD_SOURCE, "There is none.")
+
+    failed = Errand(fail, patience=1.0)
+    while not failed.finished(5.0):
+        pass
+    with pytest.raises(CannotStart, match=r"There is none\."):
+        failed.result()
+
+
+def test_an_errand_that_takes_long_is_not_waited_for_and_one_that_is_cancelled_tries_no_more() -> None:
+    may, tries = threading.Event(), threading.Semaphore(0)
+
+    def slowly() -> str:
+        may.wait(60.0)
+        return "here"
+
+    errand = Errand(slowly, patience=1.0)
+    assert not errand.finished(0.0)
+    may.set()
+    while not errand.finished(5.0):
+        pass
+
+    def away() -> str:
+        tries.release()
+        raise StoreFault("away")
+
+    again = Errand(away, patience=3_600.0)
+    assert tries.acquire(timeout=60.0)
+    again.cancel()
+    while not again.finished(5.0):
+        pass

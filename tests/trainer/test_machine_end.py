@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
+import threading
 import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from tests.trainer.conftest import CREDENTIALS
 from tests.trainer.rented import JOB, Rented, until
 from trainer import wire
-from trainer.wire import EventKind, Reason
+from trainer.archive import build
+from trainer.storage import open_store
+from trainer.wire import EventKind, FileEntry, Manifest, Reason, to_json
 
 SLACK = 5.0  # seconds after which a process that has ended is seen to have, on a busy machine
 # Saves when it is asked to stop, as chargpt does.
@@ -144,6 +152,105 @@ def test_sigterm_is_a_preemption_that_saves(rented: Rented) -> None:
     assert rented.wait() == 1
     assert rented.outcome()["reason"] == "preempted"
     assert len(rented.manifests()) == 1
+
+
+@pytest.mark.parametrize(
+    ("sign", "reason"),
+    [("stop", "stopped"), ("sigterm", "preempted"), ("deadline", "deadline")],
+)
+def test_a_checkpoint_that_takes_long_to_come_back_makes_deaf_to_nothing(
+    rented: Rented, sign: str, reason: str
+) -> None:
+    prefix = wire.checkpoint_prefix(JOB, 1, "step-000001")
+    rented.order({"train.py": POLITE}, argv=["python", "train.py"], resume_key=prefix, grace=2.0)
+    # A file that nobody writes to: whoever opens it waits.
+    pipe = rented.scratch.parent / "store" / prefix / "manifest.json"
+    pipe.parent.mkdir(parents=True)
+    os.mkfifo(pipe)
+    rented.start()
+    until(lambda: (rented.scratch / "source" / "train.py").exists())
+    assert rented.process is not None
+    if sign == "sigterm":
+        rented.process.terminate()
+    elif sign == "stop":
+        rented.tell(stop=Reason.STOPPED)
+    else:
+        rented.tell(deadline=time.time() + 4.0)
+    assert rented.wait(limit=30.0) == 1
+    assert rented.outcome()["reason"] == reason
+    assert rented.stages() == ["check", "source", "done"]
+
+
+class Stuck:
+    """A line to an S3 on which one file never comes: its beginning does, and then nothing more."""
+
+    def __init__(self, endpoint: str, file: str) -> None:
+        target = urlsplit(endpoint).netloc
+        self.asked, self._over = threading.Event(), threading.Event()
+        stuck = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def _pass_on(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                line = http.client.HTTPConnection(target)
+                line.request(self.command, self.path, body, dict(self.headers))
+                answer = line.getresponse()
+                data = answer.read()
+                self.send_response(answer.status)
+                for name, value in answer.getheaders():
+                    if name.lower() not in ("transfer-encoding", "connection", "server", "date"):
+                        self.send_header(name, value)
+                self.end_headers()
+                if self.command == "GET" and self.path.endswith(file):
+                    self.wfile.write(data[:1])
+                    self.wfile.flush()
+                    stuck.asked.set()
+                    stuck._over.wait(100.0)
+                elif self.command != "HEAD":
+                    self.wfile.write(data)
+                line.close()
+
+            do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = _pass_on
+
+            def log_message(self, *_: object) -> None:
+                """Stay quiet."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+
+    def close(self) -> None:
+        """Leave nothing running."""
+        self._over.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def stuck(endpoint: str) -> Iterator[Stuck]:
+    line = Stuck(endpoint, "/last.pt")
+    yield line
+    line.close()
+
+
+def test_a_download_that_is_cut_does_not_hold_up_the_machines_end(tmp_path: Path, endpoint: str, stuck: Stuck) -> None:
+    env = {**CREDENTIALS, "HOURGLASS_STORE_AWS_ENDPOINT_URL": endpoint}
+    uri, prefix = f"s3://acme/{tmp_path.name}", wire.checkpoint_prefix(JOB, 1, "step-000001")
+    rented = Rented(tmp_path, build(tmp_path / "trainer.pyz", with_s3=True), store=open_store(uri, env), uri=uri)
+    rented.store.put(f"{prefix}/last.pt", b"weights")
+    files = [FileEntry(path="last.pt", size=7, sha256="0" * 64)]
+    rented.store.put(f"{prefix}/manifest.json", to_json(Manifest(name="step-000001", step=1, at=1.0, files=files)))
+    rented.order({"train.py": POLITE}, argv=["python", "train.py"], resume_key=prefix)
+    try:
+        rented.start(**{**env, "HOURGLASS_STORE_AWS_ENDPOINT_URL": stuck.url})
+        assert stuck.asked.wait(60.0)
+        rented.tell(stop=Reason.STOPPED)
+        assert rented.wait(limit=30.0) == 1
+        assert rented.outcome()["reason"] == "stopped"
+    finally:
+        rented.close()
 
 
 def test_sigterm_after_somebody_pressed_stop_is_a_stop(rented: Rented) -> None:
