@@ -30,10 +30,11 @@ _LOADER = (signal.SIGBUS, signal.SIGSEGV, signal.SIGFPE)  # which torch has hand
 def name(process: Process) -> str:
     """Return what runs: a program's name, or of an interpreter the script's or the module's."""
     words = [word.rpartition("/")[2] for word in process.words] or [""]
-    if process.program == "busybox":
+    program = process.program or words[0].lstrip("-")  # another user's may not be looked at closely
+    if program == "busybox":
         return words[1] if words[0] == "busybox" and len(words) > 1 else words[0]
-    if not _INTERPRETER.match(process.program):
-        return re.sub(r"-[\d.]+$", "", process.program)  # zsh-5.9
+    if not _INTERPRETER.match(program):
+        return re.sub(r"-[\d.]+$", "", program)  # zsh-5.9
     at = 1
     while at < len(words) and words[at].startswith("-"):
         if words[at] == "-c":
@@ -52,7 +53,7 @@ def heads(family: Sequence[Process]) -> list[Process]:
     shells = {one.pid for one in family if _is_shell(one)}
     above = {one.pid: _above(one, members) for one in family}
     programs = {pid for pid, one in members.items() if pid not in shells and not _LAUNCHER.fullmatch(name(one))}
-    ranks = {pid for pid in programs if above[pid] & programs and _is_rank(members[pid])}
+    ranks = {pid for pid in programs if above[pid] & programs and _is_rank(members[pid], members[members[pid].parent])}
     led = {pid for rank in ranks for pid in above[rank] if not members[pid].catches(signal.SIGTERM)}
     top = {pid for pid in programs if not above[pid] & programs} - led | ranks
     writers = [one for one in family if one.writes and one.pid not in shells]
@@ -76,8 +77,8 @@ def _is_shell(one: Process) -> bool:
     return bool(_SHELL.fullmatch(name(one)))
 
 
-def _is_rank(one: Process) -> bool:
-    spawned = any(_SPAWNED in word for word in one.words)
+def _is_rank(one: Process, parent: Process) -> bool:
+    spawned = any(_SPAWNED in word for word in one.words) and one.words != parent.words  # which a fork keeps
     return spawned and one.catches(signal.SIGTERM) and not all(map(one.catches, _LOADER))
 
 

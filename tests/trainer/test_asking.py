@@ -52,6 +52,8 @@ def process(pid: int, parent: int, line: str, *, reads: str = "", writes: str = 
         ("python3.12", ["python"], ""),
         ("perl", ["/usr/bin/perl", "/usr/bin/parallel", "x"], "parallel"),
         ("tee", ["tee", "log"], "tee"),
+        ("", ["-bash"], "bash"),
+        ("", ["/opt/python3", "/opt/bin/torchrun"], "torchrun"),
         ("", [""], ""),
     ],
 )
@@ -103,6 +105,7 @@ def test_a_process_is_called_by_its_program_script_or_module(program: str, words
         ([process(1, 0, "python train.py", caught=TERM), process(2, 1, SPAWN, caught=TERM)], [1, 2]),
         ([process(1, 0, "python train.py"), process(2, 1, SPAWN, caught=TERM)], [2]),  # its end would end its ranks
         ([process(1, 0, "python train.py"), process(2, 1, SPAWN)], [1]),
+        ([process(1, 0, "python train.py"), process(2, 1, SPAWN, caught=TERM), process(3, 2, SPAWN, caught=TERM)], [2]),
         ([process(1, 0, "python train.py"), process(2, 1, SPAWN, caught=LOADER)], [1]),
         ([process(1, 2, "python train.py"), process(2, 1, "bash")], [1]),  # numbers that changed hands meanwhile
         ([], []),
