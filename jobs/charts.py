@@ -11,6 +11,7 @@ from datetime import datetime
 
 from sqlmodel import Session, col, func, select
 
+from jobs.divergence import Watches, is_gradient, is_loss
 from jobs.model import MetricPoint, Note, NoteKind
 
 
@@ -27,18 +28,16 @@ class Chart:
     """The curves of a job while one of its attempts draws them, by series."""
 
     extents: dict[str, Extent] = field(default_factory=dict)  # of this attempt
-    opened: dict[str, float] = field(default_factory=dict)  # this attempt's first value that is a number
+    watches: Watches = field(default_factory=Watches)  # what this attempt's losses were like, point by point
     points: dict[str, int] = field(default_factory=dict)  # kept, of all attempts
     plotted_at: datetime | None = None  # when the first plot was asked for
     halved: bool = False  # the plot half-way was asked for; False: not known
 
-    def has(self, series: str, step: int, value: float | None) -> None:
+    def has(self, series: str, step: int) -> None:
         """Take note of a point that is kept; its step lies beyond the last."""
         extent = self.extents.setdefault(series, Extent(first=step, last=step))
         extent.last = step
         self.points[series] = self.points.get(series, 0) + 1
-        if value is not None:
-            self.opened.setdefault(series, value)
 
 
 def read(tx: Session, job_id: str, attempt: int) -> Chart:
@@ -56,10 +55,18 @@ def read(tx: Session, job_id: str, attempt: int) -> Chart:
             select(func.max(Note.at)).where(Note.job_id == job_id, Note.kind == NoteKind.FIRST_PLOT.value)
         ).one(),
     )
-    for series in chart.extents:
-        number = col(MetricPoint.value).is_not(None)
-        first = select(MetricPoint.value).where(*mine, MetricPoint.series == series, number)
-        value = tx.exec(first.order_by(col(MetricPoint.step)).limit(1)).first()
-        if value is not None:
-            chart.opened[series] = value
+    _watch(tx, job_id, attempt, chart)
     return chart
+
+
+def _watch(tx: Session, job_id: str, attempt: int, chart: Chart) -> None:
+    """Show the chart's watches what its losses were."""
+    series = [name for name in chart.extents if is_loss(name) or is_gradient(name)]
+    if not series:
+        return
+    mine = (col(MetricPoint.job_id) == job_id, col(MetricPoint.attempt) == attempt)
+    of_losses = select(MetricPoint.series, MetricPoint.step, MetricPoint.value, MetricPoint.odd).where(*mine)
+    points = tx.exec(of_losses.where(col(MetricPoint.series).in_(series)).order_by(col(MetricPoint.step)))
+    chart.watches.know(chart.extents)
+    for name, step, value, odd in points:
+        chart.watches.take(name, step, value, odd)

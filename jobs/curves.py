@@ -15,8 +15,6 @@ POINTS_LIMIT = 2_000  # kept a curve and attempt; a screen shows no more
 ENOUGH_POINTS = 5  # of a loss, for a first plot
 
 _EVALUATION = re.compile(r"val|(?:^|[_/])(?:test|dev)", re.IGNORECASE)
-# A loss this many times the first one will not come back by itself.
-DIVERGED_TIMES = 3.0
 
 
 def loss_series(names: Iterable[str]) -> str | None:
@@ -55,8 +53,3 @@ def thinned(steps: Sequence[int], width: int) -> set[int]:
     for step in steps:
         kept.setdefault((step - first) // width, step)
     return set(kept.values())
-
-
-def diverged(first: float | None, value: float | None) -> bool:
-    """Return whether a loss has left for good: several times what it began with."""
-    return first is not None and value is not None and first > 0 and value > DIVERGED_TIMES * first

@@ -13,9 +13,10 @@ from typing import Any
 
 from sqlmodel import Session, col, delete, func, select
 
-from jobs import charts, db, statements
+from jobs import charts, db, divergence, statements
 from jobs import curves as rules
 from jobs.charts import Chart
+from jobs.divergence import Alarm
 from jobs.model import Attempt, Checkpoint, Job, MetricPoint, Note, NoteKind
 from jobs.telemetry import Point, Trouble
 from trainer.wire import Reason
@@ -24,8 +25,7 @@ from trainer.wire import Reason
 PLOTS_APART = timedelta(seconds=60)
 # Checkpoints are told of at first, then no more often than this or a quarter of the rental.
 CHECKPOINTS_APART = timedelta(minutes=15)
-# The machine says it of every value. The loss's is told from its curve, once; a gradient's norm overflows now and then
-# under mixed precision, and nothing is wrong.
+# The machine says it of every value, once. Whether something is wrong is told from the curves (`jobs.divergence`).
 NOT_FINITE = "not_finite"
 TROUBLES_LIMIT = 12  # an attempt; a script that warns at each step tells nothing more
 CHECKPOINTS_TOLD = 3  # newest ones named in the note of the end; older ones may have been cleared away
@@ -67,21 +67,21 @@ def curves(facts: Facts, chart: Chart, points: Sequence[Point], step: int | None
         return {}
     kept: list[dict[str, Any]] = []
     wider: dict[str, int] = {}
+    passed: list[Point] = []
     for point in points:
-        if point.series in chart.extents or len(chart.extents) < rules.SERIES_LIMIT:
-            _keep(facts, chart, point, step, kept, wider)
+        has_room = point.series in chart.extents or len(chart.extents) < rules.SERIES_LIMIT
+        if has_room and not _keep(facts, chart, point, step, kept, wider):
+            passed.append(point)
+    _watch(facts, chart, kept, passed, step)
     statements.insert_all(facts.tx, MetricPoint, kept)
     if wider:
         for series, width in wider.items():
             _thin(facts, series, width)
         fresh = charts.read(facts.tx, facts.job.id, facts.attempt)
-        chart.extents, chart.opened, chart.points = fresh.extents, fresh.opened, fresh.points
+        chart.extents, chart.points, chart.watches = fresh.extents, fresh.points, fresh.watches
     loss = rules.loss_series(chart.extents)
     told = [point for point in points if point.series == loss]
-    if not told or loss is None:
-        return {}
-    _watch_loss(facts, loss, told, step, chart.opened.get(loss))
-    return {"loss": told[-1].value}
+    return {"loss": told[-1].value} if told else {}
 
 
 def _keep(
@@ -91,7 +91,7 @@ def _keep(
     stand_in: int | None,
     kept: list[dict[str, Any]],
     wider: dict[str, int],
-) -> None:
+) -> bool:
     extent = chart.extents.get(point.series)
     step = point.step if point.step is not None else stand_in
     if extent is None:
@@ -100,13 +100,14 @@ def _keep(
         if step is None or (point.step is None and step <= extent.last):
             step = extent.last + 1  # a trainer that prints no steps counts as one a line
         if not rules.keeps(extent.first, extent.last, step):
-            return
+            return False
         width = rules.stride(extent.first, step)
         if width > rules.stride(extent.first, extent.last):
             wider[point.series] = width
-    chart.has(point.series, step, point.value)
+    chart.has(point.series, step)
     place = {"job_id": facts.job.id, "attempt": facts.attempt, "series": point.series, "step": step}
     kept.append({**place, "value": point.value, "odd": point.odd, "at": point.at})
+    return True
 
 
 def _thin(facts: Facts, series: str, width: int) -> None:
@@ -121,16 +122,26 @@ def _thin(facts: Facts, series: str, width: int) -> None:
         facts.tx.exec(delete(MetricPoint).where(*mine, col(MetricPoint.step).in_(drop[start : start + 500])))
 
 
-def _watch_loss(facts: Facts, series: str, told: Sequence[Point], step: int | None, first: float | None) -> None:
-    odd = next((point for point in told if point.odd), None)
-    if odd is not None:
-        at = odd.step if odd.step is not None else step
-        where = "" if at is None else f" at step {at}"
-        name = {"nan": "NaN"}.get(odd.odd, "infinite")
-        troubles(facts, [Trouble(code="nan", text=f"{series} is {name}{where}.")])
-    value = told[-1].value
-    if rules.diverged(first, value):
-        troubles(facts, [Trouble(code="diverged", text=f"{series} is {value:.4g}; it began with {first:.4g}.")])
+def _watch(
+    facts: Facts, chart: Chart, kept: Sequence[Mapping[str, Any]], passed: Sequence[Point], stand_in: int | None
+) -> None:
+    """Tell of what is wrong with a loss, whichever it is, by the points that are kept: a restart forgets none of them.
+
+    Of those that are passed over only that they are no number counts.
+    """
+    watches = chart.watches
+    watches.know(chart.extents)
+    alarms = [watches.take(each["series"], each["step"], each["value"], each["odd"]) for each in kept]
+    for point in passed:
+        step = point.step if point.step is not None else stand_in
+        alarms.append(watches.glance(point.series, step, point.odd))
+    found: dict[tuple[str, str], list[Alarm]] = {}
+    for alarm in filter(None, alarms):
+        # That an evaluation is NaN must not be all that is said of a training that becomes so later.
+        part = "evaluation" if divergence.is_evaluation(alarm.series) else ""
+        found.setdefault((alarm.code, part), []).append(alarm)
+    told = [Trouble(code=code, text=divergence.first_of(of).text, part=part) for (code, part), of in found.items()]
+    troubles(facts, told)
 
 
 def plots(facts: Facts, chart: Chart) -> None:
@@ -167,7 +178,7 @@ def checkpoint(facts: Facts, row: Checkpoint, rental: timedelta) -> None:
 
 
 def troubles(facts: Facts, found: Sequence[Trouble]) -> None:
-    """Tell of troubles, each code once an attempt."""
+    """Tell of troubles, each code once an attempt, and once for each part of the run that it names."""
     for trouble in found:
         if trouble.code == NOT_FINITE:
             continue
@@ -177,7 +188,7 @@ def troubles(facts: Facts, found: Sequence[Trouble]) -> None:
         if so_far >= TROUBLES_LIMIT * facts.attempt:
             return
         facts.write(
-            f"a{facts.attempt}:trouble:{trouble.code}",
+            f"a{facts.attempt}:trouble:{trouble.code}" + (f":{trouble.part}" if trouble.part else ""),
             NoteKind.TROUBLE,
             {"code": trouble.code, "text": trouble.text},
         )

@@ -57,6 +57,7 @@ class Trouble:
 
     code: str
     text: str
+    part: str = ""  # of the run, where each is told of by itself
 
 
 @dataclass(frozen=True, kw_only=True)

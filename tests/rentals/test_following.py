@@ -234,12 +234,79 @@ def test_nan_is_trouble_and_a_gap_in_the_curve(tmp_path: Path) -> None:
 def test_a_loss_that_leaves_for_good_is_trouble(tmp_path: Path) -> None:
     world = World(tmp_path)
     job_id, agent = world.running()
-    agent.writes([metric(world, 1, loss=2.0), metric(world, 2, loss=5.9)])
+    fell = [10.9, 6, 4, 3.2, 3.1, 3.0, 9, 18, 26]
+    agent.writes([metric(world, step, loss=loss) for step, loss in enumerate(fell)])
     world.follow.round()
     assert world.notes(job_id, "trouble") == []
-    agent.writes([metric(world, 3, loss=6.1)])
+    agent.writes([metric(world, 9, loss=29)])
+    world.follow.round()
+    (trouble,) = world.notes(job_id, "trouble")
+    assert trouble.data["code"] == "diverged"
+    assert trouble.data["text"] == "loss is 29; it had been down to 3.1 and began with 10.9."
+
+
+def test_what_a_loss_was_like_outlives_the_bot(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, agent = world.running()
+    agent.writes([metric(world, step, loss=loss) for step, loss in enumerate([10.9, 6, 4, 3.2, 3.1, 3.0, 9, 18, 26])])
+    world.follow.round()
+    world.restart()
+    agent.writes([metric(world, 9, loss=29)])
     world.follow.round()
     assert [note.data["code"] for note in world.notes(job_id, "trouble")] == ["diverged"]
+
+
+def test_a_nan_is_told_also_between_the_points_that_are_kept(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, agent = world.running()
+    agent.writes([metric(world, step, loss=2.0) for step in range(2_003)])
+    agent.writes([metric(world, 2_003, loss="NaN")])
+    world.follow.round()
+    assert [note.data["text"] for note in world.notes(job_id, "trouble")] == ["loss is NaN at step 2003."]
+    with world.db.read() as tx:
+        assert db.metrics(tx, job_id)["loss"][-1].step == 2_002
+
+
+def test_a_loss_that_rises_from_nothing_is_no_trouble(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, agent = world.running()
+    agent.writes([metric(world, step, loss=loss) for step, loss in enumerate([0.02, 1.1, 3.3, 4.5, 5.1, 5.2, 5.3])])
+    world.follow.round()
+    assert world.notes(job_id, "trouble") == []
+
+
+def test_every_loss_is_watched_not_the_first_one_by_name(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, agent = world.running()
+    agent.writes([metric(world, 1, box_loss=1.0, cls_loss=2.0), metric(world, 2, box_loss=1.0, cls_loss="NaN")])
+    world.follow.round()
+    assert [note.data["text"] for note in world.notes(job_id, "trouble")] == ["cls_loss is NaN at step 2."]
+
+
+def test_an_evaluation_that_is_no_number_does_not_hide_that_the_training_is_none(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, agent = world.running()
+    agent.writes([metric(world, 1, loss=1.0, val_loss=2.0), metric(world, 2, loss=1.0, val_loss="NaN")])
+    agent.writes([metric(world, 3, loss="NaN"), metric(world, 4, loss="NaN", val_loss="NaN")])
+    world.follow.round()
+    assert [(note.data["code"], note.data["text"]) for note in world.notes(job_id, "trouble")] == [
+        ("nan", "val_loss is NaN at step 2."),
+        ("nan", "loss is NaN at step 3."),
+    ]
+
+
+def test_a_gradient_that_stays_nan_beside_a_loss_of_zero_is_trouble(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, agent = world.running()
+    agent.writes([metric(world, 1, loss=2.1, grad_norm=1.0)])
+    agent.writes([metric(world, step, loss=0.0, grad_norm="NaN") for step in (2, 3)])
+    world.follow.round()
+    assert world.notes(job_id, "trouble") == []
+    agent.writes([metric(world, 4, loss=0.0, grad_norm="NaN")])
+    world.follow.round()
+    assert [(note.data["code"], note.data["text"]) for note in world.notes(job_id, "trouble")] == [
+        ("nan", "grad_norm is NaN again and again and the loss is 0, now at step 4.")
+    ]
 
 
 def test_notices_are_told_once_a_code_and_bounded(tmp_path: Path) -> None:

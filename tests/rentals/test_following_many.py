@@ -93,5 +93,5 @@ def _a_long_story(world: World, opening: float | None) -> list[list[dict[str, An
         [point(step, loss=0.5, val_loss=0.7) for step in range(10, 2400)],
         [{"t": 0.0, "kind": "progress", "data": {"step": 2500, "total": 5000}}, point(2500, loss=0.4)],
         [point(step, loss=0.3) for step in range(2501, 4100, 3)],
-        [point(5000, loss=99.0)],
+        [point(step, loss=99.0 + step / 100) for step in range(5000, 5040)],
     ]
