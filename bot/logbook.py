@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
 from bot.facts import JobFacts
 from bot.markup import clean
 from jobs.errors import StoreError
@@ -9,32 +14,60 @@ from trainer.storage import Store, StoreFault
 from trainer.wire import attempt_prefix
 
 LINES = 40  # in an answer
-CHUNKS = 40  # read at the most, the newest first: a word may stand far back, a hundred megabytes need not be read
+MOST = 1024 * 1024 * 1024  # bytes of text that are looked through; an agent keeps no more of a log
+CHUNK = 8 * 1024 * 1024  # bytes that are read of one chunk; an agent's are smaller
+# Chunks that are fetched side by side, for a store answers slower than we read; the SDK keeps 14 connections.
+AT_ONCE = 8
+_HIDDEN = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")  # letters that `clean` takes out
 
 
-def read(store: Store, facts: JobFacts, grep: str | None, node: int = 1) -> list[str]:
-    """Return the newest lines, oldest first, of the newest attempt that said anything; raises `StoreError`.
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """The newest lines that were asked for, of one attempt."""
 
-    Of several machines those of `node`, counted from 1.
+    lines: Sequence[str] = ()  # oldest first
+    attempt: int | None = None  # that said them
+    whole: bool = True  # False: what is older than `looked` bytes was not looked through
+    looked: int = 0
+
+
+def read(store: Store, facts: JobFacts, grep: str | None, node: int = 1, *, most: int = MOST) -> Page:
+    """Return the newest lines of the newest attempt that said any, those that hold `grep`; raises `StoreError`.
+
+    Of several machines those of `node`, counted from 1. After `most` bytes the search ends, and says so.
     """
+    looked = 0
     try:
         for attempt in sorted({one.number for one in facts.attempts}, reverse=True):
             prefix = f"{attempt_prefix(facts.job.id, attempt, node - 1)}/log/"
-            found = _newest(store, list(store.keys(prefix)), grep)
-            if found:
-                return found
+            lines: list[str] = []
+            for text in _newest(store, sorted(store.keys(prefix), reverse=True)):
+                if looked >= most:
+                    return Page(lines=lines, attempt=attempt if lines else None, whole=False, looked=looked)
+                looked += len(text)
+                lines = _seen(text, grep) + lines
+                if len(lines) >= LINES:
+                    break
+            if lines:
+                return Page(lines=lines[-LINES:], attempt=attempt, looked=looked)
     except StoreFault as error:
         raise StoreError(f"The log cannot be read right now: {error}") from error
-    return []
+    return Page(looked=looked)
 
 
-def _newest(store: Store, keys: list[str], grep: str | None) -> list[str]:
-    lines: list[str] = []
-    for key in sorted(keys, reverse=True)[:CHUNKS]:
-        text = (store.get(key) or b"").decode(errors="replace")
-        # A progress bar overwrites its line by carriage returns: what stands last is what was seen.
-        chunk = [clean(line.rsplit("\r", 1)[-1].rstrip()) for line in text.replace("\r\n", "\n").split("\n")]
-        lines = [line for line in chunk if line and (not grep or grep.lower() in line.lower())] + lines
-        if len(lines) >= LINES:
-            break
-    return lines[-LINES:]
+def _newest(store: Store, keys: Sequence[str]) -> Iterator[bytes]:
+    """Yield chunks in the order of their keys: one, then more and more at once, for most answers need only one."""
+    width, at = 1, 0
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="log") as pool:
+        while at < len(keys):
+            yield from pool.map(lambda key: store.get(key, CHUNK) or b"", keys[at : at + width])
+            at, width = at + width, min(AT_ONCE, width * 2)
+
+
+def _seen(data: bytes, grep: str | None) -> list[str]:
+    text, word = data.decode(errors="replace"), (grep or "").lower()
+    if word not in text.lower() and not _HIDDEN.search(text):
+        return []  # most chunks of a long log: line by line they would take twenty times as long
+    # A progress bar overwrites its line by carriage returns: what stands last is what was seen.
+    lines = [clean(line.rsplit("\r", 1)[-1].rstrip()) for line in text.replace("\r\n", "\n").split("\n")]
+    return [line for line in lines if line and word in line.lower()]

@@ -16,6 +16,7 @@ from bot import logbook, outbox, plots
 from bot.catalogue import Catalogue
 from bot.facts import JobFacts
 from bot.links import Links
+from bot.logbook import Page
 from bot.markup import Markup, dollars, mention
 from bot.people import People
 from bot.views import alt, answers, approval, bills, card, replies
@@ -79,11 +80,11 @@ class Teller:
         leads = self._people.leads(facts.team) if facts.job.state is JobState.AWAITING_APPROVAL else ()
         return card.head(self._say, facts, leads, moved=bool(row.channel) and row.channel != facts.job.channel)
 
-    def _newest(self, facts: JobFacts) -> list[str]:
+    def _newest(self, facts: JobFacts) -> Page:
         try:
             return logbook.read(self._links.store, facts, None)
         except StoreError as error:
-            return [str(error)]
+            return Page(lines=[str(error)])
 
     def message(self, facts: JobFacts, row: Outbox) -> Message | None:
         """Return the message that is owed about a job, None where time has overtaken it."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from bot.catalogue import Catalogue
 from bot.facts import JobFacts
+from bot.logbook import Page
 from bot.markup import Markup, code, dollars, escape, link, mention, output, pre, short, size, span, when
 from bot.views import words
 from bot.views.blocks import Block, Message, actions, button, context, section
@@ -172,22 +173,21 @@ def _listing(lines: Sequence[str]) -> list[Block]:
     return [*blocks, section(pre(held))] if held else blocks
 
 
-def logs(say: Catalogue, facts: JobFacts, lines: Sequence[str], grep: str | None, node: int = 1) -> Message:
+def logs(say: Catalogue, facts: JobFacts, page: Page, grep: str | None, node: int = 1) -> Message:
     """Return the newest lines of a job's output, those that hold `grep` where it is given.
 
     Of several machines they are those of `node`, counted from 1, and the answer says how to see the others'.
     """
     others = _other_logs(say, facts, node)
-    if not lines:
-        told = (
-            say("No line of {job} holds {grep}.", job=words.name(facts), grep=code(grep))
-            if grep
-            else say("{job} has said nothing yet.", job=words.name(facts))
-        )
+    if not page.lines:
+        told = _no_lines(say, facts, page, grep)
         return Message(text=told, blocks=[section(told), *others])
+    if not page.whole:
+        looked = say("Searched was the newest {size}; what is older was not.", size=size(page.looked))
+        others = [context(looked), *others]
     shown: list[str] = []
     room = LOG_MOST
-    for line in reversed(lines):
+    for line in reversed(page.lines):
         cut = output(line, 240)
         room -= len(escape(cut)) + 1
         if room < 0:
@@ -196,6 +196,19 @@ def logs(say: Catalogue, facts: JobFacts, lines: Sequence[str], grep: str | None
     head = _log_head(say, facts, len(shown), grep)
     body = pre("\n".join(shown))
     return Message(text=Markup(f"{head}\n{body}"), blocks=[section(head), section(body), *others])
+
+
+def _no_lines(say: Catalogue, facts: JobFacts, page: Page, grep: str | None) -> Markup:
+    if not grep:
+        return say("{job} has said nothing yet.", job=words.name(facts))
+    if page.whole:
+        return say("No line of {job} holds {grep}.", job=words.name(facts), grep=code(grep))
+    return say(
+        "No line in the newest {size} of {job} holds {grep}; what is older was not searched.",
+        size=size(page.looked),
+        job=words.name(facts),
+        grep=code(grep),
+    )
 
 
 def _other_logs(say: Catalogue, facts: JobFacts, node: int) -> list[Block]:
@@ -221,9 +234,9 @@ def following(say: Catalogue, facts: JobFacts) -> Message:
     return Message(text=told, blocks=[section(told)])
 
 
-def tail(say: Catalogue, facts: JobFacts, lines: Sequence[str]) -> Message:
+def tail(say: Catalogue, facts: JobFacts, page: Page) -> Message:
     """Return the newest lines as they stand in the thread, with when they were read."""
-    told = logs(say, facts, lines, None)
+    told = logs(say, facts, page, None)
     note = say("These were its last.") if facts.ended else say("As of {when}; it follows.", when=when(facts.now))
     return Message(text=told.text, blocks=[*told.blocks, context(note)])
 

@@ -11,6 +11,7 @@ from bot.catalogue import Catalogue
 from bot.clues import Clue
 from bot.estimate import Place, Verdict
 from bot.facts import JobFacts
+from bot.logbook import Page
 from bot.markup import mention, room
 from bot.parse import TOPICS
 from bot.verbs import BudgetField
@@ -310,9 +311,12 @@ def _answers(run: JobFacts) -> Iterator[Scene]:
     yield Scene("fits", lambda say: fits.fits(say, verdict("vit-l", 22, optimizer=memory.Optimizer.ADAMW_8BIT)))
     yield Scene("fits not", lambda say: fits.fits(say, verdict("7b", 22, flash=False, micro_batch=8)))
     yield Scene("fits nowhere", lambda say: fits.fits(say, verdict("70b", 14, gpus=8, places=[], found=[])))
-    yield Scene("logs", lambda say: answers.logs(say, run, ["<" * 300] * 100, None))
-    yield Scene("no logs", lambda say: answers.logs(say, run, [], None))
-    yield Scene("no such line", lambda say: answers.logs(say, run, [], "NaN"))
+    yield Scene("logs", lambda say: answers.logs(say, run, Page(lines=["<" * 300] * 100), None))
+    yield Scene("no logs", lambda say: answers.logs(say, run, Page(), None))
+    part = Page(whole=False, looked=10**9)
+    yield Scene("no such line of late", lambda say: answers.logs(say, run, part, "NaN"))
+    yield Scene("some lines of late", lambda say: answers.logs(say, run, replace(part, lines=["x"]), "NaN"))
+    yield Scene("no such line", lambda say: answers.logs(say, run, Page(), "NaN"))
     several = replace(run, checkpoints=[checkpoint(n) for n in range(12)])
     yield Scene("checkpoints", lambda say: answers.checkpoints(say, several, {"step-3": links()}))
     yield Scene("no checkpoints", lambda say: answers.checkpoints(say, run, {}))

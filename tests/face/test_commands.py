@@ -119,6 +119,16 @@ def test_list_status_logs_and_checkpoints_answer_privately(open_stage: Stage) ->
     assert "/files/jobs/job0001/a1/ckpt/step-1000/model.pt?exp=" in newest(stage)
 
 
+def test_a_word_is_looked_for_in_the_whole_log(open_stage: Stage) -> None:
+    stage = open_stage
+    job = stage.running()
+    for number in range(1, 101):
+        stage.store.put(log_key(job.id, 1, number), b"needle here\n" if number == 5 else b"step\n" * 50)
+    stage.people.type("ada", "#vision", f"/train logs {job.id} needle")
+    stage.people.wait_for(lambda: stage.people.ephemerals("ada", stage.vision))
+    assert newest(stage).startswith("*Newest output of `job0001`* with `needle`, 1 line\n")
+
+
 def test_prices_are_compared(open_stage: Stage) -> None:
     open_stage.people.type("ada", "#vision", "/train gpus h100")
     told = open_stage.people.wait_for(lambda: open_stage.people.ephemerals("ada", open_stage.vision))[-1]["text"]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bot.catalogue import Catalogue
+from bot.logbook import Page
 from bot.parse import TOPICS
 from bot.sandbox.limits import check_message_blocks, check_view
 from bot.views import answers, approval, card, manual, replies
@@ -74,7 +75,7 @@ def test_the_longest_and_nastiest_facts_fit_and_call_nobody(state: JobState) -> 
         replies.ended(SAY, facts, ["U1ADA"], None, []),
         replies.trouble(SAY, facts, ["U1ADA"], {"text": NASTY}),
         answers.refused(SAY, NASTY, NASTY),
-        answers.logs(SAY, facts, [NASTY] * 100, None),
+        answers.logs(SAY, facts, Page(lines=[NASTY] * 100), None),
     ):
         assert check_message_blocks(json.loads(json.dumps(list(message.blocks)))) == []
         for text in scenes.texts(message):

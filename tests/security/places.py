@@ -17,6 +17,7 @@ from bot import logbook, plots
 from bot.arguments import people
 from bot.catalogue import Catalogue
 from bot.links import LinkRefused, Links
+from bot.logbook import Page
 from bot.parse import parse_mention, parse_train
 from bot.parse_budget import parse_budget
 from bot.verbs import Run
@@ -123,7 +124,8 @@ def _mentioned(text: str, _: Path) -> list[str]:
 
 
 def _grep(text: str, _: Path) -> list[str]:
-    messages = (answers.logs(SAY, facts(), [], text), answers.logs(SAY, facts(), ["x " + text], text))
+    pages = (Page(), Page(lines=["x " + text]), Page(whole=False))
+    messages = [answers.logs(SAY, facts(), page, text) for page in pages]
     return [fault for message in messages for fault in faults(message, people=PEOPLE)]
 
 

@@ -1,0 +1,62 @@
+"""How far back a log is read for an answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bot import logbook
+from bot.catalogue import Catalogue
+from bot.facts import JobFacts
+from bot.views import answers
+from tests.face.scenes import attempt, facts
+from trainer.storage import FolderStore
+from trainer.wire import log_key
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path)
+
+
+def a_job(store: FolderStore, *chunks: str, number: int = 1) -> JobFacts:
+    """Return a job whose attempt `number` has said so much."""
+    known = facts(attempts=tuple(attempt(number=one) for one in range(1, number + 1)))
+    for at, text in enumerate(chunks, 1):
+        store.put(log_key(known.job.id, number, at), text.encode())
+    return known
+
+
+def test_the_newest_lines_come_in_their_order_from_as_many_chunks_as_they_fill(store: FolderStore) -> None:
+    known = a_job(store, *(f"line {at}\nline {at}b\n" for at in range(100)))
+    expected = [f"line {at}{half}" for at in range(80, 100) for half in ("", "b")]
+    assert logbook.read(store, known, None).lines == expected
+
+
+def test_of_many_lines_with_a_word_the_newest_are_shown(store: FolderStore) -> None:
+    known = a_job(store, *(f"needle {at}\n" + "hay\n" * 99 for at in range(100)))
+    assert logbook.read(store, known, "NEEDLE").lines == [f"needle {at}" for at in range(60, 100)]
+
+
+@pytest.mark.parametrize("line", ["a n\u200beedle", "100%|██| needle", "old\rneedle"])
+def test_a_word_is_found_in_what_people_see(store: FolderStore, line: str) -> None:
+    known = a_job(store, line + "\n", "hay\n")
+    assert [one[-6:] for one in logbook.read(store, known, "needle").lines] == ["needle"]
+
+
+def test_a_word_that_was_drawn_over_is_not_found(store: FolderStore) -> None:
+    assert logbook.read(store, a_job(store, "needle\rhay\n"), "needle") == logbook.Page(looked=11)
+
+
+def test_where_a_log_is_too_long_to_search_the_answer_says_how_far_it_looked(store: FolderStore) -> None:
+    known = a_job(store, "needle\n", *["hay\n" * 1000] * 9)
+    page = logbook.read(store, known, "needle", most=12_000)
+    assert (list(page.lines), page.whole) == ([], False)
+    assert 12_000 <= page.looked <= 36_000
+    told = answers.logs(Catalogue.load(), known, page, "needle").text
+    assert "No line in the newest" in told
+    assert "what is older was not searched" in told
+
+    page = logbook.read(store, known, "needle")
+    assert (page.lines, page.whole) == (["needle"], True)
