@@ -153,6 +153,7 @@ class Job(SQLModel, table=True):
     step: int | None = None
     total: int | None = None
     eta_at: datetime | None = None
+    pace: float | None = None  # steps a second, as measured of late
     loss: float | None = None
     gpu_seen: str = ""
     outcome: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))  # the agent's outcome event

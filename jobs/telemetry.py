@@ -23,6 +23,7 @@ _STEP_LIMIT = 2**53
 # A machine's clock may be wrong; what it says is believed within this of ours.
 _CLOCK_SLACK = timedelta(hours=1)
 _ETA_LIMIT = 366 * 86_400.0
+_PACE_LIMIT = 1e9  # steps a second
 _TAIL_LINES = 40
 _REMOVED = 100
 _LARGEST = 2**62  # bytes; what a column of the database takes, with room for sums
@@ -222,6 +223,9 @@ def _progress(data: Mapping[str, Any], at: datetime) -> dict[str, Any]:
     eta = _number(data.get("eta"))
     if eta is not None and 0 <= eta <= _ETA_LIMIT:
         columns["eta_at"] = at + timedelta(seconds=eta)
+    pace = _number(data.get("rate"))
+    if pace is not None and 0 < pace <= _PACE_LIMIT:
+        columns["pace"] = pace
     return columns
 
 

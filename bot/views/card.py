@@ -83,9 +83,12 @@ def _state(say: Catalogue, facts: JobFacts) -> Markup:
 
 def _to_go(say: Catalogue, facts: JobFacts) -> list[Markup]:
     job = facts.job
-    if job.eta_at is None or job.state is not JobState.RUNNING or job.eta_at <= facts.now:
+    if job.state is not JobState.RUNNING:
         return []
-    return [say("about {span} to go", span=span(job.eta_at - facts.now))]
+    parts = words.pace(say, facts)
+    if job.eta_at is not None and job.eta_at > facts.now:
+        parts.append(say("about {span} to go", span=span(job.eta_at - facts.now)))
+    return parts
 
 
 def _question(say: Catalogue, facts: JobFacts, leads: Sequence[str]) -> Markup:

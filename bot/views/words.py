@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.catalogue import Catalogue, later
 from bot.facts import JobFacts
-from bot.markup import Markup, clock, code, dollars, escape, mention, number, output, short
+from bot.markup import Markup, clock, code, dollars, escape, mention, number, output, short, span
 from jobs.lifecycle import AttemptState, JobState
 from jobs.model import Attempt
 from jobs.providers import Guarantee
@@ -167,6 +167,17 @@ def progress(say: Catalogue, facts: JobFacts) -> list[Markup]:
     if job.loss is not None:
         parts.append(say("loss {loss}", loss=number(job.loss)))
     return parts
+
+
+def pace(say: Catalogue, facts: JobFacts) -> list[Markup]:
+    """Say how fast it goes, where that could be measured: in steps a second, or how long a slow one takes."""
+    fast = facts.job.pace
+    if not fast or facts.job.stage != "run":  # an attempt that is being set up goes at no pace yet
+        return []
+    if fast >= 1:
+        return [say("{n} steps a second", n=f"{fast:,.3g}" if fast < 100 else f"{fast:,.0f}")]
+    seconds = 1 / fast
+    return [say("{span} a step", span=f"{seconds:.2g} s" if seconds < 10 else span(seconds / 60))]
 
 
 def guarantee(say: Catalogue, facts: JobFacts) -> Markup | None:

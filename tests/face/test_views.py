@@ -92,6 +92,19 @@ def test_a_phone_reads_the_whole_fact_in_text() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("pace", "told"),
+    [(12.34, "12.3 steps a second"), (1500.0, "1,500 steps a second"), (0.4, "2.5 s a step"), (0.002, "8 min a step")],
+)
+def test_a_card_of_what_runs_says_how_fast_it_goes(pace: float, told: str) -> None:
+    def state(of: JobState) -> str:
+        told = card.head(SAY, scenes.facts(of, **{**scenes.TRAINING, "pace": pace}), ())
+        return " ".join(scenes.texts(told))
+
+    assert told in state(JobState.RUNNING)
+    assert told not in state(JobState.SUCCEEDED)
+
+
 def test_what_costs_nothing_says_so_instead_of_counting_zeros() -> None:
     run = scenes.facts(**{**scenes.TRAINING, "hold": 0, "attempts": [scenes.attempt(micros_per_hour=0)]})
     own = replace(run, offer=an_offer(micros_per_hour=0))

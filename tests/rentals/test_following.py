@@ -48,7 +48,7 @@ def test_facts_for_the_card(tmp_path: Path) -> None:
     world.follow.round()
 
     job = world.job(job_id)
-    assert (job.step, job.total, job.loss) == (120, 400, 2.25)
+    assert (job.step, job.total, job.loss, job.pace) == (120, 400, 2.25, 2.0)
     assert world.now() + timedelta(minutes=10) == job.eta_at
     assert job.gpu_seen == "2 × NVIDIA A100, driver 570.1, CUDA 12.8, torch 2.13"
     with world.db.read() as tx:
