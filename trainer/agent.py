@@ -78,7 +78,7 @@ class Agent:
         key = (machine.job, machine.attempt)
         redactor = Redactor(env)
         self._reporter = Reporter(store, lambda n: wire.event_key(*key, n, machine.rank), mask=redactor.mask)
-        self._log = LogShip(store, lambda n: wire.log_key(*key, n, machine.rank))
+        self._log = LogShip(store, lambda n: wire.log_key(*key, n, machine.rank), notice=self._reporter.notice)
         self._progress = Progress(tell=self._reporter.tell, suggests=machine.rank == 0)
         self._refused = Refused()
         self._output = Output(redactor=redactor, log=self._logged, watch=self._line)

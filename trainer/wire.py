@@ -8,7 +8,7 @@ reads the next object by its number.
     jobs/<job>/source.tar.gz                    the commit, packed by the bot
     jobs/<job>/a<attempt>/order.json            what to run (`AgentOrder`)
     jobs/<job>/a<attempt>/events/00000001.jsonl an immutable chunk of events, numbered from 1
-    jobs/<job>/a<attempt>/log/00000001.txt      an immutable chunk of the command's output
+    jobs/<job>/a<attempt>/log/00000001.txt.gz   an immutable chunk of the command's output, gzip
     jobs/<job>/a<attempt>/ckpt/<name>/…         a checkpoint's files, then its manifest.json
     jobs/<job>/a<attempt>/boot/00000001.txt     what the warden of a VM saw before the agent spoke
     jobs/<job>/a<attempt>/peer.json             where one of several machines is reached (`Peer`)
@@ -284,7 +284,7 @@ def event_key(job: str, attempt: int, number: int, rank: int = 0) -> str:
 
 def log_key(job: str, attempt: int, number: int, rank: int = 0) -> str:
     """Return the key of log chunk `number`, counted from 1."""
-    return f"{attempt_prefix(job, attempt, rank)}/log/{number:08d}.txt"
+    return f"{attempt_prefix(job, attempt, rank)}/log/{number:08d}.txt.gz"
 
 
 def boot_key(job: str, attempt: int, number: int, rank: int = 0) -> str:

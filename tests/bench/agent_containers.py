@@ -7,6 +7,7 @@ no step before the checkpoint's, the card says from where it went on, and a plot
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import subprocess
@@ -135,8 +136,8 @@ def _killed_and_again(deployment: Deployment, one: Rented) -> str:
         return f"{done.state.value}: {done.error or done.outcome}"
     if not steps or not 0 < max(saved, min(_steps(store, job, attempt=1), default=0) + 1) <= min(steps):
         return f"began at step {min(steps, default=None)} where {saved} was saved"
-    log = store.get(wire.log_key(job.id, 2, 1)) or b""
-    if b"hourglass: resumed from" not in log:
+    log = store.get(wire.log_key(job.id, 2, 1))
+    if not log or b"hourglass: resumed from" not in gzip.decompress(log):
         return "its log does not say from where it goes on"
     deployment.until(lambda: [file for message in deployment.thread(job) for file in message.get("files", ())])
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import subprocess
 import tempfile
@@ -80,7 +81,8 @@ def _first_line(stage: Stage, card: str) -> float:
             with database.read() as tx:
                 job = db.find_job_by_thread(tx, stage.sandbox.people.channel_id(CHANNEL), card)
             if job and job.state in TERMINAL:
-                text = "".join(path.read_text() for path in sorted((store / "jobs" / job.id).glob("a*/log/*.txt")))
+                chunks = sorted((store / "jobs" / job.id).glob("a*/log/*.txt.gz"))
+                text = b"".join(gzip.decompress(path.read_bytes()) for path in chunks).decode()
                 return float(text.split("first line at")[1].split()[0])
             time.sleep(0.1)  # another process's database: there is nothing to wait on
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gzip
 import itertools
 import time
 import uuid
@@ -171,8 +172,8 @@ def test_the_container_has_no_privilege_no_socket_and_sees_its_own_job_alone(rig
     put_work(FolderStore(rig.folder / "store"), order, commands=look)
     rig.provider.launch(cheapest(rig), order)
     assert rig.until(lambda: state(rig, order) is InstanceState.GONE, LONG)
-    log = b"".join(path.read_bytes() for path in sorted((rig.folder / "store/jobs" / order.job).rglob("log/*.txt")))
-    lines = log.decode().splitlines()
+    chunks = sorted((rig.folder / "store/jobs" / order.job).rglob("log/*.txt.gz"))
+    lines = b"".join(gzip.decompress(path.read_bytes()) for path in chunks).decode().splitlines()
     user = lines[0].split()
     assert user[:6] == ["user", user[1], "caps", "0000000000000000", "new", "1"] and user[1] != "0"
     assert user[6:10] == ["socket", "0", "jobs", order.job] and other.job not in lines[0]
@@ -211,7 +212,7 @@ def test_machines_of_one_attempt_meet_on_a_network_of_their_own_that_goes_with_t
         assert rig.until(lambda: state(rig, order) is InstanceState.GONE, LONG)  # noqa: B023  called at once
     store = FolderStore(rig.folder / "store")
     assert [(outcome(store, order) or {}).get("reason") for order in orders] == ["finished", "finished"]
-    assert (store.get(wire.log_key(orders[0].job, 1, 1)) or b"").decode() == "a word\n"
+    assert gzip.decompress(store.get(wire.log_key(orders[0].job, 1, 1)) or b"") == b"a word\n"
     rig.provider.terminate(instances[0])
     rig.provider.terminate(instances[1])
     assert engine.networks(rig.home) == []

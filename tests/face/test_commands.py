@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import threading
 from pathlib import Path
@@ -31,6 +32,11 @@ def mentioned(stage: Stage, text: str) -> None:
 def newest(stage: Stage) -> str:
     """Return what Ada was last told privately."""
     return str(stage.people.ephemerals("ada", stage.vision)[-1]["text"])
+
+
+def say(stage: Stage, job: Job, text: bytes, number: int = 1, rank: int = 0) -> None:
+    """Put a chunk of the job's output into the store, as its agent would."""
+    stage.store.put(log_key(job.id, 1, number, rank), gzip.compress(text))
 
 
 def test_a_run_is_written_down_before_it_is_acknowledged(open_stage: Stage) -> None:
@@ -103,8 +109,8 @@ def test_list_status_logs_and_checkpoints_answer_privately(open_stage: Stage) ->
     stage = open_stage
     job = stage.trained(stage.running(), 1800)
     stage.saved(job, 1000)
-    stage.store.put(f"jobs/{job.id}/a1/log/00000001.txt", b"step 1\nloss is <nan> & so on\n")
-    stage.store.put(f"jobs/{job.id}/a1/log/00000002.txt", b"10%\r20%\r30%\nstep 2\n")
+    say(stage, job, b"step 1\nloss is <nan> & so on\n")
+    say(stage, job, b"10%\r20%\r30%\nstep 2\n", 2)
     stage.people.type("ada", "#vision", "/train list")
     assert "`job0001`  *acme/vit@3f9c2ab on 1 × A100*  ·  training" in newest(stage)
     stage.people.type("ada", "#vision", f"/train status {job.id}")
@@ -123,7 +129,7 @@ def test_a_word_is_looked_for_in_the_whole_log(open_stage: Stage) -> None:
     stage = open_stage
     job = stage.running()
     for number in range(1, 101):
-        stage.store.put(log_key(job.id, 1, number), b"needle here\n" if number == 5 else b"step\n" * 50)
+        say(stage, job, b"needle here\n" if number == 5 else b"step\n" * 50, number)
     stage.people.type("ada", "#vision", f"/train logs {job.id} needle")
     stage.people.wait_for(lambda: stage.people.ephemerals("ada", stage.vision))
     assert newest(stage).startswith("*Newest output of `job0001`* with `needle`, 1 line\n")
@@ -187,8 +193,8 @@ def test_of_several_machines_one_log_is_shown_and_the_answer_says_which_and_how_
     alone, job = stage.running(), stage.running()
     with stage.db.write() as tx:
         db.touch(tx, db.get_job(tx, job.id), stage.clock.now(), spec={**(job.spec or {}), "nodes": 2})
-    stage.store.put(log_key(job.id, 1, 1), b"rank 0 speaks\n")
-    stage.store.put(log_key(job.id, 1, 1, rank=1), b"rank 1 speaks\n")
+    say(stage, job, b"rank 0 speaks\n")
+    say(stage, job, b"rank 1 speaks\n", rank=1)
 
     def answered(line: str, word: str) -> str:
         stage.people.type("ada", "#vision", f"/train logs {job.id}{line}")
@@ -212,7 +218,7 @@ def test_a_log_that_is_followed_stands_in_the_thread_until_the_job_has_ended(ope
     stage = open_stage
     job = stage.running()
     stage.tell()
-    stage.store.put(log_key(job.id, 1, 1), b"step 1: loss 3.2\n")
+    say(stage, job, b"step 1: loss 3.2\n")
     stage.people.type("ada", "#vision", f"/train logs {job.id} follow")
     stage.people.wait_for(lambda: stage.people.ephemerals("ada", stage.vision))
     assert newest(stage).startswith(f"The newest lines of `{job.id}` stand in its thread")
@@ -220,14 +226,14 @@ def test_a_log_that_is_followed_stands_in_the_thread_until_the_job_has_ended(ope
     (tail,) = stage.replies()
     assert "step 1: loss 3.2" in shown(tail)
 
-    stage.store.put(log_key(job.id, 1, 2), b"step 2: loss 2.9\n")
+    say(stage, job, b"step 2: loss 2.9\n", 2)
     stage.tell()
     assert "step 2" not in shown(stage.replies()[0])  # Slack takes so many edits and no more
     stage.pass_time(11)
     stage.tell()
     assert "step 2: loss 2.9" in shown(stage.replies()[0])
 
-    stage.store.put(log_key(job.id, 1, 3), b"done\n")
+    say(stage, job, b"done\n", 3)
     stage.ended(job)
     stage.tell()
     assert "\ndone" in shown(stage.replies()[0])

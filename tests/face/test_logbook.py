@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def a_job(store: FolderStore, *chunks: str, number: int = 1) -> JobFacts:
     """Return a job whose attempt `number` has said so much."""
     known = facts(attempts=tuple(attempt(number=one) for one in range(1, number + 1)))
     for at, text in enumerate(chunks, 1):
-        store.put(log_key(known.job.id, number, at), text.encode())
+        store.put(log_key(known.job.id, number, at), gzip.compress(text.encode()))
     return known
 
 
@@ -60,3 +61,20 @@ def test_where_a_log_is_too_long_to_search_the_answer_says_how_far_it_looked(sto
 
     page = logbook.read(store, known, "needle")
     assert (page.lines, page.whole) == (["needle"], True)
+
+
+def test_a_log_from_before_chunks_were_packed_is_read(store: FolderStore) -> None:
+    known = a_job(store)
+    store.put(log_key(known.job.id, 1, 1).removesuffix(".gz"), b"line\n")
+    assert logbook.read(store, known, None).lines == ["line"]
+
+
+def test_a_chunk_that_is_none_or_unpacks_to_a_flood_does_not_harm(store: FolderStore) -> None:
+    known = a_job(store, "line\n")
+    whole = gzip.compress(b"one\n") + gzip.compress(b"two\n")
+    store.put(log_key(known.job.id, 1, 2), whole + b"rubbish")
+    store.put(log_key(known.job.id, 1, 3), gzip.compress(b"three\n" * 100)[:-20])
+    store.put(log_key(known.job.id, 1, 4), gzip.compress(b" " * 50_000_000))
+    page = logbook.read(store, known, "e")
+    assert list(page.lines[:2]) == ["line", "one"]
+    assert page.looked < 2 * logbook.CHUNK

@@ -6,6 +6,7 @@ neither refused in words nor used as the very string that it is, or would do som
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -301,7 +302,7 @@ def _checkpoint(text: str, folder: Path) -> list[str]:
 def _log(text: str, folder: Path) -> list[str]:
     store = FolderStore(folder / "log")
     known = facts(attempts=(attempt(),))
-    store.put(f"{wire.attempt_prefix(known.job.id, 1)}/log/000001", text.encode("utf-8", "replace"))
+    store.put(wire.log_key(known.job.id, 1, 1), gzip.compress(text.encode("utf-8", "replace")))
     message = answers.logs(SAY, known, logbook.read(store, known, None), None)
     return faults(message, people=PEOPLE)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import io
 import os
@@ -173,7 +174,7 @@ class Rented:
 
     def log(self) -> str:
         """Return the log so far."""
-        chunks = [self.store.get(key) or b"" for key in self.store.keys(f"jobs/{JOB}/a1/log")]
+        chunks = [gzip.decompress(self.store.get(key) or b"") for key in self.store.keys(f"jobs/{JOB}/a1/log")]
         return b"".join(chunks).decode()
 
     def manifests(self) -> dict[str, Manifest]:

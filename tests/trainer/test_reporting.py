@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import random
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,11 +117,44 @@ def test_shedding_gives_up_the_oldest_metrics_first_and_milestones_never() -> No
 
 
 def log_of(store: Moody) -> str:
-    return b"".join(store.get(name) or b"" for name in store.keys("jobs")).decode()
+    return b"".join(gzip.decompress(store.get(name) or b"") for name in store.keys("jobs")).decode()
+
+
+def noise(lines: int) -> list[str]:
+    """Return lines of a kilobyte that nothing makes much shorter."""
+    chance = random.Random(1)
+    return [chance.randbytes(512).hex() for _ in range(lines)]
+
+
+def a_log(store: Moody, **more: Any) -> LogShip:
+    return LogShip(store, key, notice=lambda code, text: None, delays=SOON, **more)
+
+
+def test_a_long_log_is_kept_whole_and_packed(store: Moody) -> None:
+    log = a_log(store, every=3600.0)
+    lines = [f"{number:08d} " + "x" * 16_000 for number in range(3_000)]
+    for line in lines:
+        log.write(line)
+    assert log.close(60.0)
+    assert log_of(store).splitlines() == lines
+    assert sum(len(store.get(name) or b"") for name in store.keys("jobs")) < 2_000_000
+    assert max(len(gzip.decompress(store.get(name) or b"")) for name in store.keys("jobs")) <= logs.MOST
+
+
+def test_that_a_log_is_full_is_told_once(store: Moody) -> None:
+    told: list[tuple[str, str]] = []
+    log = LogShip(store, key, notice=lambda *words: told.append(words), every=3600.0, delays=SOON, cap=100_000)
+    for line in noise(97):
+        log.write(line)
+    assert told == []
+    for line in noise(20):
+        log.write(line)
+    assert [code for code, _ in told] == ["log_full"]
+    assert log.close(10.0)
 
 
 def test_a_log_keeps_its_beginning_and_its_end_and_counts_what_lies_between(store: Moody) -> None:
-    log = LogShip(store, key, every=3600.0, delays=SOON, cap=10_000)
+    log = a_log(store, every=3600.0, cap=10_000)
     lines = [f"line {number:06d}" for number in range(60_000)]
     for line in lines:
         log.write(line)
@@ -133,23 +169,24 @@ def test_a_log_keeps_its_beginning_and_its_end_and_counts_what_lies_between(stor
 
 
 def test_a_log_waits_in_bounded_memory_while_the_store_is_away(store: Moody) -> None:
-    log = LogShip(store, key, every=0.01, delays=SOON)
+    log = a_log(store, every=0.01, backlog=1_000_000)
     store.away = True
-    line = "x" * 1023
-    for _ in range(logs.BACKLOG // 1024 + 2_000):
+    lines = noise(5_000)
+    for line in lines:
         log.write(line)
     store.away = False
-    until(lambda: len(log_of(store)) > logs.BACKLOG // 2)
+    until(lambda: len(log_of(store)) > 1_000_000)
     log.write("after")
     assert log.close(10.0)
     text = log_of(store)
     assert "bytes of output are left out here" in text
-    assert text.endswith("after\n")
+    assert text.endswith(f"{lines[-1]}\nafter\n")
+    assert len(text) < 3_000_000
 
 
 def test_chunks_of_a_long_run_come_less_often(store: Moody) -> None:
     clock = HandClock()
-    log = LogShip(store, key, every=0.01, clock=clock, delays=SOON)
+    log = a_log(store, every=0.01, clock=clock)
     log.write("early")
     until(lambda: log_of(store) == "early\n")
     clock.now += 7200.0
