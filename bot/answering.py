@@ -154,7 +154,9 @@ def logs(parts: Parts, facts: JobFacts, command: Logs) -> Message:
         if most == 1:
             raise BadRequest(f"Job `{facts.job.id}` has one machine.", fix=fix)
         raise BadRequest(f"Job `{facts.job.id}` has {most} machines, counted from 1.", fix=f"{fix} node={most}")
-    return answers.logs(parts.say, facts, logbook.read(parts.store, facts, command.grep, node), command.grep, node)
+    page = logbook.read(parts.store, facts, command.grep, node)
+    whole = None if page.attempt is None else parts.links.log(facts.job.id, page.attempt, node - 1)
+    return answers.logs(parts.say, facts, page, command.grep, node, whole)
 
 
 def follow(parts: Parts, facts: JobFacts) -> Message:

@@ -227,6 +227,7 @@ def start(settings: Settings, ports: Ports, stack: ExitStack) -> Bot:
         base=settings.web_url or server.url,
         minutes=settings.link_minutes,
         clock=ports.clock,
+        published=bool(settings.web_url),
     )
     people = People(client=client, clock=ports.clock, leads=settings.leads, lead_group=settings.lead_group, say=say)
     traits = {name: provider.traits for name, provider in plane.providers.items()}

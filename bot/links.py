@@ -14,8 +14,10 @@ from bot.catalogue import later
 from jobs.clock import Clock
 from jobs.errors import HourglassError, Misconfigured
 from trainer.storage import FolderStore, S3Store, Store, StoreFault, checked
+from trainer.wire import attempt_prefix
 
 KEY_BYTES = 32
+_LOG = "log\n"  # before the prefix that is signed: no file's key has a line's end
 PRESIGNED_LIMIT = timedelta(days=7)  # S3 signs nothing that lives longer
 
 
@@ -47,8 +49,12 @@ def link_key(state: Path) -> bytes:
 class Links:
     """Where a stored file can be fetched, for a while."""
 
-    def __init__(self, *, store: Store, secret: bytes, base: str, minutes: int, clock: Clock) -> None:
+    def __init__(
+        self, *, store: Store, secret: bytes, base: str, minutes: int, clock: Clock, published: bool = False
+    ) -> None:
+        """`published`: people reach the site at `base`, wherever the files are."""
         self.store = store
+        self._published = published
         self._secret = secret
         self._base = base.rstrip("/")
         self._life = timedelta(minutes=minutes)
@@ -72,16 +78,22 @@ class Links:
             return self.store.link(checked(key), int(life.total_seconds())), until
         raise StoreFault("This store has no links; fetch the files from where it lies.")
 
+    def log(self, job: str, attempt: int, rank: int = 0) -> str | None:
+        """Return a link to all that a machine's command printed; None where the site may not be reached.
+
+        A log is many objects, so that even a bucket's is put together by the site.
+        """
+        if not isinstance(self.store, FolderStore) and not self._published:
+            return None
+        prefix = attempt_prefix(job, attempt, rank)
+        expires = int((self._clock.now() + self._life).timestamp())
+        return f"{self._base}/logs/{quote(prefix)}?exp={expires}&sig={self._sign(_LOG + prefix, expires)}"
+
     def open(self, key: str, expires: str, signature: str) -> Path:
         """Return the file that a link names; raises `LinkRefused` unless the link is ours and still works."""
         if not isinstance(self.store, FolderStore):
             raise LinkRefused(later("There are no files here."))
-        if not expires.isascii() or not expires.isdigit() or len(expires) > 12:
-            raise LinkRefused(later("This link is not whole. Copy it again from Slack."))
-        if not hmac.compare_digest(self._sign(key, int(expires)).encode(), signature.encode(errors="replace")):
-            raise LinkRefused(later("This link was changed. Copy it again from Slack."))
-        if datetime.fromtimestamp(int(expires), UTC) < self._clock.now():
-            raise LinkRefused(later("This link has expired. `/train checkpoints` gives a new one."))
+        self._check(key, expires, signature)
         try:
             path = (self.store.root / checked(key)).resolve()
         except StoreFault as error:
@@ -90,6 +102,19 @@ class Links:
         if not path.is_relative_to(self.store.root.resolve()) or not path.is_file():
             raise LinkRefused(later("This file is no longer here: only the newest checkpoints are kept."))
         return path
+
+    def open_log(self, prefix: str, expires: str, signature: str) -> str:
+        """Return the prefix of the chunks of the log that a link names; raises `LinkRefused` as `open` does."""
+        self._check(_LOG + prefix, expires, signature)
+        return f"{prefix}/log/"
+
+    def _check(self, key: str, expires: str, signature: str) -> None:
+        if not expires.isascii() or not expires.isdigit() or len(expires) > 12:
+            raise LinkRefused(later("This link is not whole. Copy it again from Slack."))
+        if not hmac.compare_digest(self._sign(key, int(expires)).encode(), signature.encode(errors="replace")):
+            raise LinkRefused(later("This link was changed. Copy it again from Slack."))
+        if datetime.fromtimestamp(int(expires), UTC) < self._clock.now():
+            raise LinkRefused(later("This link has expired. `/train checkpoints` gives a new one."))
 
     def _sign(self, key: str, expires: int) -> str:
         return hmac.new(self._secret, f"{expires}\n{key}".encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

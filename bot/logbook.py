@@ -56,6 +56,12 @@ def read(store: Store, facts: JobFacts, grep: str | None, node: int = 1, *, most
     return Page(looked=looked)
 
 
+def whole(store: Store, prefix: str) -> Iterator[bytes]:
+    """Yield all that lies under a log's prefix, as text, chunk by chunk."""
+    for key in sorted(store.keys(prefix)):
+        yield unpacked(key, store.get(key, CHUNK) or b"")
+
+
 def _newest(store: Store, keys: Sequence[str]) -> Iterator[bytes]:
     """Yield chunks in the order of their keys: one, then more and more at once, for most answers need only one."""
     width, at = 1, 0

@@ -217,11 +217,16 @@ def _logs(job: str, rest: list[Word], context: _Context) -> Logs:
         if node == 0:
             fix = f"logs {named}{NODE}2"
             raise BadRequest(f"`{rest[0].text}`: machines are counted from 1, like `{NODE}2`.", fix=fix)
-        if [word.lower() for word in said] == [FOLLOW] and node != 1:
+        if _is_follow(rest[1:]) and node != 1:
             fix = f"logs {named}{NODE}{node}"
             raise BadRequest("Only the first machine's output is followed in the thread.", fix=fix)
-    follow = [word.lower() for word in said] == [FOLLOW]
+    follow = _is_follow(rest[len(rest) - len(said) :])
     return Logs(job=job, grep=None if follow else " ".join(said) or None, node=node, follow=follow)
+
+
+def _is_follow(said: list[Word]) -> bool:
+    """Return whether the word is the verb's own; in quotes it is one to look for."""
+    return [word.raw.lower() for word in said] == [FOLLOW]
 
 
 def _rerun_overrides(words: list[Word], rest: list[Word], line: Line) -> dict[str, object]:

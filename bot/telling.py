@@ -127,7 +127,9 @@ class Teller:
     def _ended(self, facts: JobFacts, data: Mapping[str, Any]) -> Message:
         newest = facts.checkpoints[-1] if facts.checkpoints else None
         advice = self._advice(facts)
-        return replies.ended(self._say, facts, self._concerned(facts), newest, self._files(newest), advice)
+        spoke = (facts.job.outcome or {}).get("attempt")
+        whole = self._links.log(facts.job.id, spoke) if spoke else None
+        return replies.ended(self._say, facts, self._concerned(facts), newest, self._files(newest), advice, whole)
 
     def _advice(self, facts: JobFacts) -> list[Block]:
         """Return what to do about a GPU that was too small or not to be had; empty where neither is told."""

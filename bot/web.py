@@ -11,9 +11,10 @@ from slack_bolt.adapter.starlette.handler import to_bolt_request, to_starlette_r
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from bot import logbook
 from bot.door import Door
 from bot.health import Health
 from bot.links import LinkRefused, Links
@@ -33,6 +34,7 @@ _ABOUT = """Hourglass: rents GPUs by the hour for a team in Slack, and no machin
 /healthz   whether deadlines are enforced and people are told
 /metrics   the same in numbers, for Prometheus
 /files/…   checkpoints, behind links that are signed and expire
+/logs/…    what a job's command printed, behind such links
 """
 
 
@@ -57,6 +59,16 @@ def build(
             return PlainTextResponse(str(error), status_code=403, headers=_SAFE)
         return FileResponse(path, filename=path.name, media_type="application/octet-stream", headers=_SAFE)
 
+    def log(request: Request) -> Response:
+        asked, prefix = request.query_params, request.path_params["prefix"]
+        try:
+            chunks = links.open_log(prefix, asked.get("exp", ""), asked.get("sig", ""))
+        except LinkRefused as error:
+            return PlainTextResponse(str(error), status_code=403, headers=_SAFE)
+        name = prefix.removeprefix("jobs/").replace("/", "-")
+        headers = {**_SAFE, "Content-Disposition": f'attachment; filename="{name}.log"'}
+        return StreamingResponse(logbook.whole(links.store, chunks), media_type="text/plain", headers=headers)
+
     async def deliveries(request: Request) -> Response:
         assert app is not None and door is not None  # the route exists only then  # noqa: S101
         body = await _body(request)
@@ -71,6 +83,7 @@ def build(
         Route("/", about),
         Route("/healthz", healthz),
         Route("/files/{key:path}", file, methods=["GET", "HEAD"]),
+        Route("/logs/{prefix:path}", log),
     ]
     if scrapes is not None:
         routes.append(Route("/metrics", scrapes.answer))

@@ -173,18 +173,17 @@ def _listing(lines: Sequence[str]) -> list[Block]:
     return [*blocks, section(pre(held))] if held else blocks
 
 
-def logs(say: Catalogue, facts: JobFacts, page: Page, grep: str | None, node: int = 1) -> Message:
-    """Return the newest lines of a job's output, those that hold `grep` where it is given.
+def logs(
+    say: Catalogue, facts: JobFacts, page: Page, grep: str | None, node: int = 1, whole: str | None = None
+) -> Message:
+    """Return the newest lines of a job's output, those that hold `grep` where it is given; `whole` links to all of it.
 
     Of several machines they are those of `node`, counted from 1, and the answer says how to see the others'.
     """
-    others = _other_logs(say, facts, node)
+    others = [*_about_log(say, facts, page, grep, whole), *_other_logs(say, facts, node)]
     if not page.lines:
         told = _no_lines(say, facts, page, grep)
         return Message(text=told, blocks=[section(told), *others])
-    if not page.whole:
-        looked = say("Searched was the newest {size}; what is older was not.", size=size(page.looked))
-        others = [context(looked), *others]
     shown: list[str] = []
     room = LOG_MOST
     for line in reversed(page.lines):
@@ -209,6 +208,30 @@ def _no_lines(say: Catalogue, facts: JobFacts, page: Page, grep: str | None) -> 
         job=words.name(facts),
         grep=code(grep),
     )
+
+
+def _about_log(say: Catalogue, facts: JobFacts, page: Page, grep: str | None, whole: str | None) -> list[Block]:
+    """Return what has to be known of the lines: whose they are, how far it was looked for them, where the rest is."""
+    if page.attempt is None:
+        return []
+    told: list[Markup] = []
+    newest = max((one.number for one in facts.attempts), default=page.attempt)
+    if page.attempt < newest:
+        older = (
+            say("This is from attempt {older}. Attempt {newest} has no such line.", older=page.attempt, newest=newest)
+            if grep
+            else say(
+                "This is from attempt {older}. Attempt {newest} has said nothing yet.",
+                older=page.attempt,
+                newest=newest,
+            )
+        )
+        told.append(older)
+    if not page.whole:
+        told.append(say("Searched was the newest {size}; what is older was not.", size=size(page.looked)))
+    if whole is not None:
+        told.append(link(whole, say("The whole log")))
+    return [context(Markup("  ".join(told)))] if told else []
 
 
 def _other_logs(say: Catalogue, facts: JobFacts, node: int) -> list[Block]:

@@ -16,8 +16,8 @@ VERBS = {
     "stop": later("`/train stop JOB`: saves a last checkpoint, then ends the machine."),
     "extend": later("`/train extend JOB 1h`: moves the deadline, if the budget allows."),
     "logs": later(
-        "`/train logs JOB [node=2] [word]`: the newest output, of the second machine, the lines with that word; "
-        "`logs JOB follow` in the thread."
+        "`/train logs JOB [node=2] [word]`: the newest output, of the second machine, the lines with that word, and a "
+        'link to all of it; `logs JOB follow` in the thread, `logs JOB "follow"` looks for that word.'
     ),
     "checkpoints": later("`/train checkpoints JOB`: links to the files."),
     "rerun": later("`/train rerun JOB [resume] [key=value …]`: the same again, changed; or from its last checkpoint."),

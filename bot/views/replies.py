@@ -34,8 +34,12 @@ def ended(
     checkpoint: Checkpoint | None,
     files: Sequence[FileLink],
     advice: Sequence[Block] = (),
+    whole: str | None = None,
 ) -> Message:
-    """Return the end: who is told, how it went, what it cost so far, and the newest whole checkpoint's files."""
+    """Return the end: who is told, how it went, what it cost so far, and the newest whole checkpoint's files.
+
+    `whole` is a link to all that the command printed, where there can be one.
+    """
     if not any(attempt.launched_at for attempt in facts.attempts):
         return _never_ran(say, facts, people, advice)
     parts = words.progress(say, facts)[-1:] if facts.job.loss is not None else words.progress(say, facts)
@@ -50,7 +54,7 @@ def ended(
     who = Markup(" ".join(mention(person) for person in people))
     line = say("{who} {ended}: {facts}", who=who, ended=words.ending(say, facts), facts=Markup(", ".join(parts)))
     blocks: list[Block] = [section(line)]
-    blocks += [*_explanation(say, facts), *advice]
+    blocks += [*_explanation(say, facts, whole), *advice]
     if checkpoint is not None:
         blocks += _files(say, facts, checkpoint, files)
     return Message(text=line, blocks=blocks)
@@ -62,15 +66,15 @@ def _never_ran(say: Catalogue, facts: JobFacts, people: Sequence[str], advice: S
     return Message(text=line, blocks=[section(line), *_explanation(say, facts), *advice])
 
 
-def _explanation(say: Catalogue, facts: JobFacts) -> list[Block]:
+def _explanation(say: Catalogue, facts: JobFacts, whole: str | None = None) -> list[Block]:
     reason = str((facts.job.outcome or {}).get("reason", ""))
     error = escape(short(facts.job.error, 600))  # of hidden letters nothing is left, and an empty block is refused
     blocks = [section(error)] if error else []
     said = words.tail(facts)
     if said and reason not in ("finished", "stopped", "deadline"):
         blocks.append(section(pre(said[-2500:])))
-        more = say("The last lines it said. All of them: {command}", command=code(f"/train logs {facts.job.id}"))
-        blocks.append(context(more))
+        more = say("The last lines it said. More of them: {command}.", command=code(f"/train logs {facts.job.id}"))
+        blocks.append(context(more if whole is None else Markup(f"{more} {link(whole, say('The whole log'))}")))
     return blocks
 
 

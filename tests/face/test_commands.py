@@ -14,7 +14,7 @@ from sqlmodel import select
 from bot.events import Events
 from jobs import db
 from jobs.lifecycle import JobState
-from jobs.model import Job, NoteKind
+from jobs.model import Attempt, Job, NoteKind
 from jobs.values import DOLLAR
 from tests.face.stage import Stage, shown
 from trainer.wire import log_key
@@ -123,6 +123,33 @@ def test_list_status_logs_and_checkpoints_answer_privately(open_stage: Stage) ->
     assert told.startswith("*Newest output of `job0001`* with `NAN`, 1 line\n")
     stage.people.type("ada", "#vision", f"/train checkpoints {job.id}")
     assert "/files/jobs/job0001/a1/ckpt/step-1000/model.pt?exp=" in newest(stage)
+
+
+def test_a_log_answers_with_a_link_to_all_of_it_and_says_when_it_is_an_older_attempts(open_stage: Stage) -> None:
+    stage = open_stage
+    job = stage.running()
+    say(stage, job, b"step 1\n")
+
+    def answered(line: str, word: str) -> str:
+        stage.people.type("ada", "#vision", f"/train logs {job.id}{line}")
+        stage.people.wait_for(
+            lambda: any(word in shown(said) for said in stage.people.ephemerals("ada", stage.vision)[-1:])
+        )
+        return shown(stage.people.ephemerals("ada", stage.vision)[-1])
+
+    told = answered("", "step 1")
+    assert f"<http://files.test/logs/jobs/{job.id}/a1?exp=" in told
+    assert "|The whole log>" in told
+    assert "attempt" not in told
+
+    with stage.db.write() as tx:
+        first = next(one for one in db.attempts(tx, job.id))
+        columns = {name: value for name, value in first.model_dump().items() if name != "id"}
+        tx.add(Attempt(**{**columns, "number": 2, "launch_key": "another"}))
+    assert "This is from attempt 1. Attempt 2 has said nothing yet." in answered("", "attempt 1")
+    stage.store.put(log_key(job.id, 2, 1), gzip.compress(b"begins anew\n"))
+    assert "a2?exp=" in answered("", "begins anew")
+    assert "This is from attempt 1. Attempt 2 has no such line." in answered(" step", "step 1")
 
 
 def test_a_word_is_looked_for_in_the_whole_log(open_stage: Stage) -> None:

@@ -116,6 +116,49 @@ def test_a_store_without_links_says_so(clock: FakeClock) -> None:
         links.open(KEY, "4000000000", "x")
 
 
+def log_parts(url: str) -> tuple[str, str, str]:
+    """Return prefix, expiry and signature of a link to a log."""
+    split = urlsplit(url)
+    asked = parse_qs(split.query)
+    return unquote(split.path.removeprefix("/logs/")), asked["exp"][0], asked["sig"][0]
+
+
+def test_a_link_to_a_log_opens_that_log_until_it_ends(links: Links, clock: FakeClock) -> None:
+    url = links.log("k7m2pqx", 3) or ""
+    assert url.startswith("https://bot.example/logs/jobs/k7m2pqx/a3?exp=")
+    prefix, expires, signature = log_parts(url)
+    assert links.open_log(prefix, expires, signature) == "jobs/k7m2pqx/a3/log/"
+    with pytest.raises(LinkRefused, match="changed"):
+        links.open_log("jobs/k7m2pqx/a2", expires, signature)
+    with pytest.raises(LinkRefused, match="changed"):
+        links.open(f"{prefix}/log/00000001.txt.gz", expires, signature)
+    clock.advance(minutes=61)
+    with pytest.raises(LinkRefused, match="expired"):
+        links.open_log(prefix, expires, signature)
+
+
+def test_a_file_s_signature_opens_no_log(links: Links) -> None:
+    with pytest.raises(LinkRefused, match="changed"):
+        links.open_log("jobs/k7m2pqx/a3", "4000000000", links._sign("jobs/k7m2pqx/a3", 4_000_000_000))
+
+
+def test_logs_in_a_bucket_are_linked_only_where_the_site_is_published(clock: FakeClock) -> None:
+    def of(*, published: bool) -> str | None:
+        bucket = object()
+        links = Links(
+            store=bucket,  # type: ignore[arg-type]
+            secret=b"s" * 32,
+            base="https://x",
+            minutes=60,
+            clock=clock,
+            published=published,
+        )
+        return links.log("k7m2pqx", 1)
+
+    assert of(published=False) is None
+    assert (of(published=True) or "").startswith("https://x/logs/jobs/k7m2pqx/a1?exp=")
+
+
 def test_the_key_is_made_once_and_read_by_its_owner_alone(tmp_path: Path) -> None:
     key = link_key(tmp_path / "state")
     path = tmp_path / "state" / "links.key"

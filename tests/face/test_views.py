@@ -105,6 +105,16 @@ def test_a_card_of_what_runs_says_how_fast_it_goes(pace: float, told: str) -> No
     assert told not in state(JobState.SUCCEEDED)
 
 
+def test_the_end_says_where_more_of_the_output_is() -> None:
+    over = scenes.facts(
+        JobState.FAILED, **{**scenes.TRAINING, "outcome": {"reason": "error", "code": 1, "tail": ["x"]}}
+    )
+    told = " ".join(scenes.texts(replies.ended(SAY, over, [], None, [], whole="https://bot/logs/x")))
+    assert "The last lines it said. More of them: `/train logs k7m2pqx`. <https://bot/logs/x|The whole log>" in told
+    told = " ".join(scenes.texts(replies.ended(SAY, over, [], None, [])))
+    assert "The last lines it said. More of them: `/train logs k7m2pqx`." in told
+
+
 def test_what_costs_nothing_says_so_instead_of_counting_zeros() -> None:
     run = scenes.facts(**{**scenes.TRAINING, "hold": 0, "attempts": [scenes.attempt(micros_per_hour=0)]})
     own = replace(run, offer=an_offer(micros_per_hour=0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import hmac
 import time
@@ -25,6 +26,7 @@ from jobs.errors import Misconfigured
 from jobs.lifecycle import JobState
 from jobs.model import Job, NoteKind
 from tests.face.stage import Stage
+from trainer.wire import log_key
 
 KEY = "jobs/job0001/a1/ckpt/step-1/model.pt"
 
@@ -81,6 +83,19 @@ def test_a_download_can_be_resumed(site: httpx.Client, links: Links) -> None:
 def test_a_changed_link_is_refused_with_words(site: httpx.Client, links: Links) -> None:
     answer = site.get(path(links).replace("model", "other"))
     assert (answer.status_code, answer.text) == (403, "This link was changed. Copy it again from Slack.")
+
+
+def test_a_whole_log_comes_as_one_text(site: httpx.Client, stage: Stage, links: Links) -> None:
+    for number, text in ((1, b"step 1\n"), (2, b"step 2\n"), (10, b"step 10\n")):
+        stage.store.put(log_key("job0001", 2, number, 1), gzip.compress(text))
+    url = (links.log("job0001", 2, 1) or "").removeprefix("http://files.test")
+    answer = site.get(url)
+    assert answer.text == "step 1\nstep 2\nstep 10\n"
+    assert answer.headers["content-disposition"] == 'attachment; filename="job0001-a2-r1.log"'
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert site.get(url.replace("a2-r1", "a1")).status_code == 403
+    assert site.get(url.replace("/logs/", "/files/")).status_code == 403
 
 
 @pytest.mark.parametrize("tricky", ["/files/../links.key", "/files/%2e%2e/links.key", "/files/", "/files/jobs"])
