@@ -127,6 +127,17 @@ class Actions:
             answering.guarded(self._parts, typed, lambda: answering.fresh_links(self._parts, job_id, name, caller)),
         )
 
+    def whole_log(self, ack: Ack, body: Body, respond: Respond) -> None:
+        """Answer with a link to a whole log, which is put together now."""
+        ack()
+        job_id, attempt, rank = _value(body).split()
+        parts, caller = self._parts, _caller(body)
+        typed = f"/train logs {job_id}"
+        _answer(
+            respond,
+            answering.guarded(parts, typed, lambda: answering.whole_log(parts, job_id, attempt, rank, caller)),
+        )
+
     # ------------------------------------------------------------ inside
 
     def _approve(self, job_id: str, by: Person, minutes: float | None, caller: Caller) -> Job:

@@ -156,7 +156,25 @@ def logs(parts: Parts, facts: JobFacts, command: Logs) -> Message:
         raise BadRequest(f"Job `{facts.job.id}` has {most} machines, counted from 1.", fix=f"{fix} node={most}")
     page = logbook.read(parts.store, facts, command.grep, node)
     whole = None if page.attempt is None else parts.links.log(facts.job.id, page.attempt, node - 1)
-    return answers.logs(parts.say, facts, page, command.grep, node, whole)
+    fetch = "" if page.attempt is None or whole else f"{facts.job.id} {page.attempt} {node - 1}"
+    return answers.logs(parts.say, facts, page, command.grep, node, whole=whole, fetch=fetch)
+
+
+def whole_log(parts: Parts, job_id: str, attempt: str, rank: str, caller: Caller) -> Message:
+    """Return a link made now to all that a machine printed; raises `NotFound` where there is no such machine."""
+    facts = look(parts, job_id, caller)
+    known = {
+        (str(one.number), str(at)) for one in facts.attempts for at in range(facts.spec.nodes if facts.spec else 1)
+    }
+    if (attempt, rank) not in known:
+        raise NotFound(f"Job `{job_id}` has no such machine. `/train logs {job_id}` shows what it said.")
+    key, size = logbook.gathered(parts.store, job_id, int(attempt), int(rank))
+    try:
+        url, until = parts.links.fresh(key)
+    except StoreFault as error:
+        raise NotAllowed(str(error)) from error
+    name = f"{key.removeprefix('jobs/').removesuffix('/log.txt.gz').replace('/', '-')}.log.gz"
+    return answers.links(parts.say, job_id, [FileLink(name=name, bytes=size, url=url)], until)
 
 
 def follow(parts: Parts, facts: JobFacts) -> Message:

@@ -60,6 +60,7 @@ def build_app(parts: Parts, client: WebClient, acknowledged: Tell = nobody) -> A
     app.action("continue")(actions.resume)
     app.action("larger")(actions.larger)
     app.action("files")(actions.files)
+    app.action("whole_log")(actions.whole_log)
     app.view("shorter")(actions.shorter_submitted)
     app.view("deny")(actions.deny_submitted)
     app.view("extend")(actions.extend_submitted)

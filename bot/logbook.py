@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import re
+import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from bot.facts import JobFacts
 from bot.markup import clean
@@ -60,6 +63,29 @@ def whole(store: Store, prefix: str) -> Iterator[bytes]:
     """Yield all that lies under a log's prefix, as text, chunk by chunk."""
     for key in sorted(store.keys(prefix)):
         yield unpacked(key, store.get(key, CHUNK) or b"")
+
+
+def gathered(store: Store, job: str, attempt: int, rank: int, *, most: int = MOST) -> tuple[str, int]:
+    """Put a whole log into one packed object beside its chunks; return its key and its size in bytes.
+
+    Raises `StoreError`, also where there is more than `most` bytes, packed: the machine is a team's.
+    """
+    prefix = attempt_prefix(job, attempt, rank)
+    key, size = f"{prefix}/log.txt.gz", 0
+    try:
+        with tempfile.TemporaryDirectory(prefix="log") as folder:
+            path = Path(folder, "log")
+            with path.open("wb") as file:
+                for chunk in sorted(store.keys(f"{prefix}/log/")):
+                    data = store.get(chunk, CHUNK) or b""
+                    # gzip's members may stand one behind another.
+                    size += file.write(data if chunk.endswith(".gz") else gzip.compress(data))
+                    if size > most:
+                        raise StoreError(f"What lies under {prefix}/log/ in the store is longer than any log.")
+            store.put_file(key, path)
+    except (StoreFault, OSError) as error:
+        raise StoreError(f"The log cannot be put together right now: {error}") from error
+    return key, size
 
 
 def _newest(store: Store, keys: Sequence[str]) -> Iterator[bytes]:

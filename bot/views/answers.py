@@ -174,13 +174,23 @@ def _listing(lines: Sequence[str]) -> list[Block]:
 
 
 def logs(
-    say: Catalogue, facts: JobFacts, page: Page, grep: str | None, node: int = 1, whole: str | None = None
+    say: Catalogue,
+    facts: JobFacts,
+    page: Page,
+    grep: str | None,
+    node: int = 1,
+    *,
+    whole: str | None = None,
+    fetch: str = "",
 ) -> Message:
-    """Return the newest lines of a job's output, those that hold `grep` where it is given; `whole` links to all of it.
+    """Return the newest lines of a job's output, those that hold `grep` where it is given.
 
-    Of several machines they are those of `node`, counted from 1, and the answer says how to see the others'.
+    `whole` links to all of it; else a button makes a link out of `fetch`. Of several machines they are those of `node`,
+    counted from 1, and the answer says how to see the others'.
     """
     others = [*_about_log(say, facts, page, grep, whole), *_other_logs(say, facts, node)]
+    if fetch:
+        others += actions(f"whole-{facts.job.id}", [button(say("The whole log"), "whole_log", fetch)])
     if not page.lines:
         told = _no_lines(say, facts, page, grep)
         return Message(text=told, blocks=[section(told), *others])

@@ -11,8 +11,12 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from sqlmodel import select
 
+from bot import answering, logbook
 from bot.events import Events
+from bot.parts import Caller
+from bot.views import answers
 from jobs import db
+from jobs.errors import NotFound
 from jobs.lifecycle import JobState
 from jobs.model import Attempt, Job, NoteKind
 from jobs.values import DOLLAR
@@ -150,6 +154,24 @@ def test_a_log_answers_with_a_link_to_all_of_it_and_says_when_it_is_an_older_att
     stage.store.put(log_key(job.id, 2, 1), gzip.compress(b"begins anew\n"))
     assert "a2?exp=" in answered("", "begins anew")
     assert "This is from attempt 1. Attempt 2 has no such line." in answered(" step", "step 1")
+
+
+def test_where_the_site_is_not_reached_a_button_gathers_the_whole_log(open_stage: Stage) -> None:
+    stage = open_stage
+    job = stage.running()
+    say(stage, job, b"step 1\n")
+    say(stage, job, b"step 2\n", 2)
+    caller = Caller(person=stage.ada, channel=stage.vision, delivery="press")
+    facts = answering.look(stage.parts, job.id, caller)
+    told = answers.logs(stage.parts.say, facts, logbook.read(stage.store, facts, None), None, fetch=f"{job.id} 1 0")
+    (button,) = next(block["elements"] for block in told.blocks if block["type"] == "actions")
+    assert button["action_id"] == "whole_log"
+    answer = answering.whole_log(stage.parts, *button["value"].split(), caller).text
+    assert f"<http://files.test/files/jobs/{job.id}/a1/log.txt.gz?exp=" in answer
+    assert gzip.decompress(stage.store.get(f"jobs/{job.id}/a1/log.txt.gz") or b"") == b"step 1\nstep 2\n"
+    for wrong in (("2", "0"), ("1", "1"), ("x", "0")):
+        with pytest.raises(NotFound):
+            answering.whole_log(stage.parts, job.id, *wrong, caller)
 
 
 def test_a_word_is_looked_for_in_the_whole_log(open_stage: Stage) -> None:

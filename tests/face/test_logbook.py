@@ -11,6 +11,7 @@ from bot import logbook
 from bot.catalogue import Catalogue
 from bot.facts import JobFacts
 from bot.views import answers
+from jobs.errors import StoreError
 from tests.face.scenes import attempt, facts
 from trainer.storage import FolderStore
 from trainer.wire import log_key
@@ -78,3 +79,20 @@ def test_a_chunk_that_is_none_or_unpacks_to_a_flood_does_not_harm(store: FolderS
     page = logbook.read(store, known, "e")
     assert list(page.lines[:2]) == ["line", "one"]
     assert page.looked < 2 * logbook.CHUNK
+
+
+def test_a_log_is_gathered_into_one_object(store: FolderStore) -> None:
+    known = a_job(store, *(f"line {at}\n" for at in range(12)))
+    store.put(log_key(known.job.id, 1, 13).removesuffix(".gz"), b"as it was\n")
+    key, size = logbook.gathered(store, known.job.id, 1, 0)
+    assert key == f"jobs/{known.job.id}/a1/log.txt.gz"
+    data = store.get(key) or b""
+    assert len(data) == size
+    assert gzip.decompress(data).decode().splitlines() == [*(f"line {at}" for at in range(12)), "as it was"]
+    assert len(logbook.read(store, known, None).lines) == 13
+
+
+def test_more_than_an_agent_keeps_is_not_gathered(store: FolderStore) -> None:
+    known = a_job(store, "one\n", "two\n")
+    with pytest.raises(StoreError, match="longer than any log"):
+        logbook.gathered(store, known.job.id, 1, 0, most=30)
