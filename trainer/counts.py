@@ -16,7 +16,7 @@ _EPOCH_WORDS = r"epochs?|ep\.?"
 _STEP_WORDS = (
     r"global[_ -]?(?:steps?|iter(?:ation)?s?)|t_env|env[_ ]steps?|num[_ ]frames|sentence number|i(?=\s*=\s*\d+\s*/)"
     r"|num[_ ]timesteps(?!\s*=)|(?<=^Eval )num_timesteps|total[_ ](?:num|env)_?steps|total[_ ]t|t(?=\s*=\s*\d+\s*/)"
-    r"|(?:time)?steps?|iter(?:ation)?s?|itr?|updates?|up\.|n(?:um_)?updates"
+    r"|(?:time)?steps?|iter(?:ation)?s?|itr?s?|updates?|up\.|n(?:um_)?updates"
     r"|(?:mini-?)?batch(?:es)?|kimg|train(?=\s\d+\s?/\s?\d)|n_?episodes?|progress(?=\W{0,3}\d+\s*/)|episodes?|instance|rounds?|gen(?:eration)?s?|tick|tree"
 )
 # What follows a count makes it none: a fraction, a time, a date, a share, a unit.

@@ -55,10 +55,10 @@ _OWN_STEP = re.compile(r"(?:iter(?:ation)?|step)s?[\s:=#]*(?P<step>\d+)(?=[\s:,|
 _BAR_COUNTS = re.compile(r"^(\d+)\|(\d+)?\|")  # torchtune's "1|20|Loss: 2.3": epoch, step, loss
 
 
-_ENDS = r"(?:%\|[^|]*\||^\d+[a-z]{1,12} \[)[^\]]*s\]"
+_ENDS = r"(?:%\|[^|]*\||^\d+[a-z]{1,12} \[)[^\]]*[a-z]\]"
 _ENDED = re.compile(_ENDS)
 _GLUED = re.compile(  # a bar that a line was printed behind
-    rf"{_ENDS}(?=(?i:INFO|DEBUG|WARNING|ERROR|iteration|iter|step|epoch|train|val|valid|test)\b"
+    rf"{_ENDS}(?=(?i:INFO|DEBUG|WARNING|ERROR|iteration|iter|step|epoch|train(?:ing)?|val|valid|test)\b"
     r"|\[?\d{4}-\d\d-\d\d[ T]|\[\d\d:\d\d:\d\d)"
 )
 
@@ -143,12 +143,21 @@ def without_bar(text: str) -> str:
     return _DRAWN.sub("|", text) if "%|" in text else text
 
 
+_BEGINS = re.compile(r":?\s*(?:\d+%\||(?<![\w.])\d+[a-z]{1,12} \[)")
+
+
+def description(text: str) -> str:
+    """Return what stands before a bar."""
+    found = _BEGINS.search(text)
+    return text[: found.start()] if found else text
+
+
 def parted(line: str, is_printed: Callable[[str], bool]) -> tuple[str, str] | None:
     """Return a bar and the line that was printed behind it, None where `line` is no such thing.
 
     `is_printed`: whether the code at hand prints a line.
     """
-    ended = _GLUED.search(line) or _ENDED.search(line) if "s]" in line else None
+    ended = _GLUED.search(line) or _ENDED.search(line) if "]" in line else None
     if ended is None or not (ended.re is _GLUED or is_printed(line[ended.end() :])):
         return None
     return line[: ended.end()], line[ended.end() :]

@@ -31,11 +31,13 @@ _PREFIX = re.compile(
         |\d\d?\ [A-Z][a-z][a-z]\ \d\d:\d\d(?::\d\d)?\s+(?=(?:{_LEVELS})\s)
         |[\[(<]?{_CLOCK}[\])>]?(?=[\s|-])[\s,|-]*
         |[\[(<|]?\s*(?:{_LEVELS}|Info|Debug)\s*[\])>|]?[\s:|-]+(?:(?:root|__main__|[a-z_][\w.]*)(?:[.:][\w<>]+)*(?::\d+)?\s*(?:-\s+|:\s*(?=\S)(?!\d)))?
+        |\[\d\d\.\d\d\.\d\d\|{_CLOCK}\]\s*
+        |\[\w+Thread(?:-\d+)?\]\ (?=(?:{_LEVELS})\ )
         |P\d+\ (?=(?:{_LEVELS})\ )                                           # a process
         |\[(?:[a-z_]\w*\.)*[a-z_]\w*\](?=\[|\s-)                              # [package.module][INFO]
         |[a-z_][\w.]*\ +:\ (?:{_LEVELS})\s+(?=\S)
         |[\[(]?[\w./]+\.py[:\ ]\d+(?::\w+)?[\])]?[\s:|-]*
-        |(?:[a-z_]\w*\.)*[a-z_]\w*\s+-\s+(?=(?:{_LEVELS})\b)
+        |(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*\s+-\s+(?=(?:{_LEVELS})\b)
         |(?:[\w.-]+:\d+\s+){{1,2}}(?=(?:{_LEVELS})\s)                        # a host's rank, a place in the source
     )+""",
     re.VERBOSE,

@@ -17,7 +17,7 @@ _DEEPEST = 60  # expressions within expressions
 _PERCENT = re.compile(
     r"%(?:%|(?:\((?P<key>\w+)\))?[-#0 +]*(?P<width>\*|\d+)?(?:\.(?P<digits>\*|\d+))?[hlL]?(?P<type>[diouxXeEfFgGcrsa]))"
 )
-_NUMERIC = "bdeEfFgGinouxX%"  # formats that take numbers alone
+_DECIMAL = "eEfFgG%"  # formats of numbers with a decimal point
 _LINE_ENDS = re.compile(r"[\r\n]+")
 # What is around a measurement and says nothing of it: "loss.item()", "float(np.mean(losses))", "meter.avg".
 _AROUND = frozenset({
@@ -31,7 +31,7 @@ class Hole(NamedTuple):
     """Where a value stands."""
 
     value: ast.expr | None  # None where it is not known
-    numeric: bool = False  # its format takes numbers alone
+    decimal: bool = False  # its format is that of numbers with a decimal point
 
 
 Piece = str | Hole
@@ -134,7 +134,7 @@ def _of_f_string(part: ast.expr, named: Named, deep: int) -> Sequence[Piece]:
 
 def _held(value: ast.expr | None, spec: str) -> Sequence[Piece]:
     """Return a hole with a value of this format; a share is followed by its sign."""
-    hole = Hole(value, numeric=bool(spec) and spec[-1] in _NUMERIC)
+    hole = Hole(value, decimal=bool(spec) and spec[-1] in _DECIMAL)
     return [hole, "%"] if spec.endswith("%") else [hole]
 
 

@@ -15,11 +15,11 @@ from trainer.names import is_companion, is_outcome, series_name
 
 _EPOCH = re.compile(r"(?:^|_)(?:epochs?|ep)(?:_|$)|epoch$|^e$")
 _STEP = re.compile(
-    r"(?:^|_)(?:(?:global_?|time)?steps?|iter(?:ation)?s?|niter|it|updates?|episodes?|rounds?|trials?|gen(?:eration)?s?"
+    r"(?:^|_)(?:(?:global_?|time)?steps?|iter(?:ation)?s?|niter|itr?s?|updates?|episodes?|rounds?|trials?|gen(?:eration)?s?"
     r"|batch(?:_?idx|es)?|i|idx|nbatch)(?:_|$)"
 )
 _MANY = re.compile(r"^(?:n|num|max|total|nb)_|_(?:num|max|total)$|s$")
-_STEPS = re.compile(r"(?:steps|iters|iterations|updates|episodes|rounds|trials|generations|it|iter)$")
+_STEPS = re.compile(r"(?:steps|iters|itrs|iterations|updates|episodes|rounds|trials|generations|it|iter)$")
 _TOOK = re.compile(r"(?:^|_)(?:time|secs?|seconds|lr|duration|elapsed|size|eta)(?:_|$)")
 _BATCHES = re.compile(r"loader|batches|dataset|data$|iter")
 _IN_BATCHES = frozenset({"i", "it", "idx", "batch_idx"})  # counts of a function that is given the epoch
@@ -36,6 +36,7 @@ class Loop:
     counter: str = ""
     bound: str = ""  # the code of how often it runs
     times: int | None = None  # how often that is, where the code says it
+    bar: str = ""  # the variable with the bar around it, "" where there is none
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,20 @@ def names_epoch(name: str) -> bool:
     return bool(_EPOCH.search(name)) and not _MANY.search(name)
 
 
-def loop(node: ast.For | ast.AsyncFor, numbers: Mapping[str, int], *, in_epoch: bool) -> Loop:
-    """Return what a loop counts, within an epoch or not; `numbers`: variables that hold one."""
-    times = None
-    match _bare(node.iter), node.target:
+def is_looped_over(value: ast.expr) -> bool:
+    """Return whether a variable may hold this to loop over it: "bar = tqdm(range(10))"."""
+    return isinstance(value, ast.Call) and last_name(value.func) in (*_BARS, *_RANGES, "enumerate")
+
+
+def loop(
+    node: ast.For | ast.AsyncFor, numbers: Mapping[str, int], held: Mapping[str, ast.expr], *, in_epoch: bool
+) -> Loop:
+    """Return what a loop counts, within an epoch or not.
+
+    `numbers` and `held`: variables that hold a number, or what is looped over.
+    """
+    times, bar = None, node.iter.id if isinstance(node.iter, ast.Name) else ""
+    match _bare(held.get(bar, node.iter)), node.target:
         case ast.Call(func=function, args=[first, *more]), ast.Name(id=counter) if last_name(function) in _RANGES:
             bound = ast.unparse(more[0] if more else first)
             times = _times([first, *more], numbers)
@@ -68,8 +79,8 @@ def loop(node: ast.For | ast.AsyncFor, numbers: Mapping[str, int], *, in_epoch: 
         case _:
             return Loop("piece")
     if not in_epoch and (_EPOCH.search(counter.lower()) or "epoch" in bound.lower()):
-        return Loop("epoch", counter, bound, times)
-    return Loop("batch" if in_epoch or "batch" in counter.lower() else "step", counter, bound, times)
+        return Loop("epoch", counter, bound, times, bar)
+    return Loop("batch" if in_epoch or "batch" in counter.lower() else "step", counter, bound, times, bar)
 
 
 def whole(value: ast.expr, numbers: Mapping[str, int]) -> int | None:
@@ -107,9 +118,9 @@ def role(value: ast.expr, around: Around) -> str | None:
             return _of_several(value, around)
         case ast.Name() | ast.Attribute() | ast.Subscript() | ast.Call():
             code = ast.unparse(value)
-            for one in around.loops:
+            for at, one in enumerate(around.loops):
                 if code == one.counter:
-                    return "" if one.role == "epoch" and _is_in_piece(around.loops) else one.role
+                    return "" if _is_outer(one, around.loops[:at]) or _is_in_piece(one, around.loops) else one.role
                 if code == one.bound:
                     return MANY_OF[one.role]
             if not isinstance(value, ast.Call):
@@ -120,7 +131,10 @@ def role(value: ast.expr, around: Around) -> str | None:
 
 
 def _of_several(value: ast.BinOp, around: Around) -> str | None:
-    """Return what a number counts that is reckoned from counts."""
+    """Return what a number counts that is reckoned from counts; a loss over how many there were counts nothing."""
+    name = series_name(called(value))
+    if is_outcome(name) or is_companion(name):
+        return None
     names = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
     counters = {one.counter: one.role for one in around.loops}
     if any(_EPOCH.search(name.lower()) or counters.get(name) == "epoch" for name in names):
@@ -140,8 +154,15 @@ def _by_name(name: str, around: Around) -> str | None:
     return None
 
 
-def _is_in_piece(loops: Sequence[Loop]) -> bool:
+def _is_outer(loop: Loop, inner: Sequence[Loop]) -> bool:
+    """Return whether a loop is of whole runs: there are epochs within it, or steps."""
+    return loop.role == "step" and any(one.role in MANY_OF for one in inner)
+
+
+def _is_in_piece(loop: Loop, loops: Sequence[Loop]) -> bool:
     """Return whether batches are counted within a piece of an epoch: they begin anew more often than it does."""
+    if loop.role != "epoch":
+        return False
     roles = [one.role for one in loops if one.role]
     return roles[:1] == ["batch"] and any(one in ("batch", "piece") for one in roles[1 : roles.index("epoch")])
 

@@ -10,20 +10,25 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from trainer import generic
+from trainer import drawn, generic
 from trainer.formats import Reading
 from trainer.headings import without_prefix
 from trainer.kinds import Found
-from trainer.names import is_of_evaluation, may_measure, of_part
+from trainer.names import all_of_evaluation, is_of_evaluation, may_measure, of_part
 from trainer.numbers import in_english, number, plainly, unwrapped
 from trainer.place import MOST_STEPS
-from trainer.series import BLOCK, PLAIN, STATED
+from trainer.series import BAR, BLOCK, PLAIN, STATED
 from trainer.statements import Statement, statements
 from trainer.templates import COUNTS, Template, parse
 
 _WORD = re.compile(r"[^\W\d_]+")
 _ALONE = re.compile(r"\{\w+\}")
+# Words before a name that are none of it: "with loss 0.5", "13.6 dB SSIM: 0.29".
+_CONNECT = frozenset(
+    {"with", "db", "is", "of", "the", "at", "and", "in", "for", "on", "result", "results", "stats", "by"}
+)
 _BRACES = re.compile(r"\{[^{}]*\}")
 _MOST_BYTES, _LARGEST = 4_000_000, 400_000  # of code that is read, and of one file
 _MOST_FILES, _MOST_FOLDERS = 2_000, 2_000
@@ -32,6 +37,14 @@ _NOT_OURS = frozenset({"node_modules", "site-packages", "venv", "env", "build", 
 _PRINTS = re.compile(r"print|log|write|echo|set_description")
 
 _Line = tuple[Template, Statement]
+
+
+class _Stated(NamedTuple):
+    """What a statement says of a line."""
+
+    reading: Reading
+    printed: Mapping[str, float]  # what has its name in the line, and not in the code alone
+    on_epochs: bool  # it is what a bar over epochs is called
 
 
 class Printed:
@@ -65,29 +78,33 @@ class Printed:
         self._lines.setdefault(max(words, key=len, default=""), []).append((template, one))
 
     def explain(self, text: str, found: Found) -> Found:
-        """Return what a line says with what its code does: all of it, or what its count is of."""
+        """Return what a line says with what its code does: all of it, or names and counts that it says better."""
         reading = found.reading
-        if not self._lines or (reading is not None and (reading.bar is not None or found.row < BLOCK)):
+        is_bar = reading is not None and reading.bar is not None
+        if not self._lines or (reading is not None and found.row < (BAR if is_bar else BLOCK)):
             return found
-        stated = self.read(text)
+        stated = self._stated(drawn.description(text) if is_bar else text)
         if stated is None or generic.is_best(without_prefix(text)) or generic.is_setting(text):
             return found
         if reading is None:
-            return Found(STATED, stated, found.named)
-        if found.row >= PLAIN and (reading.step, reading.epoch) == (None, None) != (stated.step, stated.epoch):
-            return Found(STATED, stated._replace(values=reading.values), found.named)
-        finer = stated.within_epoch and (not reading.within_epoch or (stated.epoch is None and stated.total is None))
-        if finer and reading.step is not None and stated.step == reading.step:
-            counted = stated._replace(values=reading.values, rate=reading.rate, eta=reading.eta)
-            return Found(found.row, counted, found.named)
-        return Found(found.row, _with_totals(reading, stated), found.named)
+            return Found(STATED, stated.reading, found.named)
+        reading = reading._replace(values=_united(reading.values, stated))
+        if is_bar:
+            return Found(found.row, _on_bar(reading, stated), found.named)
+        if (counted := _counted(reading, stated.reading)) is not None:
+            return Found(STATED if found.row >= PLAIN else found.row, counted, found.named)
+        return Found(found.row, _with_totals(reading, stated.reading), found.named)
 
     def prints(self, text: str) -> bool:
         """Return whether a statement prints such a line."""
-        return bool(self._lines and text.strip()) and self.read(text) is not None
+        return bool(self._lines and text.strip()) and self._stated(text) is not None
 
     def read(self, text: str) -> Reading | None:
         """Return what the statement says that prints such a line, None where none does."""
+        stated = self._stated(text)
+        return stated and stated.reading
+
+    def _stated(self, text: str) -> _Stated | None:
         if len(text) > _WIDEST:
             return None
         words = {"": None, **dict.fromkeys(_WORD.findall(text))}
@@ -96,7 +113,7 @@ class Printed:
             may = [one for one in may if not _ALONE.fullmatch(one[0].text)]
         may.sort(key=lambda one: -len(one[0].names))  # what says more of a line says it better
         line = unwrapped(" ".join(without_prefix(text).split()))
-        return next((reading for template, one in may if (reading := _reading(template, one, line))), None)
+        return next((stated for template, one in may if (stated := _reading(template, one, line))), None)
 
 
 def printed_by(folder: Path) -> Printed:
@@ -112,7 +129,7 @@ def _is_known(one: Statement, template: Template, words: Sequence[str]) -> bool:
     return any(len(word) > 1 for word in words)
 
 
-def _reading(template: Template, one: Statement, line: str) -> Reading | None:
+def _reading(template: Template, one: Statement, line: str) -> _Stated | None:
     found = template.find(line)
     if found is None:
         return None
@@ -121,10 +138,50 @@ def _reading(template: Template, one: Statement, line: str) -> Reading | None:
     if not values or not all(0 <= count <= MOST_STEPS and count % 1 == 0 for count in counts.values()):
         return None
     told = {name: int(count) for name, count in counts.items()}
-    told |= {
-        many: one.totals[many] for what, many in COUNTS.items() if what in told and many in one.totals.keys() - told
-    }
-    return _placed(told, _of_part(one.part, values))
+    totals = ((many, one.totals.get(many)) for what, many in COUNTS.items() if what in told and many not in told)
+    told |= {many: total for many, total in totals if total is not None}
+    part = "" if any(is_of_evaluation(name) or name.startswith("train") for name in values) else one.part
+    reading = _placed(told, {of_part(part, name): value for name, value in values.items()})
+    return _Stated(reading, {name: value for name, value in values.items() if name in one.printed}, one.on_epochs)
+
+
+def _united(values: Mapping[str, float], stated: _Stated) -> Mapping[str, float]:
+    """Return what a line measures with what only its code says: more of it, and names with their first word."""
+    united = dict(values)
+    part = next(iter(values), "").partition("_")[0] if all_of_evaluation(values) else ""
+    for name, value in stated.printed.items():
+        whole = of_part(part, name)
+        if whole in united:
+            continue
+        same = [other for other, read in values.items() if read == value]
+        first, _, last = name.partition("_")
+        if cut := next((other for other in same if last and other in (last, of_part(part, last))), None):
+            if first not in _CONNECT:
+                united.pop(cut, None)
+                united[whole] = value
+        elif not same:
+            united[whole] = value
+    return united
+
+
+def _on_bar(reading: Reading, stated: _Stated) -> Reading:
+    """Return what a bar says whose description the code prints."""
+    if stated.on_epochs:
+        return reading._replace(epoch=None, epochs=None, within_epoch=False, from_either=False)
+    epoch, epochs = stated.reading.epoch, stated.reading.epochs
+    if reading.within_epoch or epoch is None:
+        return reading
+    epoch -= epochs is not None  # who says "3/10" counts from one
+    return reading._replace(epoch=epoch, epochs=epochs, within_epoch=True, from_either=epochs is None, eta=None)
+
+
+def _counted(reading: Reading, stated: Reading) -> Reading | None:
+    """Return a reading with what the code says of its counts, None where that is no news of where it stands."""
+    news = reading.step is None and (stated.step is not None or (reading.epoch is None and stated.epoch is not None))
+    finer = stated.within_epoch and (not reading.within_epoch or (stated.epoch is None and stated.total is None))
+    if news or (finer and reading.step is not None and stated.step == reading.step):
+        return stated._replace(values=reading.values, rate=reading.rate, eta=reading.eta)
+    return None
 
 
 def _with_totals(reading: Reading, stated: Reading) -> Reading:
@@ -134,13 +191,6 @@ def _with_totals(reading: Reading, stated: Reading) -> Reading:
     if (reading.epoch, reading.epochs) == (stated.epoch, None):
         reading = reading._replace(epochs=stated.epochs)
     return reading
-
-
-def _of_part(part: str, values: Mapping[str, float]) -> Mapping[str, float]:
-    """Return values as those of the part of the data that a function is for, if none of them says otherwise."""
-    if any(is_of_evaluation(name) or name.startswith("train") for name in values):
-        return values
-    return {of_part(part, name): value for name, value in values.items()}
 
 
 def _placed(counts: Mapping[str, int], values: Mapping[str, float]) -> Reading:

@@ -101,6 +101,8 @@ class Standing:
         if reading.epoch is not None and reading.epoch != self._epoch_counted:
             return None
         other = reading.total != self._total if reading.total is not None else reading.step < self._raw
+        # One of as many as the training's, in the epoch that has been counted already.
+        other = other or (reading.within_epoch and reading.epoch is not None and reading.step <= self._raw)
         return other and (reading.within_epoch or reading.step <= (self.step or 0))
 
     def _beside(self, row: float, reading: Reading) -> At:

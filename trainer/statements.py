@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from trainer.holes import Hole, Piece, by_percent, called, joined, last_name, lines, pieces
-from trainer.loops import MANY_OF, Around, Loop, loop, names_epoch, role, whole
+from trainer.loops import MANY_OF, Around, Loop, is_looped_over, loop, names_epoch, role, whole
 from trainer.names import BESIDE, PARTS, is_companion, is_outcome, is_worth_naming, of_part, series_name
 
 _MOST = 2_000  # of one file
@@ -28,12 +28,16 @@ _LONGEST_NAME = 80  # characters, with what stands between it and its number
 _PART = re.compile(r"(?:^|_)(?P<part>val|valid|validat(?:e|ion)|eval|evaluat(?:e|ion)|test|testing)(?:_|$)")
 _OF_EPOCH = re.compile(r"(?:^|_)epoch$")  # functions that train for one
 # A name before its number: "Loss: ", "val acc = (", "error is ".
-_BEFORE = re.compile(r"(?P<name>[A-Za-z][\w@./-]*(?: [A-Za-z][\w@./-]*){0,3})\s*(?:[:=~]|->|is|of)*\s*[\[(<]?\s*$")
+_BEFORE = re.compile(
+    r"(?P<name>[A-Za-z][\w@/-]*(?:\.\w[\w@/-]*)*(?: \w[\w@/-]*(?:\.\w[\w@/-]*)*){0,3})"
+    r"\s*(?:[:=~]|->|is|of)*\s*[\[(<]?\s*$"
+)
 # Of a variable's name what says how its value came about: "reduced_loss", "running_loss", "loss_value".
 _CAME_ABOUT = re.compile(
     r"^(?:(?:reduced|running|total|batch|sum|acc|tr|epoch|cur|current|log|logging|print|tot|ema|smooth|mean|avg|ave|this"
     r"|local|global|step|iter)_)+|_(?:value|item|meter|log|sum|avg|np|num|float|print|all|history|list)$"
 )
+_UNIT = re.compile(r"\s?(?:s|secs?|seconds|ms|mins?|minutes|h|hours|[KMG]i?B)\b")  # behind what is no measurement
 # What else than `print` writes a line: loggers, and bars what they are called.
 _WRITERS = frozenset({
     "info", "debug", "warning", "warn", "log", "write", "echo", "rprint", "print_log", "printf", "log_message",
@@ -54,6 +58,8 @@ class Statement(NamedTuple):
     ends: bool  # nothing stands behind it
     part: str = ""  # of the data, that the function around it is for
     totals: Mapping[str, int] = MappingProxyType({})  # "epochs", "steps" or "batches", where the code says how many
+    printed: frozenset[str] = frozenset()  # names that stand in the line, and not in the code alone
+    on_epochs: bool = False  # it is what a bar over epochs is called
 
 
 @dataclass
@@ -66,6 +72,7 @@ class _Scope:
     strings: dict[str, Sequence[Piece]] = field(default_factory=dict)
     lengths: dict[str, ast.expr] = field(default_factory=dict)  # variables that a `len(...)` was assigned to
     numbers: dict[str, int] = field(default_factory=dict)  # and a whole number
+    held: dict[str, ast.expr] = field(default_factory=dict)  # and what is looped over
 
 
 def statements(source: str) -> Sequence[Statement]:
@@ -122,7 +129,7 @@ class _Reader:
         scope = self._scopes[-1]
         in_epoch = scope.in_epoch or any(one.role == "epoch" for one in scope.loops)
         self._open = []
-        scope.loops.append(loop(node, self._numbers, in_epoch=in_epoch))
+        scope.loops.append(loop(node, self._numbers, self._held, in_epoch=in_epoch))
         for child in (*node.body, *node.orelse):
             yield from self.read(child)
         scope.loops.pop()
@@ -132,6 +139,7 @@ class _Reader:
         scope = self._scopes[-1]
         scope.strings.pop(name, None)
         scope.lengths.pop(name, None)
+        scope.held.pop(name, None)
         number = whole(value, self._numbers)
         if number is None or name in scope.numbers:
             scope.numbers.pop(name, None)
@@ -141,7 +149,14 @@ class _Reader:
             self._remember(name, found)
         elif isinstance(value, ast.Call) and last_name(value.func) == "len":
             scope.lengths[name] = value
+        elif is_looped_over(value):
+            scope.held[name] = value
         yield from self.read(value)
+
+    @staticmethod
+    def _object(node: ast.Call) -> str:
+        """Return the variable whose method is called, "" where it is no method."""
+        return last_name(node.func.value) if isinstance(node.func, ast.Attribute) else ""
 
     def _remember(self, name: str, found: Sequence[Piece]) -> None:
         """Take what a variable holds; one that grows and grows is no line."""
@@ -151,11 +166,14 @@ class _Reader:
         name = last_name(node.func)
         if name == "print" and node.args:
             yield from self._printed(node)
-        elif name in _WRITERS and node.args:
-            text = pieces(node.args[0], self._string)
+        elif name in _WRITERS and (given := node.args[:1] or [one.value for one in node.keywords if one.arg == "desc"]):
+            text = pieces(given[0], self._string)
             if len(node.args) > 1 and all(isinstance(piece, str) for piece in text):
                 text = by_percent("".join(map(str, text)), node.args[1:])
-            yield from self._lines(text, written=True)
+            on_epochs = any(
+                one.bar == self._object(node) for one in self._around.loops if one.role == "epoch" and one.bar
+            )
+            yield from (one._replace(on_epochs=on_epochs) for one in self._lines(text, written=True))
         elif found := pieces(node, self._string):
             yield from self._lines(found)
         else:
@@ -184,6 +202,10 @@ class _Reader:
         )
 
     @property
+    def _held(self) -> Mapping[str, ast.expr]:
+        return ChainMap(*(scope.held for scope in reversed(self._scopes)))
+
+    @property
     def _totals(self) -> Mapping[str, int]:
         return {MANY_OF[one.role]: one.times for one in self._around.loops if one.times and one.role in MANY_OF}
 
@@ -201,54 +223,64 @@ class _Reader:
         split = lines(found)
         part = next((scope.part for scope in reversed(self._scopes) if scope.part), "")
         for at, line in enumerate(split):
-            if (written or begins or not _is_name(line)) and (text := self._described(line)):
-                yield Statement(text, begins or at > 0, ends or at < len(split) - 1, part, self._totals)
+            if written or begins or not _is_name(line):
+                text, printed = self._described(line, judges=bool(part))
+                whole = begins or at > 0, ends or at < len(split) - 1
+                yield from [Statement(text, *whole, part, self._totals, printed)] if text else []
 
-    def _described(self, line: Sequence[Piece]) -> str:
-        """Return a line as a team would describe it, "" where it measures nothing."""
+    def _described(self, line: Sequence[Piece], *, judges: bool) -> tuple[str, frozenset[str]]:
+        """Return a line as a team would describe it, and which of its names are printed; "" where it measures nothing.
+
+        `judges`: it is of an evaluation, and what has a format is a measurement.
+        """
         text = before = ""
-        taken: set[str] = set()
+        taken, printed = set[str](), set[str]()
         measures, parted = False, True  # from the number before
-        for piece in line:
+        for at, piece in enumerate(line):
             if isinstance(piece, str):
                 text += piece.replace("{", "{{").replace("}", "}}")
                 before, parted = before + piece, parted or bool(piece)
                 continue
-            name, known = self._name(piece, before) if parted else ("", False)
+            behind = line[at + 1] if at + 1 < len(line) else ""
+            has_unit = isinstance(behind, str) and _UNIT.match(behind) is not None
+            name, known, own = self._name(piece, before) if parted and not has_unit else ("", False, False)
             if name in taken or (name in ("step", "batch") and taken & {"step", "batch"}):
                 name = ""
             taken.add(name)
+            if own:
+                printed.add(name)
             text += f"{{{name}}}"
-            measures = measures or (known and bool(name))
+            measures = measures or (bool(name) and (known or (judges and own and piece.decimal)))
             before, parted = "", not name
-        return text if measures else ""
+        return (text, frozenset(printed)) if measures else ("", frozenset())
 
-    def _name(self, hole: Hole, before: str) -> tuple[str, bool]:
-        """Return what a hole holds, "" for nothing, and whether that makes a line progress.
+    def _name(self, hole: Hole, before: str) -> tuple[str, bool, bool]:
+        """Return what a hole holds, "" for nothing; whether that makes a line progress, and is the name printed.
 
         By what is printed before it, or by what the code calls it.
         """
         if hole.value is None:
-            return "", False
+            return "", False, False
         if (counted := role(hole.value, self._around)) is not None:
-            return counted, False
+            return counted, False, False
         found = _BEFORE.search(before[-_LONGEST_NAME:])
-        printed = series_name(found["name"]) if found else ""
+        printed = series_name(found["name"]) if found and not _UNIT.fullmatch(found["name"]) else ""
         name = series_name(called(hole.value))
         name = bare if is_outcome(bare := _CAME_ABOUT.sub("", name)) else name
         printed = of_part(printed, name) if printed in PARTS and name else printed
         if any(is_outcome(one) or is_companion(one) for one in (printed, name)):
-            return printed or name, any(_is_worth_it(one, numeric=hole.numeric) for one in (printed, name))
+            known = any(_is_worth_it(one, decimal=hole.decimal) for one in (printed, name))
+            return printed or name, known, bool(printed)
         either = printed or name
         beside = BESIDE.search(printed) or BESIDE.search(name) or not is_worth_naming(either)
-        return ("" if beside or not hole.numeric or len(either) < 3 else either), False
+        return ("" if beside or not hole.decimal or len(either) < 3 else either), False, bool(printed)
 
 
-def _is_worth_it(name: str, *, numeric: bool) -> bool:
-    """Return whether a line is progress for what it calls so; `numeric`: it is printed as a number."""
+def _is_worth_it(name: str, *, decimal: bool) -> bool:
+    """Return whether a line is progress for what it calls so; `decimal`: it is printed with a decimal point."""
     if is_outcome(name):
         return True
-    return is_companion(name) and not _BESIDE_OTHERS.search(name) and (numeric or not _VAGUE.search(name))
+    return is_companion(name) and not _BESIDE_OTHERS.search(name) and (decimal or not _VAGUE.search(name))
 
 
 def _is_name(line: Sequence[Piece]) -> bool:

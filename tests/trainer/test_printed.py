@@ -101,7 +101,7 @@ def test_a_string_counts_by_the_loops_around_it() -> None:
 
 def test_a_statement_knows_where_it_stands() -> None:
     (one,) = statements("def validate(net):\n    print('L', loss.item())")
-    assert one == Statement("L {l}", begins=True, ends=True, part="val")
+    assert one == Statement("L {l}", begins=True, ends=True, part="val", printed=frozenset({"l"}))
     (open_one,) = statements("print('L %.3f' % loss, end='')")
     assert (open_one.begins, open_one.ends) == (True, False)
     (logged,) = statements("logger.info('L %.3f', loss)")
@@ -153,6 +153,76 @@ def test_a_line_that_is_printed_in_pieces_is_one() -> None:
     assert "E L {l}" not in texts(by_loop)
 
 
+EPOCHS_BAR = """
+bar = tqdm(range(150))
+for epoch in bar:
+    bar.set_description("Epoch %d | loss: %.2f" % (epoch, loss))
+"""
+BATCHES_BAR = """
+for epoch in range(1, EPOCHS + 1):
+    bar = tqdm(loader)
+    for x in bar:
+        bar.set_description(desc="[%d/%d] G: %.2f; Reg loss: %.2f" % (epoch, EPOCHS, g_loss, reg_loss))
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "step", "values"),
+    [
+        (EPOCHS_BAR, "Epoch 3 | loss: 0.50:   2%|▏         | 3/150 [00:00<00:26,  5.54it/s]", 3, {"loss": 0.5}),
+        (
+            BATCHES_BAR,
+            "[2/6] G: 0.25; Reg loss: 0.50:  25%|██▌       | 1/4 [00:02<00:07,  2.38s/it]",
+            5,
+            {"g": 0.25, "reg_loss": 0.5},
+        ),
+    ],
+)
+def test_what_a_bar_is_called_is_read_by_its_code(code: str, line: str, step: int, values: Mapping[str, float]) -> None:
+    assert read(code, line) == [(step, values)]
+
+
+@pytest.mark.parametrize(
+    ("statement", "line", "values"),
+    [
+        (
+            "print(f'step {step}: Top 1-err {a:.2f} L {loss:.2f}')",
+            "step 7: Top 1-err 75.00 L 0.50",
+            {"top_1_err": 75.0, "l": 0.5},
+        ),
+        ("print(f'step {step}: G {g_loss:.2f} loss {l:.2f}')", "step 7: G 0.25 loss 0.50", {"g": 0.25, "loss": 0.5}),
+        ("print(f'step {step}: ended with loss {l:.2f}')", "step 7: ended with loss 0.50", {"loss": 0.5}),
+        ("print(f'step {step}: loss {l.val:.2f} ({l.avg:.2f})')", "step 7: loss 0.50 (0.75)", {"loss": 0.5}),
+        (
+            "print(f'step {step}: PSNR: {p:.1f} dB SSIM: {s:.2f}')",
+            "step 7: PSNR: 13.5 dB SSIM: 0.29",
+            {"psnr": 13.5, "ssim": 0.29},
+        ),
+    ],
+)
+def test_what_a_line_prints_under_a_name_that_nobody_knows_is_read_by_its_code(
+    statement: str, line: str, values: Mapping[str, float]
+) -> None:
+    assert read(f"for step in loader:\n    {statement}", line) == [(7, values)]
+
+
+def test_what_has_a_unit_is_no_measurement() -> None:
+    assert texts("print('cost %.2f s' % cost)") == []
+
+
+def test_what_an_evaluation_formats_is_a_measurement_whatever_it_is_called() -> None:
+    assert read("def validate_chairs(net):\n    print('Chairs EPE: %f' % epe)", "Chairs EPE: 8.25") == [
+        (None, {"val_chairs_epe": 8.25})
+    ]
+    assert texts("def build(net):\n    print('Chairs EPE: %f' % epe)") == []
+
+
+def test_a_loop_around_whole_runs_counts_no_steps() -> None:
+    printed = "print(f'Run: {run:02d}, Epoch: {epoch:02d}, Train: {acc:.2f}')"
+    code = f"for run in range(9):\n for epoch in range(99):\n  {printed}"
+    assert [step for step, _ in read(code, "Run: 03, Epoch: 07, Train: 0.25")] == [7]
+
+
 def test_what_a_function_evaluates_is_of_that_part() -> None:
     code = "def test(net):\n    print('Average', acc)\n\ndef train(net):\n    print('M', loss)"
     assert read(code, "Average 0.25", "M 1.5") == [(None, {"test_acc": 0.25}), (None, {"m": 1.5})]
@@ -192,7 +262,7 @@ def test_settings_and_records_stay_what_they_are(line: str) -> None:
 
 
 def test_what_a_line_names_itself_is_believed_before_its_code() -> None:
-    code = "for epoch in range(3):\n    print(f'step {n}: loss {x:.2f} acc {y:.2f}')"
+    code = "for epoch in range(3):\n    print(f'step {step}: loss {x:.2f} acc {y:.2f}')"
     assert read(code, "step 7: loss 0.50 acc 0.25") == [(7, {"loss": 0.5, "acc": 0.25})]
 
 
