@@ -2,13 +2,16 @@
 
 A file that is being written looks like any other, and what rewrites a file in place leaves half of one for a
 while. So the format's own end is looked for: a zip's directory, the length in a header, the file that a trainer
-writes last.
+writes last. What only a whole file can have is looked for in a few bytes, however large the file is.
 """
 
 from __future__ import annotations
 
+import ast
 import json
+import math
 import os
+import re
 import stat
 import struct
 import zipfile
@@ -18,7 +21,13 @@ from pathlib import Path
 
 _LARGEST_HEADER = 100_000_000  # safetensors' own limit
 _FORMATTED = frozenset({".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".json", ".distcp"})
+_LARGEST_PARSED = 1_000_000  # bytes of a record that is read as a whole
 _ZIP_START = b"PK\x03\x04"
+_HDF5_START = b"\x89HDF\r\n\x1a\n"
+_NUMPY_START = b"\x93NUMPY"
+_GGUF = b"GGUF", 24  # how it begins, and the bytes of its shortest header
+_PICKLES = frozenset({".pkl", ".pickle", ".joblib"})
+_TORCH_BEFORE_ZIP = b"\x80\x02\x8a\x0a"  # what it held follows behind the pickles
 _HF_STATE = "trainer_state.json"
 _HF_INCOMPLETE = "checkpoint-is-incomplete.txt"
 _DCP_LAST = ".metadata"
@@ -45,6 +54,14 @@ def file_state(path: Path) -> State:
             return State.WHOLE if zipfile.is_zipfile(path) else State.BROKEN
         if path.suffix == ".json":
             return _json(path)
+        if start == _HDF5_START:
+            return _hdf5(path)
+        if start.startswith(_NUMPY_START):
+            return _numpy(path)
+        if start.startswith(_GGUF[0]) and path.stat().st_size < _GGUF[1]:
+            return State.BROKEN
+        if path.suffix in _PICKLES and start[:1] == b"\x80" and not start.startswith(_TORCH_BEFORE_ZIP):
+            return State.UNKNOWN if _end(path, 1) == b"." else State.BROKEN
     except OSError:
         return State.BROKEN
     return State.UNKNOWN
@@ -70,9 +87,60 @@ def _safetensors(path: Path, start: bytes) -> State:
 def _json(path: Path) -> State:
     try:
         json.loads(path.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         return State.BROKEN
     return State.WHOLE
+
+
+def _hdf5(path: Path) -> State:
+    """Compare the size with the end that the file's first block names; the library cuts the file there as it closes."""
+    with path.open("rb") as file:
+        head = file.read(56)
+    version = head[8] if len(head) == 56 else 255
+    if version > 3 or head[13 if version < 2 else 9] != 8:  # bytes of an address: others are nobody's
+        return State.BROKEN if len(head) < 56 or version < 2 else State.UNKNOWN
+    base, end = struct.unpack_from("<Q8xQ", head, {0: 24, 1: 28}.get(version, 12))
+    size = path.stat().st_size
+    if size < base + end:
+        return State.BROKEN
+    return State.WHOLE if size == base + end else State.UNKNOWN
+
+
+def _numpy(path: Path) -> State:
+    """Compare the size with that of the array that the header tells of."""
+    with path.open("rb") as file:
+        head = file.read(12)
+        if len(head) < 12:
+            return State.BROKEN
+        begin, length = (10, int.from_bytes(head[8:10], "little")) if head[6] == 1 else (12, _four(head))
+        if length > _LARGEST_PARSED:
+            return State.UNKNOWN
+        file.seek(begin)
+        text = file.read(length).decode("latin-1")
+    if len(text) < length:
+        return State.BROKEN
+    try:
+        header = ast.literal_eval(text.strip())
+        kind = re.fullmatch(r"[<>|=]?([a-zA-Z])(\d+)(?:\[\w+\])?", header["descr"])
+        count = math.prod(header["shape"])
+    except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError):
+        return State.UNKNOWN  # fields with names, or no header at all
+    if kind is None:
+        return State.UNKNOWN  # objects, which are pickled
+    size, told = path.stat().st_size, begin + length + count * int(kind[2]) * (4 if kind[1] == "U" else 1)
+    if size < told:
+        return State.BROKEN
+    return State.WHOLE if size == told else State.UNKNOWN
+
+
+def _four(head: bytes) -> int:
+    return int.from_bytes(head[8:12], "little")
+
+
+def _end(path: Path, count: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - count))
+        return file.read(count)
 
 
 def folder_state(folder: Path, files: Sequence[Path]) -> State:

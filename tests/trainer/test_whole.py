@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import struct
 import zipfile
 from pathlib import Path
@@ -31,7 +32,24 @@ def safetensors(path: Path, size: int = 64) -> bytes:
     return path.read_bytes()
 
 
-@pytest.mark.parametrize(("name", "make"), [("a.pt", zipped), ("a.ckpt", zipped), ("a.safetensors", safetensors)])
+def hdf5(path: Path) -> bytes:
+    """A file as the library closes it: the first block names the end."""
+    start = b"\x89HDF\r\n\x1a\n" + bytes([0, 0, 0, 0, 0, 8, 8, 0, 4, 0, 16, 0, 0, 0, 0, 0])
+    path.write_bytes(start + struct.pack("<QQQQ", 0, 2**64 - 1, 4_096, 2**64 - 1) + bytes(4_096 - len(start) - 32))
+    return path.read_bytes()
+
+
+def numpy_array(path: Path) -> bytes:
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (30, 4), }"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(30 * 4 * 8))
+    return path.read_bytes()
+
+
+WHOLE_FORMATS = [("a.pt", zipped), ("a.ckpt", zipped), ("a.safetensors", safetensors)]
+WHOLE_FORMATS += [("a.h5", hdf5), ("a.keras", hdf5), ("a.npy", numpy_array)]
+
+
+@pytest.mark.parametrize(("name", "make"), WHOLE_FORMATS)
 def test_every_truncation_is_seen(tmp_path: Path, name: str, make: object) -> None:
     path = tmp_path / name
     data = make(path)  # type: ignore[operator]  # one of the two functions above
@@ -39,7 +57,34 @@ def test_every_truncation_is_seen(tmp_path: Path, name: str, make: object) -> No
     for length in {0, 1, 4, 8, 30, len(data) // 3, len(data) // 2, len(data) - 23, len(data) - 1}:
         path.write_bytes(data[:length])
         assert file_state(path) in (State.BROKEN, State.UNKNOWN), length
-        assert length < 5 or file_state(path) is State.BROKEN, length
+        assert length < 8 or file_state(path) is State.BROKEN, length
+
+
+def test_a_pickle_ends_with_its_last_word(tmp_path: Path) -> None:
+    data = pickle.dumps({"weights": list(range(10_000))})
+    for name in ("a.pkl", "a.pickle", "a.joblib"):
+        (tmp_path / name).write_bytes(data)
+        assert file_state(tmp_path / name) is State.UNKNOWN
+        (tmp_path / name).write_bytes(data[: len(data) // 2] + b"x")
+        assert file_state(tmp_path / name) is State.BROKEN
+
+
+def test_torch_of_old_has_bytes_behind_its_pickles(tmp_path: Path) -> None:
+    (tmp_path / "a.pkl").write_bytes(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.and then the weights")
+    assert file_state(tmp_path / "a.pkl") is State.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "header", [b"{'descr': '|O', 'shape': (1,)}", b"{'descr': [('a', '<f4')], 'shape': (3,)}", b"("]
+)
+def test_an_array_of_no_plain_kind_is_unknown(tmp_path: Path, header: bytes) -> None:
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + b"data")
+    assert file_state(tmp_path / "a.npy") is State.UNKNOWN
+
+
+def test_an_hdf5_file_that_is_still_open_is_longer_than_it_says(tmp_path: Path) -> None:
+    (tmp_path / "a.h5").write_bytes(hdf5(tmp_path / "a.h5") + b"more")
+    assert file_state(tmp_path / "a.h5") is State.UNKNOWN
 
 
 @given(st.binary(max_size=200))
