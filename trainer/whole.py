@@ -21,7 +21,7 @@ from pathlib import Path
 
 _LARGEST_HEADER = 100_000_000  # safetensors' own limit
 _FORMATTED = frozenset({".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".json", ".distcp"})
-_LARGEST_PARSED = 1_000_000  # bytes of a record that is read as a whole
+_LARGEST_PARSED = 1_000_000  # bytes of a record that is read as a whole; of a tokenizer's only the end is looked at
 _ZIP_START = b"PK\x03\x04"
 _HDF5_START = b"\x89HDF\r\n\x1a\n"
 _NUMPY_START = b"\x93NUMPY"
@@ -85,6 +85,8 @@ def _safetensors(path: Path, start: bytes) -> State:
 
 
 def _json(path: Path) -> State:
+    if path.stat().st_size > _LARGEST_PARSED:
+        return State.WHOLE if _end(path, 64).rstrip()[-1:] in (b"}", b"]") else State.BROKEN
     try:
         json.loads(path.read_bytes())
     except (ValueError, RecursionError):

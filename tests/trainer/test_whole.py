@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import struct
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -85,6 +86,20 @@ def test_an_array_of_no_plain_kind_is_unknown(tmp_path: Path, header: bytes) -> 
 def test_an_hdf5_file_that_is_still_open_is_longer_than_it_says(tmp_path: Path) -> None:
     (tmp_path / "a.h5").write_bytes(hdf5(tmp_path / "a.h5") + b"more")
     assert file_state(tmp_path / "a.h5") is State.UNKNOWN
+
+
+def test_of_a_large_record_only_the_end_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    data = b'{"vocab": [' + b'"word", ' * 600_000 + b'"last"]}\n'
+    path.write_bytes(data)
+    tracemalloc.start()
+    try:
+        assert file_state(path) is State.WHOLE
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
+    path.write_bytes(data[:-20])
+    assert file_state(path) is State.BROKEN
 
 
 @given(st.binary(max_size=200))
