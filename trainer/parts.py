@@ -18,6 +18,10 @@ _MOST_PARTS = 10_000  # S3's own limit
 _GONE = "NoSuchUpload"
 
 
+class GaveWay(Exception):
+    """Something more urgent is to be sent; what arrived of this is kept."""
+
+
 @dataclass(kw_only=True)
 class Begun:
     """One file that is not yet whole in the store."""
@@ -43,14 +47,17 @@ class Parts:
         self._checked = {"ChecksumAlgorithm": "CRC32"} if asked else {}
         self._begun: dict[str, Begun] = {}
 
-    def send(self, name: str, path: Path, digest: str) -> None:
-        """Store the file under `name`; after an error, the same `digest` goes on where that one stopped."""
+    def send(self, name: str, path: Path, digest: str, stop: Callable[[], bool] | None = None) -> None:
+        """Store the file under `name`; after an error, the same `digest` goes on where that one stopped.
+
+        `stop` is asked before each part, from several threads; raises `GaveWay` when it says so.
+        """
         begun = self._begun.get(name)
         if begun is None or begun.digest != digest:
             self.forget(name)
             begun = self._begin(name, path.stat().st_size, digest)
         try:
-            self._send_missing(name, path, begun)
+            self._send_missing(name, path, begun, stop)
             parts = [{"PartNumber": number, **mark} for number, mark in sorted(begun.arrived.items())]
             self._client.complete_multipart_upload(
                 Bucket=self._bucket, Key=name, UploadId=begun.upload, MultipartUpload={"Parts": parts}
@@ -74,7 +81,7 @@ class Parts:
         begun = self._begun[name] = Begun(upload=answer["UploadId"], digest=digest, part=part)
         return begun
 
-    def _send_missing(self, name: str, path: Path, begun: Begun) -> None:
+    def _send_missing(self, name: str, path: Path, begun: Begun, stop: Callable[[], bool] | None) -> None:
         """Send what has not arrived; after the first error no further part is begun, and it is raised."""
         count = -(-path.stat().st_size // begun.part)
         failed = threading.Event()
@@ -83,6 +90,8 @@ class Parts:
             if failed.is_set():
                 return
             try:
+                if stop is not None and stop():
+                    raise GaveWay
                 begun.arrived[number] = self._send_one(name, path, begun, number)
             except BaseException:
                 failed.set()

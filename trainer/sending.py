@@ -16,6 +16,7 @@ from pathlib import Path
 
 from trainer import units
 from trainer.fetch import sha256
+from trainer.parts import GaveWay
 from trainer.sealed import SUFFIX, Key, seal_file
 from trainer.storage import Store
 from trainer.units import Unit
@@ -63,14 +64,16 @@ class Sending:
         """Return the keys of what stands in the store."""
         return [self._at(entry) for entry in self.entries]
 
-    def send(self) -> None:
-        """Send what is not yet there; raises `Changed`, `StoreFault` or `OSError`."""
+    def send(self, stop: Callable[[], bool] | None = None) -> None:
+        """Send what is not yet there; raises `Changed`, `StoreFault` or `OSError`, and `GaveWay` as `stop` says."""
         if not self._copies:
             self._take_copies()
         while len(self.entries) < len(self._copies):
+            if stop is not None and stop():
+                raise GaveWay
             self._ready = self._ready or self._prepared(len(self.entries))
             path, entry = self._ready
-            self._store.put_file(self._at(entry), path, entry.sha256)
+            self._store.put_file(self._at(entry), path, entry.sha256, stop)
             self._ready = None
             self.entries.append(entry)
         if any(copy == file for copy, file in zip(self._copies, self.found.files, strict=True)):

@@ -14,7 +14,7 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -72,10 +72,11 @@ class Store(Protocol):
     def put(self, key: str, data: bytes) -> None:
         """Store `data`, replacing what was there, atomically."""
 
-    def put_file(self, key: str, path: Path, digest: str = "") -> None:
+    def put_file(self, key: str, path: Path, digest: str = "", stop: Callable[[], bool] | None = None) -> None:
         """Store the file at `path`, atomically, in parts where the store has them.
 
-        With the `digest` of its bytes, a next try after a fault goes on with the parts that arrived.
+        With the `digest` of its bytes, a next try after a fault goes on with the parts that arrived. `stop` is asked
+        between parts, from several threads; where it says so, `GaveWay` is raised.
         """
 
     def forget(self, key: str) -> None:
@@ -141,7 +142,7 @@ class FolderStore:
                 temporary.unlink()
             raise StoreFault(f"Could not write {key} under {self.root}: {error.strerror}.") from error
 
-    def put_file(self, key: str, path: Path, digest: str = "") -> None:
+    def put_file(self, key: str, path: Path, digest: str = "", stop: Callable[[], bool] | None = None) -> None:
         """Copy the file beside its place and rename it; a copy is quick, so none is gone on with."""
         target = self._path(key)
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
@@ -303,12 +304,12 @@ class S3Store:
         with self._asking("write", key):
             self._client.put_object(Bucket=self.bucket, Key=name, Body=data)
 
-    def put_file(self, key: str, path: Path, digest: str = "") -> None:
+    def put_file(self, key: str, path: Path, digest: str = "", stop: Callable[[], bool] | None = None) -> None:
         """Store the file, in parts when it is large; parts that arrived of the same bytes are not sent again."""
         name = self._name(key)
         with self._asking("write", key):
             if digest and path.stat().st_size > _PART:
-                self._parts.send(name, path, digest)
+                self._parts.send(name, path, digest, stop)
             else:
                 self._client.upload_file(str(path), self.bucket, name, Config=self._transfer)
 

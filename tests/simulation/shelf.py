@@ -34,7 +34,7 @@ class Shelf:
         self.objects[self._reach(key)] = data
         self.written(key)
 
-    def put_file(self, key: str, path: Path, digest: str = "") -> None:
+    def put_file(self, key: str, path: Path, digest: str = "", stop: Callable[[], bool] | None = None) -> None:
         """Store a file."""
         self.put(key, path.read_bytes())
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from trainer.parts import GaveWay
 from trainer.storage import FolderStore, StoreFault
 
 
@@ -32,7 +33,9 @@ class Moody(FolderStore):
         self.log: list[str] = []
         self.asked: list[tuple[str, str]] = []  # of each try to put a file: its name and digest
         self.forgotten: list[str] = []
-        self.after_put_file: Callable[[], object] = lambda: None  # what happens elsewhere meanwhile
+        self.before_put_file: Callable[[str], object] = lambda name: None  # what happens elsewhere meanwhile
+        self.after_put_file: Callable[[], object] = lambda: None  # and after a file's last part
+        self.in_parts = True  # a large file gives way between them
 
     def _mood(self, key: str) -> None:
         self.tried.release()
@@ -48,10 +51,13 @@ class Moody(FolderStore):
             self.lying -= 1
             raise StoreFault("no answer came")
 
-    def put_file(self, key: str, path: Path, digest: str = "") -> None:
+    def put_file(self, key: str, path: Path, digest: str = "", stop: Callable[[], bool] | None = None) -> None:
         """Write a file, in this store's mood."""
         self.asked.append((Path(key).name, digest))
+        self.before_put_file(Path(key).name)
         self._mood(key)
+        if self.in_parts and stop is not None and stop():
+            raise GaveWay
         super().put_file(key, path, digest)
         self.after_put_file()
         self.log.append(f"put {key}")
