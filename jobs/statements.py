@@ -40,7 +40,9 @@ ATTEMPTS_OF_JOB = Query(
     ATTEMPTS,
 )
 CHECKPOINTS_OF_JOB = Query(
-    select(*CHECKPOINTS.columns).where(_CHECKPOINT.c.job_id == bindparam("job_id")).order_by(_CHECKPOINT.c.id),
+    select(*CHECKPOINTS.columns)
+    .where(_CHECKPOINT.c.job_id == bindparam("job_id"))
+    .order_by(_CHECKPOINT.c.attempt, _CHECKPOINT.c.at, _CHECKPOINT.c.id),
     CHECKPOINTS,
 )
 NOTES_AFTER = Query(

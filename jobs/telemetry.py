@@ -48,7 +48,7 @@ class Saved:
     name: str
     step: int | None
     manifest: str
-    at: datetime
+    at: datetime  # when it was saved, where the machine says so
     removed: Sequence[str] = ()  # older checkpoints of the attempt that it pushed out of the store
 
 
@@ -235,6 +235,9 @@ def _saved(data: Mapping[str, Any], at: datetime) -> list[Saved]:
         return []
     told = data.get("removed")
     removed = tuple(old for old in told if _storable(old))[:_REMOVED] if isinstance(told, list) else ()
+    written = _number(data.get("written"))  # an older one may be sent after a newer one
+    if written is not None and written < at.timestamp():
+        at = _moment(written, at)
     return [Saved(name=name, step=_whole(data.get("step")), manifest=manifest, at=at, removed=removed)]
 
 

@@ -1,30 +1,38 @@
-"""Which checkpoints go to the store, and when: found, whole, uploaded, the manifest last, the oldest removed.
+"""Which checkpoints go to the store, and when: found, whole, uploaded, the manifest last, the replaced ones removed.
 
 Readers trust manifests only, so a checkpoint without one does not exist. An older checkpoint goes when the newer
-one's manifest stands, and never before. With a key every file is sealed before it leaves; the manifest, which names
-the files and their sizes, is not. How one of them is sent is in `trainer.sending`.
+one's manifest stands, and never before; which ones go, `trainer.retention` says. With a key every file is sealed
+before it leaves; the manifest, which names the files and their sizes, is not. How one of them is sent is in
+`trainer.sending`.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer import units, wire
+from trainer import retention, units, wire
 from trainer.deadline import boot_clock
+from trainer.filenames import WEIGHTS
+from trainer.parts import GaveWay
 from trainer.sealed import Key
 from trainer.sending import Changed, Sending, kept_as, snapshot
+from trainer.settled import Settled
 from trainer.storage import Store, StoreFault
 from trainer.units import Unit
 from trainer.whole import State
 from trainer.wire import CheckpointRule, Manifest, tame
 
-QUIET = 2.0  # seconds without a change, where a format has no end to look for
 _BACKOFF = (1.0, 2.0, 5.0, 15.0, 30.0)  # seconds before a failed upload is tried again
+_LOOKS_APART = 1.0  # seconds between looks for something newer while an older one is being sent
+_NAMED = 5  # files that a notice names
+
+Print = tuple[tuple[str, int, int, int], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +50,15 @@ class Place:
     def manifest(self, name: str) -> str:
         """Return the key of its manifest."""
         return wire.manifest_key(self.job, self.attempt, name, self.rank)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A checkpoint that stands in the store: what it was on the disk, and its files' keys."""
+
+    name: str
+    found: Unit
+    keys: Sequence[str]
 
 
 class Artifacts:
@@ -82,46 +99,102 @@ class Artifacts:
         self.path = Path(os.path.normpath(self._root / rule.path))
         if Path(rule.path).is_absolute() or not self.path.is_relative_to(self._root):
             raise ValueError(f"checkpoints.path {rule.path!r} leads out of the working directory.")
-        self._known: set[tuple[tuple[str, int, int, int], ...]] = set()  # what needs no upload
-        self._resting: dict[tuple[tuple[str, int, int, int], ...], float] = {}  # since when unchanged
+        self._known: set[tuple[str, int, int, int]] = set()  # files that need no upload
+        self._settled = Settled(clock, wall)
         self._names: dict[str, None] = {}
-        self._kept: list[tuple[str, list[str]]] = []  # uploaded here: name and keys, the oldest first
-        self._begun: dict[tuple[tuple[str, int, int, int], ...], Sending] = {}  # what a fault has cut
+        self._kept: list[Kept] = []
+        self._last: dict[str, tuple[str, int, int, int]] = {}  # each loose file as it was uploaded last
+        self._written_over: set[str] = set()
+        self._begun: dict[Print, Sending] = {}  # what a fault has cut, or something newer
         self._owed: list[Path] = []  # named by the script, and not up yet
+        self._pending: list[Unit] = []  # to be uploaded by this look, the newest first
+        self._tried: set[Print] = set()  # by this look
         self._next_upload = float("-inf")
         self._failures = 0
         self._said: set[str] = set()
+        self._before: set[Path] = set()  # what lay there at first and is no checkpoint
+        self._hurried = threading.Event()
+        self._asking = threading.Lock()  # of a file's parts each asks whether it is to give way
+        self._gives_way = float("-inf"), False
 
     def baseline(self) -> None:
         """Take what lies there now as known: the commit brought it, or the checkpoint to continue from."""
-        self._known.update(found.print for found in self._find())
+        self._know(self._find())
+        self._before = set(self._others())
 
-    def look(self, *, final: bool = False, named: Sequence[Path] = ()) -> bool:
-        """Upload what is new and whole, if it is time; return False if something of it could not be.
+    def hurry(self) -> None:
+        """From now on look each time, and let an older upload give way to a newer one: the end is near."""
+        self._hurried.set()
 
-        `final` when nobody writes any more; `named` are paths that the script says are complete.
+    def look(self, *, final: bool = False, killed_at: float | None = None, named: Sequence[Path] = ()) -> bool:
+        """Upload what is new and whole, if it is time, the newest first; return False if something of it could not be.
+
+        `final` when nobody writes any more, and `killed_at` (unix seconds) where whoever wrote was killed; `named` are
+        paths that the script says are complete.
         """
         asked = [found for path in named if (found := self._named(path))]
-        if not final and not asked and self._clock() < self._next_upload:
+        if not final and not self._hurried.is_set() and not asked and self._clock() < self._next_upload:
             return True
         asked += [found for path in self._owed if (found := self._named(path))]
-        fresh = [found for found in self._find() if found.print not in self._known]
-        self._resting = {found.print: self._resting.get(found.print, self._clock()) for found in fresh}
-        ready = [found for found in fresh if self._is_ready(found, final)]
-        ready += [one for one in asked if one.state() is not State.BROKEN and one.print not in self._known]
-        ready = [found for found in ready if self._can_be_kept(found)]
-        newest = {found.print: found for found in ready[-self._keep :]}  # older ones would be removed at once
-        self._known.update(found.print for found in ready if found.print not in newest)
-        for gone in [one for one in self._begun if one not in newest]:
+        ready = [one for one in asked if one.state() is not State.BROKEN and not self._known.issuperset(one.print)]
+        fresh = [found for found in self._find() if found.is_new(self._known)]
+        settled = self._settled.of(fresh, self._known)
+        ready += self._settled.at_the_end(fresh, self._known, killed_at) if final else settled
+        if half := self._settled.half:
+            text = f"{_listed([path.name for path in half])} was not written to its end, so it is not taken."
+            self._once("half", "checkpoint_half", text)
+        ready = [one for found in ready if (one := self._what_can_be_kept(found)) is not None]
+        wanted = {found.print: found for found in self._wanted(ready)}
+        self._know(found for found in ready if found.print not in wanted)  # they would be removed at once
+        for gone in [one for one in self._begun if one not in wanted]:
             self._begun.pop(gone).drop()  # written over, or followed by enough of newer ones
-        results = [(found, self._upload(found)) for found in newest.values()]  # each has its turn
+        done = self._send(list(wanted.values())[::-1])
         prints = {one.print for one in asked}
-        self._owed = [found.path for found, done in results if not done and found.print in prints]
-        return all(done for _, done in results)
+        self._owed = [found.path for found in self._pending if found.print in prints]
+        if final and done:
+            self._say_if_nothing()
+        return done
+
+    def unsent(self) -> str:
+        """Return which checkpoints are not in the store, and which one is, in words for people."""
+        names = [found.path.name for found in list(self._pending)]
+        safe = max(list(self._kept), key=lambda kept: kept.found.written, default=None)
+        what = (
+            f"{_listed(names)} could not be uploaded in time" if names else "The last look at checkpoints was cut off"
+        )
+        return f"{what}; " + ("no checkpoint is safe." if safe is None else f"the newest that is safe is {safe.name}.")
 
     @property
     def _keep(self) -> int:
         return max(2, self._rule.keep)
+
+    def _wanted(self, ready: Sequence[Unit]) -> list[Unit]:
+        """Return those of `ready` that the store is to hold, the oldest first."""
+        held = [*(kept.found for kept in self._kept), *ready]
+        stays = self._stays(held)
+        if len(retention.by_role(held, self._written_over)) > retention.MOST_NAMES:
+            text = f"More than {retention.MOST_NAMES} names of checkpoints are under {self._rule.path}:"
+            self._once("names", "checkpoint_names", f"{text} of those that rest for longest none is kept.")
+        new = {found.print for found in ready}
+        return [found for found in stays if found.print in new]
+
+    def _stays(self, held: Sequence[Unit]) -> list[Unit]:
+        return retention.needed(held, self._keep, apart=self._written_over, here=Unit.is_there)
+
+    def _send(self, wanted: Sequence[Unit]) -> bool:
+        self._pending = list(wanted)
+        self._tried = set()
+        for found in wanted:  # each has its turn
+            self._tried.add(found.print)
+            try:
+                if self._upload(found):
+                    self._pending.remove(found)
+            except GaveWay:
+                break
+        return not self._pending
+
+    def _know(self, found: Iterable[Unit]) -> None:
+        self._known.update(entry for one in found for entry in one.print)
 
     def _find(self) -> list[Unit]:
         try:
@@ -147,10 +220,17 @@ class Artifacts:
 
     def _at(self, path: Path) -> Unit | None:
         base = self._base()
-        if path.is_symlink() or not (base.is_relative_to(self._root) and path.resolve().is_relative_to(base)):
-            self._once(str(path), "checkpoint_path", f"{path.name} is not under {self._rule.path}; it is not taken.")
-            return None
-        return units.named(path.resolve())
+        name = ascii(path.name)[1:-1][:100]
+        try:
+            if not path.is_symlink() and base.is_relative_to(self._root) and path.resolve().is_relative_to(base):
+                return units.named(path.resolve())
+            text = f"{name} is not under {self._rule.path}; it is not taken."
+        except units.TooMuch as error:
+            text = f"There are {error} under {name}; it is not taken."
+        except (OSError, ValueError) as error:  # a name that no file can have
+            text = f"{name} cannot be read, so it is not taken: {error}."
+        self._once(str(path), "checkpoint_path", text)
+        return None
 
     def _base(self) -> Path:
         """Return what the paths in a manifest are relative to."""
@@ -160,34 +240,28 @@ class Artifacts:
     @property
     def home(self) -> Path:
         """Return where a manifest's files belong, also before anything is there."""
-        one_file = self.path.is_file() or (self.path.suffix in units.WEIGHTS and not self.path.is_dir())
+        one_file = self.path.is_file() or (self.path.suffix in WEIGHTS and not self.path.is_dir())
         return self.path.parent if one_file else self.path
 
-    def _is_ready(self, found: Unit, final: bool) -> bool:
-        state = found.state()
-        if state is not State.UNKNOWN or final:
-            return state is not State.BROKEN
-        return self._clock() - self._resting[found.print] >= QUIET
-
-    def _can_be_kept(self, found: Unit) -> bool:
+    def _what_can_be_kept(self, found: Unit) -> Unit | None:
         """Pass over what no store takes under its name: trying again would hold the machine to its deadline."""
-        names = ((file, kept_as(file, self._base(), self._key)) for file in found.files)
-        wild = next((file for file, name in names if not tame(name)), None)
-        if wild is None:
-            return True
-        self._known.add(found.print)
-        text = f"{ascii(wild.name)[:100]} cannot be kept under that name, so its checkpoint is not taken. Rename it."
-        self._once(str(wild), "checkpoint_name", text)
-        return False
+        wild = [file for file in found.files if not tame(kept_as(file, self._base(), self._key))]
+        if not wild:
+            return found
+        left = found.without(wild)
+        self._know([found] if left is None else filter(None, [units.unit(wild[0], wild)]))
+        text = f"{ascii(wild[0].name)[:100]} cannot be kept under that name, so its checkpoint is not taken. Rename it."
+        self._once(str(wild[0]), "checkpoint_name", text)
+        return left
 
     def _upload(self, found: Unit) -> bool:
-        step = units.step_in(found.path.name)
+        step = units.step_of(found)
         step = self._step_at(found.written) if step is None else step
         sending = self._begun.get(found.print) or self._begin(found, step)
         if sending is None:
             return False
         try:
-            sending.send()
+            sending.send(lambda: self._is_overtaken(found))
             key_id = None if self._key is None else self._key.id
             manifest = Manifest(name=sending.name, step=step, at=self._wall(), files=tuple(sending.entries), key=key_id)
             self._store.put(self._place.manifest(sending.name), wire.to_json(manifest))
@@ -219,13 +293,32 @@ class Artifacts:
         )
         return sending
 
+    def _is_overtaken(self, found: Unit) -> bool:
+        """Return whether something newer is ready when there may be no time for both; asked by several threads."""
+        if not self._hurried.is_set():
+            return False
+        with self._asking:
+            at, told = self._gives_way
+            if self._clock() - at < _LOOKS_APART:
+                return told
+            newer = (one for one in self._find() if one.written > found.written and one.print not in self._tried)
+            told = any(one.is_new(self._known) and self._settled.may_be(one) for one in newer)
+            self._gives_way = self._clock(), told
+            return told
+
     def _done(self, found: Unit, sending: Sending, manifest: Manifest) -> None:
         self._failures = 0
-        self._next_upload = self._clock() + self._rule.upload_every
-        self._known.add(found.print)
+        self._know([found])
+        grew = any(set(found.print) < set(one.print) for one in self._find())  # more of the same save has come
+        self._next_upload = self._clock() + (0.0 if grew else self._rule.upload_every)
+        for name, entry in ((entry[0], entry) for entry in found.print if found.is_loose):
+            if self._last.get(name, entry) != entry:
+                self._written_over.add(name)
+            self._last[name] = entry
         self._names[manifest.name] = None
-        self._kept.append((manifest.name, sending.keys))
-        older = self._kept[: -self._keep]
+        self._kept.append(Kept(name=manifest.name, found=found, keys=sending.keys))
+        stays = {one.print for one in self._stays([kept.found for kept in self._kept])}
+        older = [kept for kept in self._kept if kept.found.print not in stays]
         self._tell(
             {
                 "name": manifest.name,
@@ -233,7 +326,8 @@ class Artifacts:
                 "manifest": self._place.manifest(manifest.name),
                 "bytes": sum(entry.size for entry in manifest.files),
                 "files": len(manifest.files),
-                "removed": [gone for gone, _ in older],
+                "written": found.written,
+                "removed": [gone.name for gone in older],
             }
         )
         self._remove(older)
@@ -249,16 +343,30 @@ class Artifacts:
                 return None
             self._names[name] = None  # an earlier start of this machine wrote it
 
-    def _remove(self, older: Sequence[tuple[str, list[str]]]) -> None:
-        for entry in older:
-            name, keys = entry
+    def _remove(self, older: Sequence[Kept]) -> None:
+        for gone in older:
             try:
-                self._store.delete(self._place.manifest(name))  # first: without it the rest is no checkpoint
-                for key in keys:
+                self._store.delete(self._place.manifest(gone.name))  # first: without it the rest is no checkpoint
+                for key in gone.keys:
                     self._store.delete(key)
             except StoreFault:
                 return  # tried again after the next upload
-            self._kept.remove(entry)
+            self._kept.remove(gone)
+
+    def _others(self) -> list[Path]:
+        try:
+            path = self.path.resolve()
+            return units.others(path) if path.is_relative_to(self._root) else []
+        except (units.TooMuch, OSError):
+            return []
+
+    def _say_if_nothing(self) -> None:
+        """Say once that files lie there and none of them was taken."""
+        if self._kept or not (left := [file for file in self._others() if file not in self._before]):
+            return
+        text = f"{_listed([file.name for file in left])} under {self._rule.path} is no checkpoint by its name, and"
+        text += " nothing was taken. In the script, `hourglass.save(path)` takes any file or folder."
+        self._once("none", "no_checkpoint", text)
 
     def _failed(self, text: str) -> None:
         delay = _BACKOFF[min(self._failures, len(_BACKOFF) - 1)]
@@ -271,3 +379,8 @@ class Artifacts:
         if key not in self._said:
             self._said.add(key)
             self._notice(code, text)
+
+
+def _listed(names: Sequence[str]) -> str:
+    told = ", ".join(ascii(name)[1:-1][:60] for name in names[:_NAMED])
+    return told if len(names) <= _NAMED else f"{told} and {len(names) - _NAMED} more"

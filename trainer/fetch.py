@@ -18,6 +18,7 @@ from typing import Generic, TypeVar
 
 from trainer import sealed, wire
 from trainer.aes import NoCipher
+from trainer.filenames import main
 from trainer.sealed import Ring
 from trainer.storage import Store, StoreFault, StoreRefusal
 from trainer.wire import AgentOrder, Manifest, Reason, tame
@@ -188,7 +189,7 @@ class Restored:
     name: str
     step: int | None
     folder: Path  # that holds its files, as deep as all of them lie
-    file: Path | None  # the checkpoint itself, where it is one file
+    file: Path | None  # the checkpoint itself, where one of its files is it
 
 
 def checkpoint(store: Store, prefix: str, folder: Path, ring: Ring = Ring()) -> Restored:  # noqa: B008  it is frozen
@@ -214,8 +215,10 @@ def checkpoint(store: Store, prefix: str, folder: Path, ring: Ring = Ring()) -> 
         places = [_opened(place, ring) for place in places]
     parents = [entry.path.rpartition("/")[0] for entry in manifest.files]
     shared = posixpath.commonpath(parents) if parents and all(parents) else ""
-    only = places[0] if len(places) == 1 else None
-    return Restored(name=manifest.name, step=manifest.step, folder=folder / shared, file=only)
+    only = main([str(place) for place in places])
+    return Restored(
+        name=manifest.name, step=manifest.step, folder=folder / shared, file=None if only is None else Path(only)
+    )
 
 
 def _opened(place: Path, ring: Ring) -> Path:

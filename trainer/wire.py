@@ -135,7 +135,7 @@ class CheckpointRule:
 
     path: str  # relative to the working directory
     upload_every: float  # seconds between looks that may upload
-    keep: int  # newest whole ones kept in the store, at least 2
+    keep: int  # newest whole ones of each name kept in the store, at least 2
     encrypt: bool = False  # sealed with the team's key before they leave the machine
 
 
@@ -230,7 +230,7 @@ class Event:
     metric      {"step": int | null, "values": {series: float}}; a NaN or Infinity travels as a string
     progress    {"step": int, "total": int | null, "percent": float | null, "eta": seconds | null, "rate": per second}
     checkpoint  {"name": str, "step": int | null, "manifest": key, "bytes": int, "files": int,
-                 "removed": [names of older checkpoints that this one pushes out]}
+                 "written": unix seconds of its newest file, "removed": [names of checkpoints that it pushes out]}
     notice      {"code": str, "text": str}
     heartbeat   {"uptime": seconds}
     outcome     {"reason": Reason, "code": int | null, "signal": int | null, "tail": [str], "steps": int | null,

@@ -100,6 +100,42 @@ def test_the_newest_checkpoint_that_can_go_on_is_tried_first(names: list[str], e
     assert [row.name for row in to_go_on_from(rows)] == expected
 
 
+@pytest.mark.parametrize(
+    ("saved", "expected"),
+    [
+        # All of it, then the weights alone: of Adam's state they are a third, and their optimizer two.
+        ([("last.pt", 300), ("best.pt", 100)], ["last.pt", "best.pt"]),
+        ([("a.pt", 300), ("model.pt", 100), ("optimizer.pt", 200)], ["a.pt", "optimizer.pt", "model.pt"]),
+        # As large, and yet perhaps without the optimizer: plain SGD has nothing to keep.
+        ([("last.pt", 100), ("best.pt", 100)], ["last.pt", "best.pt"]),
+        ([("model_9.pth.tar", 100), ("model_best.pth.tar", 100)], ["model_9.pth.tar", "model_best.pth.tar"]),
+        ([("best.pt", 100)], ["best.pt"]),
+        ([("bestiary_1.pt", 100), ("bestiary_2.pt", 100)], ["bestiary_2.pt", "bestiary_1.pt"]),
+        # A size that changes a little tells nothing.
+        ([("step_1.pt", 100), ("step_2.pt", 90)], ["step_2.pt", "step_1.pt"]),
+        # What a Trainer says of itself comes before its size: a small adapter, and the model that it was merged into.
+        ([("c-9/trainer_state.json", 10), ("merged.pt", 900)], ["c-9/trainer_state.json", "merged.pt"]),
+    ],
+)  # fmt: skip
+def test_what_may_be_a_part_is_tried_after_what_is_whole(saved: list[tuple[str, int]], expected: list[str]) -> None:
+    rows = [
+        Checkpoint(job_id="J", attempt=1, name=name, manifest=name, files=[{"path": name}], bytes=size, at=START)
+        for name, size in saved
+    ]
+    assert [row.name for row in to_go_on_from(rows)] == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "at"), [(-600.0, -600.0), (None, 0.0), (600.0, 0.0), ("yesterday", 0.0), ("-inf", 0.0)]
+)
+def test_a_checkpoint_is_as_old_as_its_files_where_the_machine_says_so(written: float | str | None, at: float) -> None:
+    now = START.timestamp()
+    told = {"name": "a", "manifest": "m", "written": now + written if isinstance(written, float) else written}
+    line = json.dumps({"t": now, "kind": "checkpoint", "data": told}).encode()
+    (saved,) = telemetry.digest(line, START).saved
+    assert (saved.at - START).total_seconds() == at
+
+
 def test_what_lies_in_the_store_holds_no_secret() -> None:
     launch = a_launch(spec=a_spec(secrets=("KEY",)))
     order = orders.launch_order(launch, secrets={"KEY": "s3cr3t"}, credentials={})

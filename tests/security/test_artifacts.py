@@ -67,6 +67,15 @@ def test_a_file_that_no_store_keeps_holds_nobody_up(tmp_path: Path, name: str) -
     assert run.notices[0][1].isprintable()
 
 
+def test_such_a_file_beside_others_costs_itself_alone(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    for name in ("model.pt", "optimizer.pt", "bad\n.pt"):
+        zipped(run.out / name)
+    assert run.artifacts.look(final=True)
+    assert [entry.path for entry in run.manifest("model-1").files] == ["model.pt", "optimizer.pt"]
+    assert [code for code, _ in run.notices] == ["checkpoint_name"]
+
+
 def test_a_folder_with_such_a_file_is_passed_over_whole(tmp_path: Path) -> None:
     run = Run(tmp_path)
     zipped(run.out / "checkpoint-1" / "model\n.pt")
@@ -326,6 +335,16 @@ def test_what_is_whole_is_taken(world: World) -> None:
     world.store.put(key, json.dumps({"name": "step-1", "step": 1, "at": 0.0, "files": [GOOD]}).encode())
     told(world, agent, name="step-1", manifest=key)
     assert [row.files for row in saved(world, job)] == [[GOOD]]
+
+
+def test_checkpoints_stand_in_the_order_in_which_they_were_saved(world: World) -> None:
+    job, agent = world.running()
+    now = world.clock.now().timestamp()
+    for name, written in (("step-3", now - 10), ("step-1", now - 90), ("step-2", now - 50)):  # the newest goes first
+        key = wire.manifest_key(job, 1, name)
+        world.store.put(key, json.dumps({"name": name, "step": 1, "at": now, "files": [GOOD]}).encode())
+        told(world, agent, name=name, manifest=key, written=written)
+    assert [row.name for row in saved(world, job)] == ["step-1", "step-2", "step-3"]
 
 
 def told(world: World, agent: Agent, **data: Any) -> None:

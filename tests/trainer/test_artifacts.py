@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.trainer.fakes import HandClock, Moody
-from tests.trainer.test_whole import zipped
-from trainer import wire
+from tests.trainer.test_whole import safetensors, zipped
+from trainer import retention, units, wire
 from trainer.artifacts import Artifacts, Place
 from trainer.sealed import Key, new_key
 from trainer.sending import snapshot
@@ -348,3 +349,289 @@ def test_a_link_within_the_working_folder_is_a_place_like_any_other(run: Run) ->
     zipped(run.root / "data" / "step_2.pt")
     run.artifacts.look(named=[run.out / "step_2.pt"])
     assert [run.manifest(name).files[0].path for name in run.names()] == ["step_1.pt", "step_2.pt"]
+
+
+# ------------------------------------------------------------ what is saved together, and what takes whose place
+
+
+def saved(run: Run, *names: str, minute: float) -> None:
+    """Write files at a minute of the run, and let what would be uploaded then be uploaded."""
+    at = 1_000.0 + 60.0 * minute
+    for name in names:
+        zipped(run.out / name, size=1_000)
+        os.utime(run.out / name, (at, at))
+
+
+def in_store(run: Run) -> dict[str, list[str]]:
+    """Return the files of each checkpoint that stands in the store."""
+    keys = [key for key in run.store.keys("jobs") if key.endswith("/manifest.json")]
+    manifests = [wire.from_json(Manifest, run.store.get(key) or b"") for key in keys]
+    return {manifest.name: [entry.path for entry in manifest.files] for manifest in manifests}
+
+
+def looked(run: Run) -> None:
+    run.clock.now += 600.0
+    run.artifacts.look()
+    run.clock.now += 2.0  # what has no end of its own has rested
+    run.artifacts.look()
+
+
+def test_the_best_stays_beside_the_last_that_is_written_over_and_over(tmp_path: Path) -> None:
+    run = Run(tmp_path, keep=3)
+    saved(run, "best.pt", minute=0)
+    looked(run)
+    for minute in range(1, 7):
+        saved(run, "last.pt", minute=minute)
+        looked(run)
+    assert in_store(run) == {"best": ["best.pt"], **{f"last-{n}": ["last.pt"] for n in (4, 5, 6)}}
+
+
+def test_every_net_that_was_saved_at_the_end_is_taken(tmp_path: Path) -> None:
+    run = Run(tmp_path, keep=2)
+    names = ["decoder.pth", "ema.pth", "encoder.pth", "generator_a.pth", "generator_b.pth"]
+    saved(run, *names, minute=0)
+    assert run.artifacts.look(final=True)
+    assert [sorted(files) for files in in_store(run).values()] == [names]
+
+
+def test_results_that_are_numbered_are_all_kept(tmp_path: Path) -> None:
+    run = Run(tmp_path, keep=2)
+    for fold in range(5):
+        saved(run, f"fold_{fold}.pt", f"model_{fold}.pt", minute=fold)
+        looked(run)
+    assert sorted(name for files in in_store(run).values() for name in files) == sorted(
+        f"{word}_{fold}.pt" for word in ("fold", "model") for fold in range(5)
+    )
+
+
+def test_two_checkpoints_of_several_files_are_two(tmp_path: Path) -> None:
+    run = Run(tmp_path, keep=2)
+    for step in (100, 200, 300):
+        parts = [
+            f"{part}_{step:06d}{rank}.pt" for part, rank in (("model", ""), ("optim", "_rank0"), ("optim", "_rank1"))
+        ]
+        saved(run, *parts, minute=step)
+        looked(run)
+    assert {name: len(files) for name, files in in_store(run).items()} == {"step-000200": 3, "step-000300": 3}
+    assert run.told[-1]["removed"] == ["step-000100"]
+
+
+def test_a_model_its_optimizer_and_its_schedule_are_one_checkpoint(tmp_path: Path) -> None:
+    run = Run(tmp_path, keep=2)
+    for minute in range(3):
+        saved(run, "model.pt", "optimizer.pt", "scheduler.pt", minute=minute)
+        looked(run)
+    assert in_store(run) == {f"model-{n}": ["model.pt", "optimizer.pt", "scheduler.pt"] for n in (2, 3)}
+
+
+def test_a_part_that_is_still_being_written_is_waited_for(run: Run) -> None:
+    saved(run, "model_000100.pt", "optim_000100.pt", minute=0)
+    whole = (run.out / "optim_000100.pt").read_bytes()
+    (run.out / "optim_000100.pt").write_bytes(whole[:500])
+    os.utime(run.out / "optim_000100.pt", (1_010.0, 1_010.0))
+    looked(run)
+    assert in_store(run) == {}
+    (run.out / "optim_000100.pt").write_bytes(whole)
+    os.utime(run.out / "optim_000100.pt", (1_020.0, 1_020.0))
+    looked(run)
+    assert in_store(run) == {"step-000100": ["model_000100.pt", "optim_000100.pt"]}
+
+
+def test_a_part_that_stays_half_holds_nobody_up_for_ever(run: Run) -> None:
+    saved(run, "model_000100.pt", "optim_000100.pt", minute=0)
+    (run.out / "optim_000100.pt").write_bytes(b"PK\x03\x04half")
+    os.utime(run.out / "optim_000100.pt", (1_010.0, 1_010.0))
+    run.artifacts.look()
+    run.clock.now += 60.0
+    run.artifacts.look()
+    assert in_store(run) == {"step-000100": ["model_000100.pt"]}
+
+
+def test_a_file_that_was_written_just_now_may_be_the_first_of_several(run: Run) -> None:
+    saved(run, "model.pt", minute=0)
+    os.utime(run.out / "model.pt", (1_762_077_599.0, 1_762_077_599.0))  # a second ago
+    run.artifacts.look()
+    assert in_store(run) == {}
+    run.clock.now += 2.0
+    run.artifacts.look()
+    assert in_store(run) == {"model-1": ["model.pt"]}
+
+
+def test_a_part_that_comes_late_is_not_left_to_the_next_turn(run: Run) -> None:
+    saved(run, "model.pt", minute=0)
+    run.store.after_put_file = lambda: saved(run, "optimizer.pt", minute=0.1)
+    run.artifacts.look()
+    run.store.after_put_file = lambda: None
+    run.artifacts.look()
+    run.clock.now += 2.0
+    run.artifacts.look()
+    assert in_store(run) == {"model-2": ["model.pt", "optimizer.pt"]}
+
+
+def test_a_folder_that_the_script_named_is_not_taken_a_second_time(run: Run) -> None:
+    saved(run, "best/model_state.pt", "best/optim_state.pt", minute=0)
+    run.artifacts.look(named=[run.out / "best"])
+    looked(run)
+    assert in_store(run) == {"best": ["best/model_state.pt", "best/optim_state.pt"]}
+
+
+def test_a_last_model_takes_none_of_the_checkpoints_beside_it_along(tmp_path: Path) -> None:
+    run = Run(tmp_path, keep=3)
+    for step in (10, 20):
+        saved(run, f"run1/checkpoint-{step}/model.safetensors", minute=step)
+        (run.out / f"run1/checkpoint-{step}/model.safetensors").write_bytes(safetensors(run.root / "x.safetensors"))
+        (run.out / f"run1/checkpoint-{step}/trainer_state.json").write_text("{}")
+        looked(run)
+    safetensors(run.out / "run1" / "model.safetensors")
+    (run.out / "run1" / "config.json").write_text("{}")
+    assert run.artifacts.look(final=True)
+    assert {name: len(files) for name, files in in_store(run).items()} == {
+        "run1": 2, "step-000010": 2, "step-000020": 2,
+    }  # fmt: skip
+
+
+def test_what_the_script_itself_keeps_outlives_what_it_removed(run: Run) -> None:
+    for epoch in range(1, 6):
+        saved(run, f"epoch_{epoch}.pt", minute=epoch)
+        if epoch > 2:
+            (run.out / f"epoch_{epoch - 1}.pt").unlink()  # the first is its best
+        looked(run)
+    assert list(in_store(run)) == ["epoch_1", "epoch_5"]
+
+
+def test_more_names_than_checkpoints_have_are_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "MOST_NAMES", 3)
+    run = Run(tmp_path)
+    for minute, name in enumerate(("a", "b", "c", "d")):
+        saved(run, f"{name}/best.pt", minute=minute)
+        looked(run)
+    assert sorted(in_store(run)) == ["best-2", "best-3", "best-4"]
+    assert [code for code, _ in run.notices] == ["checkpoint_names"]
+
+
+def test_the_newest_is_sent_first(tmp_path: Path) -> None:
+    run = Run(tmp_path, keep=3)
+    saved(run, "step_1.pt", minute=1)
+    looked(run)
+    for step in (2, 3, 4, 5):
+        saved(run, f"step_{step}.pt", minute=step)
+    assert run.artifacts.look(final=True)
+    assert run.names() == ["step-000001", "step-000005", "step-000004", "step-000003"]
+    assert [told["written"] for told in run.told] == [1_060.0, 1_300.0, 1_240.0, 1_180.0]
+    assert list(in_store(run)) == ["step-000003", "step-000004", "step-000005"]
+
+
+# ------------------------------------------------------------ near the end
+
+
+def test_an_older_upload_gives_way_to_what_was_saved_when_asked_and_goes_on_after_it(run: Run) -> None:
+    saved(run, "step_1.pt", minute=1)
+
+    def asked_to_stop(name: str) -> None:
+        if name == "step_1.pt":
+            run.artifacts.hurry()
+            run.clock.now += 1.0
+            saved(run, "step_2.pt", minute=2)
+
+    run.store.before_put_file = asked_to_stop
+    assert not run.artifacts.look()
+    run.store.before_put_file = lambda name: None
+    run.clock.now += 1.0
+    assert run.artifacts.look()
+    assert [name for name, _ in run.store.asked] == ["step_1.pt", "step_2.pt", "step_1.pt"]
+    assert (run.names(), run.notices) == (["step-000002", "step-000001"], [])
+    assert run.store.forgotten == []  # the parts that arrived were gone on with
+
+
+def test_an_upload_does_not_give_way_to_what_could_not_be_sent_before_it(run: Run) -> None:
+    run.store.refuses = "step_2"
+    saved(run, "step_1.pt", minute=1)
+    saved(run, "step_2.pt", minute=2)
+    run.artifacts.hurry()
+    assert not run.artifacts.look(final=True)
+    assert run.names() == ["step-000001"]
+
+
+def test_an_upload_gives_way_to_nothing_while_there_is_time(run: Run) -> None:
+    saved(run, "step_1.pt", minute=1)
+    run.store.before_put_file = lambda name: saved(run, "step_2.pt", minute=2)
+    assert run.artifacts.look()
+    assert run.names() == ["step-000001"]
+
+
+def test_near_the_end_no_turn_is_waited_for(run: Run) -> None:
+    saved(run, "step_1.pt", minute=1)
+    run.artifacts.look()
+    saved(run, "step_2.pt", minute=2)
+    run.artifacts.look()
+    assert run.names() == ["step-000001"]
+    run.artifacts.hurry()
+    run.artifacts.look()
+    assert run.names() == ["step-000001", "step-000002"]
+
+
+def test_what_was_cut_is_named_and_what_is_safe(run: Run) -> None:
+    run.store.refuses = "step_"
+    saved(run, "step_2.pt", minute=2)
+    assert not run.artifacts.look(final=True)
+    assert run.artifacts.unsent() == "step_2.pt could not be uploaded in time; no checkpoint is safe."
+    run.store.refuses = "step_3"
+    run.artifacts.look(final=True)
+    saved(run, "step_3.pt", minute=3)
+    assert not run.artifacts.look(final=True)
+    assert run.artifacts.unsent() == "step_3.pt could not be uploaded in time; the newest that is safe is step-000002."
+
+
+def test_of_what_a_kill_cut_off_nothing_is_taken(run: Run) -> None:
+    for name, written in (("old.pt", 1_000.0), ("new.pt", 1_099.0)):
+        (run.out / name).write_bytes(b"\x80\x02}q\x00.")  # a form without an end to look for
+        os.utime(run.out / name, (written, written))
+    saved(run, "last.pt", minute=1.65)  # this one has an end
+    assert run.artifacts.look(final=True, killed_at=1_100.0)
+    assert sorted(run.names()) == ["last-1", "old"]
+    assert run.notices == [("checkpoint_half", "new.pt was not written to its end, so it is not taken.")]
+
+
+def test_a_small_file_beside_weights_needs_no_rest_before_a_kill(run: Run) -> None:
+    saved(run, "model_7.pth", minute=1)
+    (run.out / "last_checkpoint").write_text("model_7.pth")
+    os.utime(run.out / "last_checkpoint", (1_099.0, 1_099.0))
+    assert run.artifacts.look(final=True, killed_at=1_100.0)
+    assert (list(in_store(run).values()), run.notices) == ([["model_7.pth", "last_checkpoint"]], [])
+
+
+def test_files_of_which_none_was_taken_are_told_once(run: Run) -> None:
+    (run.out / "brought.lgb").write_text("by the commit")
+    run.artifacts.baseline()
+    for name in ("model.lgb", "metrics.csv", "log.txt"):
+        (run.out / name).write_text("x")
+    assert run.artifacts.look(final=True)
+    assert run.artifacts.look(final=True)
+    assert run.notices == [
+        (
+            "no_checkpoint",
+            "model.lgb under out is no checkpoint by its name, and nothing was taken."
+            " In the script, `hourglass.save(path)` takes any file or folder.",
+        )
+    ]
+
+
+def test_where_something_was_taken_other_files_are_not_told_of(run: Run) -> None:
+    (run.out / "model.lgb").write_text("x")
+    saved(run, "last.pt", minute=1)
+    assert run.artifacts.look(final=True)
+    assert run.notices == []
+
+
+@pytest.mark.parametrize("name", ["a\0b.pt", "n" * 300 + ".pt"])
+def test_a_name_that_no_file_can_have_ends_nothing(run: Run, name: str) -> None:
+    saved(run, "last.pt", minute=1)
+    assert run.artifacts.look(named=[run.out / name])
+    assert run.names() == ["last-1"]
+
+
+def test_a_folder_with_too_much_in_it_ends_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(units, "_MOST", 3)
+    saved(run, "a/1.pt", "a/2.pt", "a/3.pt", "a/4.pt", minute=1)
+    assert run.artifacts.look(named=[run.out / "a"])
+    assert [code for code, _ in run.notices] == ["checkpoint_path", "checkpoint_path"]

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer import units
+from trainer.filenames import WEIGHTS
 from trainer.whole import State, file_state, folder_state
 
 
@@ -183,6 +184,132 @@ def test_the_layouts_of_the_known_trainers_are_found(tmp_path: Path) -> None:
         ("lightning_logs/version_0/checkpoints/epoch=3-step=400.ckpt", 1),
         ("runs/train/weights/last.pt", 1),
     ]
+
+
+def made(root: Path, *names: str, at: float = 1_000.0) -> None:
+    """Write these files, all at one time."""
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix in WEIGHTS:
+            zipped(path, size=50)
+        else:
+            path.write_text("{}" if path.suffix == ".json" else "x")
+        os.utime(path, (at, at))
+
+
+@pytest.mark.parametrize(
+    ("files", "checkpoints"),
+    [
+        # nanochat: three files and more of one step
+        (
+            ["model_000100.pt", "meta_000100.json", "optim_000100_rank0.pt", "optim_000100_rank1.pt"],
+            [("model_000100.pt", 4)],
+        ),
+        (["model.pt", "optimizer.pt", "scheduler.pt", "metrics.json"], [("model.pt", 3)]),
+        (["best.pt", "last.pt", "epoch_3.pt"], [("best.pt", 1), ("epoch_3.pt", 1), ("last.pt", 1)]),
+        (["1_net_G.pth", "1_net_D.pth", "2_net_G.pth", "2_net_D.pth"], [("1_net_D.pth", 2), ("2_net_D.pth", 2)]),
+        (["m-00001-of-00002.pt", "m-00002-of-00002.pt", "last.pt"], [("last.pt", 1), ("m-00001-of-00002.pt", 2)]),
+        # diffusers, also where checkpoints of its training lie beside the pipeline
+        (
+            [
+                "model_index.json", "unet/config.json", "unet/diffusion_pytorch_model.safetensors", "vae/config.json",
+                "vae/diffusion_pytorch_model.safetensors", "scheduler/scheduler_config.json", "tokenizer/vocab.json",
+                "checkpoint-500/optimizer.bin", "logs/events.out.tfevents.1",
+            ],
+            [(".", 7), ("checkpoint-500", 1)],
+        ),
+        (["unet/config.json", "unet/diffusion_pytorch_model.safetensors"], [("unet", 2)]),
+        # sentence-transformers
+        (["model.safetensors", "config.json", "modules.json", "1_Pooling/config.json"], [(".", 4)]),
+        # A Trainer whose last model comes into the folder of its checkpoints
+        (
+            [
+                "run1/checkpoint-10/model.safetensors", "run1/checkpoint-20/model.safetensors", "run1/config.json",
+                "run1/model.safetensors", "run1/best.pt",
+            ],
+            [("run1", 2), ("run1/best.pt", 1), ("run1/checkpoint-10", 1), ("run1/checkpoint-20", 1)],
+        ),
+        # Accelerate under a name of the script's own
+        (["s/model.safetensors", "s/optimizer.bin", "s/random_states_0.pkl", "s/random_states_1.pkl"], [("s", 4)]),
+        # DeepSpeed: a tag of any name is one checkpoint
+        (["best/mp_rank_00_model_states.pt", "best/zero_pp_rank_0_mp_rank_00_optim_states.pt"], [("best", 2)]),
+        # torch's distributed checkpoints, Orbax, TensorFlow
+        (["last/__0_0.distcp", "last/__1_0.distcp", "last/.metadata"], [("last", 3)]),
+        (["last/__0_0.distcp", "last/__1_0.distcp"], [("last", 2)]),
+        (["100/_CHECKPOINT_METADATA", "100/default/manifest.ocdbt"], [("100", 2)]),
+        (["export/saved_model.pb", "export/variables/variables.index"], [("export", 2)]),
+        (["ckpt-1.index", "ckpt-1.data-00000-of-00001"], [("ckpt-1.data-00000-of-00001", 2)]),
+        (["iter_0000100/mp_rank_00/model_optim_rng.pt"], [("iter_0000100", 1)]),
+        # one setting of several, each with its checkpoints
+        (["step_1/ckpt_5/w.pt", "step_1/ckpt_9/w.pt"], [("step_1/ckpt_5", 1), ("step_1/ckpt_9", 1)]),
+        # Hydra's folders, and Lightning's in them
+        (
+            ["2026-11-30/12-00-00/lightning_logs/version_0/checkpoints/epoch=1-step=10.ckpt"],
+            [("2026-11-30/12-00-00/lightning_logs/version_0/checkpoints/epoch=1-step=10.ckpt", 1)],
+        ),
+        (["checkpoint_100", "model.pdparams", "model.pdopt"], [("checkpoint_100", 1), ("model.pdopt", 2)]),
+        (["a.joblib", "a.pickle", "tmp-checkpoint-5/a.pt", "5.orbax-checkpoint-tmp-1/x.pt"], [("a.joblib", 2)]),
+        (["results.zip", "notes.txt", "metrics.csv"], []),
+    ],
+)  # fmt: skip
+def test_what_is_saved_together_is_one_checkpoint(
+    tmp_path: Path, files: list[str], checkpoints: list[tuple[str, int]]
+) -> None:
+    made(tmp_path, *files)
+    assert found(tmp_path) == checkpoints
+
+
+def test_what_is_rewritten_later_is_a_save_of_its_own(tmp_path: Path) -> None:
+    made(tmp_path, "model.pt", "optimizer.pt", at=1_000.0)
+    made(tmp_path, "model.pt", at=1_060.0)
+    assert found(tmp_path) == [("model.pt", 1), ("optimizer.pt", 1)]
+    made(tmp_path, "optimizer.pt", at=1_065.0)
+    assert found(tmp_path) == [("model.pt", 2)]
+
+
+def test_the_files_of_one_step_may_be_written_for_minutes(tmp_path: Path) -> None:
+    made(tmp_path, "model_000100.pt", at=1_000.0)
+    made(tmp_path, "optim_000100.pt", at=1_200.0)
+    assert found(tmp_path) == [("model_000100.pt", 2)]
+
+
+@pytest.mark.parametrize(
+    ("pointer", "says", "name"),
+    [
+        ("last_checkpoint", "model_0004999.pth", "model_0004999.pth"),
+        ("last_checkpoint", "/data/work/out/model_0004999.pth\n", "model_0004999.pth"),
+        ("latest", "step100", "step100/mp_rank_00_model_states.pt"),
+        ("checkpoint", 'model_checkpoint_path: "ckpt-1"\n', "ckpt-1.index"),
+        ("latest_checkpointed_iteration.txt", "100", "iter_0000100/mp_rank_00/model_optim_rng.pt"),
+    ],
+)
+def test_what_says_which_one_is_the_newest_goes_with_it(tmp_path: Path, pointer: str, says: str, name: str) -> None:
+    made(tmp_path, name)
+    (tmp_path / pointer).write_text(says)
+    ((_, count),) = found(tmp_path)
+    assert count == 2
+    (tmp_path / pointer).write_text("another-7")
+    ((_, count),) = found(tmp_path)
+    assert count == 1
+
+
+def test_a_folder_is_whole_when_it_is_said_to_be_the_newest(tmp_path: Path) -> None:
+    made(tmp_path, "step100/mp_rank_00_model_states.pt")
+    assert [unit.state() for unit in units.find(tmp_path)] == [State.UNKNOWN]
+    (tmp_path / "latest").write_text("step100")
+    assert [unit.state() for unit in units.find(tmp_path)] == [State.WHOLE]
+    (tmp_path / "step100" / "mp_rank_00_model_states.pt").write_bytes(b"PK\x03\x04half")
+    assert [unit.state() for unit in units.find(tmp_path)] == [State.BROKEN]
+
+
+def test_a_zip_with_weights_in_it_is_a_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "rl_model_1000_steps.zip"
+    with zipfile.ZipFile(path, "w") as out:
+        out.writestr("policy.pth", "weights")
+    assert found(tmp_path) == [("rl_model_1000_steps.zip", 1)]
+    path.write_bytes(path.read_bytes()[:-30])
+    assert found(tmp_path) == []
 
 
 def test_a_final_model_is_one_checkpoint_beside_the_others(tmp_path: Path) -> None:

@@ -1,0 +1,86 @@
+"""What is whole of that which is new: while the script may be writing, and when nobody writes any more.
+
+Where a format has no end to look for, and of several files that are saved together, only rest tells. After a kill
+there is no rest to wait for: what was written shortly before it may be half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from trainer import units
+from trainer.units import Unit
+from trainer.whole import State, file_state, regular
+
+QUIET = 2.0  # seconds without a change
+_PATIENCE = 60.0  # seconds after which whole files no longer wait for those beside them
+
+Known = Collection[tuple[str, int, int, int]]
+
+
+class Settled:
+    """Remembers since when new checkpoints are there and unchanged; used from one thread."""
+
+    def __init__(self, clock: Callable[[], float], wall: Callable[[], float]) -> None:
+        """`clock` goes only forward, `wall` is that of the files."""
+        self._clock = clock
+        self._wall = wall
+        self._resting: dict[object, float] = {}
+        self._waiting: dict[Path, float] = {}
+        self.half: list[Path] = []  # what the last look passed over as half
+
+    def of(self, fresh: Sequence[Unit], known: Known) -> list[Unit]:
+        """Return those of `fresh` that are whole while the script runs."""
+        now = self._clock()
+        self._resting = {found.print: self._resting.get(found.print, now) for found in fresh}
+        self._waiting = {found.path: self._waiting.get(found.path, now) for found in fresh}
+        return [one for found in fresh if (one := self._whole(found, now, known)) is not None]
+
+    def at_the_end(self, fresh: Sequence[Unit], known: Known, killed_at: float | None) -> list[Unit]:
+        """Return what is whole of `fresh` when nobody writes any more, or was killed at a time in unix seconds."""
+        ready: list[Unit] = []
+        self.half = []
+        for found in fresh:
+            half = _half_of(found, killed_at)
+            self.half += half
+            left = found.without(half) if half else found
+            if left is not None and left.is_new(known):
+                ready.append(left)
+        return ready
+
+    def may_be(self, found: Unit) -> bool:
+        """Return whether something is whole or has rested, by the time of its files alone."""
+        state = found.state()
+        return state is State.WHOLE or (state is State.UNKNOWN and self._wall() - found.written >= QUIET)
+
+    def _whole(self, found: Unit, now: float, known: Known) -> Unit | None:
+        state, waited = found.state(), now - self._waiting[found.path]
+        rested = now - self._resting[found.print]
+        if state is State.WHOLE:  # what was written just now may be the first of several files
+            return found if waited >= QUIET or not 0 <= self._wall() - found.written < QUIET else None
+        if state is State.UNKNOWN and rested >= QUIET:
+            return found
+        if max(waited if state is State.UNKNOWN else 0.0, rested) < _PATIENCE:
+            return None
+        left = found.without(file for file in found.files if file_state(file) is not State.WHOLE)
+        return left if left is not None and left.is_new(known) else None
+
+
+def _half_of(found: Unit, killed_at: float | None) -> list[Path]:
+    """Return the files that are half, or the folder."""
+    if found.is_loose:
+        return [file for file in found.files if _is_half(file, killed_at)]
+    state = found.state()
+    cut = state is State.UNKNOWN and _may_be_cut(found.written, killed_at)
+    return [found.path] if state is State.BROKEN or cut else []
+
+
+def _is_half(file: Path, killed_at: float | None) -> bool:
+    state, status = file_state(file), regular(file)
+    cut = units.is_weights(file) and status is not None and _may_be_cut(status.st_mtime, killed_at)
+    return state is State.BROKEN or (state is State.UNKNOWN and cut)
+
+
+def _may_be_cut(written: float, killed_at: float | None) -> bool:
+    return killed_at is not None and killed_at - written < QUIET
