@@ -35,7 +35,7 @@ from trainer.lent import LeaseWatch
 from trainer.logs import LogShip
 from trainer.machine import BadMachine, Machine, machine_from
 from trainer.notice import Notice, NoticeWatch, Source, seconds_left
-from trainer.outcome import Outcome, Refused, decide, oom_kills
+from trainer.outcome import Outcome, Refused, decide, oom_kills, was_killed
 from trainer.output import Output, Redactor
 from trainer.peers import PATIENCE, Meeting
 from trainer.preempt import Preemption, Step
@@ -95,6 +95,7 @@ class Agent:
             link = env.get(wire.ENV_LEASE_URL, "")
             LeaseWatch(lambda: store.get(wire.lease_key(*key)), take=store.lent.take, link=link)
         self._uploads: Uploads | None = None
+        self._killed_at: float | None = None  # when the command was, in unix seconds
         self._watches: Watches | None = None
         self._notices: NoticeWatch | None = None
 
@@ -286,7 +287,9 @@ class Agent:
             if ended and (step is Step.LET_RUN or not command.group_alive()):
                 break
             self._wait()
+        ended_at = time.time()
         code = command.finish()
+        self._killed_at = ended_at if step is Step.KILL or was_killed(code) else None
         return decide(
             asked=self._preemption.reason,
             returncode=code,
@@ -298,6 +301,8 @@ class Agent:
     def _ask_to_stop(self) -> None:
         self._stage(Stage.SAVE, self._preemption.reason.value if self._preemption.reason else "")
         self._publish()
+        if self._uploads is not None:
+            self._uploads.hurry()
 
     def _stopped_early(self) -> Outcome | None:
         self._wait(0.0)
@@ -416,12 +421,11 @@ class Agent:
 
     def _finish_uploads(self, uploads: Uploads) -> None:
         """Wait for the last checkpoint, as long as the plan allows; the bot may still change its mind."""
-        uploads.finish()
+        uploads.finish(self._killed_at)
         while not uploads.finished(_TICK):
             self._wait(0.0)
             if boot_clock() >= self._preemption.last_call(self._deadline.ends):
-                self._reporter.notice("upload_cut", "The last checkpoint could not be uploaded in time.")
-                uploads.abandon()
+                self._reporter.notice("upload_cut", uploads.abandon())
                 return
 
 

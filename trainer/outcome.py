@@ -118,6 +118,14 @@ def decide(*, asked: Reason | None, returncode: int, oom_kills: int, refused: Re
     return Outcome(reason=reason, code=code, signal=number, tail=tail, memory=memory)
 
 
+def was_killed(returncode: int) -> bool:
+    """Return whether a signal ended the command.
+
+    143 does not say so: our shell leaves with it after every stop, also of a script that saved and left.
+    """
+    return returncode < 0 or returncode == 128 + _SIGKILL
+
+
 def _code_and_signal(returncode: int) -> tuple[int | None, int | None]:
     if returncode < 0:
         return None, -returncode

@@ -23,6 +23,7 @@ class Uploads:
         self._named: queue.SimpleQueue[Path] = queue.SimpleQueue()
         self._wake = threading.Semaphore(0)
         self._finish = threading.Event()
+        self._killed_at: float | None = None
         self._abandon = threading.Event()
         self._done = threading.Event()
         self._tripped = 0  # looks that raised; those before the last one are not counted with it
@@ -34,8 +35,18 @@ class Uploads:
         self._named.put(path)
         self._wake.release()
 
-    def finish(self) -> None:
-        """Take one last look, with nothing to wait for: nobody writes any more."""
+    def hurry(self) -> None:
+        """Look at once and from now on without a pause: the script is asked to save."""
+        self._artifacts.hurry()
+        self._wake.release()
+
+    def finish(self, killed_at: float | None = None) -> None:
+        """Take one last look, with nothing to wait for: nobody writes any more.
+
+        `killed_at` is when whoever wrote was killed, in unix seconds; None where it ended by itself.
+        """
+        self._killed_at = killed_at
+        self._artifacts.hurry()
         self._finish.set()
         self._wake.release()
 
@@ -43,9 +54,10 @@ class Uploads:
         """Return whether the last look is done, after waiting for `timeout` seconds at most."""
         return self._done.wait(timeout)
 
-    def abandon(self) -> None:
-        """Start no further upload."""
+    def abandon(self) -> str:
+        """Start no further upload; return what is not in the store."""
         self._abandon.set()
+        return self._artifacts.unsent()
 
     def _run(self) -> None:
         try:
@@ -62,7 +74,7 @@ class Uploads:
     def _look(self, *, final: bool = False) -> bool:
         """Look once, and outlive what trips it; return whether there is nothing more to try."""
         try:
-            return self._artifacts.look(final=final, named=self._waiting())
+            return self._artifacts.look(final=final, killed_at=self._killed_at, named=self._waiting())
         except Exception as error:  # noqa: BLE001  a checkpoint that trips us must cost no other one
             self._tripped += 1
             why = f"{type(error).__name__}: {ascii(str(error))[1:-1][:200]}"

@@ -19,7 +19,7 @@ from tests.trainer.rented import JOB, Rented, until
 from trainer import wire
 from trainer.archive import build
 from trainer.storage import open_store
-from trainer.wire import EventKind, FileEntry, Manifest, Reason, to_json
+from trainer.wire import CheckpointRule, EventKind, FileEntry, Manifest, Reason, to_json
 
 SLACK = 5.0  # seconds after which a process that has ended is seen to have, on a busy machine
 # Saves when it is asked to stop, as chargpt does.
@@ -79,6 +79,61 @@ def test_stop_by_the_control_file_saves_and_says_who_asked(rented: Rented) -> No
     assert (outcome["reason"], outcome["code"], outcome["tail"][-1]) == ("stopped", 0, "saved")
     assert rented.stages() == ["check", "source", "run", "save", "done"]
     assert list(rented.manifests()) == ["step-000001"]
+
+
+# Saves when it is asked to stop, and goes on until it is allowed to leave.
+LINGERING = """
+import os, signal, time, zipfile
+def save(*_):
+    with zipfile.ZipFile("out/step_2.tmp", "w") as out:
+        out.writestr("data", "weights")
+    os.replace("out/step_2.tmp", "out/step_2.pt")
+signal.signal(signal.SIGTERM, save)
+os.mkdir("out")
+with zipfile.ZipFile("out/step_1.pt", "w") as out:
+    out.writestr("data", "weights")
+while not os.path.exists("go"):
+    time.sleep(0.05)
+"""
+# Begins to save when it is asked to stop, in a form that has no end to look for, and does not come to it.
+ENDLESS = """
+import os, signal, time
+def save(*_):
+    os.mkdir("out")
+    with open("out/last.bin", "wb") as out:
+        while True:
+            out.write(b"weights" * 1000)
+            out.flush()
+            time.sleep(0.05)
+signal.signal(signal.SIGTERM, save)
+print("step 1: loss 2.0", flush=True)
+while True:
+    time.sleep(0.05)
+"""
+
+
+def test_what_is_saved_when_asked_is_sent_while_the_script_goes_on(rented: Rented) -> None:
+    rule = CheckpointRule(path="out", upload_every=600.0, keep=2)
+    rented.order({"train.py": LINGERING}, argv=["python", "train.py"], checkpoints=rule, seconds=300.0, grace=60.0)
+    rented.start()
+    until(lambda: "step-000001" in rented.manifests())
+    rented.tell(stop=Reason.STOPPED)
+    until(lambda: "step-000002" in rented.manifests())
+    (rented.scratch / "source" / "go").touch()
+    assert rented.wait() == 1
+    outcome = rented.outcome()
+    assert (outcome["reason"], outcome["code"], outcome["signal"]) == ("stopped", 0, None)  # and was not killed first
+
+
+def test_what_was_being_written_at_the_kill_is_not_taken(rented: Rented) -> None:
+    rented.order({"train.py": ENDLESS}, argv=["python", "train.py"])
+    rented.start()
+    until(lambda: rented.series("loss"))
+    rented.tell(stop=Reason.STOPPED)
+    assert rented.wait() == 1
+    assert rented.outcome()["signal"] == signal.SIGKILL
+    assert rented.manifests() == {}
+    assert rented.notices()["checkpoint_half"] == "last.bin was not written to its end, so it is not taken."
 
 
 def test_a_script_that_ignores_sigterm_is_killed_after_the_grace(rented: Rented) -> None:
