@@ -35,8 +35,15 @@ KEYS = {
     "env": later("`env.LR=3e-4`: a variable for the command."),
     "reason": later("`reason=\"…\"`: what a lead reads who has to decide."),
 }  # fmt: skip
-# What a verb takes that is not the rental's: said where that verb alone is asked about.
+# What is to be said of a verb besides: where that verb alone is asked about.
 _MORE = {
+    "checkpoints": later(
+        "They come from the folder that the task file names, in `path` of `checkpoints`, or from `out`. What is saved "
+        "together is one, and of each name (`last.pt`, `best.pt`, `step_….pt`) the newest three are kept, or as many "
+        "as `keep` says. Folders of "
+        "Transformers, diffusers, Lightning, DeepSpeed and the like are known, and `.pt`, `.ckpt`, `.safetensors`, "
+        "`.h5`, `.npz`, `.pkl`, `.joblib` and others; `hourglass.save(path)` in the script takes any."
+    ),
     "estimate": later(
         "Words: `full`, `lora`, `qlora`, `checkpointing`, `no-flash`, `fsdp`. Keys: `gpu=`, `batch=` (of one GPU), "
         "`seq=`, `precision=fp32|amp|bf16|master`, `optim=adamw|adamw-fused|adamw-8bit|sgd|sgd-momentum`, `rank=`, and "

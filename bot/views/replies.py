@@ -46,7 +46,8 @@ def ended(
     settled = facts.job.charged  # what was held does not matter any more
     parts.append(say("{cost} charged", cost=dollars(settled)) if settled else money(say, facts))
     if checkpoint is None:
-        parts.append(say("no checkpoint"))
+        path = facts.spec.checkpoint_path if facts.spec else ""
+        parts.append(say("no checkpoint in {path}", path=code(path)) if path else say("no checkpoint"))
     elif checkpoint.step is None:
         parts.append(say("checkpoint {name}", name=short(checkpoint.name, 60)))
     else:

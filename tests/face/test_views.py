@@ -211,6 +211,17 @@ def test_ids_in_our_own_sentences_become_mentions() -> None:
     assert said.text == "<@U9LEAD123> approved job k7m2pqx at 10:02 UTC."
 
 
+def test_an_end_without_a_checkpoint_says_where_it_was_looked_for() -> None:
+    over = scenes.facts(**scenes.TRAINING)
+    assert "no checkpoint in `out`" in replies.ended(SAY, over, ["U1ADA"], None, []).text
+
+
+def test_the_help_says_what_a_checkpoint_is_and_how_many_are_kept() -> None:
+    told = manual.manual(SAY, "checkpoints").text
+    assert "of each name" in told
+    assert "`keep`" in told
+
+
 @pytest.mark.parametrize("topic", TOPICS)
 def test_every_topic_that_can_be_asked_about_has_a_sentence_of_its_own(topic: str) -> None:
     assert manual.manual(SAY, topic).text != manual.manual(SAY, None).text
