@@ -114,6 +114,7 @@ class Artifacts:
         self._said: set[str] = set()
         self._before: set[Path] = set()  # what lay there at first and is no checkpoint
         self._hurried = threading.Event()
+        self._more: Callable[[], bool] = lambda: False
         self._asking = threading.Lock()  # of a file's parts each asks whether it is to give way
         self._gives_way = float("-inf"), False
 
@@ -126,12 +127,20 @@ class Artifacts:
         """From now on look each time, and let an older upload give way to a newer one: the end is near."""
         self._hurried.set()
 
-    def look(self, *, final: bool = False, killed_at: float | None = None, named: Sequence[Path] = ()) -> bool:
+    def look(
+        self,
+        *,
+        final: bool = False,
+        killed_at: float | None = None,
+        named: Sequence[Path] = (),
+        more: Callable[[], bool] = lambda: False,
+    ) -> bool:
         """Upload what is new and whole, if it is time, the newest first; return False if something of it could not be.
 
         `final` when nobody writes any more, and `killed_at` (unix seconds) where whoever wrote was killed; `named` are
-        paths that the script says are complete.
+        paths that the script says are complete, and `more` tells whether it has named another one since.
         """
+        self._more = more
         asked = [found for path in named if (found := self._named(path))]
         if not final and not self._hurried.is_set() and not asked and self._clock() < self._next_upload:
             return True
@@ -297,6 +306,8 @@ class Artifacts:
         """Return whether something newer is ready when there may be no time for both; asked by several threads."""
         if not self._hurried.is_set():
             return False
+        if self._more():
+            return True
         with self._asking:
             at, told = self._gives_way
             if self._clock() - at < _LOOKS_APART:

@@ -73,8 +73,9 @@ class Uploads:
 
     def _look(self, *, final: bool = False) -> bool:
         """Look once, and outlive what trips it; return whether there is nothing more to try."""
+        named, more = self._waiting(), lambda: not self._named.empty()
         try:
-            return self._artifacts.look(final=final, killed_at=self._killed_at, named=self._waiting())
+            return self._artifacts.look(final=final, killed_at=self._killed_at, named=named, more=more)
         except Exception as error:  # noqa: BLE001  a checkpoint that trips us must cost no other one
             self._tripped += 1
             why = f"{type(error).__name__}: {ascii(str(error))[1:-1][:200]}"

@@ -543,6 +543,15 @@ def test_an_older_upload_gives_way_to_what_was_saved_when_asked_and_goes_on_afte
     assert run.store.forgotten == []  # the parts that arrived were gone on with
 
 
+def test_an_upload_gives_way_to_what_the_script_names(run: Run) -> None:
+    saved(run, "step_1.pt", minute=1)
+    run.artifacts.hurry()
+    assert not run.artifacts.look(more=lambda: True)
+    (run.out / "state.dat").write_text("x")
+    assert run.artifacts.look(named=[run.out / "state.dat"])
+    assert run.names() == ["state.dat", "step-000001"]
+
+
 def test_an_upload_does_not_give_way_to_what_could_not_be_sent_before_it(run: Run) -> None:
     run.store.refuses = "step_2"
     saved(run, "step_1.pt", minute=1)
