@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.trainer.fakes import HandClock, Moody
 from tests.trainer.test_whole import safetensors, zipped
@@ -519,6 +523,42 @@ def test_the_newest_is_sent_first(tmp_path: Path) -> None:
     assert run.names() == ["step-000001", "step-000005", "step-000004", "step-000003"]
     assert [told["written"] for told in run.told] == [1_060.0, 1_300.0, 1_240.0, 1_180.0]
     assert list(in_store(run)) == ["step-000003", "step-000004", "step-000005"]
+
+
+NAMES = st.sampled_from(
+    ["best.pt", "last.pt", "model.pt", "optimizer.pt", "fold_0.pt", "fold_1.pt", "model_3.pt", "a/encoder.pt",
+     "step_100.pt", "step_200.pt", "checkpoint-5/w.pt", "checkpoint-10/w.pt", "checkpoint-10/o.pt"]
+)  # fmt: skip
+SAVE = st.tuples(st.lists(NAMES, min_size=1, max_size=4, unique=True), st.sampled_from([0.01, 0.1, 5.0]), st.booleans())
+
+
+@settings(deadline=None, max_examples=60)  # each writes files
+@given(saves=st.lists(SAVE, min_size=1, max_size=12), keep=st.integers(2, 3))
+def test_the_newest_of_every_name_is_in_the_store_whatever_was_saved_when(
+    saves: list[tuple[list[str], float, bool]], keep: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder), keep=keep)
+        minute = 0.0
+        for size, (names, later, look) in enumerate(saves, start=1):
+            minute += later
+            for name in names:
+                zipped(run.out / name, size=size)  # another size each time: it tells which one the store has
+                os.utime(run.out / name, (1_000.0 + 60.0 * minute,) * 2)
+            if look:
+                looked(run)
+        assert run.artifacts.look(final=True)
+        kept = {
+            (entry.path, entry.size)
+            for name in in_store(run)
+            for entry in run.manifest(name).files
+        }  # fmt: skip
+        there = {path.relative_to(run.out).as_posix(): path.stat() for path in run.out.rglob("*.pt")}
+        for name, status in there.items():
+            follows = re.sub(r"\d+", "#", name) if name.startswith(("step_", "checkpoint-")) else name
+            alike = [other for other in there if re.sub(r"\d+", "#", other) == follows or other == name]
+            if status.st_mtime == max(there[other].st_mtime for other in alike):
+                assert (name, status.st_size) in kept
 
 
 # ------------------------------------------------------------ near the end
