@@ -229,17 +229,11 @@ class Artifacts:
 
     def _at(self, path: Path) -> Unit | None:
         base = self._base()
-        name = ascii(path.name)[1:-1][:100]
-        try:
-            if not path.is_symlink() and base.is_relative_to(self._root) and path.resolve().is_relative_to(base):
-                return units.named(path.resolve())
-            text = f"{name} is not under {self._rule.path}; it is not taken."
-        except units.TooMuch as error:
-            text = f"There are {error} under {name}; it is not taken."
-        except (OSError, ValueError) as error:  # a name that no file can have
-            text = f"{name} cannot be read, so it is not taken: {error}."
-        self._once(str(path), "checkpoint_path", text)
-        return None
+        if path.is_symlink() or not (base.is_relative_to(self._root) and path.resolve().is_relative_to(base)):
+            shown = ascii(path.name)[1:-1][:100]
+            self._once(str(path), "checkpoint_path", f"{shown} is not under {self._rule.path}; it is not taken.")
+            return None
+        return units.named(path.resolve())
 
     def _base(self) -> Path:
         """Return what the paths in a manifest are relative to."""

@@ -200,6 +200,8 @@ def item(text: str) -> Mapping[str, float]:
 
 
 # stable-baselines3's table of one iteration: "|    value_loss           | 112          |".
+_RULE = re.compile(r"-{4,}\s{2,}-{4,}")
+_RULED = re.compile(rf"(?P<name>[A-Za-z][\w/@ .()-]{{0,80}}?)\s{{2,}}(?P<value>{NUMBER})")
 BARS = ("|", "│", "┃", "║")
 _PAIR = re.compile(rf"^[|│┃║]\s+(?P<name>[A-Za-z][\w ./@-]*?)\s*[|│┃║]\s*(?P<value>{NUMBER})\s*[|│┃║]$")
 _MOST_ROWS = 100
@@ -207,6 +209,23 @@ _COUNTS = (
     "total_timesteps", "step", "steps", "global_step", "total_steps", "totalenvinteracts", "iteration", "itr", "batch",
     "epoch",
 )  # fmt: skip
+
+
+class Ruled:
+    """Tables of names and values between rules, as `tabulate` draws them and rlkit prints them."""
+
+    def __init__(self) -> None:
+        self._open = False
+
+    def barred(self, line: str) -> str:
+        """Return a row with bars around its cells, and any other line as it is."""
+        if line[:2] == "--" and _RULE.fullmatch(line.rstrip()):
+            self._open = not self._open
+        elif self._open:
+            row = _RULED.fullmatch(line.rstrip())
+            self._open = row is not None
+            return f"| {row['name']} | {row['value']} |" if row else line
+        return line
 
 
 class Pairs:

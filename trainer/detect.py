@@ -88,7 +88,7 @@ class Detector:
         self._best_alone = False  # and nothing but the best so far is told
         self._traces, self._programs, self._ranks = Traces(), Programs(), Ranks()
         self._in_block = False
-        self._pairs = blocks.Pairs()
+        self._ruled, self._pairs = blocks.Ruled(), blocks.Pairs()
         self._columns: blocks.Columns | None = None
         self._columns_part = ""  # of the data that its rows are of
         self._kinds, self._recurring, self._line = Kinds(self._printed.explain), Recurring(), 0
@@ -97,6 +97,7 @@ class Detector:
         """Return what `line` (one line, without colours) tells, or None when that is nothing."""
         self._line += 1
         self.described = False
+        line = self._ruled.barred(line)
         ended = self.end() if self._pairs and not _RANK.sub("", line.lstrip()).startswith(blocks.BARS) else None
         found = self._bars_apart(line)
         return _together(ended, found) if ended and found else found or ended

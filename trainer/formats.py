@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from trainer.names import is_outcome, is_series, is_worth_naming, of_part, series_name
 from trainer.numbers import NUMBER, measurements, number
@@ -40,6 +40,8 @@ _BEFORE_RECORD = re.compile(rf"\b{_PART}\W*$|^\W*{_PART.replace('part', 'first')
 _TRIAL = re.compile(rf"\bTrial (?P<n>\d+) finished with value: (?P<value>{NUMBER}) and parameters: ")
 _STEP_KEYS = ("step", "global_step", "trainer_global_step", "_step", "num_updates", "iter", "iteration", "update")
 _TOTAL_KEYS = ("total_steps", "max_steps", "num_steps", "total_iters", "max_iters")
+_N_OF = re.compile(r"(\d{1,15})/(\d{1,15})")
+_OF_TYPE = re.compile(r"(val|valid|test|eval)_(?:iter|epoch)")
 _ITEMS = re.compile(rf"'([\w./@ -]+)': (?:[\w.]+\()?\[?'?({NUMBER})'?(?=[,}})\]])")
 
 
@@ -96,14 +98,29 @@ def json_line(text: str) -> Reading | None:
                     flat[series_name(name)] = float(one)
             except (ValueError, OverflowError):
                 continue
-    reading = _keyed(flat, epoch_counts=True)
-    mode = part["part"] or part["first"] if part else str(raw.get("mode"))  # mmcv's
+    reading = _of_many(_keyed(flat, epoch_counts=True), raw)
+    judges = _OF_TYPE.match(str(raw.get("_type")))  # pycls', which SlowFast has, too
+    mode = part["part"] or part["first"] if part else judges[1] if judges else str(raw.get("mode"))  # mmcv's
     if reading is None or mode not in ("val", "valid", "test", "eval"):
         return reading
     values = {of_part(mode, name): value for name, value in reading.values.items()}
     if part:
         return reading._replace(values=values)
     return reading._replace(step=None, total=None, within_epoch=False, epoch_counts=False, values=values)
+
+
+def _of_many(reading: Reading | None, raw: Mapping[str, Any]) -> Reading | None:
+    """Return a record with counts that are written as "5/20"."""
+    found = {series_name(str(key)): _N_OF.fullmatch(value) for key, value in raw.items() if isinstance(value, str)}
+    of = {name: (int(one[1]), int(one[2])) for name, one in found.items() if one}
+    step, epoch = next((of[key] for key in _STEP_KEYS if key in of), None), of.get("epoch")
+    if reading is None or (step is None and epoch is None):
+        return reading
+    if epoch is not None:
+        reading = reading._replace(epoch=float(epoch[0]), epochs=epoch[1], epoch_counts=step is None)
+    if step is not None:
+        reading = reading._replace(step=step[0], total=step[1], within_epoch=epoch is not None)
+    return reading._replace(from_either=reading.within_epoch)
 
 
 def python_dict_line(text: str) -> Reading | None:

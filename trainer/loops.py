@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from trainer.holes import called, last_name
@@ -19,6 +19,7 @@ _STEP = re.compile(
     r"|batch(?:_?idx|es)?|i|idx|nbatch)(?:_|$)"
 )
 _MANY = re.compile(r"^(?:n|num|max|total|nb)_|_(?:num|max|total)$|s$")
+_NOW = re.compile(r"(?:cur|current|now|this|global|i)_")
 _STEPS = re.compile(r"(?:steps|iters|itrs|iterations|updates|episodes|rounds|trials|generations|it|iter)$")
 _TOOK = re.compile(r"(?:^|_)(?:time|secs?|seconds|lr|duration|elapsed|size|eta)(?:_|$)")
 _BATCHES = re.compile(r"loader|batches|dataset|data$|iter")
@@ -46,6 +47,7 @@ class Around:
     loops: Sequence[Loop]  # from within
     in_epoch: bool  # a function that is given the epoch
     lengths: Mapping[str, ast.expr]  # variables that hold a `len(...)`
+    grown: Collection[str]  # variables that are added to, and that no loop sets back
 
 
 def names_epoch(name: str) -> bool:
@@ -107,6 +109,32 @@ def _times(arguments: Sequence[ast.expr], numbers: Mapping[str, int]) -> int | N
     return max(0, last - first) or None
 
 
+def grown(body: Sequence[ast.stmt]) -> frozenset[str]:
+    """Return the variables that code adds to, and sets back in no loop: they count from the start of the run."""
+    loops = [one for stmt in body for one in ast.walk(stmt) if isinstance(one, ast.For | ast.AsyncFor | ast.While)]
+    names = {
+        last_name(one.target)
+        for loop in loops
+        for one in ast.walk(loop)
+        if isinstance(one, ast.AugAssign) and isinstance(one.op, ast.Add)
+    }
+    again = {
+        last_name(target)
+        for loop in loops
+        for one in ast.walk(loop)
+        if isinstance(one, ast.Assign) and isinstance(one.value, ast.Constant)
+        for target in one.targets
+    }
+    return frozenset(names - again - {""})
+
+
+def is_grown(value: ast.expr | None, around: Around) -> bool:
+    """Return whether a value is such a variable, or one more or less than it."""
+    if isinstance(value, ast.BinOp) and isinstance(value.right, ast.Constant):
+        value = value.left
+    return value is not None and last_name(value) in around.grown and role(value, around) == "step"
+
+
 def role(value: ast.expr, around: Around) -> str | None:
     """Return what a number counts, or how many of that there are; "" for a count of another kind, None for no count."""
     if isinstance(value, ast.Name):
@@ -145,9 +173,10 @@ def _of_several(value: ast.BinOp, around: Around) -> str | None:
 def _by_name(name: str, around: Around) -> str | None:
     if is_outcome(name) or is_companion(name) or _TOOK.search(name):
         return None
+    many = _MANY.search(name) and not _NOW.match(name)
     if _EPOCH.search(name):
-        return "epochs" if _MANY.search(name) else "epoch"
-    if _MANY.search(name) and _STEPS.search(name) and not name.startswith("global"):
+        return "epochs" if many else "epoch"
+    if many and _STEPS.search(name):
         return "steps"
     if _STEP.search(name):
         return "batch" if "batch" in name or (around.in_epoch and name in _IN_BATCHES) else "step"

@@ -45,6 +45,7 @@ class _Stated(NamedTuple):
     reading: Reading
     printed: Mapping[str, float]  # what has its name in the line, and not in the code alone
     on_epochs: bool  # it is what a bar over epochs is called
+    absolute: bool  # its step is counted from the start of the run
 
 
 class Printed:
@@ -91,7 +92,7 @@ class Printed:
         reading = reading._replace(values=_united(reading.values, stated))
         if is_bar:
             return Found(found.row, _on_bar(reading, stated), found.named)
-        if (counted := _counted(reading, stated.reading)) is not None:
+        if (counted := _counted(reading, stated)) is not None:
             return Found(STATED if found.row >= PLAIN else found.row, counted, found.named)
         return Found(found.row, _with_totals(reading, stated.reading), found.named)
 
@@ -142,7 +143,8 @@ def _reading(template: Template, one: Statement, line: str) -> _Stated | None:
     told |= {many: total for many, total in totals if total is not None}
     part = "" if any(is_of_evaluation(name) or name.startswith("train") for name in values) else one.part
     reading = _placed(told, {of_part(part, name): value for name, value in values.items()})
-    return _Stated(reading, {name: value for name, value in values.items() if name in one.printed}, one.on_epochs)
+    printed = {name: value for name, value in values.items() if name in one.printed}
+    return _Stated(reading, printed, one.on_epochs, one.absolute)
 
 
 def _united(values: Mapping[str, float], stated: _Stated) -> Mapping[str, float]:
@@ -175,11 +177,13 @@ def _on_bar(reading: Reading, stated: _Stated) -> Reading:
     return reading._replace(epoch=epoch, epochs=epochs, within_epoch=True, from_either=epochs is None, eta=None)
 
 
-def _counted(reading: Reading, stated: Reading) -> Reading | None:
+def _counted(reading: Reading, said: _Stated) -> Reading | None:
     """Return a reading with what the code says of its counts, None where that is no news of where it stands."""
+    stated = said.reading
     news = reading.step is None and (stated.step is not None or (reading.epoch is None and stated.epoch is not None))
     finer = stated.within_epoch and (not reading.within_epoch or (stated.epoch is None and stated.total is None))
-    if news or (finer and reading.step is not None and stated.step == reading.step):
+    other = finer or (reading.within_epoch and said.absolute)
+    if news or (other and reading.step is not None and stated.step == reading.step):
         return stated._replace(values=reading.values, rate=reading.rate, eta=reading.eta)
     return None
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 import ast
 import re
 from collections import ChainMap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
 from trainer.holes import Hole, Piece, by_percent, called, joined, last_name, lines, pieces
-from trainer.loops import MANY_OF, Around, Loop, is_looped_over, loop, names_epoch, role, whole
+from trainer.loops import MANY_OF, Around, Loop, grown, is_grown, is_looped_over, loop, names_epoch, role, whole
 from trainer.names import BESIDE, PARTS, is_companion, is_outcome, is_worth_naming, of_part, series_name
 
 _MOST = 2_000  # of one file
@@ -60,6 +60,7 @@ class Statement(NamedTuple):
     totals: Mapping[str, int] = MappingProxyType({})  # "epochs", "steps" or "batches", where the code says how many
     printed: frozenset[str] = frozenset()  # names that stand in the line, and not in the code alone
     on_epochs: bool = False  # it is what a bar over epochs is called
+    absolute: bool = False  # its step is counted from the start of the run, the code shows
 
 
 @dataclass
@@ -73,6 +74,7 @@ class _Scope:
     lengths: dict[str, ast.expr] = field(default_factory=dict)  # variables that a `len(...)` was assigned to
     numbers: dict[str, int] = field(default_factory=dict)  # and a whole number
     held: dict[str, ast.expr] = field(default_factory=dict)  # and what is looped over
+    grown: Collection[str] = ()  # variables that count from the start of the run
 
 
 def statements(source: str) -> Sequence[Statement]:
@@ -94,6 +96,10 @@ class _Reader:
     def read(self, node: ast.AST) -> Iterator[Statement]:
         """Yield what is printed in `node`."""
         match node:
+            case ast.Module():
+                self._scopes[-1].grown = grown(node.body)
+                for statement in node.body:
+                    yield from self.read(statement)
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 yield from self._function(node)
             case ast.For() | ast.AsyncFor():
@@ -118,7 +124,8 @@ class _Reader:
         arguments = [one.arg.lower() for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
         in_epoch = any(map(names_epoch, arguments)) or _OF_EPOCH.search(name) is not None
         part = _PART.search(name)
-        self._scopes.append(_Scope(part=series_name(part["part"]) if part else "", in_epoch=in_epoch))
+        of_part = series_name(part["part"]) if part else ""
+        self._scopes.append(_Scope(part=of_part, in_epoch=in_epoch, grown=grown(node.body)))
         self._open = []
         for child in node.body:
             yield from self.read(child)
@@ -199,6 +206,7 @@ class _Reader:
             loops=[one for scope in inner for one in reversed(scope.loops)],
             in_epoch=any(scope.in_epoch for scope in inner),
             lengths=ChainMap(*(scope.lengths for scope in inner)),
+            grown=self._scopes[-1].grown,
         )
 
     @property
@@ -226,7 +234,9 @@ class _Reader:
             if written or begins or not _is_name(line):
                 text, printed = self._described(line, judges=bool(part))
                 whole = begins or at > 0, ends or at < len(split) - 1
-                yield from [Statement(text, *whole, part, self._totals, printed)] if text else []
+                absolute = any(isinstance(one, Hole) and is_grown(one.value, self._around) for one in line)
+                if text:
+                    yield Statement(text, *whole, part, self._totals, printed, absolute="{step}" in text and absolute)
 
     def _described(self, line: Sequence[Piece], *, judges: bool) -> tuple[str, frozenset[str]]:
         """Return a line as a team would describe it, and which of its names are printed; "" where it measures nothing.

@@ -217,6 +217,14 @@ def test_what_an_evaluation_formats_is_a_measurement_whatever_it_is_called() -> 
     assert texts("def build(net):\n    print('Chairs EPE: %f' % epe)") == []
 
 
+@pytest.mark.parametrize(("set_back", "step"), [("", 10), ("\n    cur_itrs = 0", 160)])
+def test_a_count_that_no_loop_sets_back_is_of_the_whole_run(set_back: str, step: int) -> None:
+    printed = "print('Epoch %d, Itrs %d/%d, Loss=%f' % (cur_epochs, cur_itrs, opts.total_itrs, loss))"
+    batches = f"    for x in loader:\n        cur_itrs += 1\n        {printed}"
+    code = f"cur_itrs = 0\nwhile True:{set_back}\n    cur_epochs += 1\n{batches}"
+    assert read(code, "Epoch 2, Itrs 10/150, Loss=3.350235") == [(step, {"loss": 3.350235})]
+
+
 def test_a_loop_around_whole_runs_counts_no_steps() -> None:
     printed = "print(f'Run: {run:02d}, Epoch: {epoch:02d}, Train: {acc:.2f}')"
     code = f"for run in range(9):\n for epoch in range(99):\n  {printed}"
