@@ -32,7 +32,7 @@ _PREFIX = re.compile(
         |[\[(<]?{_CLOCK}[\])>]?(?=[\s|-])[\s,|-]*
         |[\[(<|]?\s*(?:{_LEVELS}|Info|Debug)\s*[\])>|]?[\s:|-]+(?:(?:root|__main__|[a-z_][\w.]*)(?:[.:][\w<>]+)*(?::\d+)?\s*(?:-\s+|:\s*(?=\S)(?!\d))|[A-Z]\w*\s-\s+)?
         |\[\d\d\.\d\d\.\d\d\|{_CLOCK}\]\s*
-        |\[\w+Thread(?:-\d+)?\]\ (?=(?:{_LEVELS})\ )
+        |\[\w*Thread(?:-\d+)?\]\ (?=(?:{_LEVELS})\ )
         |P\d+\ (?=(?:{_LEVELS})\ )                                           # a process
         |\[(?:[a-z_]\w*\.)*[a-z_]\w*\](?=\[|\s-)                              # [package.module][INFO]
         |[a-z_][\w.]*\ +:\ (?:{_LEVELS})\s+(?=\S)

@@ -318,3 +318,54 @@ def test_a_callback_that_counts_epochs_from_zero_does_not_move_those_of_the_trai
     ]
     assert steps(*lines) == [20, 40]
     assert steps("Epoch 0", shown, "Epoch 1", shown) == [20, 40]
+
+
+def test_a_table_between_rules_is_read_as_one_with_bars_is() -> None:
+    rule = "----------------------------------  -------------"
+    table = [rule, *(f"{name:36}{value}" for name, value in (("epoch", 3), ("trainer/QF1 Loss", 5.25))), rule]
+    (found,) = fed(*table)
+    assert [dict(one.values) for _, one in found.earlier] == [{"trainer_qf1_loss": 5.25}]
+    assert fed("trainer/QF1 Loss                    5.25") == []
+
+
+@pytest.mark.parametrize(
+    ("line", "step", "total", "expected"),
+    [
+        ('json_stats: {"_type": "train_iter", "epoch": "2/5", "iter": "5/20", "loss": 2.5}', 25, 100, {"loss": 2.5}),
+        ('json_stats: {"_type": "train_epoch", "epoch": "2/5", "loss": 2.5}', 2, 5, {"loss": 2.5}),
+        ('json_stats: {"_type": "test_epoch", "epoch": "2/5", "top1_err": 87.5}', None, None, {"test_top1_err": 87.5}),
+    ],
+)
+def test_a_record_may_count_as_five_of_twenty(line: str, step: int, total: int, expected: Mapping[str, float]) -> None:
+    (found,) = fed(line)
+    assert (found.step, found.total, found.values) == (step, total, expected)
+
+
+def test_an_evaluation_of_as_many_batches_as_the_trainings_is_told_from_it_below_its_heading() -> None:
+    batches = [f"Epoch: [1][{n}/3] Loss 1.5 (1.5)" for n in (1, 2, 3)]
+    found = fed(
+        "train at epoch 1",
+        *batches,
+        "validation at epoch 1",
+        *batches,
+        "train at epoch 2",
+        batches[0].replace("[1]", "[2]", 1),
+    )
+    assert [(one.step, *one.values) for one in found] == [
+        (1, "loss"), (2, "loss"), (3, "loss"), (3, "val_loss"), (3, "val_loss"), (3, "val_loss"), (4, "loss"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "DeepSdf - DEBUG - ",
+        "[11.30.26|16:22:16] \t",
+        "2026-11-30 16:35:41,900 [MainThread] INFO UNetTrainer - ",
+        "2026-11-30 16:35:41,900 [Thread-2] INFO ",
+    ],
+)
+def test_what_more_loggers_put_before_a_line_is_no_part_of_it(prefix: str) -> None:
+    (found,) = fed(f"{prefix}step 3: val_loss: 0.5")
+    assert (found.step, found.values) == (3, {"val_loss": 0.5})
+    assert fed(f"{prefix}Epoch 2", f"{prefix}mean loss: 0.5")[0].step == 2
