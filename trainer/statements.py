@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from collections import ChainMap
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -80,7 +81,9 @@ class _Scope:
 def statements(source: str) -> Sequence[Statement]:
     """Return the lines that the code of a file prints, [] where it is no Python that this one reads."""
     try:
-        tree = ast.parse(source)
+        with warnings.catch_warnings():  # of a backslash that stands alone, which is their author's business
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
         return [one for one, _ in zip(_Reader().read(tree), range(_MOST), strict=False)]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []

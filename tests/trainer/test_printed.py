@@ -80,6 +80,11 @@ def test_what_measures_nothing_and_what_is_no_code_says_nothing(code: str) -> No
     assert texts(code) == []
 
 
+@pytest.mark.filterwarnings("error")
+def test_what_python_would_warn_of_in_their_code_is_not_said() -> None:
+    assert texts("pattern = '\\d'\nprint('L', loss)") == ["L {l}"]
+
+
 def test_a_string_that_grows_and_grows_is_not_kept() -> None:
     assert texts("s = 'L '\n" + "s = s + s\n" * 60 + "print(s, loss)") == ["{} {loss}"]
 
