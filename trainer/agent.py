@@ -39,6 +39,7 @@ from trainer.outcome import Outcome, Refused, decide, oom_kills, was_killed
 from trainer.output import Output, Redactor
 from trainer.peers import PATIENCE, Meeting
 from trainer.preempt import Preemption, Step
+from trainer.printed import printed_by
 from trainer.progress import Progress
 from trainer.storage import FolderStore, S3Store, Store, StoreFault, StoreRefusal, open_store
 from trainer.uploads import Uploads
@@ -210,7 +211,7 @@ class Agent:
         self, order: AgentOrder, restored: fetch.Restored | None, folder: Path, env: Mapping[str, str]
     ) -> list[str]:
         """Say that it runs, and from where; return what to start."""
-        self._progress.runs(folder, resumed=restored is not None)
+        self._progress.runs(self._insist(lambda: printed_by(folder)), resumed=restored is not None)
         if restored is None:
             self._stage(Stage.RUN)
             return list(order.argv) or shell(order.commands, env.get("PATH"))
@@ -289,7 +290,8 @@ class Agent:
             self._wait()
         ended_at = time.time()
         code = command.finish()
-        self._killed_at = ended_at if step is Step.KILL or was_killed(code) else None
+        killed = step is Step.KILL or was_killed(code) or oom_kills() > killed_before
+        self._killed_at = ended_at if killed else None
         return decide(
             asked=self._preemption.reason,
             returncode=code,

@@ -108,7 +108,7 @@ class Artifacts:
         self._begun: dict[Print, Sending] = {}  # what a fault has cut, or something newer
         self._owed: list[Path] = []  # named by the script, and not up yet
         self._pending: list[Unit] = []  # to be uploaded by this look, the newest first
-        self._tried: set[Print] = set()  # by this look
+        self._seen: set[Print] = set()  # by this look, which sends them or passes them over
         self._next_upload = float("-inf")
         self._failures = 0
         self._said: set[str] = set()
@@ -117,6 +117,7 @@ class Artifacts:
         self._more: Callable[[], bool] = lambda: False
         self._asking = threading.Lock()  # of a file's parts each asks whether it is to give way
         self._gives_way = float("-inf"), False
+        self._abandoned = threading.Event()
 
     def baseline(self) -> None:
         """Take what lies there now as known: the commit brought it, or the checkpoint to continue from."""
@@ -126,6 +127,10 @@ class Artifacts:
     def hurry(self) -> None:
         """From now on look each time, and let an older upload give way to a newer one: the end is near."""
         self._hurried.set()
+
+    def abandon(self) -> None:
+        """Begin nothing more, let go of what is under way, and remove nothing: there is no time left."""
+        self._abandoned.set()
 
     def look(
         self,
@@ -141,14 +146,15 @@ class Artifacts:
         paths that the script says are complete, and `more` tells whether it has named another one since.
         """
         self._more = more
-        asked = [found for path in named if (found := self._named(path))]
+        asked = [found for path in dict.fromkeys(named) if (found := self._named(path))]
         if not final and not self._hurried.is_set() and not asked and self._clock() < self._next_upload:
             return True
-        asked += [found for path in self._owed if (found := self._named(path))]
+        asked += [found for path in self._owed if path not in named and (found := self._named(path))]
         ready = [one for one in asked if one.state() is not State.BROKEN and not self._known.issuperset(one.print)]
         fresh = [found for found in self._find() if found.is_new(self._known)]
         settled = self._settled.of(fresh, self._known)
         ready += self._settled.at_the_end(fresh, self._known, killed_at) if final else settled
+        self._seen = {one.print for one in (*asked, *(fresh if final else settled))}
         if half := self._settled.half:
             text = f"{_listed([path.name for path in half])} was not written to its end, so it is not taken."
             self._once("half", "checkpoint_half", text)
@@ -192,9 +198,9 @@ class Artifacts:
 
     def _send(self, wanted: Sequence[Unit]) -> bool:
         self._pending = list(wanted)
-        self._tried = set()
         for found in wanted:  # each has its turn
-            self._tried.add(found.print)
+            if self._abandoned.is_set():
+                break
             try:
                 if self._upload(found):
                     self._pending.remove(found)
@@ -264,7 +270,7 @@ class Artifacts:
         if sending is None:
             return False
         try:
-            sending.send(lambda: self._is_overtaken(found))
+            sending.send(lambda: self._abandoned.is_set() or self._is_overtaken(found))
             key_id = None if self._key is None else self._key.id
             manifest = Manifest(name=sending.name, step=step, at=self._wall(), files=tuple(sending.entries), key=key_id)
             self._store.put(self._place.manifest(sending.name), wire.to_json(manifest))
@@ -306,7 +312,7 @@ class Artifacts:
             at, told = self._gives_way
             if self._clock() - at < _LOOKS_APART:
                 return told
-            newer = (one for one in self._find() if one.written > found.written and one.print not in self._tried)
+            newer = (one for one in self._find() if one.written > found.written and one.print not in self._seen)
             told = any(one.is_new(self._known) and self._settled.may_be(one) for one in newer)
             self._gives_way = self._clock(), told
             return told
@@ -349,7 +355,7 @@ class Artifacts:
             self._names[name] = None  # an earlier start of this machine wrote it
 
     def _remove(self, older: Sequence[Kept]) -> None:
-        for gone in older:
+        for gone in () if self._abandoned.is_set() else older:
             try:
                 self._store.delete(self._place.manifest(gone.name))  # first: without it the rest is no checkpoint
                 for key in gone.keys:

@@ -201,6 +201,8 @@ def item(text: str) -> Mapping[str, float]:
 
 # stable-baselines3's table of one iteration: "|    value_loss           | 112          |".
 _RULE = re.compile(r"-{4,}\s{2,}-{4,}")
+_CELLS = re.compile(r"\S\s{2,}\S")
+_WIDEST_ROW = 200  # characters
 _RULED = re.compile(rf"(?P<name>[A-Za-z][\w/@ .()-]{{0,80}}?)\s{{2,}}(?P<value>{NUMBER})")
 BARS = ("|", "│", "┃", "║")
 _PAIR = re.compile(rf"^[|│┃║]\s+(?P<name>[A-Za-z][\w ./@-]*?)\s*[|│┃║]\s*(?P<value>{NUMBER})\s*[|│┃║]$")
@@ -212,18 +214,23 @@ _COUNTS = (
 
 
 class Ruled:
-    """Tables of names and values between rules, as `tabulate` draws them and rlkit prints them."""
+    """Tables of names and values between rules, as rlkit prints them; one with a heading over its rule is another."""
 
     def __init__(self) -> None:
         self._open = False
+        self._before = ""
 
     def barred(self, line: str) -> str:
         """Return a row with bars around its cells, and any other line as it is."""
-        if line[:2] == "--" and _RULE.fullmatch(line.rstrip()):
-            self._open = not self._open
+        before, self._before = self._before, line
+        if len(line) > _WIDEST_ROW:
+            return line
+        text = line.strip()
+        if text[:2] == "--" and _RULE.fullmatch(text):
+            self._open = not self._open and not _CELLS.search(before.strip())
         elif self._open:
-            row = _RULED.fullmatch(line.rstrip())
-            self._open = row is not None
+            row = _RULED.fullmatch(text)
+            self._open = row is not None or _CELLS.search(text) is not None
             return f"| {row['name']} | {row['value']} |" if row else line
         return line
 

@@ -30,7 +30,7 @@ _PREFIX = re.compile(
         |\d:\d\d:\d\d\ -\ +                                                    # since it began
         |\d\d?\ [A-Z][a-z][a-z]\ \d\d:\d\d(?::\d\d)?\s+(?=(?:{_LEVELS})\s)
         |[\[(<]?{_CLOCK}[\])>]?(?=[\s|-])[\s,|-]*
-        |[\[(<|]?\s*(?:{_LEVELS}|Info|Debug)\s*[\])>|]?[\s:|-]+(?:(?:root|__main__|[a-z_][\w.]*)(?:[.:][\w<>]+)*(?::\d+)?\s*(?:-\s+|:\s*(?=\S)(?!\d))|[A-Z]\w*\s-\s+)?
+        |[\[(<|]?\s*(?:{_LEVELS}|Info|Debug)\s*[\])>|]?[\s:|-]+(?:(?:root|__main__|[a-z_][\w.]*)(?:[.:][\w<>]+)*(?::\d+)?\s*(?:-\s+|:\s*(?=\S)(?!\d))|[A-Z][a-z0-9]*[A-Z]\w*\s-\s+)?
         |\[\d\d\.\d\d\.\d\d\|{_CLOCK}\]\s*
         |\[\w*Thread(?:-\d+)?\]\ (?=(?:{_LEVELS})\ )
         |P\d+\ (?=(?:{_LEVELS})\ )                                           # a process

@@ -18,10 +18,12 @@ _PERCENT = re.compile(
     r"%(?:%|(?:\((?P<key>\w+)\))?[-#0 +]*(?P<width>\*|\d+)?(?:\.(?P<digits>\*|\d+))?[hlL]?(?P<type>[diouxXeEfFgGcrsa]))"
 )
 _DECIMAL = "eEfFgG%"  # formats of numbers with a decimal point
+_FIELD = re.compile(r"[^.\[\]]+")  # "meter.avg", "0[loss]"
+_LONGEST = 2_000  # characters of a string that may be a line
 _LINE_ENDS = re.compile(r"[\r\n]+")
 # What is around a measurement and says nothing of it: "loss.item()", "float(np.mean(losses))", "meter.avg".
 _AROUND = frozenset({
-    "float", "int", "round", "mean", "average", "sum", "item", "cpu", "detach", "numpy", "sqrt", "exp", "abs", "str",
+    "float", "int", "round", "mean", "average", "sum", "item", "cpu", "detach", "numpy", "abs", "str",
     "tolist", "median", "nanmean", "format", "to", "squeeze", "compute", "result", "avg", "get", "data", "value", "val",
     "global_avg", "smoothed_value",
 })  # fmt: skip
@@ -38,8 +40,15 @@ Piece = str | Hole
 Named = Callable[[str], Sequence[Piece]]  # what a variable's string is put together of, nothing for another variable
 
 
-def pieces(node: ast.expr, named: Named, deep: int = 0) -> Sequence[Piece]:
+def pieces(node: ast.expr, named: Named) -> Sequence[Piece]:
     """Return what a string is put together of, nothing where `node` is no string that is known."""
+    try:
+        return _pieces(node, named)
+    except (ValueError, RecursionError):  # a format that is none
+        return []
+
+
+def _pieces(node: ast.expr, named: Named, deep: int = 0) -> Sequence[Piece]:
     if deep > _DEEPEST:
         return []
     if isinstance(node, ast.Constant):
@@ -50,12 +59,12 @@ def pieces(node: ast.expr, named: Named, deep: int = 0) -> Sequence[Piece]:
         return [piece for part in node.values for piece in _of_f_string(part, named, deep)]
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
         values = node.right.elts if isinstance(node.right, ast.Tuple) else [node.right]
-        return by_percent(_text(pieces(node.left, named, deep + 1)), values)
+        return by_percent(_text(_pieces(node.left, named, deep + 1)), values)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        left, right = pieces(node.left, named, deep + 1), pieces(node.right, named, deep + 1)
+        left, right = _pieces(node.left, named, deep + 1), _pieces(node.right, named, deep + 1)
         return [*(left or [Hole(node.left)]), *(right or [Hole(node.right)])] if left or right else []
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format":
-        return _by_format(_text(pieces(node.func.value, named, deep + 1)), node)
+        return _by_format(_text(_pieces(node.func.value, named, deep + 1)), node)
     if isinstance(node, ast.Call) and last_name(node.func) in ("str", "repr") and len(node.args) == 1:
         return [Hole(node.args[0])]
     return []
@@ -95,8 +104,9 @@ def by_percent(text: str, values: Sequence[ast.expr]) -> Sequence[Piece]:
         elif match["key"] is not None:
             found += _held(_of_dict(values[0], match["key"]) if values else None, match["type"])
         else:
-            for _ in range((match["width"] == "*") + (match["digits"] == "*")):
-                left = left[1:]
+            left = left[(match["width"] == "*") + (match["digits"] == "*") :]
+            if left and isinstance(left[0], ast.Starred):
+                left = []  # as many as the run has
             found += _held(left[0] if left else None, match["type"])
             left = left[1:]
     return [*found, text[at:]] if text else []
@@ -110,9 +120,12 @@ def _by_format(text: str, call: ast.Call) -> Sequence[Piece]:
         found.append(literal)
         if key is None:
             continue
-        first = re.split(r"[.\[]", key)[0]
+        first, *within = _FIELD.findall(key) or [""]
         at, count = (int(first), count) if first.isdigit() else (count, count + (not first))
         value = named.get(first) if first and not first.isdigit() else _at(call.args, at)
+        for name in within:
+            value = value and ast.Attribute(value=value, attr=name)
+        count += (spec or "").count("{}")
         found += _held(value, spec or "")
     return found
 
@@ -125,8 +138,8 @@ def _at(values: Sequence[ast.expr], at: int) -> ast.expr | None:
 
 def _of_f_string(part: ast.expr, named: Named, deep: int) -> Sequence[Piece]:
     if not isinstance(part, ast.FormattedValue):
-        return pieces(part, named, deep + 1)
-    if isinstance(part.value, ast.Constant | ast.JoinedStr) and (inner := pieces(part.value, named, deep + 1)):
+        return _pieces(part, named, deep + 1)
+    if isinstance(part.value, ast.Constant | ast.JoinedStr) and (inner := _pieces(part.value, named, deep + 1)):
         return inner
     last = part.format_spec.values[-1:] if isinstance(part.format_spec, ast.JoinedStr) else []
     return _held(part.value, str(last[0].value) if last and isinstance(last[0], ast.Constant) else "")
@@ -140,7 +153,8 @@ def _held(value: ast.expr | None, spec: str) -> Sequence[Piece]:
 
 def _text(found: Sequence[Piece]) -> str:
     """Return a string that has no holes yet, "" for any other."""
-    return "".join(piece for piece in found if isinstance(piece, str)) if not any(map(_is_hole, found)) else ""
+    text = "".join(piece for piece in found if isinstance(piece, str))
+    return text if len(text) <= _LONGEST and not any(map(_is_hole, found)) else ""
 
 
 def _is_hole(piece: Piece) -> bool:

@@ -19,6 +19,9 @@ _STEP = re.compile(
     r"|batch(?:_?idx|es)?|i|idx|nbatch)(?:_|$)"
 )
 _MANY = re.compile(r"^(?:n|num|max|total|nb)_|_(?:num|max|total)$|s$")
+_IS_EPOCH = re.compile(
+    r"(?:cur_|current_|i_|this_)?(?:epoch|ep)(?:_(?:i|idx|index|id|num|number|no|nr|count))?|e|iepoch"
+)
 _NOW = re.compile(r"(?:cur|current|now|this|global|i)_")
 _STEPS = re.compile(r"(?:steps|iters|itrs|iterations|updates|episodes|rounds|trials|generations|it|iter)$")
 _TOOK = re.compile(r"(?:^|_)(?:time|secs?|seconds|lr|duration|elapsed|size|eta)(?:_|$)")
@@ -26,6 +29,8 @@ _BATCHES = re.compile(r"loader|batches|dataset|data$|iter")
 _IN_BATCHES = frozenset({"i", "it", "idx", "batch_idx"})  # counts of a function that is given the epoch
 _BARS = ("tqdm", "track", "progress_bar", "list")  # what may stand around what is looped over
 _RANGES = ("range", "trange", "xrange")
+_NAMED = 3  # characters of a name that says something
+_MOST_TIMES = 10**9
 MANY_OF = {"step": "steps", "epoch": "epochs", "batch": "batches"}
 
 
@@ -52,7 +57,7 @@ class Around:
 
 def names_epoch(name: str) -> bool:
     """Return whether an argument of this name, in lower case, is an epoch's number."""
-    return bool(_EPOCH.search(name)) and not _MANY.search(name)
+    return _IS_EPOCH.fullmatch(name) is not None
 
 
 def is_looped_over(value: ast.expr) -> bool:
@@ -61,7 +66,7 @@ def is_looped_over(value: ast.expr) -> bool:
 
 
 def loop(
-    node: ast.For | ast.AsyncFor, numbers: Mapping[str, int], held: Mapping[str, ast.expr], *, in_epoch: bool
+    node: ast.For | ast.AsyncFor, numbers: Mapping[str, int | None], held: Mapping[str, ast.expr], *, in_epoch: bool
 ) -> Loop:
     """Return what a loop counts, within an epoch or not.
 
@@ -76,6 +81,8 @@ def loop(
             last_name(function) == "enumerate"
         ):
             bound = f"len({ast.unparse(_bare(over))})"
+            if len(counter) < _NAMED and not in_epoch and not _BATCHES.search(bound.lower()):
+                return Loop("piece")  # over results, mostly
         case ast.List() | ast.Tuple(), _:
             return Loop("")  # over "train" and "val"
         case _:
@@ -85,7 +92,7 @@ def loop(
     return Loop("batch" if in_epoch or "batch" in counter.lower() else "step", counter, bound, times, bar)
 
 
-def whole(value: ast.expr, numbers: Mapping[str, int]) -> int | None:
+def whole(value: ast.expr, numbers: Mapping[str, int | None]) -> int | None:
     """Return the whole number that an expression is, None where only the run knows it."""
     match value:
         case ast.Constant(value=int(number)) if not isinstance(number, bool):
@@ -100,32 +107,35 @@ def whole(value: ast.expr, numbers: Mapping[str, int]) -> int | None:
     return None
 
 
-def _times(arguments: Sequence[ast.expr], numbers: Mapping[str, int]) -> int | None:
+def _times(arguments: Sequence[ast.expr], numbers: Mapping[str, int | None]) -> int | None:
     """Return how often a range runs, None where that is not known or its stride is not one."""
     found = [whole(one, numbers) for one in arguments[:2]]
     first, last = (0, *found)[-2:]
-    if len(arguments) > 2 or first is None or last is None:
+    if len(arguments) > 2 or first not in (0, 1) or last is None:
         return None
-    return max(0, last - first) or None
+    times = last - first
+    return times if 0 < times < _MOST_TIMES else None
 
 
 def grown(body: Sequence[ast.stmt]) -> frozenset[str]:
-    """Return the variables that code adds to, and sets back in no loop: they count from the start of the run."""
-    loops = [one for stmt in body for one in ast.walk(stmt) if isinstance(one, ast.For | ast.AsyncFor | ast.While)]
-    names = {
-        last_name(one.target)
-        for loop in loops
-        for one in ast.walk(loop)
-        if isinstance(one, ast.AugAssign) and isinstance(one.op, ast.Add)
-    }
-    again = {
-        last_name(target)
-        for loop in loops
-        for one in ast.walk(loop)
-        if isinstance(one, ast.Assign) and isinstance(one.value, ast.Constant)
-        for target in one.targets
-    }
-    return frozenset(names - again - {""})
+    """Return the variables of a function that it adds to in a loop within a loop, and sets back in none.
+
+    They count from its start: one that is added to in a single loop may begin anew with each call.
+    """
+    added, again = set[str](), set[str]()
+    waiting: list[tuple[ast.AST, int]] = [(one, 0) for one in body]
+    while waiting:
+        node, deep = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add) and deep > 1:
+            added.add(last_name(node.target))
+        if isinstance(node, ast.Assign | ast.AnnAssign) and deep:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            again |= {one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)}
+        deep += isinstance(node, ast.For | ast.AsyncFor | ast.While)
+        waiting += [(child, deep) for child in ast.iter_child_nodes(node)]
+    return frozenset(added - again - {""})
 
 
 def is_grown(value: ast.expr | None, around: Around) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from trainer import drawn, generic
 from trainer.formats import Reading
 from trainer.headings import without_prefix
 from trainer.kinds import Found
-from trainer.names import all_of_evaluation, is_of_evaluation, may_measure, of_part
+from trainer.names import RECORDS, all_of_evaluation, is_of_evaluation, may_measure, of_part
 from trainer.numbers import in_english, number, plainly, unwrapped
 from trainer.place import MOST_STEPS
 from trainer.series import BAR, BLOCK, PLAIN, STATED
@@ -24,6 +25,7 @@ from trainer.statements import Statement, statements
 from trainer.templates import COUNTS, Template, parse
 
 _WORD = re.compile(r"[^\W\d_]+")
+_LONG_WORD = re.compile(r"(?!(?:nan|inf)\b)[A-Za-z]{3,}")  # such as no line without words has
 _ALONE = re.compile(r"\{\w+\}")
 # Words before a name that are none of it: "with loss 0.5", "13.6 dB SSIM: 0.29".
 _CONNECT = frozenset(
@@ -54,12 +56,16 @@ class Printed:
     def __init__(self, sources: Iterable[str] = ()) -> None:
         """Read the statements of files of code."""
         self._lines: dict[str, list[_Line]] = {}  # by the longest word in them, "" for none
-        self._alone: set[str] = set()  # what is printed with nothing around it
-        seen: set[tuple[str, bool, bool]] = set()
+        alike: dict[tuple[str, bool, bool], Statement] = {}
         for one in (one for source in sources for one in statements(source)):
             key = one.text, one.begins, one.ends
-            if key not in seen and len(seen) < _MOST:
-                seen.add(key)
+            if key in alike or len(alike) < _MOST:
+                alike[key] = _agreed(alike[key], one) if key in alike else one
+        forms: dict[str, set[str]] = {}  # of lines without a word: what their statements measure
+        for one in alike.values():
+            forms.setdefault(_BRACES.sub("{}", one.text), set()).add(_measured(one))
+        for one in alike.values():
+            if one.measures and not (one.is_bare and len(forms[_BRACES.sub("{}", one.text)]) > 1):
                 self._add(one)
 
     def __bool__(self) -> bool:
@@ -74,8 +80,6 @@ class Printed:
             return
         if not _is_known(one, template, words):
             return
-        if _ALONE.fullmatch(text):
-            self._alone.update(template.names)
         self._lines.setdefault(max(words, key=len, default=""), []).append((template, one))
 
     def explain(self, text: str, found: Found) -> Found:
@@ -110,10 +114,14 @@ class Printed:
             return None
         words = {"": None, **dict.fromkeys(_WORD.findall(text))}
         may = [one for word in words for one in self._lines.get(word, ())]
-        if len(self._alone) > 1 or "." not in text:
-            may = [one for one in may if not _ALONE.fullmatch(one[0].text)]
-        may.sort(key=lambda one: -len(one[0].names))  # what says more of a line says it better
         line = unwrapped(" ".join(without_prefix(text).split()))
+        if _LONG_WORD.search(line):
+            may = [one for one in may if not one[1].is_bare]
+        if "." not in text:
+            may = [one for one in may if not _ALONE.fullmatch(one[0].text)]
+        if not RECORDS.isdisjoint(word.lower() for word in words):  # "initial loss 3.5"
+            may = [one for one in may if one[1].begins]
+        may.sort(key=lambda one: -len(one[0].names))  # what says more of a line says it better
         return next((stated for template, one in may if (stated := _reading(template, one, line))), None)
 
 
@@ -122,12 +130,29 @@ def printed_by(folder: Path) -> Printed:
     return Printed(_sources(folder))
 
 
+def _measured(one: Statement) -> str:
+    """Return what a statement measures, without what it counts."""
+    names = sorted(name for name in _BRACES.findall(one.text) if name[1:-1] not in {*COUNTS, *COUNTS.values()})
+    return " ".join(names) if one.measures else ""
+
+
+def _agreed(one: Statement, other: Statement) -> Statement:
+    """Return what two statements that print the same line have in common."""
+    totals = {name: count for name, count in one.totals.items() if other.totals.get(name) == count}
+    return one._replace(
+        part=one.part if one.part == other.part else "",
+        totals=totals,
+        on_epochs=one.on_epochs and other.on_epochs,
+        absolute=one.absolute and other.absolute,
+    )
+
+
 def _is_known(one: Statement, template: Template, words: Sequence[str]) -> bool:
     """Return whether its lines are known from whatever else has numbers: by a word, or as a whole."""
-    if one.begins and one.ends:
+    if one.begins and one.ends and ("{}" not in one.text or one.is_bare):
         counts = not COUNTS.keys().isdisjoint(template.names)
         return bool(words) or counts or _ALONE.fullmatch(template.text) is not None
-    return any(len(word) > 1 for word in words)
+    return any(len(word) > 2 for word in words)
 
 
 def _reading(template: Template, one: Statement, line: str) -> _Stated | None:
@@ -231,8 +256,12 @@ def _sources(folder: Path) -> Iterator[str]:
 
 
 def _source(path: Path, most: int) -> str:
-    """Return a file of code, "" for one that cannot be read or is too long."""
+    """Return a file of code, "" for one that cannot be read, is too long or is no ordinary file."""
     try:
-        return path.read_text(errors="replace") if path.stat().st_size <= most else ""
+        if not stat.S_ISREG(path.stat().st_mode):  # what may never end
+            return ""
+        with path.open("rb") as file:
+            data = file.read(most + 1)
     except OSError:
         return ""
+    return data.decode("utf-8-sig", "replace") if len(data) <= most else ""

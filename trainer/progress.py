@@ -12,14 +12,13 @@ import time
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Container, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from trainer.declared import Declared
 from trainer.detect import Detection, Detector
 from trainer.formats import Row
 from trainer.names import series_name
-from trainer.printed import printed_by
+from trainer.printed import Printed
 from trainer.unread import Unread
 from trainer.wire import EventKind, wire_float
 
@@ -94,9 +93,9 @@ class Progress:
         self._declared = Declared(lines)
         self._detector = Detector(declared=self._declared)
 
-    def runs(self, code: Path, *, resumed: bool = False) -> None:
-        """Take the folder with the code that runs, and whether it goes on from a checkpoint; before its first line."""
-        self._detector = Detector(resumed=resumed, declared=self._declared, printed=printed_by(code))
+    def runs(self, printed: Printed, *, resumed: bool = False) -> None:
+        """Take what the code prints that runs, and whether it goes on from a checkpoint; before its first line."""
+        self._detector = Detector(resumed=resumed, declared=self._declared, printed=printed)
 
     def line(self, text: str) -> None:
         """Take one line of output."""

@@ -31,7 +31,8 @@ class Ranks:
     def __init__(self) -> None:
         self._before: dict[str, tuple[int, tuple[str, ...]]] = {}  # of lines of the same words the last: number, counts
         self._agreed: set[tuple[str, ...]] = set()  # counts that two processes have told, one right after the other
-        self._lowest = 10_000  # of those
+        self._seen: set[int] = set()  # numbers of those
+        self._lowest = 10_000
         self._known = False  # such numbers are those of processes
 
     def is_anothers(self, text: str) -> bool:
@@ -62,5 +63,7 @@ class Ranks:
         self._before[form] = rank, counts
         if other != rank and told == counts:
             self._agreed.add(counts)
-            self._lowest = min(self._lowest, rank, other)
-            self._known = len(self._agreed) > 1
+            self._seen |= {rank, other}
+            self._lowest = min(self._seen)
+            follow = any(one + 1 in self._seen for one in self._seen)  # 4, 8 and 16 are tried out
+            self._known = follow and len(self._agreed) > 1

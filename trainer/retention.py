@@ -31,11 +31,13 @@ def needed(
 
 def by_role(held: Sequence[Unit], apart: Iterable[str]) -> dict[str, list[Unit]]:
     """Return by each name those that were saved under it; one that another holds whole is left out."""
-    holders: dict[object, list[set[object]]] = {}
-    for one in held:
-        for entry in one.print:
-            holders.setdefault(entry, []).append(set(one.print))
-    whole = [one for one in held if not any(set(one.print) < other for other in holders[one.print[0]])]
+    files = {one.print: frozenset(one.print) for one in held}
+    # Who holds all of one holds its first file: of that alone it is looked up.
+    holders: dict[object, list[frozenset[object]]] = {of[0]: [] for of in files}
+    for entries in files.values():
+        for entry in entries & holders.keys():
+            holders[entry].append(entries)
+    whole = [one for one in held if not any(files[one.print] < other for other in holders[one.print[0]])]
     role = roles([str(path) for one in whole for path in one.saved_as], apart)
     found: dict[str, list[Unit]] = {}
     for one in whole:

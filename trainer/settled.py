@@ -51,8 +51,7 @@ class Settled:
 
     def may_be(self, found: Unit) -> bool:
         """Return whether something is whole or has rested, by the time of its files alone."""
-        state = found.state()
-        return state is State.WHOLE or (state is State.UNKNOWN and self._wall() - found.written >= QUIET)
+        return found.state() is not State.BROKEN and self._wall() - found.written >= QUIET
 
     def _whole(self, found: Unit, now: float, known: Known) -> Unit | None:
         state, waited = found.state(), now - self._waiting[found.path]

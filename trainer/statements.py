@@ -11,6 +11,8 @@ run: it is read off the syntax tree. Pure.
 from __future__ import annotations
 
 import ast
+import contextlib
+import itertools
 import re
 import warnings
 from collections import ChainMap
@@ -21,12 +23,14 @@ from typing import NamedTuple
 
 from trainer.holes import Hole, Piece, by_percent, called, joined, last_name, lines, pieces
 from trainer.loops import MANY_OF, Around, Loop, grown, is_grown, is_looped_over, loop, names_epoch, role, whole
-from trainer.names import BESIDE, PARTS, is_companion, is_outcome, is_worth_naming, of_part, series_name
+from trainer.names import BESIDE, PARTS, RECORD, is_companion, is_outcome, is_worth_naming, of_part, series_name
 
 _MOST = 2_000  # of one file
 _MOST_PIECES = 100  # of a line
+_LONGEST = 2_000  # characters of a string
 _LONGEST_NAME = 80  # characters, with what stands between it and its number
 _PART = re.compile(r"(?:^|_)(?P<part>val|valid|validat(?:e|ion)|eval|evaluat(?:e|ion)|test|testing)(?:_|$)")
+_TRAINS = re.compile(r"train|fit|learn|main|run")  # whatever else such a function does
 _OF_EPOCH = re.compile(r"(?:^|_)epoch$")  # functions that train for one
 # A name before its number: "Loss: ", "val acc = (", "error is ".
 _BEFORE = re.compile(
@@ -38,6 +42,9 @@ _CAME_ABOUT = re.compile(
     r"^(?:(?:reduced|running|total|batch|sum|acc|tr|epoch|cur|current|log|logging|print|tot|ema|smooth|mean|avg|ave|this"
     r"|local|global|step|iter)_)+|_(?:value|item|meter|log|sum|avg|np|num|float|print|all|history|list)$"
 )
+_CONNECT = frozenset({"is", "was", "are", "of", "at", "in", "for", "and", "to", "with", "on", "by", "per"})
+_OF_SEVERAL = re.compile(r"(?:class|fold|seed|run|task|label|head|layer|player|agent|worker|rank)\W*$", re.IGNORECASE)
+_RATE = re.compile(r"(?:ms|tok|tokens?|secs?|s|it|samples?)_")  # "ms/batch"
 _UNIT = re.compile(r"\s?(?:s|secs?|seconds|ms|mins?|minutes|h|hours|[KMG]i?B)\b")  # behind what is no measurement
 # What else than `print` writes a line: loggers, and bars what they are called.
 _WRITERS = frozenset({
@@ -61,7 +68,9 @@ class Statement(NamedTuple):
     totals: Mapping[str, int] = MappingProxyType({})  # "epochs", "steps" or "batches", where the code says how many
     printed: frozenset[str] = frozenset()  # names that stand in the line, and not in the code alone
     on_epochs: bool = False  # it is what a bar over epochs is called
-    absolute: bool = False  # its step is counted from the start of the run, the code shows
+    absolute: bool = False  # its step is counted from the start of the function, and not of an epoch
+    measures: bool = True
+    is_bare: bool = False  # there is no word in it
 
 
 @dataclass
@@ -73,7 +82,7 @@ class _Scope:
     loops: list[Loop] = field(default_factory=list)
     strings: dict[str, Sequence[Piece]] = field(default_factory=dict)
     lengths: dict[str, ast.expr] = field(default_factory=dict)  # variables that a `len(...)` was assigned to
-    numbers: dict[str, int] = field(default_factory=dict)  # and a whole number
+    numbers: dict[str, int | None] = field(default_factory=dict)  # and a whole number, None for anything else
     held: dict[str, ast.expr] = field(default_factory=dict)  # and what is looped over
     grown: Collection[str] = ()  # variables that count from the start of the run
 
@@ -84,9 +93,12 @@ def statements(source: str) -> Sequence[Statement]:
         with warnings.catch_warnings():  # of a backslash that stands alone, which is their author's business
             warnings.simplefilter("ignore")
             tree = ast.parse(source)
-        return [one for one, _ in zip(_Reader().read(tree), range(_MOST), strict=False)]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
+    found: list[Statement] = []
+    with contextlib.suppress(ValueError, RecursionError, MemoryError):  # what was read until then is kept
+        found.extend(itertools.islice(_Reader().read(tree), _MOST))
+    return found
 
 
 class _Reader:
@@ -113,7 +125,7 @@ class _Reader:
                 more = pieces(node.value, self._string) or [Hole(node.value)]
                 self._remember(name, [*self._string(name), *more])
             case ast.AugAssign(target=ast.Name(id=name)):
-                self._scopes[-1].numbers.pop(name, None)
+                self._scopes[-1].numbers[name] = None
             case ast.Call():
                 yield from self._call(node)
             case ast.JoinedStr() | ast.BinOp() if found := pieces(node, self._string):
@@ -126,9 +138,10 @@ class _Reader:
         name = node.name.lower()
         arguments = [one.arg.lower() for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
         in_epoch = any(map(names_epoch, arguments)) or _OF_EPOCH.search(name) is not None
-        part = _PART.search(name)
+        part = None if _TRAINS.search(name) else _PART.search(name)
         of_part = series_name(part["part"]) if part else ""
-        self._scopes.append(_Scope(part=of_part, in_epoch=in_epoch, grown=grown(node.body)))
+        numbers = dict.fromkeys(one.arg for one in ast.walk(node.args) if isinstance(one, ast.arg))
+        self._scopes.append(_Scope(part=of_part, in_epoch=in_epoch, grown=grown(node.body), numbers=numbers))
         self._open = []
         for child in node.body:
             yield from self.read(child)
@@ -150,11 +163,7 @@ class _Reader:
         scope.strings.pop(name, None)
         scope.lengths.pop(name, None)
         scope.held.pop(name, None)
-        number = whole(value, self._numbers)
-        if number is None or name in scope.numbers:
-            scope.numbers.pop(name, None)
-        else:
-            scope.numbers[name] = number
+        scope.numbers[name] = None if name in scope.numbers else whole(value, self._numbers)
         if found := pieces(value, self._string):
             self._remember(name, found)
         elif isinstance(value, ast.Call) and last_name(value.func) == "len":
@@ -170,7 +179,8 @@ class _Reader:
 
     def _remember(self, name: str, found: Sequence[Piece]) -> None:
         """Take what a variable holds; one that grows and grows is no line."""
-        self._scopes[-1].strings[name] = found if len(found) <= _MOST_PIECES else []
+        size = sum(len(piece) if isinstance(piece, str) else 1 for piece in found)
+        self._scopes[-1].strings[name] = found if len(found) <= _MOST_PIECES and size <= _LONGEST else []
 
     def _call(self, node: ast.Call) -> Iterator[Statement]:
         name = last_name(node.func)
@@ -186,7 +196,7 @@ class _Reader:
             yield from (one._replace(on_epochs=on_epochs) for one in self._lines(text, written=True))
         elif found := pieces(node, self._string):
             yield from self._lines(found)
-        else:
+        elif name != "add_argument":
             for child in ast.iter_child_nodes(node):
                 yield from self.read(child)
 
@@ -201,6 +211,10 @@ class _Reader:
         if not ends and len(before) < _MOST_PIECES:
             self._open = [*before, *found, end]
         yield from self._lines(found, begins=not before, ends=ends)
+
+    @property
+    def _part(self) -> str:
+        return next((scope.part for scope in reversed(self._scopes) if scope.part), "")
 
     @property
     def _around(self) -> Around:
@@ -218,10 +232,14 @@ class _Reader:
 
     @property
     def _totals(self) -> Mapping[str, int]:
-        return {MANY_OF[one.role]: one.times for one in self._around.loops if one.times and one.role in MANY_OF}
+        found: dict[str, int | None] = {}
+        for one in self._around.loops:
+            if one.role in MANY_OF:
+                found.setdefault(MANY_OF[one.role], one.times)
+        return {name: times for name, times in found.items() if times}
 
     @property
-    def _numbers(self) -> Mapping[str, int]:
+    def _numbers(self) -> Mapping[str, int | None]:
         return ChainMap(*(scope.numbers for scope in reversed(self._scopes)))
 
     def _string(self, name: str) -> Sequence[Piece]:
@@ -232,17 +250,22 @@ class _Reader:
     ) -> Iterator[Statement]:
         """Yield the lines of a string: of one that is written, or that may be, by a function of the code's own."""
         split = lines(found)
-        part = next((scope.part for scope in reversed(self._scopes) if scope.part), "")
+        part = self._part
         for at, line in enumerate(split):
             if written or begins or not _is_name(line):
-                text, printed = self._described(line, judges=bool(part))
+                text, printed, measures = self._described(line, judges=bool(part))
                 whole = begins or at > 0, ends or at < len(split) - 1
+                is_bare = all(isinstance(one, Hole) or not any(map(str.isalpha, one)) for one in line)
+                if not measures and not (is_bare and all(whole)):
+                    continue
                 absolute = any(isinstance(one, Hole) and is_grown(one.value, self._around) for one in line)
-                if text:
-                    yield Statement(text, *whole, part, self._totals, printed, absolute="{step}" in text and absolute)
+                yield Statement(
+                    text, *whole, part, self._totals, printed,
+                    absolute="{step}" in text and absolute, measures=measures, is_bare=is_bare,
+                )  # fmt: skip
 
-    def _described(self, line: Sequence[Piece], *, judges: bool) -> tuple[str, frozenset[str]]:
-        """Return a line as a team would describe it, and which of its names are printed; "" where it measures nothing.
+    def _described(self, line: Sequence[Piece], *, judges: bool) -> tuple[str, frozenset[str], bool]:
+        """Return a line as a team would describe it, which of its names are printed, and whether it measures something.
 
         `judges`: it is of an evaluation, and what has a format is a measurement.
         """
@@ -265,7 +288,7 @@ class _Reader:
             text += f"{{{name}}}"
             measures = measures or (bool(name) and (known or (judges and own and piece.decimal)))
             before, parted = "", not name
-        return (text, frozenset(printed)) if measures else ("", frozenset())
+        return text, frozenset(printed), measures and len(text) <= _LONGEST
 
     def _name(self, hole: Hole, before: str) -> tuple[str, bool, bool]:
         """Return what a hole holds, "" for nothing; whether that makes a line progress, and is the name printed.
@@ -275,12 +298,16 @@ class _Reader:
         if hole.value is None:
             return "", False, False
         if (counted := role(hole.value, self._around)) is not None:
-            return counted, False, False
+            judges = bool(self._part) and counted not in ("epoch", "epochs")  # an evaluation's batches, or classes
+            return "" if judges or _OF_SEVERAL.search(before) else counted, False, False
         found = _BEFORE.search(before[-_LONGEST_NAME:])
         printed = series_name(found["name"]) if found and not _UNIT.fullmatch(found["name"]) else ""
+        printed = "" if printed in _CONNECT else printed
         name = series_name(called(hole.value))
         name = bare if is_outcome(bare := _CAME_ABOUT.sub("", name)) else name
         printed = of_part(printed, name) if printed in PARTS and name else printed
+        if RECORD.match(printed or name) or _RATE.match(printed):
+            return "", False, False
         if any(is_outcome(one) or is_companion(one) for one in (printed, name)):
             known = any(_is_worth_it(one, decimal=hole.decimal) for one in (printed, name))
             return printed or name, known, bool(printed)

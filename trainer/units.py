@@ -62,7 +62,13 @@ class Unit:
     written: float  # unix seconds of the last change
 
     def state(self) -> State:
-        """Return what its format says of it now."""
+        """Return what its format says of it now; what is gone is no checkpoint."""
+        try:
+            return self._state()
+        except OSError:
+            return State.BROKEN
+
+    def _state(self) -> State:
         if self.files == (self.path,):
             return file_state(self.path)
         state = folder_state(self.path.parent if self.is_loose else self.path, self.files)

@@ -28,6 +28,7 @@ class Uploads:
         self._done = threading.Event()
         self._tripped = 0  # looks that raised; those before the last one are not counted with it
         self._said = False
+        self._again: set[Path] = set()  # named in a look that tripped
         threading.Thread(target=self._run, name="uploads", daemon=True).start()
 
     def named(self, path: Path) -> None:
@@ -57,6 +58,7 @@ class Uploads:
     def abandon(self) -> str:
         """Start no further upload; return what is not in the store."""
         self._abandon.set()
+        self._artifacts.abandon()
         return self._artifacts.unsent()
 
     def _run(self) -> None:
@@ -78,13 +80,16 @@ class Uploads:
             return self._artifacts.look(final=final, killed_at=self._killed_at, named=named, more=more)
         except Exception as error:  # noqa: BLE001  a checkpoint that trips us must cost no other one
             self._tripped += 1
+            for path in [path for path in named if path not in self._again]:
+                self._again.add(path)  # once: it may be what trips us
+                self._named.put(path)
             why = f"{type(error).__name__}: {ascii(str(error))[1:-1][:200]}"
         if not self._said:
             self._said = True
             self._notice("internal", f"A look for checkpoints failed ({why}). It is tried again; some may not be kept.")
         if not final or self._tripped < _TRIES:
             return False
-        self._notice("internal", f"The last look for checkpoints failed ({why}). What was saved last is not kept.")
+        self._notice("internal_last", f"The last look for checkpoints failed ({why}). What was saved last is not kept.")
         return True
 
     def _waiting(self) -> list[Path]:

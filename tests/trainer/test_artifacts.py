@@ -684,3 +684,20 @@ def test_a_folder_with_too_much_in_it_ends_nothing(run: Run, monkeypatch: pytest
     saved(run, "a/1.pt", "a/2.pt", "a/3.pt", "a/4.pt", minute=1)
     assert run.artifacts.look(named=[run.out / "a"])
     assert [code for code, _ in run.notices] == ["checkpoint_path", "checkpoint_path"]
+
+
+def test_what_a_last_look_passes_over_keeps_nothing_older_from_the_store(run: Run) -> None:
+    now = 1_762_077_600.0  # by the run's own clock
+    for name, size, written in (("step_100.msgpack", 1_000, now - 60), ("step_200.msgpack", 400, now - 3.5)):
+        (run.out / name).write_bytes(b"\x82" + b"x" * size)
+        os.utime(run.out / name, (written, written))
+    run.artifacts.hurry()
+    assert run.artifacts.look(final=True, killed_at=now - 3)
+    assert run.names() == ["step-000100"]
+
+
+def test_nothing_is_begun_or_removed_once_there_is_no_time_left(run: Run) -> None:
+    zipped(run.out / "step_100.pt")
+    run.artifacts.abandon()
+    assert not run.artifacts.look(final=True)
+    assert run.names() == []

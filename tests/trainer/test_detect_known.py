@@ -369,3 +369,17 @@ def test_what_more_loggers_put_before_a_line_is_no_part_of_it(prefix: str) -> No
     (found,) = fed(f"{prefix}step 3: val_loss: 0.5")
     assert (found.step, found.values) == (3, {"val_loss": 0.5})
     assert fed(f"{prefix}Epoch 2", f"{prefix}mean loss: 0.5")[0].step == 2
+
+
+def test_a_name_behind_a_level_is_no_logger_where_it_measures_or_says_of_what() -> None:
+    assert [one.values for one in fed("INFO: Loss - 0.5")] == [{"loss": 0.5}]
+    found = fed("10:00:00 INFO Train - loss: 0.7 acc: 0.6", "10:00:00 INFO Validation - loss: 0.5 acc: 0.5")
+    assert found[1].values == {"val_loss": 0.5, "val_acc": 0.5}
+
+
+def test_a_rule_below_a_heading_and_one_that_ends_a_table_begin_none() -> None:
+    rule = "----------  -------"
+    for before in (("metric      value", rule), (rule, "mode        train", "epoch       3", rule)):
+        (found,) = fed("step 3: acc 0.5", *before, "elapsed loss 3.5")[1:]
+        assert found.values == {"loss": 3.5}
+    assert fed(rule, "a" + " " * 60_000 + "x") == []

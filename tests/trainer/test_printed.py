@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -293,3 +294,108 @@ def test_the_code_of_a_folder_is_read_and_what_is_no_code_of_the_run_is_not(tmp_
     assert printed.read("1 er 0.5") is not None
     assert all(printed.read(f"1 {stem} 0.5") is None for stem in ("x", "notes", "huge"))
     assert not printed_by(tmp_path / "nowhere")
+
+
+# ---------------------------------------------------------------- what code may do to us
+
+
+def test_what_is_no_ordinary_file_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "zero.py").symlink_to("/dev/zero")
+    (tmp_path / "bom.py").write_text("\ufefffor epoch in range(3):\n    print(epoch, 'bom', loss)")
+    assert printed_by(tmp_path).read("1 bom 0.5") is not None
+
+
+@pytest.mark.parametrize("odd", ["print('{'.format(x))", "x = " + "+".join(["a"] * 2_000)], ids=["format", "deep"])
+def test_one_odd_expression_costs_no_other_statement(odd: str) -> None:
+    assert texts(f"print('L', loss)\n{odd}\nprint('M', loss)")[0] == "L {l}"
+
+
+def test_a_long_string_is_no_line() -> None:
+    assert texts("s = '" + "a " * 5_000 + "'\nprint(s, loss)") == ["{} {loss}"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "print(epoch, loss.item())\nprint(epoch, sched.get_last_lr()[0])",
+        "print(i, loss.item())\nprint(i, val_loss.item())",
+        "print(loss.item())\nprint(time.time() - start)",
+    ],
+)
+def test_lines_without_a_word_are_not_read_where_several_statements_print_such(code: str) -> None:
+    assert read(code, "0 0.25", "0.25") == []
+
+
+def test_what_two_statements_print_alike_is_of_neither_part() -> None:
+    code = "def validate():\n    print(f'M {m.acc:.2f}')\ndef train():\n    print(f'M {m.acc:.2f}')"
+    assert read(code, "M 0.25") == [(None, {"m": 0.25})]
+    totals = [f"for epoch in range({n}):\n    print(f'Epoch {{epoch}}: loss {{loss:.2f}}')" for n in (5, 90)]
+    (found,) = [one for one in told(["Epoch 1: loss 0.50"], Printed(totals)) if one]
+    assert found.total is None
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("print(f'{metric} is {acc:.3f}')", "Learning rate is 0.001"),
+        ("log.info(f'loss {loss:.3f}')", "initial thing with its loss at 3.500"),
+        ("log.info(f'loss {loss:.3f}')", "The initial loss 3.500"),
+        ("print(epoch, math.exp(loss))", "0 20.5"),
+        ("print('%d %.2f %.2f' % (epoch, *times, loss))", "0 12.50 0.50"),
+        ("print(f'{it} {name}: {loss:.2f}')", "10 files left: 0.50"),
+        ("p.add_argument('--a', help=f'by which M {loss:.2f}')", "by which M 0.50"),
+    ],
+)
+def test_what_only_looks_like_a_statement_is_not_told(code: str, line: str) -> None:
+    assert read(code, line) == []
+
+
+def test_what_trains_is_no_evaluation_whatever_else_it_does() -> None:
+    assert read("def train_and_evaluate():\n    print('M', loss)", "M 0.5") == [(None, {"m": 0.5})]
+
+
+def test_where_a_run_starts_is_no_count() -> None:
+    code = (
+        "def train(epochs, start_epoch):\n for epoch in range(start_epoch, epochs):\n"
+        "  for i, x in enumerate(loader):\n   print(epoch, i, loss.item())"
+    )
+    lines = [f"{epoch} {i} 0.5" for epoch in range(2) for i in range(3)]
+    assert [step for step, _ in read(code, *lines)] == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_count_of_a_function_that_is_called_for_each_epoch_is_of_that() -> None:
+    printed = "print('Epoch [{}/{}], Step [{}/{}], Loss: {:.2f}'.format(epoch, epochs, step, len(loader), loss))"
+    loop = f"    for x in loader:\n        step += 1\n        {printed}"
+    code = f"def train_one_epoch(model, loader, epoch):\n    step = 0\n{loop}"
+    assert [step for step, _ in read(code, "Epoch [2/5], Step [100/250], Loss: 0.50")] == [350]
+
+
+@pytest.mark.parametrize(
+    ("code", "lines"),
+    [
+        ("for i, iou in enumerate(ious):\n    print(f'class {i}: IoU {iou:.2f}')", ["class 3: IoU 0.50"]),
+        ("for fold in range(5):\n    print(f'Fold {fold} accuracy: {acc:.2f}')", ["Fold 3 accuracy: 0.50"]),
+        ("def test():\n    for c in range(9):\n        print(f'C {c} recall: {r:.2f}')", ["C 3 recall: 0.50"]),
+    ],
+)
+def test_what_is_counted_beside_the_training_is_no_step_of_it(code: str, lines: Sequence[str]) -> None:
+    assert [step for step, _ in read(code, *lines)] in ([None], [])
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "EPOCHS = args.epochs\nif args.debug:\n    EPOCHS = 2\nfor epoch in range(EPOCHS):\n    {}",
+        "epochs = 3\ndef fit(model, epochs):\n    for epoch in range(epochs):\n        {}",
+        "for epoch in range(5, 20):\n    {}",
+        "for epoch in range(9999999999999999):\n    {}",
+    ],
+)
+def test_a_total_that_is_not_the_loops_is_not_told(code: str) -> None:
+    (found,) = [
+        one
+        for one in told(["Epoch 1: loss 0.50"], Printed([code.format("print(f'Epoch {epoch}: loss {l:.2f}')")]))
+        if one
+    ]
+    assert (found.total, found.values) == (None, {"loss": 0.5})

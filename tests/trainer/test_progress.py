@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.trainer.fakes import HandClock
+from trainer.printed import Printed
 from trainer.progress import Pace, Progress
 from trainer.unread import Unread
 from trainer.wire import EventKind
@@ -233,10 +233,10 @@ def test_what_could_be_suggested_is_not_thought_over_with_each_line(monkeypatch:
     assert len(asked) == 9
 
 
-def test_what_the_task_file_describes_is_read_from_the_first_line(tmp_path: Path) -> None:
+def test_what_the_task_file_describes_is_read_from_the_first_line() -> None:
     run = Watched()
     run.progress.describe(["{step}/{steps} :: A {loss}"])
-    run.progress.runs(tmp_path, resumed=True)
+    run.progress.runs(Printed(), resumed=True)
     run.line("20/800 :: A 0.5")
     assert run.of(EventKind.METRIC) == [{"step": 20, "values": {"loss": 0.5}}]
     assert run.of(EventKind.PROGRESS)[0]["percent"] == 2.5

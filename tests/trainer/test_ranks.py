@@ -75,3 +75,8 @@ def test_a_line_that_the_team_described_is_read_as_it_says() -> None:
     detector = Detector(declared=Declared(["Rank 1 | step {step} | loss {loss}"]))
     found = [one for line in printed(FORMS[0], (0, 1)) if (one := detector.feed(line)) and one.moved]
     assert [one.values["loss"] for one in found[1:]] == [8.15, 7.15, 6.15, 5.15, 4.15, 3.15]
+
+
+def test_ranks_that_are_tried_out_are_no_processes() -> None:
+    lines = [f"epoch {epoch} | rank {rank} | loss 0.{epoch}{rank}" for epoch in (1, 2, 3) for rank in (4, 8)]
+    assert len(fed(*lines)) == len(lines)
