@@ -38,7 +38,7 @@ _WHOLE = re.compile(
 )
 _GRADIENT = re.compile(r"(?:^|_)(?:g|grad|gradient)_?norm(?:_|$)")
 # Beside these a loss follows what the policy meets, whatever it is called.
-_OF_REWARDS = re.compile(r"(?:^|_)(?:reward|rew|return|critic|actor|policy|value_loss|loss_v|q_loss)")
+_OF_REWARDS = re.compile(r"^r$|(?:^|_)ep_r$|(?:^|_)(?:reward|rew|return|critic|actor|policy|value_loss|loss_v|q_loss)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +63,10 @@ class Watch:
         self._opened: float | None = None
         self._top = self._bottom = 0.0
 
-    def odd(self) -> int:
-        """Take a value that is no number; return how many came in a row, 0 while that may be how it begins."""
+    def odd(self, *, patient: bool) -> int:
+        """Take a value that is no number; return how many came in a row, 0 while it may begin so and is waited for."""
         self._odd += 1
-        return 0 if self._first is None and self._odd < SILENT_START else self._odd
+        return 0 if patient and self._first is None and self._odd < SILENT_START else self._odd
 
     def number(self, value: float) -> None:
         """Take a number. One that only repeats the one before, as a bar does that is drawn again, tells nothing."""
@@ -137,7 +137,8 @@ class Watches:
         watch = self._watches.setdefault(series, Watch())
         where = "" if step is None else f" at step {step}"
         if value is None:
-            return self._odd(series, where, odd, watch.odd())
+            # The whole loss of a run without rewards is a number from the first step on.
+            return self._odd(series, where, odd, watch.odd(patient=self._times.get(series) != 1.0))
         watch.number(value)
         times = self._times.get(series)
         if not is_loss(series) or times is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from bot import logbook
 from jobs.providers import LaunchOrder
 from tests.support import engine
 from trainer.storage import Store
@@ -60,4 +61,4 @@ def boot_log(store: Store, job: str) -> str:
 
 def command_log(store: Store, job: str) -> str:
     """Return what the command printed, out of the agent's chunks."""
-    return "".join((store.get(key) or b"").decode() for key in store.keys(f"jobs/{job}/a1/log"))
+    return b"".join(logbook.whole(store, f"jobs/{job}/a1/log/")).decode()

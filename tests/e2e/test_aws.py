@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from bot import logbook
 from jobs.lifecycle import AttemptState, JobState
 from jobs.model import EntryKind, Job
 from jobs.orders import launch_key
@@ -188,7 +189,7 @@ def test_a_spot_machine_is_taken_back_and_the_job_goes_on_in_another_zone_under_
     assert [Decimal(bid) * DOLLAR for bid in bids] == [first.offer["bid"], second.offer["bid"]]
     assert max(first.offer["bid"], second.offer["bid"]) <= (done.rate_ceiling or 0)
 
-    said = "".join((ground.store.get(key) or b"").decode() for key in ground.store.keys(f"jobs/{job.id}/a2/log"))
+    said = b"".join(logbook.whole(ground.store, f"jobs/{job.id}/a2/log/")).decode()
     began = re.search(r"beginning at step (\d+)", said)
     assert began is not None and int(began[1]) >= 20
     assert f"It goes on from step {int(began[1]):,}, with the same deadline." in deployment.texts(job)

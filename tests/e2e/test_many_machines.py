@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bot import logbook
 from jobs.lifecycle import TERMINAL, AttemptState, JobState
 from jobs.model import Job
 from tests.e2e.deployment import Deployment
@@ -51,8 +52,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
 def log(deployment: Deployment, job: Job, attempt: int, rank: int) -> str:
     """Return what one machine's command printed."""
     store = FolderStore(Path(deployment.settings.store_uri().removeprefix("file://")))
-    keys = store.keys(f"{wire.attempt_prefix(job.id, attempt, rank)}/log")
-    return b"".join(store.get(key) or b"" for key in keys).decode()
+    return b"".join(logbook.whole(store, f"{wire.attempt_prefix(job.id, attempt, rank)}/log/")).decode()
 
 
 def test_one_of_two_machines_is_killed_and_the_run_goes_on_from_its_checkpoint(deployment: Deployment) -> None:

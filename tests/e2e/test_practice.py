@@ -12,11 +12,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bot import logbook
 from bot.demo.proof import links
 from jobs.endings import OTHERS_LEAVE_IN
 from jobs.lifecycle import JobState
 from jobs.model import EntryKind, Job
 from tests.e2e.deployment import Deployment
+from trainer.storage import FolderStore
 
 # One worker: the stories share a deployment.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("practice stories")]
@@ -249,5 +251,5 @@ def machine_of(job: Job) -> int:
 
 def log_of(deployment: Deployment, job: Job, attempt: int) -> list[str]:
     """Return the lines that one of the job's machines printed."""
-    folder = deployment.folder / "state" / "store" / "jobs" / job.id / f"a{attempt}" / "log"
-    return "".join(path.read_text() for path in sorted(folder.iterdir())).splitlines()
+    store = FolderStore(deployment.folder / "state" / "store")
+    return b"".join(logbook.whole(store, f"jobs/{job.id}/a{attempt}/log/")).decode().splitlines()

@@ -73,10 +73,12 @@ def test_any_loss_that_is_no_number_is_told_at_once(name: str, value: float, wor
     assert first(of([1.0, value], name, other_loss=1.0)) == ("nan", f"{name} is {word} at step 1.")
 
 
-def test_a_loss_may_begin_with_nan_but_not_stay_so() -> None:
-    assert first(of([math.nan, math.nan, 2.0, 1.0])) is None
-    assert first(of([math.nan] * 4)) is None
-    assert first(of([math.nan] * 5)) == ("nan", "loss is NaN at step 4.")
+def test_beside_rewards_a_loss_may_begin_with_nan_but_not_stay_so() -> None:
+    assert first(of([math.nan, math.nan, 2.0, 1.0], r=1.0)) is None
+    assert first(of([math.nan] * 4, r=1.0)) is None
+    assert first(of([math.nan] * 5, r=1.0)) == ("nan", "loss is NaN at step 4.")
+    assert first(of([math.nan], "cls_loss", loss=1.0)) is None  # nor a part of it: of no boxes there is no mean
+    assert first(of([math.nan])) == ("nan", "loss is NaN at step 0.")
 
 
 def test_a_gradient_that_overflows_now_and_then_is_no_alarm_one_that_stays_so_is() -> None:
