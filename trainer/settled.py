@@ -51,13 +51,20 @@ class Settled:
 
     def may_be(self, found: Unit) -> bool:
         """Return whether something is whole or has rested, by the time of its files alone."""
-        return found.state() is not State.BROKEN and self._wall() - found.written >= QUIET
+        state = found.state()
+        if state is State.WHOLE and not found.is_loose:
+            return True
+        return state is not State.BROKEN and self._wall() - found.written >= QUIET
 
     def _whole(self, found: Unit, now: float, known: Known) -> Unit | None:
         state, waited = found.state(), now - self._waiting[found.path]
         rested = now - self._resting[found.print]
-        if state is State.WHOLE:  # what was written just now may be the first of several files
-            return found if waited >= QUIET or not 0 <= self._wall() - found.written < QUIET else None
+        if state is State.WHOLE:  # a file that was written just now may be the first of several
+            return (
+                found
+                if not found.is_loose or waited >= QUIET or not 0 <= self._wall() - found.written < QUIET
+                else None
+            )
         if state is State.UNKNOWN and rested >= QUIET:
             return found
         if max(waited if state is State.UNKNOWN else 0.0, rested) < _PATIENCE:

@@ -52,21 +52,23 @@ def repositories(nanogpt: Path | None) -> list[Repository]:
         "python train.py --output_dir out --num_train_epochs 3 --per_device_train_batch_size 4 --logging_steps 1 "
         "--save_steps 10 --save_total_limit 2 --report_to none --use_cpu"
     )
-    told = Again(commands=["python train.py --ckpt_path $HOURGLASS_RESUME_FILE"])
+    # Epochs of some seconds: a file that is replaced within two is only known to be whole at the end.
+    lightning = "python train.py --epochs 4 --batch_seconds 0.4"
+    told = Again(commands=[f"{lightning} --ckpt_path $HOURGLASS_RESUME_FILE"])
     found = [
         Repository(name="HF Trainer", needs="transformers", files={"train.py": hf}, command=trained),
         Repository(
             name="Lightning",
             needs="lightning",
             files={"train.py": lit},
-            command="python train.py",
+            command=lightning,
             path="lightning_logs",
         ),
         Repository(
             name="Lightning, by `resume:`",
             needs="lightning",
             files={"train.py": lit},
-            command="python train.py",
+            command=lightning,
             path="lightning_logs",
             again=told,
         ),

@@ -17,7 +17,7 @@ class Net(L.LightningModule):
         self.net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
 
     def training_step(self, batch, index):
-        time.sleep(0.05)
+        time.sleep(args.batch_seconds)
         x, y = batch
         loss = nn.functional.mse_loss(self.net(x), y)
         self.log("train_loss", loss, prog_bar=True)
@@ -30,6 +30,7 @@ class Net(L.LightningModule):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--batch_seconds", type=float, default=0.05)
     parser.add_argument("--ckpt_path", default=None)
     args = parser.parse_args()
     L.seed_everything(0)
