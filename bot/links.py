@@ -114,7 +114,7 @@ class Links:
         if not hmac.compare_digest(self._sign(key, int(expires)).encode(), signature.encode(errors="replace")):
             raise LinkRefused(later("This link was changed. Copy it again from Slack."))
         if datetime.fromtimestamp(int(expires), UTC) < self._clock.now():
-            raise LinkRefused(later("This link has expired. `/train checkpoints` gives a new one."))
+            raise LinkRefused(later("This link has expired. `/train checkpoints` and `/train logs` give new ones."))
 
     def _sign(self, key: str, expires: int) -> str:
         return hmac.new(self._secret, f"{expires}\n{key}".encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

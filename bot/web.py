@@ -20,6 +20,7 @@ from bot.health import Health
 from bot.links import LinkRefused, Links
 from bot.scrapes import Scrapes
 from jobs.errors import Misconfigured
+from trainer.storage import StoreFault
 
 START_SECONDS = 10.0
 BODY_LIMIT = 1_000_000  # bytes of a delivery of Slack's; its largest are views of 250 KB
@@ -65,6 +66,11 @@ def build(
             chunks = links.open_log(prefix, asked.get("exp", ""), asked.get("sig", ""))
         except LinkRefused as error:
             return PlainTextResponse(str(error), status_code=403, headers=_SAFE)
+        try:
+            if next(iter(links.store.keys(chunks)), None) is None:
+                return PlainTextResponse("There is no log any more.", status_code=404, headers=_SAFE)
+        except StoreFault:
+            return PlainTextResponse("The store cannot be reached. Try again.", status_code=503, headers=_SAFE)
         name = prefix.removeprefix("jobs/").replace("/", "-")
         headers = {**_SAFE, "Content-Disposition": f'attachment; filename="{name}.log"'}
         return StreamingResponse(logbook.whole(links.store, chunks), media_type="text/plain", headers=headers)

@@ -26,6 +26,7 @@ from jobs.errors import Misconfigured
 from jobs.lifecycle import JobState
 from jobs.model import Job, NoteKind
 from tests.face.stage import Stage
+from trainer.storage import StoreFault
 from trainer.wire import log_key
 
 KEY = "jobs/job0001/a1/ckpt/step-1/model.pt"
@@ -96,6 +97,19 @@ def test_a_whole_log_comes_as_one_text(site: httpx.Client, stage: Stage, links: 
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert site.get(url.replace("a2-r1", "a1")).status_code == 403
     assert site.get(url.replace("/logs/", "/files/")).status_code == 403
+
+
+def test_a_log_that_is_gone_or_cannot_be_reached_is_no_empty_file(
+    site: httpx.Client, stage: Stage, links: Links, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = (links.log("job0001", 2, 1) or "").removeprefix("http://files.test")
+    assert site.get(url).status_code == 404
+
+    def away(prefix: str) -> list[str]:
+        raise StoreFault("away")
+
+    monkeypatch.setattr(links.store, "keys", away)
+    assert (site.get(url).status_code, "store cannot be reached" in site.get(url).text) == (503, True)
 
 
 @pytest.mark.parametrize("tricky", ["/files/../links.key", "/files/%2e%2e/links.key", "/files/", "/files/jobs"])
