@@ -278,7 +278,7 @@ def test_the_files_of_one_step_may_be_written_for_minutes(tmp_path: Path) -> Non
     ("pointer", "says", "name"),
     [
         ("last_checkpoint", "model_0004999.pth", "model_0004999.pth"),
-        ("last_checkpoint", "/data/work/out/model_0004999.pth\n", "model_0004999.pth"),
+        ("last_checkpoint", "/mnt/runs/out/model_0004999.pth\n", "model_0004999.pth"),
         ("latest", "step100", "step100/mp_rank_00_model_states.pt"),
         ("checkpoint", 'model_checkpoint_path: "ckpt-1"\n', "ckpt-1.index"),
         ("latest_checkpointed_iteration.txt", "100", "iter_0000100/mp_rank_00/model_optim_rng.pt"),
