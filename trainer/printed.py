@@ -21,16 +21,12 @@ from trainer.names import RECORDS, all_of_evaluation, is_of_evaluation, may_meas
 from trainer.numbers import in_english, number, plainly, unwrapped
 from trainer.place import MOST_STEPS
 from trainer.series import BAR, BLOCK, PLAIN, STATED
-from trainer.statements import Statement, statements
+from trainer.statements import CONNECT, Statement, statements
 from trainer.templates import COUNTS, Template, parse
 
 _WORD = re.compile(r"[^\W\d_]+")
 _LONG_WORD = re.compile(r"(?!(?:nan|inf)\b)[A-Za-z]{3,}")  # such as no line without words has
 _ALONE = re.compile(r"\{\w+\}")
-# Words before a name that are none of it: "with loss 0.5", "13.6 dB SSIM: 0.29".
-_CONNECT = frozenset(
-    {"with", "db", "is", "of", "the", "at", "and", "in", "for", "on", "result", "results", "stats", "by"}
-)
 _BRACES = re.compile(r"\{[^{}]*\}")
 _MOST_BYTES, _LARGEST = 4_000_000, 400_000  # of code that is read, and of one file
 _MOST_FILES, _MOST_FOLDERS = 2_000, 2_000
@@ -183,7 +179,7 @@ def _united(values: Mapping[str, float], stated: _Stated) -> Mapping[str, float]
         same = [other for other, read in values.items() if read == value]
         first, _, last = name.partition("_")
         if cut := next((other for other in same if last and other in (last, of_part(part, last))), None):
-            if first not in _CONNECT:
+            if first not in CONNECT:
                 united.pop(cut, None)
                 united[whole] = value
         elif not same:

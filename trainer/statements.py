@@ -42,7 +42,11 @@ _CAME_ABOUT = re.compile(
     r"^(?:(?:reduced|running|total|batch|sum|acc|tr|epoch|cur|current|log|logging|print|tot|ema|smooth|mean|avg|ave|this"
     r"|local|global|step|iter)_)+|_(?:value|item|meter|log|sum|avg|np|num|float|print|all|history|list)$"
 )
-_CONNECT = frozenset({"is", "was", "are", "of", "at", "in", "for", "and", "to", "with", "on", "by", "per"})
+# Words before a number that are no name of it: "error is 0.5", "with loss 0.5", "13.6 dB SSIM: 0.29".
+CONNECT = frozenset({
+    "is", "was", "are", "of", "at", "in", "for", "and", "to", "with", "on", "by", "per", "the", "db", "results",
+    "stats",
+})  # fmt: skip
 _OF_SEVERAL = re.compile(r"(?:class|fold|seed|run|task|label|head|layer|player|agent|worker|rank)\W*$", re.IGNORECASE)
 _RATE = re.compile(r"(?:ms|tok|tokens?|secs?|s|it|samples?)_")  # "ms/batch"
 _UNIT = re.compile(r"\s?(?:s|secs?|seconds|ms|mins?|minutes|h|hours|[KMG]i?B)\b")  # behind what is no measurement
@@ -302,7 +306,7 @@ class _Reader:
             return "" if judges or _OF_SEVERAL.search(before) else counted, False, False
         found = _BEFORE.search(before[-_LONGEST_NAME:])
         printed = series_name(found["name"]) if found and not _UNIT.fullmatch(found["name"]) else ""
-        printed = "" if printed in _CONNECT else printed
+        printed = "" if printed in CONNECT else printed
         name = series_name(called(hole.value))
         name = bare if is_outcome(bare := _CAME_ABOUT.sub("", name)) else name
         printed = of_part(printed, name) if printed in PARTS and name else printed
