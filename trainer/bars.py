@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 
 from trainer.formats import Reading
 
@@ -30,6 +31,7 @@ _WORDS = re.compile(r"[^\W\d_]{3,}")
 _OF_EPOCHS = re.compile(r"^(?:train\w* )?epochs?$", re.IGNORECASE)
 
 
+@lru_cache(maxsize=_MOST_WORDS)
 def is_other(name: str) -> bool:
     """Return whether a bar of this name is of what surrounds a training."""
     return bool(_OTHERS.search(name))

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 
+from trainer.formats import Reading
 from trainer.headings import without_prefix
 from trainer.names import all_of_evaluation, evaluation_of, is_of_evaluation, is_outcome, of_part
 from trainer.series import PLAIN
@@ -72,22 +73,24 @@ class Summed:
         # The part of the data that was evaluated last, by which row and line, and what came of it.
         self._judged: tuple[str, float, int, Mapping[str, float]] = "", 0.0, -_SUMMED_UP, {}
 
-    def up(
-        self, line: int, row: float, text: str, values: Mapping[str, float], *, placed: bool
-    ) -> tuple[float, Mapping[str, float]]:
+    def up(self, line: int, row: float, text: str, reading: Reading, *, placed: bool) -> tuple[float, Reading]:
         """Return a line's values as of the evaluation that it sums up or repeats, and whose they are then.
 
         `placed`: it says itself where the run stands.
         """
-        part, judged_by, at, told = self._judged
+        values, (part, judged_by, at, told) = reading.values, self._judged
         parted = any(is_of_evaluation(name) or name.startswith("train") for name in values)
         if not parted and line - at <= _SUMMED_UP and _SUM.match(without_prefix(text)):
-            return judged_by, {of_part(part, name): value for name, value in values.items()}
+            return judged_by, _of(part, reading)
         if not (parted or placed) and row >= PLAIN and line - at == 1 and _repeats(part, values, told):
-            return row, {of_part(part, name): value for name, value in values.items()}
+            return row, _of(part, reading)
         if parted and all_of_evaluation(values):
             self._judged = next(filter(None, map(evaluation_of, values)), ""), row, line, values
-        return row, values
+        return row, reading
+
+
+def _of(part: str, reading: Reading) -> Reading:
+    return reading._replace(values={of_part(part, name): value for name, value in reading.values.items()})
 
 
 def _repeats(part: str, values: Mapping[str, float], told: Mapping[str, float]) -> bool:

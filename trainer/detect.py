@@ -164,8 +164,7 @@ class Detector:
         if row == DICT and reading.step is None and reading.epoch is None:
             row = PLAIN  # what somebody printed once is no reason to doubt who tells the series line by line
         placed = reading.step is not None or reading.epoch is not None
-        row, values = self._summed.up(self._line, row, text, reading.values, placed=placed)
-        reading = reading._replace(values=values)
+        row, reading = self._summed.up(self._line, row, text, reading, placed=placed)
         if row == PLAIN and reading.epoch is None and not (self._standing.is_placed or self._counted):
             return self._recurred(line, reading)
         found = self._resolve(row, reading)
@@ -325,7 +324,7 @@ class Detector:
         at = self._standing.of(row, reading, by=by)
         if at.counts:
             self._series.settled = self._standing.on_bar
-        else:
+        elif reading.rate is not None or reading.eta is not None:
             reading = reading._replace(rate=None, eta=None)
         found = self._detection(row, reading, at.step, at.total, moved=at.moved)
         return found if found.values or at.counts else None
@@ -377,10 +376,8 @@ class Detector:
         if reading.epoch is not None and (reading.epochs is not None if before is None else reading.epoch > before):
             self._below.ends()  # the next epoch's line is not below a heading of an evaluation
         values = self._below.named(reading.values)
-        counted, self._counted = self._counted, None
-        if counted is None:
-            return reading._replace(values=values)
-        return counted._replace(values=values)
+        counted, self._counted = self._counted or reading, None
+        return counted if values is counted.values else counted._replace(values=values)
 
 
 def _together(bar: Detection, found: Detection) -> Detection:

@@ -135,7 +135,7 @@ def part_of_bar(name: str) -> str:
     return found["part"] or "val" if found else ""
 
 
-_DRAWN = re.compile(r"(?<!\d)\d+%\|[^|]*\|\s*\d+/\d+\s*\[[^,\]]*(?:,\s*[\d.?]+\s*[A-Za-z]*/?[A-Za-z]*)?")
+_DRAWN = re.compile(r"\d(?<!\d\d)\d*%\|[^|]*\|\s*\d+/\d+\s*\[[^,\]]*(?:,\s*[\d.?]+\s*[A-Za-z]*/?[A-Za-z]*)?")
 
 
 def without_bar(text: str) -> str:
@@ -157,7 +157,11 @@ def parted(line: str, is_printed: Callable[[str], bool]) -> tuple[str, str] | No
 
     `is_printed`: whether the code at hand prints a line.
     """
-    ended = _GLUED.search(line) or _ENDED.search(line) if "]" in line else None
+    begins = line.find("%|")
+    ends = line.find("]", max(begins, 0)) if begins >= 0 or line[:1].isdigit() else -1
+    if not 0 <= ends < len(line) - 1:
+        return None
+    ended = _GLUED.search(line) or _ENDED.search(line)
     if ended is None or not (ended.re is _GLUED or is_printed(line[ended.end() :])):
         return None
     return line[: ended.end()], line[ended.end() :]

@@ -77,9 +77,8 @@ _BEST = re.compile(
 _BEST_ABROAD = re.compile(r"\D*(?:最佳|最好|最优|лучш)")
 _BETTER = re.compile(r"(?:decreas|improv|increas)\w* (?:from |\()|\d is the (?:new )?best", re.IGNORECASE)
 # Of a call or a file that is printed, never of what is measured.
-_SETTINGS = re.compile(
-    r"\w=(?:True|False|None)\b|(?i:^\W*(?:hyper-?param\w*|hparams|config\w*|settings|arguments)\W*[:=])"
-)
+_SETTINGS = re.compile(r"\W*(?:hyper-?param\w*|hparams|config\w*|settings|arguments)\W*[:=]", re.IGNORECASE)
+_SETTING = re.compile(r"=(?<=\w=)(?:True|False|None)\b")
 
 
 def stepped_line(text: str) -> Reading | None:
@@ -177,14 +176,15 @@ def plain_line(text: str) -> Reading | None:
 
 def is_setting(text: str) -> bool:
     """Return whether a line shows what a run was called with, and no progress."""
-    return "=" in text and _SETTINGS.search(text) is not None
+    return "=" in text and (_SETTING.search(text) or _SETTINGS.match(text)) is not None
 
 
 def is_best(text: str) -> bool:
     """Return whether a line tells the best so far, which is no news."""
-    if any(one in text for one in ("est", "EST", "ax", "AX", "etter", "improved")) and _BEST.match(text):
+    lower = text.lower()
+    if ("est" in lower or "max" in lower or "better" in lower or "improved" in lower) and _BEST.match(text):
         return True
-    if ("(" in text or " from " in text or " the " in text) and _BETTER.search(text):
+    if ("creas" in lower or "improv" in lower or " is the " in lower) and _BETTER.search(text):
         return counts(text) is None  # beside a count it is said of what stands before it
     return not text.isascii() and _BEST_ABROAD.match(text) is not None
 

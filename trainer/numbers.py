@@ -136,6 +136,7 @@ _ENGLISH = {
     "学习率": " lr ",
 }
 _CHINESE = re.compile("|".join(_ENGLISH))
+_CHARACTER = re.compile("[一-鿿]")
 _ROUND = re.compile(r"第\s?(\d+)\s?轮")
 # "np.float32(0.5)", "tensor(0.5, device='cuda:0')"
 _WRAPPED = re.compile(r"(?:tensor|array|(?:np|numpy)\.\w+)\(\[?([-+.\w]+)\]?(?:, \w+=[^()]*)?\)")
@@ -161,6 +162,8 @@ def unwrapped(line: str) -> str:
 
 def in_english(line: str) -> str:
     """Return `line` with the Chinese words that trainings print as English ones: "第3轮 训练损失: 0.5"."""
+    if not _CHARACTER.search(line):
+        return line
     return _ROUND.sub(r"epoch \1 ", _CHINESE.sub(lambda found: _ENGLISH[found.group()], line))
 
 

@@ -113,7 +113,7 @@ class Programs:
         if text[-1] == "]":
             if placed and (place := _PLACED.search(text)):
                 return Reading(step=int(place["step"]))
-            self._part_done = _PART_DONE.search(text) is not None
+            self._part_done = text[-2:] == "%]" and _PART_DONE.search(text) is not None
         if task := _TASK.search(text) if "IoU metric" in text or "Task: " in text else None:
             self._task = "" if task["task"] == "bbox" else f"{task['task']}_"
             return None

@@ -19,7 +19,7 @@ from trainer.numbers import unwrapped
 _CLOCK = re.compile(r"\d(?<!\d\d)(?:\d*(?::\d+)+(?:[.,]\d+)?|\d{3}([-/])\d\d\1\d\d|(?<=\b\d)\d*(?:[hms]\d+)+[hms]?\b)")
 _DIGITS = re.compile(r"\d+")
 _CLOCKS = re.compile("@@+")
-_NUMERIC = re.compile(r"[\d|]|nan|inf", re.IGNORECASE)  # a cell may hold none: "- |"
+_NUMERIC = re.compile(r"[\d|nNiI](?:(?<=[\d|])|(?<=[nN])[aA][nN]|(?<=[iI])[nN][fF])")  # a cell may hold none: "- |"
 _NOTHING = re.compile(r"(?<=[|\s])-(?=\s*(?:\||$))")
 _JUDGES = re.compile(r"\W*(?:val|valid|validation|test|testing|eval|evaluation|dev)\b", re.IGNORECASE)
 _MARKS = " -*+.|"  # that may stand at a line's end or not
