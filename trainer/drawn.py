@@ -143,6 +143,14 @@ def without_bar(text: str) -> str:
     return _DRAWN.sub("|", text) if "%|" in text else text
 
 
+_FILLED = re.compile(r"(?<=%\|)[█-▏#\d ]+(?=\|)")
+
+
+def emptied(text: str) -> str:
+    """Return a line with its bar as wide as it is, and nothing drawn in it."""
+    return _FILLED.sub(lambda found: " " * len(found.group()), text) if "%|" in text else text
+
+
 _BEGINS = re.compile(r":?\s*(?:\d+%\||(?<![\w.])\d+[a-z]{1,12} \[)")
 
 

@@ -1,7 +1,7 @@
 """The kinds of lines that a run prints, and what the table of formats finds in them.
 
-Two lines of one kind differ by their digits alone. The readers get the first two; what they find tells where the next
-ones have their numbers (`trainer.stencils`), or that they have none that matter.
+Two lines of one kind differ by their digits alone, and by how far a bar is drawn. The readers get the first two; what
+they find tells where the next ones have their numbers (`trainer.stencils`), or that they have none that matter.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from trainer import generic, stencils
+from trainer import drawn, generic, stencils
 from trainer.formats import Reading
 from trainer.names import may_measure
 from trainer.series import ROWS
@@ -48,7 +48,7 @@ def by_readers(text: str) -> Found:
 
 
 class Kind:
-    """What is known of lines that differ by their digits alone."""
+    """What is known of lines of one kind."""
 
     __slots__ = ("_barren", "_last", "_learns", "_read", "_stencil", "_tries", "heads")
 
@@ -81,6 +81,7 @@ class Kind:
         (text, found), (other, same) = self._last
         self._learns, self._tries = False, self._tries + 1
         self._stencil = self._barren = None
+        text, other = drawn.emptied(text), drawn.emptied(other)
         if found.row != same.row or any(mark in text for mark in _BY_DIGITS):
             return
         if found.reading is not None and same.reading is not None:
@@ -102,7 +103,7 @@ class Kinds:
         """Return the kind of a line; one that is very long is always the first of its kind."""
         if len(text) > _WIDEST:
             return Kind(self._read)
-        key = stencils.kind(text)
+        key = stencils.kind(drawn.emptied(text))
         found = self._kinds.get(key)
         if found is None:
             if len(self._kinds) >= _MOST:

@@ -1,4 +1,7 @@
-"""Lines that differ by their digits alone are read as the readers would read them, without asking those again."""
+"""Lines of one kind are read as the readers would read them, without asking those again.
+
+They differ by their digits alone, and by how far a bar is drawn.
+"""
 
 from __future__ import annotations
 
@@ -169,6 +172,20 @@ def test_readers_are_asked_about_two_lines_of_a_kind(form: str) -> None:
     kind = Kind(read)
     lines = [form.format(n, n + 1) for n in range(1, 9)]
     assert [kind.read(line)[:2] for line in lines] == [by_readers(line)[:2] for line in lines]
+    assert asked == lines[:2]
+
+
+@pytest.mark.parametrize("filled", ["█", "#"])
+def test_a_bar_that_is_drawn_further_is_of_the_same_kind(filled: str) -> None:
+    asked: list[str] = []
+
+    def explain(text: str, found: Found) -> Found:
+        asked.append(text)
+        return found
+
+    kinds = Kinds(explain)
+    lines = [f"{n}0%|{filled * n:10}| {n}0/99 [00:01<00:09, 3.1{n}it/s, loss=0.5{n}]" for n in range(1, 9)]
+    assert [kinds.of(line).read(line)[:2] for line in lines] == [by_readers(line)[:2] for line in lines]
     assert asked == lines[:2]
 
 
