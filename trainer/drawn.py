@@ -22,7 +22,7 @@ _BAR_BEFORE = re.compile(
 )
 # tqdm's where nobody told it how many there are, with what it counts: "12it [00:01, 9.10it/s, loss=0.5]".
 _BAR_OPEN = re.compile(
-    r"(?<![\w.])(?P<n>\d+)[a-z]{1,12} \[[\d:]+,\s*(?:[\d.]+|\?)\s*"
+    r"(?P<n>\d(?<![\w.]\d)\d*)[a-z]{1,12} \[[\d:]+,\s*(?:[\d.]+|\?)\s*"
     r"(?P<unit>[A-Za-z]+/s|s/[A-Za-z]+)(?![\w/])(?P<post>[^\]]*)(?:\]|$)"
 )
 # Those of rich, as Lightning draws them, of progressbar2 and of alive-progress.

@@ -20,7 +20,7 @@ _ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
 _NUMBER = re.compile(r"[-+]?(?:\d[\d,]{0,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,3})?")
 _CLOCK = re.compile(r"\d{1,9}(?::\d{1,9}){1,4}")
 _PAIR = re.compile(
-    r"(?<![\d.,/])(\d[\d,]{0,40})\s*(?:/|\bof\b|\bout of\b)\s*(\d[\d,]{0,40})(?![\d/]|[.,]\d)", re.IGNORECASE
+    r"(\d(?<![\d.,/]\d)[\d,]{0,40})\s*(?:/|\bof\b|\bout of\b)\s*(\d[\d,]{0,40})(?![\d/]|[.,]\d)", re.IGNORECASE
 )
 _DIGITS = re.compile(r"\d+")
 # A name may have digits: "acc5", "'recall top 5':", "Hits @5", "5-shot", "fold 2's".
@@ -28,10 +28,10 @@ _WORD = re.compile(
     r"(?<![\w./@-])[./@-]*[A-Za-z_][\w./@-]*\d[\w./@-]*|['\"][^'\"]*\d[^'\"]*['\"](?=:)|(?<= )@\d+"
     r"|(?<![\w.])\d+(?=[_-][A-Za-z]|'s )"
 )
-_PART_COUNTS = re.compile(r"epoch:\s*\[?\d+\.\d", re.IGNORECASE)  # "Epoch: [3.00]"
-_OWN_STEP = re.compile(r"(?:iter(?:ation)?|step|batch)s?[\s:=#]*\d+[\s:,|/]", re.IGNORECASE)  # it may be a bar's or not
+_PART_COUNTS = re.compile(r"[eE](?i:poch:)\s*\[?\d+\.\d")  # "Epoch: [3.00]"
+_OWN_STEP = re.compile(r"(?:iter(?:ation)?|step|batch)s?[\s:=#]*\d+[\s:,|/]")  # it may be a bar's or not
 _BROKEN = re.compile(r"[.eE]")
-_NO_PACE = re.compile(r"(?<![\d.])0+(?:\.0*)?\s?(?:ms|[A-Za-z]+/s|s/[A-Za-z]+)(?!\w)")
+_NO_PACE = re.compile(r"0(?<![\d.]0)0*(?:\.0*)?\s?(?:ms|[A-Za-z]+/s|s/[A-Za-z]+)(?!\w)")
 _MOST = 48  # numbers in a line that is worth it
 _VALUES, _BAR = map(Reading._fields.index, ("values", "bar"))
 
@@ -138,7 +138,7 @@ def _turns(text: str, reading: Reading) -> bool:
     return (
         bool(_PART_COUNTS.search(text))
         or "'iter'" in text
-        or (reading.bar is not None and bool(_OWN_STEP.search(text)))
+        or (reading.bar is not None and bool(_OWN_STEP.search(text.lower())))
     )
 
 

@@ -32,6 +32,8 @@ _PARTS = {"B": "", "M": "mask_", "P": "pose_"}
 
 def row(text: str, losses: Sequence[str] = _LOSSES, scores: Sequence[str] = _SCORES) -> Reading | None:
     """Return what one row says, of the training under the names `losses`, of an evaluation under `scores`."""
+    if text[0] not in _ROWS:
+        return None
     if judged := _JUDGED.match(text):
         values = [number(one) for one in judged["numbers"].split()]
         if len(values) != len(scores) or (judged["counts"] is None) != (len(scores) == 2):
@@ -65,8 +67,8 @@ class Yolo:
 
     def read(self, text: str) -> Reading | None:
         """Return what a row says by the last header, nothing of a header itself, and None of anything else."""
-        if text[0] in _ROWS:
-            return row(text, self._losses, self._scores) if "/" in text[:9] or text.startswith("all ") else None
+        if "/" in text[:9] or text[:4] == "all ":
+            return row(text, self._losses, self._scores)
         if text[:5] == "Epoch" and (trains := _TRAINS.match(text)):
             self._losses = tuple(map(series_name, trains["names"].split()))
             return Reading()
