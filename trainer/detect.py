@@ -113,7 +113,7 @@ class Detector:
         text = self._own(line)
         if not text:
             return None
-        if self._declared and (told := self._declared.read(text)):
+        if self._declared.templates and (told := self._declared.read(text)):
             self.described = True
             return self._as_declared(told)
         if self._ranks.is_anothers(text):

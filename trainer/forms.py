@@ -228,6 +228,7 @@ def has_unit(behind: str) -> bool:
     return behind[:1].isalpha() or behind[:1] == "_" or bool(_UNIT.match(behind))
 
 
+@lru_cache(maxsize=256)  # a form is looked at more than once, and its columns for more than one reason
 def last_word(before: str) -> str:
     """Return the word directly before a number, "" where something else stands there."""
     if before.rstrip()[-1:] in _OPENING and _APART.search(before):
@@ -237,6 +238,7 @@ def last_word(before: str) -> str:
     return "" if word.lower() in _JOINING else series_name(word)
 
 
+@lru_cache(maxsize=256)
 def called(before: str, behind: str) -> str:
     """Return what a number is called by the words around it, "" for nothing."""
     bare = before.rstrip(_SIGNS)
@@ -252,7 +254,6 @@ def called(before: str, behind: str) -> str:
     return _name(words)
 
 
-@lru_cache(maxsize=1_024)  # a form is looked at more than once, and its columns for more than one reason
 def _words_before(text: str) -> Sequence[str]:
     """Return the words at the end of `text`, as many as one space each stands between."""
     words: list[str] = []
