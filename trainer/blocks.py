@@ -57,7 +57,7 @@ def _kept(name: str) -> bool:
 
 
 _RULES = str.maketrans(dict.fromkeys("│┃║", "|"))
-_COUNTING = re.compile(  # each begins with a letter, which alone makes it five times as fast
+_COUNTING = re.compile(  # each begins with a character, and the engine passes over all others
     r"epoch|step|iter|#|round|episode|counter|gen(?<!\wgen)|update|batch|ep(?<!\wep)\b|it(?<!\wit)\b"
 )
 
