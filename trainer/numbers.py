@@ -92,14 +92,15 @@ _AT = re.compile(r"(?<=[a-z]) @(?=\d)")  # "Hits @10: 0.3"
 _OF_WHAT = re.compile(r"\b(?:[Ll]oss|LOSS|[Aa]cc)(?: [A-Z]\w{0,11}){1,2}(?=\s?[:=]\s*[-+.\d])")
 _PAIR = re.compile(
     # A name is taken whole or not at all, so that prose is soon passed over; "->" and "..." are no part of it.
-    r"(?P<name>[A-Za-z](?<![\w./@?&-].)\w*+(?:(?:[/@]|\.(?!\.)|-(?!>))\w*+)*+)"
-    r"(?i:(?:\s?\((?:(?P<part>train\w*|val\w*|test|dev|eval\w*)|[^()\d=]{1,24})\)|\s?\[[\w\- ]{1,16}\](?=\s*[:=]))?"
+    r"(?<![\w./@?&-])(?=(?P<name>[a-z]\w*(?:(?:[/@]|\.(?!\.)|-(?!>))\w*)*))(?P=name)"
+    r"(?:\s?\((?:(?P<part>train\w*|val\w*|test|dev|eval\w*)|[^()\d=]{1,24})\)|\s?\[[\w\- ]{1,16}\](?=\s*[:=]))?"
     r"(?: (?:value|average|avg|mean)(?=\s*[:=]))?"
     r"(?P<sign>(?=\[\s*[-+]?\d*\.\d+\s*\])|['\"]?\s*(?:::?|=(?!=)|[-=]>|→|\.{3,})\s*"
     r"|['\"],\s|['\"]?\s(?:is|was)\s?[:=]\s*|['\"]?\s(?:is|reached|-)\s|\s{1,8})"
     rf"(?:\[\s*)?(?:(?:tensor|array|(?:np\.)?float\d*)\(\s*)?(?P<value>{NUMBER})"
     # What goes on as a formula, a word, a time or a range is no measurement; a spread ("+/- 0.1") may follow one.
-    r"(?!\.?\d|\s*(?:[*/](?!\s[\d,]+ @)(?=\s*[\w(.])|\+(?!/-))(?!-)|(?!(?:dB|mm|cm|px|pts|deg)(?!\w))[\w:]|-\w))"
+    r"(?!\.?\d|\s*(?:[*/](?!\s[\d,]+ @)(?=\s*[\w(.])|\+(?!/-))(?!-)|(?!(?:dB|mm|cm|px|pts|deg)(?!\w))[\w:]|-\w)",
+    re.IGNORECASE,
 )
 # "Train - loss: 0.3 | Valid - loss: 0.4": of which part the names behind it are.
 _SECTION = re.compile(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import venv
@@ -46,6 +47,14 @@ def test_only_the_trainer_and_what_s3_needs_is_in_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
 def test_every_file_is_written_in_the_oldest_language_that_images_have(path: Path) -> None:
     ast.parse(path.read_text(), feature_version=OLDEST)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_no_pattern_needs_a_newer_python(path: Path) -> None:
+    """Possessive repeats and atomic groups came with 3.11, and older ones stumble over them at the import."""
+    strings = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+    newer = re.compile(r"[\w)\]}][*+?}]\+|\(\?>")
+    assert [one for one in strings if isinstance(one, str) and newer.search(one)] == []
 
 
 def test_the_agent_needs_the_standard_library_and_nothing_else() -> None:
