@@ -6,9 +6,7 @@ between leaves files that no machine was told of.
 
 from __future__ import annotations
 
-import re
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from jobs.errors import NotFound
 from jobs.model import Attempt, Checkpoint, Job
 from jobs.ports import Ports
 from jobs.records import parse
+from jobs.saves import to_go_on_from
 from jobs.values import JobSpec, Request, Source
 from trainer import wire
 
@@ -26,10 +25,6 @@ log = structlog.get_logger(__name__)
 
 # The number under which a checkpoint of another job is laid into a job's own prefix, before its first attempt.
 INHERITED = 0
-_TRAINER_STATE = "trainer_state.json"
-# Of the largest checkpoint's size: weights and momentum without the step and the scheduler are no less.
-_WHOLE_SHARE = 0.75
-_BEST = re.compile(r"(?:^|[^a-z])best(?:[^a-z]|$)", re.IGNORECASE)  # often the weights alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,27 +126,6 @@ class Loader:
             if not store.copy(f"{prefix}/{path}", f"{target}/{path}"):
                 return False
         return True
-
-
-def to_go_on_from(rows: Sequence[Checkpoint]) -> list[Checkpoint]:
-    """Return checkpoints in the order in which they are tried, `rows` being the oldest first.
-
-    The newest goes first, but a part of what it takes to go on comes last: bare weights that were written beside or
-    after a checkpoint. Where some say how far the trainer was, those are whole; else it shows in what they are called
-    and in their size, an optimizer's state being as large as the weights or larger.
-    """
-    largest = max((row.bytes for row in rows), default=0)
-
-    def doubts(row: Checkpoint) -> tuple[bool, bool, bool]:
-        paths = [file["path"] for file in row.files]
-        return (
-            not any(_TRAINER_STATE in path for path in paths),
-            row.bytes < _WHOLE_SHARE * largest,
-            all(_BEST.search(path) for path in paths),
-        )
-
-    newest_first = list(reversed(rows))
-    return sorted(newest_first, key=doubts)  # stable
 
 
 def _prefix(manifest: str) -> str:

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs import curves, orders, telemetry
-from jobs.cargo import to_go_on_from
 from jobs.crew import Crew
 from jobs.errors import BadSpec
 from jobs.lanes import InTurn, SideBySide
 from jobs.model import Checkpoint
+from jobs.saves import to_go_on_from
 from tests.support.builders import a_job, a_source, a_spec, some_traits
 from tests.support.clock import START
 from tests.support.world import HOME
@@ -123,6 +123,42 @@ def test_what_may_be_a_part_is_tried_after_what_is_whole(saved: list[tuple[str, 
         for name, size in saved
     ]
     assert [row.name for row in to_go_on_from(rows)] == expected
+
+
+def row(name: str, size: int, minute: float, *, step: int | None = None, attempt: int = 1) -> Checkpoint:
+    at, files = START + timedelta(minutes=minute), [{"path": name}]
+    return Checkpoint(job_id="J", attempt=attempt, name=name, step=step, manifest=name, files=files, bytes=size, at=at)
+
+
+OVER_AND_OVER = [row("step_1.pt", 10, 1), row("step_2.pt", 10, 9)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "first"),
+    [
+        # What was large and was saved once, at the start, and what the training then saved.
+        ([row("base.pt", 900, 0), *OVER_AND_OVER], "step_2.pt"),
+        ([row("ckpt_1.pt", 300, 0), row("lora.pt", 9, 5, attempt=2)], "lora.pt"),
+        ([row("step_1.pt", 300, 0), row("step_2.pt", 100, 0.05)], "step_2.pt"),
+        # A save of several files one by one: its largest, although a larger one was saved before.
+        ([row("old.pt", 900, 0), row("model.pt", 100, 9), row("optimizer.pt", 200, 9.1)], "optimizer.pt"),
+        # Evaluated for minutes after the save, at the same step; and at a later one.
+        ([row("last.pt", 300, 0, step=50), row("model.pt", 100, 4, step=50)], "last.pt"),
+        ([row("last.pt", 300, 0, step=50), row("model.pt", 100, 4, step=90)], "model.pt"),
+        # A trainer's checkpoint of long ago, and what another stage saved since; but not the bare model of its own.
+        ([row("c-9/trainer_state.json", 300, 0), row("dpo_100.pt", 10, 60)], "dpo_100.pt"),
+        ([row("c-9/trainer_state.json", 300, 0), row("model.safetensors", 900, 60)], "c-9/trainer_state.json"),
+        # Often the weights alone: after what is saved over and over, not after what was saved once.
+        ([*OVER_AND_OVER, row("best.pt", 10, 15)], "step_2.pt"),
+        ([*OVER_AND_OVER, row("net_final.pt.sealed", 10, 15)], "step_2.pt"),
+        ([row("vocab.pkl", 900, 0), row("best.pt", 10, 15)], "best.pt"),
+        # What each start writes, before it has trained.
+        ([row("vocab.pkl", 1, 0), *OVER_AND_OVER, row("vocab.pkl", 1, 20, attempt=2)], "step_2.pt"),
+        ([*OVER_AND_OVER, row("step_3.pt", 1, 20, attempt=2)], "step_3.pt"),
+    ],
+)  # fmt: skip
+def test_the_newest_save_goes_first_whatever_was_larger_before(rows: list[Checkpoint], first: str) -> None:
+    assert to_go_on_from(rows)[0].name == first
 
 
 @pytest.mark.parametrize(

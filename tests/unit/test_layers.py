@@ -18,9 +18,10 @@ ROOMS = ("bot", "jobs", "trainer")
 PACKS_THE_TRAINER = "bot.machines"
 # Reads a log as a machine would, at a terminal.
 READS_LOGS = "bot.progress"
-# What the machine and the bot have in common: words, files, and what is not to be seen.
+# What the machine and the bot have in common: words, files and their names, and what is not to be seen.
 BOTH_SIDES = (
     "trainer.wire", "trainer.storage", "trainer.masking", "trainer.datasets", "trainer.sealed", "trainer.templates",
+    "trainer.filenames",
 )  # fmt: skip
 # What the bot counts with before anything is rented.
 WILL_IT_FIT = ("trainer.memory", "trainer.architectures", "trainer.configs", "trainer.remedies")

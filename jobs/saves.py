@@ -1,0 +1,103 @@
+"""Which of its checkpoints a job goes on from: the newest save, and of what was saved together the one that says most.
+
+What a script saves at one time may stand as several checkpoints: all of it in `last.pt`, the weights alone in
+`best.pt`. Between these the size tells, an optimizer's state being as large as the weights or larger. Between two
+saves it tells nothing: a base model that was saved once at the start is larger than every adapter that was trained.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+from jobs.model import Checkpoint
+from trainer.filenames import MODEL_FILE, moment, roles
+from trainer.sealed import SUFFIX
+
+_TRAINER_STATE = "trainer_state.json"
+# Of the size of the largest of one save: weights and momentum without the step and the scheduler are no less.
+_WHOLE_SHARE = 0.75
+_SPARE = re.compile(r"(?:^|[^a-z])(?:best|final)(?:[^a-z]|$)", re.IGNORECASE)  # often the weights alone
+_WHILE = 10.0  # seconds within which one save is written …
+_SLOW_DISK = 50e6  # … and the bytes a second of a large file
+
+
+def to_go_on_from(rows: Sequence[Checkpoint]) -> list[Checkpoint]:
+    """Return checkpoints in the order in which they are tried, `rows` being the oldest first.
+
+    The newest save goes first. Three things come after all others, since nothing may be able to go on from them: the
+    bare model that a library writes where a trainer's checkpoints stand; what is called the best or the final one
+    where another is saved over and over; and what each start of the script writes before it has trained.
+    """
+    saves = _saves(rows)
+    role = roles([path for row in rows for path in _paths(row)])
+    saved_as = {id(row): {role[path] for path in _paths(row)} for row in rows}
+    trained = any(_says_how_far(row) for row in rows)
+    recurs = max(Counter(name for row in rows if not _is_spare(row) for name in saved_as[id(row)]).values(), default=0)
+    first_words = _first_words(saves, saved_as)
+
+    def order(row: Checkpoint, age: int, largest: int) -> tuple[object, ...]:
+        lacks_state, spare = trained and not _says_how_far(row), _is_spare(row)
+        at_start = any(row.attempt > attempt and saved_as[id(row)] <= names for attempt, names in first_words.items())
+        late = (lacks_state and _is_bare(row), at_start, recurs > 1 and spare)
+        return (*late, age, lacks_state, row.bytes < _WHOLE_SHARE * largest, spare)
+
+    ordered = [(order(row, age, max(one.bytes for one in save)), row) for age, save in enumerate(saves) for row in save]
+    return [row for _, row in sorted(ordered, key=lambda one: one[0])]  # stable: the newest of equals goes first
+
+
+def _first_words(saves: Sequence[Sequence[Checkpoint]], saved_as: Mapping[int, set[str]]) -> Mapping[int, set[str]]:
+    """Return by attempt as what it saved something once, and then other things: a vocabulary, a base model."""
+    times: dict[int, Counter[str]] = {}
+    newest: dict[int, set[str]] = {}
+    for save in saves:
+        names = [name for row in save for name in saved_as[id(row)]]
+        newest.setdefault(save[0].attempt, set(names))
+        times.setdefault(save[0].attempt, Counter()).update(names)
+    return {
+        attempt: {name for name, count in counted.items() if count == 1} - newest[attempt]
+        for attempt, counted in times.items()
+    }
+
+
+def _saves(rows: Sequence[Checkpoint]) -> list[list[Checkpoint]]:
+    """Return what was saved together, the newest first."""
+    saves: list[list[Checkpoint]] = []
+    for row in reversed(rows):
+        if saves and _is_of(saves[-1][0], row):
+            saves[-1].append(row)
+        else:
+            saves.append([row])
+    return saves
+
+
+def _is_of(newest: Checkpoint, older: Checkpoint) -> bool:
+    """Return whether `older` was saved together with `newest`, by their names, the step and the time."""
+    numbers = [_numbers(row) for row in (newest, older)]
+    if newest.attempt != older.attempt or (all(numbers) and numbers[0] != numbers[1]):
+        return False
+    if newest.step is not None and newest.step == older.step:
+        return True
+    return (newest.at - older.at).total_seconds() <= _WHILE + newest.bytes / _SLOW_DISK
+
+
+def _numbers(row: Checkpoint) -> set[str]:
+    return {word for path in _paths(row) for word in moment(PurePosixPath(path).name) if word[:1].isdecimal()}
+
+
+def _is_bare(row: Checkpoint) -> bool:
+    return any(MODEL_FILE.match(PurePosixPath(path).name) for path in _paths(row))
+
+
+def _is_spare(row: Checkpoint) -> bool:
+    return all(_SPARE.search(path) for path in _paths(row))
+
+
+def _says_how_far(row: Checkpoint) -> bool:
+    return any(_TRAINER_STATE in path for path in _paths(row))
+
+
+def _paths(row: Checkpoint) -> list[str]:
+    return [str(file["path"]).removesuffix(SUFFIX) for file in row.files]
