@@ -17,7 +17,7 @@ from jobs.errors import NotFound
 from jobs.model import Attempt, Checkpoint, Job
 from jobs.ports import Ports
 from jobs.records import parse
-from jobs.saves import to_go_on_from
+from jobs.saves import is_proven, to_go_on_from
 from jobs.values import JobSpec, Request, Source
 from trainer import wire
 
@@ -92,10 +92,14 @@ class Loader:
         return sha256
 
     def _resume_key(self, job: Job) -> str | None:
-        """Return the prefix of the newest whole checkpoint to go on from: the job's own, else one it inherits."""
+        """Return the prefix of the newest whole checkpoint to go on from: the job's own, else one it inherits.
+
+        From what may be half an attempt never goes on by itself: it would end where beginning anew would not. Somebody
+        who asks for a job's last checkpoint gets it, where there is no other.
+        """
         with self._ports.db.read() as tx:
             own = db.checkpoints(tx, job.id)
-        for row in to_go_on_from(own):
+        for row in filter(is_proven, to_go_on_from(own)):
             if self._ports.store.size(row.manifest) is not None:
                 return _prefix(row.manifest)
         request = parse(Request, job.request)

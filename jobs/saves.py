@@ -27,9 +27,10 @@ _SLOW_DISK = 50e6  # … and the bytes a second of a large file
 def to_go_on_from(rows: Sequence[Checkpoint]) -> list[Checkpoint]:
     """Return checkpoints in the order in which they are tried, `rows` being the oldest first.
 
-    The newest save goes first. Three things come after all others, since nothing may be able to go on from them: the
-    bare model that a library writes where a trainer's checkpoints stand; what is called the best or the final one
-    where another is saved over and over; and what each start of the script writes before it has trained.
+    The newest save goes first. Four things come after all others, since nothing may be able to go on from them: what
+    a kill may have left half; the bare model that a library writes where a trainer's checkpoints stand; what is called
+    the best or the final one where another is saved over and over; and what each start of the script writes before it
+    has trained.
     """
     saves = _saves(rows)
     role = roles([path for row in rows for path in _paths(row)])
@@ -41,11 +42,16 @@ def to_go_on_from(rows: Sequence[Checkpoint]) -> list[Checkpoint]:
     def order(row: Checkpoint, age: int, largest: int) -> tuple[object, ...]:
         lacks_state, spare = trained and not _says_how_far(row), _is_spare(row)
         at_start = any(row.attempt > attempt and saved_as[id(row)] <= names for attempt, names in first_words.items())
-        late = (lacks_state and _is_bare(row), at_start, recurs > 1 and spare)
+        late = (not is_proven(row), lacks_state and _is_bare(row), at_start, recurs > 1 and spare)
         return (*late, age, lacks_state, row.bytes < _WHOLE_SHARE * largest, spare)
 
     ordered = [(order(row, age, max(one.bytes for one in save)), row) for age, save in enumerate(saves) for row in save]
     return [row for _, row in sorted(ordered, key=lambda one: one[0])]  # stable: the newest of equals goes first
+
+
+def is_proven(row: Checkpoint) -> bool:
+    """Return whether each of its files was seen to be whole; of the others a kill may have left half."""
+    return not any(file.get("unproven") for file in row.files)
 
 
 def _first_words(saves: Sequence[Sequence[Checkpoint]], saved_as: Mapping[int, set[str]]) -> Mapping[int, set[str]]:

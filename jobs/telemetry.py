@@ -164,6 +164,8 @@ def files(manifest: Manifest) -> list[dict[str, Any]]:
         if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
             raise ValueError(f"{ascii(path)[:100]} has no sha256.")
         listed[path] = {"path": path, "size": size, "sha256": digest}
+        if path in manifest.unproven:
+            listed[path]["unproven"] = True
     if sum(file["size"] for file in listed.values()) > _LARGEST:
         raise ValueError("Its files are larger than any store.")
     return list(listed.values())

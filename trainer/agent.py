@@ -9,6 +9,7 @@ of their own. The machine itself is ended by others: by `init` at the deadline, 
 
 from __future__ import annotations
 
+import math
 import os
 import pkgutil
 import queue
@@ -96,7 +97,8 @@ class Agent:
             link = env.get(wire.ENV_LEASE_URL, "")
             LeaseWatch(lambda: store.get(wire.lease_key(*key)), take=store.lent.take, link=link)
         self._uploads: Uploads | None = None
-        self._killed_at: float | None = None  # when the command was, in unix seconds
+        self._asked_at = math.inf  # when the command was asked to stop, in unix seconds
+        self._killed_at: float | None = None  # since when something of it may have been, in unix seconds
         self._watches: Watches | None = None
         self._notices: NoticeWatch | None = None
 
@@ -290,8 +292,9 @@ class Agent:
             self._wait()
         ended_at = time.time()
         code = command.finish()
-        killed = step is Step.KILL or was_killed(code) or oom_kills() > killed_before
-        self._killed_at = ended_at if killed else None
+        asked = self._preemption.reason is not None
+        killed = step is Step.KILL or command.was_cut or was_killed(code, asked=asked) or oom_kills() > killed_before
+        self._killed_at = min(ended_at, self._asked_at) if killed else None
         return decide(
             asked=self._preemption.reason,
             returncode=code,
@@ -301,6 +304,7 @@ class Agent:
         )
 
     def _ask_to_stop(self) -> None:
+        self._asked_at = time.time()
         self._stage(Stage.SAVE, self._preemption.reason.value if self._preemption.reason else "")
         self._publish()
         if self._uploads is not None:

@@ -105,6 +105,7 @@ class Artifacts:
         self._kept: list[Kept] = []
         self._last: dict[str, tuple[str, int, int, int]] = {}  # each loose file as it was uploaded last
         self._written_over: set[str] = set()
+        self._unproven: dict[Print, Sequence[Path]] = {}  # what a kill may have cut off: files, or a folder
         self._begun: dict[Print, Sending] = {}  # what a fault has cut, or something newer
         self._owed: list[Path] = []  # named by the script, and not up yet
         self._pending: list[Unit] = []  # to be uploaded by this look, the newest first
@@ -155,9 +156,8 @@ class Artifacts:
         settled = self._settled.of(fresh, self._known)
         ready += self._settled.at_the_end(fresh, self._known, killed_at) if final else settled
         self._seen = {one.print for one in (*asked, *(fresh if final else settled))}
-        if half := self._settled.half:
-            text = f"{_listed([path.name for path in half])} was not written to its end, so it is not taken."
-            self._once("half", "checkpoint_half", text)
+        if final and self._settled.half:
+            ready = self._with_doubtful(ready)
         ready = [one for found in ready if (one := self._what_can_be_kept(found)) is not None]
         wanted = {found.print: found for found in self._wanted(ready)}
         self._know(found for found in ready if found.print not in wanted)  # they would be removed at once
@@ -195,6 +195,22 @@ class Artifacts:
 
     def _stays(self, held: Sequence[Unit]) -> list[Unit]:
         return retention.needed(held, self._keep, apart=self._written_over, here=Unit.is_there)
+
+    def _with_doubtful(self, ready: Sequence[Unit]) -> list[Unit]:
+        """Return what is kept: what is whole, else what may be half; tell of what is not taken, once."""
+        doubtful = self._settled.doubtful
+        parts = {file for found in doubtful for file in found.files}
+        others = [one for one in ready if not parts.issuperset(one.files)]
+        if others or any(kept.found.print not in self._unproven for kept in self._kept):
+            doubtful = {}
+        self._unproven |= {found.print: files for found, files in doubtful.items()}
+        kept = {file for files in doubtful.values() for file in files}
+        if lost := [path.name for path in self._settled.half if path not in kept]:
+            self._once("half", "checkpoint_half", f"{_listed(lost)} was not written to its end, so it is not taken.")
+        if kept:
+            text = f"{_listed([file.name for file in kept])} may not have been written to its end. It is kept,"
+            self._once("cut", "checkpoint_half", f"{text} since nothing else is, and marked as unproven.")
+        return list(doubtful) or list(ready)
 
     def _send(self, wanted: Sequence[Unit]) -> bool:
         self._pending = list(wanted)
@@ -272,7 +288,14 @@ class Artifacts:
         try:
             sending.send(lambda: self._abandoned.is_set() or self._is_overtaken(found))
             key_id = None if self._key is None else self._key.id
-            manifest = Manifest(name=sending.name, step=step, at=self._wall(), files=tuple(sending.entries), key=key_id)
+            manifest = Manifest(
+                name=sending.name,
+                step=step,
+                at=self._wall(),
+                files=tuple(sending.entries),
+                key=key_id,
+                unproven=self._unproven_of(found),
+            )
             self._store.put(self._place.manifest(sending.name), wire.to_json(manifest))
         except Changed:
             self._begun.pop(found.print).drop()
@@ -285,6 +308,12 @@ class Artifacts:
         self._begun.pop(found.print).drop()
         self._done(found, sending, manifest)
         return True
+
+    def _unproven_of(self, found: Unit) -> Sequence[str]:
+        """Return the paths in its manifest of files that a kill may have cut off."""
+        doubtful = set(self._unproven.get(found.print, ()))
+        cut = [file for file in found.files if file in doubtful or found.path in doubtful - {*found.files}]
+        return tuple(kept_as(file, self._base(), self._key) for file in cut)
 
     def _begin(self, found: Unit, step: int | None) -> Sending | None:
         name = self._free_name(found.path, step)

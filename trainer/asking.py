@@ -98,6 +98,7 @@ class Asking:
         self._alive = alive
         self._ask = ask
         self._patient = patient
+        self.ends_one = False  # a program that was asked has no handler: the signal ends it where it is
         self._asked: set[tuple[int, int]] = set()
         self._awaited: set[tuple[int, int]] = set()
         self._since: float | None = None  # when the last of the awaited had ended
@@ -115,6 +116,7 @@ class Asking:
         shells = [one for one in family if _is_shell(one) and (self._asked or one.pid == self._patient)]
         due = [*programs, *self._unasked(shells)] if self._asked or programs else []
         self._awaited, self._since = {(one.pid, one.born) for one in programs}, None
+        self.ends_one |= not all(one.catches(signal.SIGTERM) for one in programs)
         for one in due or self._unasked(family):
             self._asked.add((one.pid, one.born))
             self._ask(one.pid)

@@ -91,6 +91,11 @@ class Command:
         elif first:  # nothing tells who is who
             self._send(signal.SIGTERM)
 
+    @property
+    def was_cut(self) -> bool:
+        """Whether being asked ended one of its programs where it was, whatever code the command leaves with."""
+        return self._asking is not None and self._asking.ends_one
+
     def _send(self, number: int) -> None:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):

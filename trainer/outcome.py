@@ -35,7 +35,8 @@ _OTHER = re.compile(
     r"(?:\[(?:rank|default)\d+\]:\s*)?(?!\S*(?:ChildFailed|CalledProcess|ProcessExited))[\w.]*(?:Error|Exception)\b"
 )
 _FIGURES = "Tried to allocate"
-_SIGKILL = 9
+_SIGKILL, _SIGTERM = 9, 15
+_BY_SIGNAL = 128  # what a shell adds to the signal that ended what it ran
 _WIDEST = 600  # characters of a line that is carried
 _LAST = 5  # lines; what was caught and survived lies further back
 _LAST_RAISED = 20  # the other ranks' last words may come after it
@@ -118,18 +119,19 @@ def decide(*, asked: Reason | None, returncode: int, oom_kills: int, refused: Re
     return Outcome(reason=reason, code=code, signal=number, tail=tail, memory=memory)
 
 
-def was_killed(returncode: int) -> bool:
-    """Return whether a signal ended the command.
+def was_killed(returncode: int, *, asked: bool) -> bool:
+    """Return whether a signal ended the command, or what a shell of it ran: it leaves with 128 and the signal.
 
-    143 does not say so: our shell leaves with it after every stop, also of a script that saved and left.
+    143 does not say so of a command that was `asked`: our shell leaves with it after every stop, also of a script that
+    saved and left.
     """
-    return returncode < 0 or returncode == 128 + _SIGKILL
+    return returncode < 0 or (returncode > _BY_SIGNAL and not (asked and returncode == _BY_SIGNAL + _SIGTERM))
 
 
 def _code_and_signal(returncode: int) -> tuple[int | None, int | None]:
     if returncode < 0:
         return None, -returncode
-    if returncode == 128 + _SIGKILL:  # how a shell says that what it ran was killed
+    if returncode == _BY_SIGNAL + _SIGKILL:  # how a shell says that what it ran was killed
         return returncode, _SIGKILL
     return returncode, None
 

@@ -29,6 +29,7 @@ class Settled:
         self._resting: dict[object, float] = {}
         self._waiting: dict[Path, float] = {}
         self.half: list[Path] = []  # what the last look passed over as half
+        self.doubtful: dict[Unit, list[Path]] = {}  # what it passed over as perhaps half, and the files that may be
 
     def of(self, fresh: Sequence[Unit], known: Known) -> list[Unit]:
         """Return those of `fresh` that are whole while the script runs."""
@@ -38,15 +39,17 @@ class Settled:
         return [one for found in fresh if (one := self._whole(found, now, known)) is not None]
 
     def at_the_end(self, fresh: Sequence[Unit], known: Known, killed_at: float | None) -> list[Unit]:
-        """Return what is whole of `fresh` when nobody writes any more, or was killed at a time in unix seconds."""
+        """Return what is whole of `fresh` when nobody writes any more, or was killed since a time in unix seconds."""
         ready: list[Unit] = []
-        self.half = []
+        self.half, self.doubtful = [], {}
         for found in fresh:
-            half = _half_of(found, killed_at)
-            self.half += half
-            left = found.without(half) if half else found
+            broken, cut = _half_of(found, killed_at)
+            self.half += [*broken, *cut]
+            left = found.without([*broken, *cut]) if broken or cut else found
             if left is not None and left.is_new(known):
                 ready.append(left)
+            if cut and (doubtful := found.without(broken) if broken else found) is not None:
+                self.doubtful[doubtful] = cut
         return ready
 
     def may_be(self, found: Unit) -> bool:
@@ -73,19 +76,20 @@ class Settled:
         return left if left is not None and left.is_new(known) else None
 
 
-def _half_of(found: Unit, killed_at: float | None) -> list[Path]:
-    """Return the files that are half, or the folder."""
+def _half_of(found: Unit, killed_at: float | None) -> tuple[list[Path], list[Path]]:
+    """Return the files that are half, or the folder, and what may be."""
     if found.is_loose:
-        return [file for file in found.files if _is_half(file, killed_at)]
+        states = {file: file_state(file) for file in found.files}
+        broken = [file for file, state in states.items() if state is State.BROKEN]
+        return broken, [file for file, state in states.items() if state is State.UNKNOWN and _is_cut(file, killed_at)]
     state = found.state()
     cut = state is State.UNKNOWN and _may_be_cut(found.written, killed_at)
-    return [found.path] if state is State.BROKEN or cut else []
+    return [found.path] if state is State.BROKEN else [], [found.path] if cut else []
 
 
-def _is_half(file: Path, killed_at: float | None) -> bool:
-    state, status = file_state(file), regular(file)
-    cut = units.is_weights(file) and status is not None and _may_be_cut(status.st_mtime, killed_at)
-    return state is State.BROKEN or (state is State.UNKNOWN and cut)
+def _is_cut(file: Path, killed_at: float | None) -> bool:
+    status = regular(file)
+    return units.is_weights(file) and status is not None and _may_be_cut(status.st_mtime, killed_at)
 
 
 def _may_be_cut(written: float, killed_at: float | None) -> bool:

@@ -260,6 +260,7 @@ class Manifest:
     at: float
     files: Sequence[FileEntry] = field(default_factory=tuple)
     key: str | None = None  # id of the key that its files are sealed with; their names then end in `.sealed`
+    unproven: Sequence[str] = field(default_factory=tuple)  # paths of files that a kill may have cut off
 
 
 def source_key(job: str) -> str:
@@ -364,6 +365,7 @@ def from_json(kind: type[Record], data: bytes) -> Record:
             fields["kind"] = EventKind(fields["kind"])
         elif kind is Manifest:
             fields["files"] = tuple(FileEntry(**entry) for entry in fields["files"])
+            fields["unproven"] = tuple(fields.get("unproven") or ())
         return kind(**fields)
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"Not a {kind.__name__}: {error}") from error

@@ -263,6 +263,18 @@ def test_a_spot_machine_that_is_taken_back_is_replaced_under_the_same_deadline_a
     assert closed_of(world.entries(job_id)).overrun == 0
 
 
+def test_a_machine_goes_on_from_nothing_that_a_kill_may_have_left_half(tmp_path: Path) -> None:
+    world = spot_world(tmp_path)
+    job_id, agent = world.running(SPOT)
+    world.clock.advance(minutes=60)
+    agent.saves("step-000100", 100, unproven=True)
+    world.tick()
+    world.cloud.reclaim(world.attempts(job_id)[0].launch_key)
+    world.pass_time(minutes=1)
+    order = world.store.get(f"jobs/{job_id}/a2/order.json") or b""
+    assert b'"resume_key":null' in order
+
+
 def test_an_agent_that_says_preempted_is_replaced_too(tmp_path: Path) -> None:
     world = spot_world(tmp_path)
     job_id, agent = world.running(SPOT)

@@ -125,8 +125,10 @@ def test_what_may_be_a_part_is_tried_after_what_is_whole(saved: list[tuple[str, 
     assert [row.name for row in to_go_on_from(rows)] == expected
 
 
-def row(name: str, size: int, minute: float, *, step: int | None = None, attempt: int = 1) -> Checkpoint:
-    at, files = START + timedelta(minutes=minute), [{"path": name}]
+def row(
+    name: str, size: int, minute: float, *, step: int | None = None, attempt: int = 1, **of_file: object
+) -> Checkpoint:
+    at, files = START + timedelta(minutes=minute), [{"path": name, **of_file}]
     return Checkpoint(job_id="J", attempt=attempt, name=name, step=step, manifest=name, files=files, bytes=size, at=at)
 
 
@@ -152,6 +154,10 @@ OVER_AND_OVER = [row("step_1.pt", 10, 1), row("step_2.pt", 10, 9)]
         ([*OVER_AND_OVER, row("best.pt", 10, 15)], "step_2.pt"),
         ([*OVER_AND_OVER, row("net_final.pt.sealed", 10, 15)], "step_2.pt"),
         ([row("vocab.pkl", 900, 0), row("best.pt", 10, 15)], "best.pt"),
+        # What a kill may have left half: after everything else, however new it is.
+        ([row("old.pt", 1, 0), row("new.msgpack", 900, 9, unproven=True)], "old.pt"),
+        ([row("best.pt", 1, 0), *OVER_AND_OVER, row("new.msgpack", 900, 9, unproven=True)], "step_2.pt"),
+        ([row("new.msgpack", 900, 9, unproven=True)], "new.msgpack"),
         # What each start writes, before it has trained.
         ([row("vocab.pkl", 1, 0), *OVER_AND_OVER, row("vocab.pkl", 1, 20, attempt=2)], "step_2.pt"),
         ([*OVER_AND_OVER, row("step_3.pt", 1, 20, attempt=2)], "step_3.pt"),

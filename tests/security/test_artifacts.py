@@ -371,6 +371,21 @@ def test_a_checkpoint_is_carried_over_within_the_store(world: World, monkeypatch
     assert world.store.get(f"{here}/manifest.json") == world.store.get(wire.manifest_key(parent, 1, "step-1"))
 
 
+@pytest.mark.parametrize(
+    ("doubted", "expected"), [((False, True), "step-1"), ((True, False), "step-2"), ((True, True), "step-2")]
+)
+def test_who_asks_for_the_last_checkpoint_gets_one_that_may_be_half_only_where_there_is_no_other(
+    world: World, doubted: tuple[bool, bool], expected: str
+) -> None:
+    parent, agent = world.running()
+    for step, unproven in enumerate(doubted, start=1):
+        agent.saves(f"step-{step}", step, unproven=unproven)
+    world.follow.round()
+    again = world.launch(request=a_request(delivery="again", rerun_of=parent, resume=True))
+    copied = {key.split("/")[4] for key in world.store.keys(f"jobs/{again}") if "/ckpt/" in key}
+    assert copied == {expected}
+
+
 def test_a_checkpoint_is_carried_over_only_at_the_size_that_was_told(world: World) -> None:
     parent, agent = world.running()
     for name, step in (("step-1", 1), ("step-2", 2)):

@@ -75,12 +75,15 @@ class Agent:
         self.world.store.put(wire.event_key(self.job_id, self.attempt, self.chunks, self.rank), data)
         return self
 
-    def saves(self, name: str, step: int, *, manifest: bool = True, removed: Sequence[str] = ()) -> Agent:
-        """Upload a checkpoint and tell of it; without its manifest it is not whole."""
+    def saves(
+        self, name: str, step: int, *, manifest: bool = True, removed: Sequence[str] = (), unproven: bool = False
+    ) -> Agent:
+        """Upload a checkpoint and tell of it; without its manifest it is not whole, and `unproven` it may be half."""
         prefix = wire.checkpoint_prefix(self.job_id, self.attempt, name, self.rank)
         self.world.store.put(f"{prefix}/ckpt.pt", name.encode())
         entry = wire.FileEntry(path="ckpt.pt", size=len(name), sha256=hashlib.sha256(name.encode()).hexdigest())
-        whole = wire.Manifest(name=name, step=step, at=self.world.clock.now().timestamp(), files=(entry,))
+        at, cut = self.world.clock.now().timestamp(), ("ckpt.pt",) if unproven else ()
+        whole = wire.Manifest(name=name, step=step, at=at, files=(entry,), unproven=cut)
         if manifest:
             self.world.store.put(f"{prefix}/manifest.json", wire.to_json(whole))
         key = f"{prefix}/manifest.json"

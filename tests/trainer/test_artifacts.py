@@ -641,6 +641,38 @@ def test_of_what_a_kill_cut_off_nothing_is_taken(run: Run) -> None:
     assert run.notices == [("checkpoint_half", "new.pt was not written to its end, so it is not taken.")]
 
 
+def test_what_may_be_half_is_kept_only_where_nothing_else_is_and_marked(run: Run) -> None:
+    for name, written in (("model_7.msgpack", 1_099.0), ("optim_7.msgpack", 1_090.0)):
+        (run.out / name).write_bytes(b"\x82whatever")
+        os.utime(run.out / name, (written, written))
+    run.store.refuses = "manifest"
+    assert not run.artifacts.look(final=True, killed_at=1_100.0)
+    run.store.refuses = ""
+    assert run.artifacts.look(final=True, killed_at=1_100.0)
+    (name,) = run.names()
+    assert sorted(entry.path for entry in run.manifest(name).files) == ["model_7.msgpack", "optim_7.msgpack"]
+    assert list(run.manifest(name).unproven) == ["model_7.msgpack"]
+    assert [text for code, text in run.notices if code == "checkpoint_half"] == [
+        "model_7.msgpack may not have been written to its end."
+        " It is kept, since nothing else is, and marked as unproven."
+    ]
+
+
+def test_of_a_folder_that_may_be_half_every_file_is_in_doubt(run: Run) -> None:
+    (run.out / "checkpoint-7").mkdir()
+    for name in ("a.bin", "b.bin"):
+        (run.out / "checkpoint-7" / name).write_bytes(b"weights")
+        os.utime(run.out / "checkpoint-7" / name, (1_099.0, 1_099.0))
+    assert run.artifacts.look(final=True, killed_at=1_100.0)
+    assert list(run.manifest("step-000007").unproven) == ["checkpoint-7/a.bin", "checkpoint-7/b.bin"]
+
+
+def test_what_breaks_off_in_its_own_form_is_not_even_kept_alone(run: Run) -> None:
+    (run.out / "last.pt").write_bytes(b"PK\x03\x04half")
+    assert run.artifacts.look(final=True, killed_at=1_100.0)
+    assert (run.names(), [code for code, _ in run.notices]) == ([], ["checkpoint_half"])
+
+
 def test_a_small_file_beside_weights_needs_no_rest_before_a_kill(run: Run) -> None:
     saved(run, "model_7.pth", minute=1)
     (run.out / "last_checkpoint").write_text("model_7.pth")

@@ -12,7 +12,7 @@ from trainer import wire
 from trainer.control import ControlWatch, parse_control
 from trainer.deadline import Deadline
 from trainer.machine import BadMachine, machine_from
-from trainer.outcome import Refused, decide, oom_kills
+from trainer.outcome import Refused, decide, oom_kills, was_killed
 from trainer.preempt import Preemption, Step
 from trainer.wire import Control, Reason
 
@@ -128,6 +128,19 @@ def test_our_own_record_decides_and_the_exit_code_only_where_we_asked_for_nothin
 ) -> None:
     outcome = decide(asked=asked, returncode=returncode, oom_kills=kills, refused=refused(tail), tail=tail)
     assert (outcome.reason, outcome.code, outcome.signal) == expected
+
+
+@pytest.mark.parametrize(
+    ("returncode", "asked", "killed"),
+    [
+        (0, False, False), (1, False, False),  # an error of its own leaves what it had saved
+        (-9, False, True), (-15, True, True), (137, False, True), (139, False, True), (139, True, True),
+        (143, False, True),  # how a shell says that SIGTERM ended what it ran
+        (143, True, False),  # and ours that it was asked itself: whom else that ended, `Asking` knows
+    ],
+)  # fmt: skip
+def test_a_signal_may_have_ended_what_a_shell_ran(returncode: int, asked: bool, killed: bool) -> None:
+    assert was_killed(returncode, asked=asked) is killed
 
 
 SHORT = "RuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.11 GiB."

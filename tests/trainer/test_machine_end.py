@@ -125,15 +125,69 @@ def test_what_is_saved_when_asked_is_sent_while_the_script_goes_on(rented: Rente
     assert (outcome["reason"], outcome["code"], outcome["signal"]) == ("stopped", 0, None)  # and was not killed first
 
 
-def test_what_was_being_written_at_the_kill_is_not_taken(rented: Rented) -> None:
+def test_what_was_being_written_at_the_kill_is_marked_where_there_is_nothing_else(rented: Rented) -> None:
     rented.order({"train.py": ENDLESS}, argv=["python", "train.py"])
     rented.start()
     until(lambda: rented.series("loss"))
     rented.tell(stop=Reason.STOPPED)
     assert rented.wait() == 1
     assert rented.outcome()["signal"] == signal.SIGKILL
-    assert rented.manifests() == {}
+    assert [one.unproven for one in rented.manifests().values()] == [("last.bin",)]
+    assert rented.notices()["checkpoint_half"] == (
+        "last.bin may not have been written to its end. It is kept, since nothing else is, and marked as unproven."
+    )
+
+
+# Saves in that form over and over, and ends where it is when it is asked to stop.
+CUT = """
+import os, time
+os.mkdir("out")
+with open("out/first.bin", "wb") as out:
+    out.write(b"weights")
+os.utime("out/first.bin", (1_700_000_000, 1_700_000_000))
+with open("out/last.bin", "wb") as out:
+    print("step 1: loss 2.0", flush=True)
+    while True:
+        out.write(b"weights" * 1000)
+        out.flush()
+        time.sleep(0.05)
+"""
+# Saves when it is asked to stop, in that form, and leaves.
+DONE = """
+import os, signal, sys, time
+def leave(*_):
+    os.mkdir("out")
+    with open("out/last.bin", "wb") as out:
+        out.write(b"weights")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, leave)
+print("step 1: loss 2.0", flush=True)
+while True:
+    time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize(
+    "commands", [["python train.py"], ["sh run.sh"], ["python train.py | cat"], ["timeout 60 python train.py"]]
+)
+def test_of_what_a_signal_cut_off_under_a_shell_nothing_is_taken_either(rented: Rented, commands: list[str]) -> None:
+    rented.order({"train.py": CUT, "run.sh": "python train.py\n"}, commands=commands)
+    rented.start()
+    until(lambda: rented.series("loss"))
+    rented.tell(stop=Reason.STOPPED)
+    assert rented.wait() == 1
+    assert list(rented.manifests()) == ["first"]
     assert rented.notices()["checkpoint_half"] == "last.bin was not written to its end, so it is not taken."
+
+
+def test_what_a_script_saved_before_it_left_is_taken_under_a_shell_too(rented: Rented) -> None:
+    rented.order({"train.py": DONE}, commands=["python train.py"])
+    rented.start()
+    until(lambda: rented.series("loss"))
+    rented.tell(stop=Reason.STOPPED)
+    assert rented.wait() == 1
+    assert [one.unproven for one in rented.manifests().values()] == [()]
+    assert "checkpoint_half" not in rented.notices()
 
 
 def test_a_script_that_ignores_sigterm_is_killed_after_the_grace(rented: Rented) -> None:
