@@ -158,6 +158,7 @@ class Artifacts:
         self._seen = {one.print for one in (*asked, *(fresh if final else settled))}
         if final and self._settled.half:
             ready = self._with_doubtful(ready)
+        ready = self._marked(ready)
         ready = [one for found in ready if (one := self._what_can_be_kept(found)) is not None]
         wanted = {found.print: found for found in self._wanted(ready)}
         self._know(found for found in ready if found.print not in wanted)  # they would be removed at once
@@ -194,7 +195,15 @@ class Artifacts:
         return [found for found in stays if found.print in new]
 
     def _stays(self, held: Sequence[Unit]) -> list[Unit]:
-        return retention.needed(held, self._keep, apart=self._written_over, here=Unit.is_there)
+        """Return what the store goes on holding, the oldest first; what may be half takes nothing's place."""
+        proven = [one for one in held if one.print not in self._unproven]
+        doubtful = [one for one in held if one.print in self._unproven]
+        stays = [
+            retention.needed(some, self._keep, apart=self._written_over, here=Unit.is_there)
+            for some in (proven, doubtful)
+            if some
+        ]
+        return sorted((one for some in stays for one in some), key=lambda one: one.written)
 
     def _with_doubtful(self, ready: Sequence[Unit]) -> list[Unit]:
         """Return what is kept: what is whole, else what may be half; tell of what is not taken, once."""
@@ -203,7 +212,6 @@ class Artifacts:
         others = [one for one in ready if not parts.issuperset(one.files)]
         if others or any(kept.found.print not in self._unproven for kept in self._kept):
             doubtful = {}
-        self._unproven |= {found.print: files for found, files in doubtful.items()}
         kept = {file for files in doubtful.values() for file in files}
         if lost := [path.name for path in self._settled.half if path not in kept]:
             self._once("half", "checkpoint_half", f"{_listed(lost)} was not written to its end, so it is not taken.")
@@ -211,6 +219,17 @@ class Artifacts:
             text = f"{_listed([file.name for file in kept])} may not have been written to its end. It is kept,"
             self._once("cut", "checkpoint_half", f"{text} since nothing else is, and marked as unproven.")
         return list(doubtful) or list(ready)
+
+    def _marked(self, ready: Sequence[Unit]) -> list[Unit]:
+        """Return what is to be sent, with a mark for what may be half; that is sent again when it has proved whole."""
+        doubtful = {found.print: files for found, files in self._settled.doubtful.items()}
+        stands = {kept.found.print for kept in self._kept if kept.found.print in self._unproven}
+        ready = [one for one in ready if one.print not in stands or one.print not in doubtful]
+        for one in ready:
+            self._unproven.pop(one.print, None)
+            if one.print in doubtful:
+                self._unproven[one.print] = doubtful[one.print]
+        return ready
 
     def _send(self, wanted: Sequence[Unit]) -> bool:
         self._pending = list(wanted)
@@ -348,7 +367,8 @@ class Artifacts:
 
     def _done(self, found: Unit, sending: Sending, manifest: Manifest) -> None:
         self._failures = 0
-        self._know([found])
+        if found.print not in self._unproven:
+            self._know([found])
         grew = any(set(found.print) < set(one.print) for one in self._find())  # more of the same save has come
         self._next_upload = self._clock() + (0.0 if grew else self._rule.upload_every)
         for name, entry in ((entry[0], entry) for entry in found.print if found.is_loose):
@@ -358,7 +378,8 @@ class Artifacts:
         self._names[manifest.name] = None
         self._kept.append(Kept(name=manifest.name, found=found, keys=sending.keys))
         stays = {one.print for one in self._stays([kept.found for kept in self._kept])}
-        older = [kept for kept in self._kept if kept.found.print not in stays]
+        same = [kept for kept in self._kept[:-1] if kept.found.print == found.print]  # before it had proved whole
+        older = [*same, *(kept for kept in self._kept if kept.found.print not in stays)]
         self._tell(
             {
                 "name": manifest.name,

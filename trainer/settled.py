@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trainer import units
 from trainer.units import Unit
-from trainer.whole import State, file_state, regular
+from trainer.whole import State, file_state, put_in_place, regular
 
 QUIET = 2.0  # seconds without a change
 _PATIENCE = 60.0  # seconds after which whole files no longer wait for those beside them
@@ -28,14 +28,19 @@ class Settled:
         self._wall = wall
         self._resting: dict[object, float] = {}
         self._waiting: dict[Path, float] = {}
+        self._last: dict[str, tuple[int, int, int]] = {}  # of each file of theirs: size, mtime, inode
+        self._written_over: set[Path] = set()  # what was replaced while it was waited for
         self.half: list[Path] = []  # what the last look passed over as half
-        self.doubtful: dict[Unit, list[Path]] = {}  # what it passed over as perhaps half, and the files that may be
+        self.doubtful: dict[Unit, list[Path]] = {}  # what may be half, and the files of it that may
 
     def of(self, fresh: Sequence[Unit], known: Known) -> list[Unit]:
         """Return those of `fresh` that are whole while the script runs."""
         now = self._clock()
+        self.doubtful = {}
         self._resting = {found.print: self._resting.get(found.print, now) for found in fresh}
         self._waiting = {found.path: self._waiting.get(found.path, now) for found in fresh}
+        over = {found.path for found in fresh if found.path in self._written_over or self._is_over(found)}
+        self._written_over, self._last = over, {entry[0]: entry[1:] for found in fresh for entry in found.print}
         return [one for found in fresh if (one := self._whole(found, now, known)) is not None]
 
     def at_the_end(self, fresh: Sequence[Unit], known: Known, killed_at: float | None) -> list[Unit]:
@@ -72,8 +77,24 @@ class Settled:
             return found
         if max(waited if state is State.UNKNOWN else 0.0, rested) < _PATIENCE:
             return None
+        if state is State.UNKNOWN and found.path in self._written_over:  # it never rests
+            if cut := [file for file in found.files if _has_no_end(file) and not put_in_place(file)]:
+                self.doubtful[found] = cut
+            return found
         left = found.without(file for file in found.files if file_state(file) is not State.WHOLE)
         return left if left is not None and left.is_new(known) else None
+
+    def _is_over(self, found: Unit) -> bool:
+        """Return whether one of its files is another since the last look, and not the same one that grew."""
+        for name, size, changed, inode in found.print:
+            last = self._last.get(name)
+            if last is not None and last != (size, changed, inode) and (inode != last[2] or size <= last[0]):
+                return True
+        return False
+
+
+def _has_no_end(file: Path) -> bool:
+    return units.is_weights(file) and file_state(file) is State.UNKNOWN
 
 
 def _half_of(found: Unit, killed_at: float | None) -> tuple[list[Path], list[Path]]:

@@ -180,3 +180,9 @@ def regular(path: Path) -> os.stat_result | None:
     except OSError:
         return None
     return status if stat.S_ISREG(status.st_mode) else None
+
+
+def put_in_place(path: Path) -> bool:
+    """Return whether a file got its name after its last byte, as a writer does that replaces the older one at once."""
+    status = regular(path)
+    return status is not None and status.st_ctime_ns > status.st_mtime_ns

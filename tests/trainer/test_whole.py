@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from trainer import units
 from trainer.filenames import WEIGHTS
-from trainer.whole import State, file_state, folder_state
+from trainer.whole import State, file_state, folder_state, put_in_place
 
 
 def zipped(path: Path, size: int = 5_000) -> bytes:
@@ -372,3 +372,14 @@ def test_a_step_is_read_out_of_a_name(name: str, step: int | None) -> None:
 )
 def test_a_name_is_safe_and_new(path: str, step: int | None, taken: tuple[str, ...], name: str) -> None:
     assert units.name_of(Path(path), step, dict.fromkeys(taken)) == name
+
+
+def test_a_file_that_was_renamed_after_its_last_byte_was_put_there_as_a_whole(tmp_path: Path) -> None:
+    (tmp_path / "tmp").write_bytes(b"weights")
+    os.utime(tmp_path / "tmp", (1_000.0, 1_000.0))
+    (tmp_path / "tmp").replace(tmp_path / "last.bin")
+    assert put_in_place(tmp_path / "last.bin")
+    assert not put_in_place(tmp_path / "gone.bin")
+    with (tmp_path / "last.bin").open("ab") as out:
+        out.write(b"more")
+    assert not put_in_place(tmp_path / "last.bin")
