@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from trainer.spinning import Load
 from trainer.wire import GpuNeed
 
 _MIB = 1024 * 1024
@@ -102,25 +103,56 @@ def look() -> Inventory | None:
 
 def utilization() -> Sequence[int] | None:
     """Return how busy each GPU was of late, in percent; None where the driver does not say it of all of them."""
-    busy = _nvml_utilization()
-    if busy is not None or shutil.which("nvidia-smi") is None:
-        return busy
+    found = _nvml_loads()
+    if found is not None:
+        return [load.busy for load in found]
+    if shutil.which("nvidia-smi") is None:
+        return None
     answer = _ask_smi("utilization.gpu")
     cells = [line.strip() for line in (answer or "").splitlines()]
     return [int(cell) for cell in cells] if cells and all(cell.isdecimal() for cell in cells) else None
 
 
-def _nvml_utilization() -> list[int] | None:
+def loads() -> Sequence[Load] | None:
+    """Return what each GPU did of late; None where the driver does not say it of all of them."""
+    found = _nvml_loads()
+    if found is not None or shutil.which("nvidia-smi") is None:
+        return found
+    return parse_loads(_ask_smi("utilization.gpu,utilization.memory,power.draw,enforced.power.limit") or "")
+
+
+def parse_loads(text: str) -> list[Load] | None:
+    """Return the loads in `nvidia-smi`'s answer; None where it does not tell them of each GPU."""
+    rows = [[cell.strip() for cell in line.split(",")] for line in text.splitlines()]
+    if not rows or not all(len(row) == 4 and row[0].isdecimal() and row[1].isdecimal() for row in rows):
+        return None
+    return [Load(busy=int(row[0]), memory=int(row[1]), power=_share(*map(_watts, row[2:]))) for row in rows]
+
+
+def _watts(cell: str) -> float:
+    return float(cell) if re.fullmatch(r"\d+(?:\.\d+)?", cell) else 0.0
+
+
+def _share(power: float, limit: float) -> float | None:
+    return power / limit if power > 0 and limit > 0 else None
+
+
+def _nvml_loads() -> list[Load] | None:
     with _driver() as (nvml, count):
-        found = []
-        for index in range(count):
-            handle, rates = ctypes.c_void_p(), _Utilization()
-            if nvml.nvmlDeviceGetHandleByIndex_v2(ctypes.c_uint(index), ctypes.byref(handle)) != 0:
-                return None
-            if nvml.nvmlDeviceGetUtilizationRates(handle, ctypes.byref(rates)) != 0:
-                return None
-            found.append(int(rates.gpu))
-        return found or None
+        found = [_nvml_load(nvml, index) for index in range(count)]
+        return [load for load in found if load] if found and all(found) else None
+
+
+def _nvml_load(nvml: Any, index: int) -> Load | None:
+    handle, rates = ctypes.c_void_p(), _Utilization()
+    if nvml.nvmlDeviceGetHandleByIndex_v2(ctypes.c_uint(index), ctypes.byref(handle)) != 0:
+        return None
+    if nvml.nvmlDeviceGetUtilizationRates(handle, ctypes.byref(rates)) != 0:
+        return None
+    power, limit = ctypes.c_uint(0), ctypes.c_uint(0)  # milliwatts
+    tells = nvml.nvmlDeviceGetPowerUsage(handle, ctypes.byref(power)) == 0
+    tells = tells and nvml.nvmlDeviceGetEnforcedPowerLimit(handle, ctypes.byref(limit)) == 0
+    return Load(busy=rates.gpu, memory=rates.memory, power=_share(power.value, limit.value) if tells else None)
 
 
 def _in_time(question: Callable[[], Inventory | None]) -> Inventory | None:

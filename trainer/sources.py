@@ -91,6 +91,16 @@ def _row(step: int, total: int | None, pairs: Any) -> Row:
     return Row(step=step, total=total, values=values)
 
 
+def written(root: Path, since: float) -> bool:
+    """Return whether a file under `root` was written since a unix time; in a crowd of files not all are looked at."""
+    walk = Walk(root, deepest=_DEEPEST, left_out=_NOT_ENTERED)
+    for entry in walk.files(_MOST_AT_ENDS):
+        with contextlib.suppress(OSError):  # it is gone
+            if entry.stat(follow_symlinks=False).st_mtime > since:
+                return True
+    return False
+
+
 class Files:
     """Finds the files under `root` and reads what is new in them; each call of `look` does a bounded piece of work."""
 

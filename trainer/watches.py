@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from trainer.deadline import boot_clock
 from trainer.formats import Row
 from trainer.idle import IdleWatch
 from trainer.silence import Silence
-from trainer.sources import FileWatch
+from trainer.sources import FileWatch, written
 from trainer.wire import AgentOrder
 
 
@@ -28,21 +29,34 @@ class Watches:
     ) -> None:
         """Watch the command in `folder`. `idle` and `hung` are told in words, each once at most."""
         gpus = order.gpu.required and order.gpu.count > 0
-        self._files = FileWatch(folder, take=filed)
+        self._filed = filed
+        self._silence: Silence | None = None
+        if order.hang_timeout:
+            self._silence = Silence(
+                order.hang_timeout,
+                probe=gpu.utilization if gpus else None,
+                clock=boot_clock,
+                told=hung,
+                loads=gpu.loads if gpus else None,
+                moved=lambda seconds: written(folder, time.time() - seconds),
+                # Where a GPU that idles as long ends the rental anyway, nobody need be told before.
+                idle_ends=bool(gpus and order.idle and order.idle.window <= order.hang_timeout),
+            )
+            self._silence.watch()
+        self._files = FileWatch(folder, take=self._take)
         self._idle = (
             IdleWatch(order.idle, probe=gpu.utilization, clock=boot_clock, idle=idle)
             if order.idle and order.gpu.required
             else None
         )
-        self._silence: Silence | None = None
-        # Where a GPU that idles as long ends the rental anyway, nobody need be told before.
-        if order.hang_timeout and not (gpus and order.idle and order.idle.window <= order.hang_timeout):
-            probe = gpu.utilization if gpus else None
-            self._silence = Silence(order.hang_timeout, probe=probe, clock=boot_clock, told=hung)
-            self._silence.watch()
+
+    def _take(self, at: float, rows: Sequence[Row]) -> None:
+        if rows:
+            self.sign()
+        self._filed(at, rows)
 
     def sign(self) -> None:
-        """Take a sign of life: a line, a report, a checkpoint; from any thread."""
+        """Take a sign of life: a line, a report, a checkpoint, a row of a file; from any thread."""
         if self._silence is not None:
             self._silence.heard()
 
