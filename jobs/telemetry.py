@@ -132,7 +132,8 @@ def digest(data: bytes, now: datetime) -> Tidings:
             case EventKind.CHECKPOINT:
                 saved.extend(_saved(event.data, at))
             case EventKind.NOTICE:
-                troubles.append(Trouble(code=_name(event.data.get("code")), text=_text(event.data.get("text"))))
+                code, part = _name(event.data.get("code")), _name(event.data.get("part"))
+                troubles.append(Trouble(code=code, text=_text(event.data.get("text")), part=part))
             case EventKind.OUTCOME:
                 outcome = _outcome(event.data, at)
             case EventKind.HEARTBEAT:

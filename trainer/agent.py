@@ -246,7 +246,7 @@ class Agent:
                 root=folder,
                 scratch=self._scratch / "snapshots",
                 tell=self._saved,
-                notice=self._reporter.notice,
+                notice=self._reporter.notice_each,
                 step_at=self._progress.step_at,
                 key=keys.sealing(order, self._env),
             )

@@ -30,7 +30,7 @@ from trainer.wire import CheckpointRule, Manifest, tame
 
 _BACKOFF = (1.0, 2.0, 5.0, 15.0, 30.0)  # seconds before a failed upload is tried again
 _LOOKS_APART = 1.0  # seconds between looks for something newer while an older one is being sent
-_NAMED = 5  # files that a notice names
+_NAMED = 5  # files that a notice names, and things of one kind that are told of
 
 Print = tuple[tuple[str, int, int, int], ...]
 
@@ -112,7 +112,7 @@ class Artifacts:
         self._seen: set[Print] = set()  # by this look, which sends them or passes them over
         self._next_upload = float("-inf")
         self._failures = 0
-        self._said: set[str] = set()
+        self._said: dict[str, set[str]] = {}  # what was told, by code
         self._before: set[Path] = set()  # what lay there at first and is no checkpoint
         self._hurried = threading.Event()
         self._more: Callable[[], bool] = lambda: False
@@ -322,7 +322,7 @@ class Artifacts:
         except (StoreFault, OSError) as error:
             if not isinstance(error, StoreFault):  # this disk failed, not the line: nothing is worth keeping
                 self._begun.pop(found.print).drop()
-            self._failed(f"{found.path.name} could not be uploaded yet: {error}")
+            self._failed(error, f"{found.path.name} could not be uploaded yet: {error}")
             return False
         self._begun.pop(found.print).drop()
         self._done(found, sending, manifest)
@@ -400,7 +400,7 @@ class Artifacts:
                 if self._store.size(self._place.manifest(name)) is None:
                     return name
             except StoreFault as fault:
-                self._failed(str(fault))
+                self._failed(fault, str(fault))
                 return None
             self._names[name] = None  # an earlier start of this machine wrote it
 
@@ -429,17 +429,19 @@ class Artifacts:
         text += " nothing was taken. In the script, `hourglass.save(path)` takes any file or folder."
         self._once("none", "no_checkpoint", text)
 
-    def _failed(self, text: str) -> None:
+    def _failed(self, error: Exception, text: str) -> None:
         delay = _BACKOFF[min(self._failures, len(_BACKOFF) - 1)]
         self._failures += 1
         self._next_upload = self._clock() + delay
-        if self._failures == 1:
-            self._notice("upload_failed", text)
+        self._once(type(error).__name__, "upload_failed", text)  # of a line that comes and goes once
 
     def _once(self, key: str, code: str, text: str) -> None:
-        if key not in self._said:
-            self._said.add(key)
-            self._notice(code, text)
+        """Tell of a thing once, and of so many of one code."""
+        said = self._said.setdefault(code, set())
+        if key in said or len(said) == _NAMED:
+            return
+        said.add(key)
+        self._notice(code, text if len(said) < _NAMED else f"{text} More of this kind are not told of.")
 
 
 def _listed(names: Sequence[str]) -> str:

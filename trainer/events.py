@@ -7,6 +7,7 @@ away the list is kept bounded: the oldest metrics go first, milestones never.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import time
@@ -94,6 +95,11 @@ class Reporter:
     def notice(self, code: str, text: str) -> None:
         """Tell people something that they should read."""
         self.tell(EventKind.NOTICE, {"code": code, "text": text})
+
+    def notice_each(self, code: str, text: str) -> None:
+        """Tell people of one of several things of a code: of each other text they are told."""
+        part = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]
+        self.tell(EventKind.NOTICE, {"code": code, "text": text, "part": part})
 
     def close(self, timeout: float) -> bool:
         """Send what is left, for `timeout` seconds at most; return whether all of it stands in the store."""

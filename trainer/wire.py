@@ -231,7 +231,7 @@ class Event:
     progress    {"step": int, "total": int | null, "percent": float | null, "eta": seconds | null, "rate": per second}
     checkpoint  {"name": str, "step": int | null, "manifest": key, "bytes": int, "files": int,
                  "written": unix seconds of its newest file, "removed": [names of checkpoints that it pushes out]}
-    notice      {"code": str, "text": str}
+    notice      {"code": str, "text": str, "part": str}: told once a code, and once a part where there is one
     heartbeat   {"uptime": seconds}
     outcome     {"reason": Reason, "code": int | null, "signal": int | null, "tail": [str], "steps": int | null,
                  "memory": the line that told of memory that was refused, where that is the reason, else null}

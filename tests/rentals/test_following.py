@@ -322,6 +322,18 @@ def test_notices_are_told_once_a_code_and_bounded(tmp_path: Path) -> None:
     assert max(len(note.data["text"]) for note in troubles) <= 600
 
 
+def test_of_several_things_of_one_code_each_is_told_once(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, agent = world.running()
+    for part in ("a", "b", "a"):
+        agent.says("notice", code="checkpoint_path", text=f"{part}.pt is not taken.", part=part)
+    agent.says("notice", code="checkpoint_path", text="c.pt is not taken.", part=["no", "name"])
+    for _ in range(4):
+        world.follow.round()
+    told = [note.data["text"] for note in world.notes(job_id, "trouble")]
+    assert told == ["a.pt is not taken.", "b.pt is not taken.", "c.pt is not taken."]
+
+
 def test_only_a_checkpoint_whose_manifest_stands_is_one(tmp_path: Path) -> None:
     world = World(tmp_path)
     job_id, agent = world.running()

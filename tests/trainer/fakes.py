@@ -29,6 +29,7 @@ class Moody(FolderStore):
         self.away = False
         self.lying = 0  # how many writes more will stand and yet be answered with a fault
         self.refuses = ""  # a part of a key whose writes fail
+        self.fault: type[StoreFault] = StoreFault  # what they fail with
         self.tried = threading.Semaphore(0)
         self.log: list[str] = []
         self.asked: list[tuple[str, str]] = []  # of each try to put a file: its name and digest
@@ -40,7 +41,7 @@ class Moody(FolderStore):
     def _mood(self, key: str) -> None:
         self.tried.release()
         if self.away or (self.refuses and self.refuses in key):
-            raise StoreFault("the store is away")
+            raise self.fault("the store is away")
 
     def put(self, key: str, data: bytes) -> None:
         """Write, in this store's mood."""

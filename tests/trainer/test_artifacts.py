@@ -19,6 +19,7 @@ from trainer import retention, settled, units, wire
 from trainer.artifacts import Artifacts, Place
 from trainer.sealed import Key, new_key
 from trainer.sending import snapshot
+from trainer.storage import StoreFault, StoreRefusal
 from trainer.wire import CheckpointRule, Manifest
 
 
@@ -318,6 +319,24 @@ def test_a_name_that_no_key_can_hold_is_not_uploaded(run: Run) -> None:
     run.artifacts.look()
     assert (run.names(), run.notices[0][0]) == ([], "checkpoint_name")
     assert list(run.store.keys("")) == []
+
+
+def test_of_many_paths_that_cannot_be_taken_the_first_are_named_each_by_itself(run: Run, tmp_path: Path) -> None:
+    wild = [tmp_path / f"{number}.pt" for number in range(9)]
+    run.artifacts.look(named=wild)
+    run.artifacts.look(named=wild)
+    assert [text.split(" ")[0] for _, text in run.notices] == [f"{number}.pt" for number in range(5)]
+    assert run.notices[-1][1].endswith(" More of this kind are not told of.")
+
+
+def test_another_kind_of_fault_of_the_store_is_told_too(run: Run) -> None:
+    zipped(run.out / "ckpt.pt")
+    run.store.refuses = "ckpt.pt"
+    for fault in (StoreFault, StoreRefusal, StoreFault):
+        run.store.fault = fault
+        run.clock.now += 100.0
+        assert not run.artifacts.look()
+    assert [code for code, _ in run.notices] == ["upload_failed", "upload_failed"]
 
 
 def test_a_single_file_can_be_the_rule(tmp_path: Path) -> None:

@@ -331,3 +331,12 @@ def test_what_a_setup_said_of_memory_is_not_why_the_command_ended(rented: Rented
     rented.order({"train.py": "raise SystemExit(1)"}, setup=setup, argv=["python", "train.py"])
     assert rented.run() == 1
     assert (rented.outcome()["reason"], rented.outcome()["memory"]) == ("error", None)
+
+
+def test_each_path_that_cannot_be_taken_is_a_thing_of_its_own(rented: Rented) -> None:
+    script = "import hourglass\nfor name in ('/etc/a.pt', '/etc/b.pt', '/etc/a.pt'):\n    hourglass.save(name)\n"
+    rented.order({"train.py": script}, argv=["python", "train.py"])
+    assert rented.run() == 0
+    told = [event.data for event in rented.events(EventKind.NOTICE)]
+    assert [data["text"].split(",")[0].split(" ")[0] for data in told] == ["a.pt", "b.pt"]
+    assert len({data["part"] for data in told}) == 2
