@@ -17,7 +17,7 @@ from jobs import db
 from jobs.model import Checkpoint
 from tests.support.builders import a_request
 from tests.support.world import Agent, World
-from tests.trainer.test_artifacts import Run
+from tests.trainer.saving import Run
 from tests.trainer.test_whole import zipped
 from trainer import fetch, wire
 from trainer.fetch import CannotStart

@@ -10,6 +10,7 @@ import boto3
 import pytest
 
 from tests.trainer.rented import Rented
+from tests.trainer.saving import Run
 from trainer.archive import build
 
 CREDENTIALS = {
@@ -57,3 +58,8 @@ def rented(tmp_path: Path, archive: Path) -> Iterator[Rented]:
     machine = Rented(tmp_path, archive)
     yield machine
     machine.close()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path)

@@ -1,0 +1,87 @@
+"""What is replaced before it has rested: taken all the same, and as whole only where that is seen."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.trainer.saving import Run, in_store
+from tests.trainer.test_whole import safetensors
+from trainer import settled
+
+
+def replaced(run: Run, name: str, data: bytes, *, as_a_whole: bool = True) -> None:
+    """Write a file anew, as careful scripts do or in its place; each save is a second after the last."""
+    at = 1_000.0 + run.clock.now
+    target = run.out / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    place = target.with_name(f"tmp-{target.name}") if as_a_whole else target
+    place.write_bytes(data)
+    if as_a_whole:  # its times differ: the name changed after the last byte
+        os.utime(place, (at, at))
+        place.replace(target)
+    run.clock.now += 1.0
+
+
+def test_what_is_replaced_again_and_again_is_taken_each_minute_at_the_latest(tmp_path: Path) -> None:
+    run = Run(tmp_path, keep=2)
+    for second in range(150):
+        replaced(run, "state.msgpack", b"\x82" + b"x" * (100 + second))
+        run.artifacts.look()
+    assert [told["written"] - 2_000.0 for told in run.told] == [60.0, *range(70, 150, 10)]
+    assert [run.manifest(name).unproven for name in list(in_store(run))] == [(), ()]
+
+
+def test_a_models_folder_that_is_replaced_again_and_again_is_taken_too(tmp_path: Path) -> None:
+    run = Run(tmp_path, keep=2)
+    safetensors(tmp_path / "model.safetensors")
+    for _ in range(40):
+        replaced(run, "run/model.safetensors", (tmp_path / "model.safetensors").read_bytes())
+        replaced(run, "run/config.json", b"{}")
+        run.artifacts.look()
+    assert in_store(run)["run"] == ["run/config.json", "run/model.safetensors"]
+
+
+def test_what_is_written_over_in_its_place_is_taken_as_unproven(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settled, "put_in_place", lambda file: False)  # the tests' own writes are too quick to tell
+    run = Run(tmp_path, keep=2)
+    replaced(run, "state.msgpack", b"\x82whole")
+    run.artifacts.look()
+    run.clock.now += 2.0
+    run.artifacts.look()
+    for second in range(90):
+        replaced(run, "state.msgpack", b"\x82" + b"x" * (1 + second % 2), as_a_whole=False)
+        run.artifacts.look()
+    # What is proven is counted by itself: it gives way to nothing that may be half.
+    assert [list(run.manifest(name).unproven) for name in in_store(run)] == [
+        [], ["state.msgpack"], ["state.msgpack"],
+    ]  # fmt: skip
+
+
+def test_what_stands_as_unproven_is_sent_again_when_it_has_rested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settled, "put_in_place", lambda file: False)
+    run = Run(tmp_path, keep=2)
+    while not run.told:
+        replaced(run, "state.msgpack", b"\x82x", as_a_whole=False)
+        run.artifacts.look()
+    run.artifacts.hurry()
+    run.clock.now += 0.5
+    run.artifacts.look()
+    assert len(run.told) == 1
+    run.clock.now += 2.0
+    run.artifacts.look()
+    assert {name: list(run.manifest(name).unproven) for name in in_store(run)} == {run.names()[1]: []}
+    assert run.told[1]["removed"] == [run.names()[0]]
+
+
+def test_what_only_grows_is_still_being_written(run: Run) -> None:
+    for second in range(200):
+        replaced(run, "state.msgpack", b"\x82" + b"x" * second, as_a_whole=False)
+        run.artifacts.look()
+    assert run.told == []
