@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer import retention, units, wire
+from trainer import naming, retention, units, wire
 from trainer.deadline import boot_clock
 from trainer.filenames import WEIGHTS
 from trainer.parts import GaveWay
@@ -299,7 +299,7 @@ class Artifacts:
         return left
 
     def _upload(self, found: Unit) -> bool:
-        step = units.step_of(found)
+        step = naming.step_of(found)
         step = self._step_at(found.written) if step is None else step
         sending = self._begun.get(found.print) or self._begin(found, step)
         if sending is None:
@@ -395,7 +395,7 @@ class Artifacts:
 
     def _free_name(self, path: Path, step: int | None) -> str | None:
         while True:
-            name = units.name_of(path, step, {**self._names, **{one.name: None for one in self._begun.values()}})
+            name = naming.name_of(path, step, {**self._names, **{one.name: None for one in self._begun.values()}})
             try:
                 if self._store.size(self._place.manifest(name)) is None:
                     return name

@@ -1,4 +1,4 @@
-"""What lies in a checkpoint folder: which files make one checkpoint together, and what to call it.
+"""What lies in a checkpoint folder: which files make one checkpoint together.
 
 A checkpoint is what a script saves together: a folder that a library wrote as a whole; else the files of one folder
 whose names speak of the same save and that were written within the same short while (`trainer.filenames` reads the
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,15 +35,8 @@ _READ_BY_PEOPLE = re.compile(
     r"tfevents|\.(?:jsonl?|txt|log|csv|tsv|ya?ml|toml|md|html?|png|jpe?g|gif|svg|pdf|mp4|wav|py|jinja)$|^\.",
     re.IGNORECASE,
 )
-_STEP = re.compile(
-    r"(?:(?:step|steps|iter|iteration)[-_=]?|(?:checkpoint|ckpt|model|state)[-_=])0*(\d+)", re.IGNORECASE
-)
-_OF_STEPS = re.compile(r"step|iter", re.IGNORECASE)
-_KERAS = (".keras", ".h5")  # its callback fills in the epoch: "model-{epoch:02d}.keras"
-_PADDED = re.compile(r"(?:model|state)[-_=]0\d{0,2}(?!\d)", re.IGNORECASE)  # as epochs are, in a few digits
 # What careful writers use before they rename.
 _TEMPORARY = re.compile(r"[.-]tmp|^tmp[-_]|\.part|~$|\.incomplete|\.lock")
-_ORDINARY = frozenset({"ckpt", "checkpoint", "last", "latest", "model", "state", "snapshot", "weights"})
 _DEEPEST = 5  # folders below the checkpoint path; Lightning's are at 3, below Hydra's day and time at 5
 _MOST = 20_000  # entries; more than that is a data set, not checkpoints
 _MOST_TOLD = 4_096  # bytes that are read of a file that points to a checkpoint
@@ -313,38 +306,3 @@ def _entries(folder: Path, budget: Iterator[int]) -> list[Path]:
         if next(budget, None) is None:
             raise TooMuch(f"more than {_MOST:,} files")
     return [path for path in paths if not _TEMPORARY.search(path.name)]
-
-
-# ---------------------------------------------------------------- names
-
-
-def step_of(found: Unit) -> int | None:
-    """Return the step that its folder's name tells, or one of its files'."""
-    names = [found.path.name, *(file.name for file in found.saved_as)]
-    return next((step for name in names if (step := step_in(name)) is not None), None)
-
-
-def step_in(name: str) -> int | None:
-    """Return the step that a file's or folder's name tells: 400 for "epoch=3-step=400.ckpt", none for an epoch."""
-    if not _OF_STEPS.search(name) and (name.endswith(_KERAS) or _PADDED.search(name)):
-        return None
-    found = _STEP.findall(name)
-    return int(found[-1]) if found and len(found[-1]) < 16 else None
-
-
-def name_of(path: Path, step: int | None, taken: Mapping[str, object]) -> str:
-    """Return a name for the checkpoint at `path` that is safe in a key and not in `taken`."""
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem if path.suffix in WEIGHTS else path.name).strip(".-_")[:48]
-    stem = stem or "ckpt"
-    if step is not None and (step_in(path.name) is not None or stem.lower() in _ORDINARY):
-        base = f"step-{step:06d}"
-    elif step is not None:
-        base = f"{stem}-{step:06d}"
-    else:
-        base = stem
-    if base not in taken and (step is not None or stem.lower() not in _ORDINARY):
-        return base
-    number = 2 if step is not None or stem.lower() not in _ORDINARY else 1
-    while f"{base}-{number}" in taken:
-        number += 1
-    return f"{base}-{number}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from trainer import naming
 from trainer.filenames import main, moment, roles
 
 
@@ -100,3 +103,37 @@ def test_a_name_that_was_written_over_follows_nothing_but_itself() -> None:
 )
 def test_the_file_that_a_script_is_given_is_one_that_says_so(names: list[str], file: str | None) -> None:
     assert main(names) == file
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        ("checkpoint-500", 500), ("epoch=3-step=400.ckpt", 400), ("model_000400.pt", 400), ("ckpt_step_7.pt", 7),
+        ("state_step005100.pt", 5100), ("iter_0000100", 100), ("global_step200", 200), ("ckpt.pt", None),
+        ("model-01.keras", None), ("model-0012.h5", None), ("model_step_40.keras", 40), ("model_012.pt", None),
+        ("model_12.pt", 12), ("best.pt", None), ("model2.pt", None), ("epoch_3.pt", None), ("step" + "9" * 40, None),
+    ],
+)  # fmt: skip
+def test_a_step_is_read_out_of_a_name(name: str, step: int | None) -> None:
+    assert naming.step_in(name) == step
+
+
+@pytest.mark.parametrize(
+    ("path", "step", "taken", "name"),
+    [
+        ("ckpt.pt", 400, (), "step-000400"),
+        ("ckpt.pt", 400, ("step-000400",), "step-000400-2"),
+        ("ckpt.pt", None, (), "ckpt-1"),
+        ("ckpt.pt", None, ("ckpt-1", "ckpt-2"), "ckpt-3"),
+        ("best.pt", 400, (), "best-000400"),
+        ("best.pt", None, (), "best"),
+        ("best.pt", None, ("best",), "best-2"),
+        ("checkpoint-500", 500, (), "step-000500"),
+        ("epoch=3-step=400.ckpt", 400, (), "step-000400"),
+        ("a b/../ü$(id)\n.pt", 1, (), "id-000001"),
+        ("...", None, (), "ckpt-1"),
+        ("x" * 300 + ".pt", None, (), "x" * 48),
+    ],
+)
+def test_a_name_is_safe_and_new(path: str, step: int | None, taken: tuple[str, ...], name: str) -> None:
+    assert naming.name_of(Path(path), step, dict.fromkeys(taken)) == name

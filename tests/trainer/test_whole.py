@@ -340,40 +340,6 @@ def test_a_data_set_is_not_walked_for_ever(tmp_path: Path) -> None:
         units.find(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("name", "step"),
-    [
-        ("checkpoint-500", 500), ("epoch=3-step=400.ckpt", 400), ("model_000400.pt", 400), ("ckpt_step_7.pt", 7),
-        ("state_step005100.pt", 5100), ("iter_0000100", 100), ("global_step200", 200), ("ckpt.pt", None),
-        ("model-01.keras", None), ("model-0012.h5", None), ("model_step_40.keras", 40), ("model_012.pt", None),
-        ("model_12.pt", 12), ("best.pt", None), ("model2.pt", None), ("epoch_3.pt", None), ("step" + "9" * 40, None),
-    ],
-)  # fmt: skip
-def test_a_step_is_read_out_of_a_name(name: str, step: int | None) -> None:
-    assert units.step_in(name) == step
-
-
-@pytest.mark.parametrize(
-    ("path", "step", "taken", "name"),
-    [
-        ("ckpt.pt", 400, (), "step-000400"),
-        ("ckpt.pt", 400, ("step-000400",), "step-000400-2"),
-        ("ckpt.pt", None, (), "ckpt-1"),
-        ("ckpt.pt", None, ("ckpt-1", "ckpt-2"), "ckpt-3"),
-        ("best.pt", 400, (), "best-000400"),
-        ("best.pt", None, (), "best"),
-        ("best.pt", None, ("best",), "best-2"),
-        ("checkpoint-500", 500, (), "step-000500"),
-        ("epoch=3-step=400.ckpt", 400, (), "step-000400"),
-        ("a b/../ü$(id)\n.pt", 1, (), "id-000001"),
-        ("...", None, (), "ckpt-1"),
-        ("x" * 300 + ".pt", None, (), "x" * 48),
-    ],
-)
-def test_a_name_is_safe_and_new(path: str, step: int | None, taken: tuple[str, ...], name: str) -> None:
-    assert units.name_of(Path(path), step, dict.fromkeys(taken)) == name
-
-
 def test_a_file_that_was_renamed_after_its_last_byte_was_put_there_as_a_whole(tmp_path: Path) -> None:
     (tmp_path / "tmp").write_bytes(b"weights")
     os.utime(tmp_path / "tmp", (1_000.0, 1_000.0))

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import torches
-from trainer.units import find, step_in
+from trainer.naming import step_in
+from trainer.units import find
 from trainer.whole import State
 
 torches.require()
