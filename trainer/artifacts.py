@@ -8,7 +8,6 @@ before it leaves; the manifest, which names the files and their sizes, is not. H
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,19 +17,19 @@ from typing import Any
 
 from trainer import naming, retention, units, wire
 from trainer.deadline import boot_clock
-from trainer.filenames import WEIGHTS
+from trainer.folder import CheckpointFolder
 from trainer.parts import GaveWay
 from trainer.sealed import Key
 from trainer.sending import Changed, Sending, kept_as, snapshot
 from trainer.settled import Settled
 from trainer.storage import Store, StoreFault
+from trainer.told import Told, listed
 from trainer.units import Unit
 from trainer.whole import State
 from trainer.wire import CheckpointRule, Manifest, tame
 
 _BACKOFF = (1.0, 2.0, 5.0, 15.0, 30.0)  # seconds before a failed upload is tried again
 _LOOKS_APART = 1.0  # seconds between looks for something newer while an older one is being sent
-_NAMED = 5  # files that a notice names, and things of one kind that are told of
 
 Print = tuple[tuple[str, int, int, int], ...]
 
@@ -89,16 +88,13 @@ class Artifacts:
         self._rule = rule
         self._scratch = scratch
         self._tell = tell
-        self._notice = notice
         self._step_at = step_at
         self._clock = clock
         self._wall = wall
         self._copy = copy or snapshot
         self._key = key
-        self._root = root.resolve()
-        self.path = Path(os.path.normpath(self._root / rule.path))
-        if Path(rule.path).is_absolute() or not self.path.is_relative_to(self._root):
-            raise ValueError(f"checkpoints.path {rule.path!r} leads out of the working directory.")
+        self._told = Told(notice)
+        self._folder = CheckpointFolder(rule.path, root, self._told)
         self._known: set[tuple[str, int, int, int]] = set()  # files that need no upload
         self._settled = Settled(clock, wall)
         self._names: dict[str, None] = {}
@@ -112,7 +108,6 @@ class Artifacts:
         self._seen: set[Print] = set()  # by this look, which sends them or passes them over
         self._next_upload = float("-inf")
         self._failures = 0
-        self._said: dict[str, set[str]] = {}  # what was told, by code
         self._before: set[Path] = set()  # what lay there at first and is no checkpoint
         self._hurried = threading.Event()
         self._more: Callable[[], bool] = lambda: False
@@ -122,8 +117,13 @@ class Artifacts:
 
     def baseline(self) -> None:
         """Take what lies there now as known: the commit brought it, or the checkpoint to continue from."""
-        self._know(self._find())
-        self._before = set(self._others())
+        self._know(self._folder.find())
+        self._before = set(self._folder.others())
+
+    @property
+    def home(self) -> Path:
+        """Return where a manifest's files belong, also before anything is there."""
+        return self._folder.home
 
     def hurry(self) -> None:
         """From now on look each time, and let an older upload give way to a newer one: the end is near."""
@@ -147,12 +147,12 @@ class Artifacts:
         paths that the script says are complete, and `more` tells whether it has named another one since.
         """
         self._more = more
-        asked = [found for path in dict.fromkeys(named) if (found := self._named(path))]
+        asked = [found for path in dict.fromkeys(named) if (found := self._folder.named(path))]
         if not final and not self._hurried.is_set() and not asked and self._clock() < self._next_upload:
             return True
-        asked += [found for path in self._owed if path not in named and (found := self._named(path))]
+        asked += [found for path in self._owed if path not in named and (found := self._folder.named(path))]
         ready = [one for one in asked if one.state() is not State.BROKEN and not self._known.issuperset(one.print)]
-        fresh = [found for found in self._find() if found.is_new(self._known)]
+        fresh = [found for found in self._folder.find() if found.is_new(self._known)]
         settled = self._settled.of(fresh, self._known)
         ready += self._settled.at_the_end(fresh, self._known, killed_at) if final else settled
         self._seen = {one.print for one in (*asked, *(fresh if final else settled))}
@@ -175,9 +175,7 @@ class Artifacts:
         """Return which checkpoints are not in the store, and which one is, in words for people."""
         names = [found.path.name for found in list(self._pending)]
         safe = max(list(self._kept), key=lambda kept: kept.found.written, default=None)
-        what = (
-            f"{_listed(names)} could not be uploaded in time" if names else "The last look at checkpoints was cut off"
-        )
+        what = f"{listed(names)} could not be uploaded in time" if names else "The last look at checkpoints was cut off"
         return f"{what}; " + ("no checkpoint is safe." if safe is None else f"the newest that is safe is {safe.name}.")
 
     @property
@@ -190,7 +188,7 @@ class Artifacts:
         stays = self._stays(held)
         if len(retention.by_role(held, self._written_over)) > retention.MOST_NAMES:
             text = f"More than {retention.MOST_NAMES} names of checkpoints are under {self._rule.path}:"
-            self._once("names", "checkpoint_names", f"{text} of those that rest for longest none is kept.")
+            self._told.once("names", "checkpoint_names", f"{text} of those that rest for longest none is kept.")
         new = {found.print for found in ready}
         return [found for found in stays if found.print in new]
 
@@ -214,10 +212,12 @@ class Artifacts:
             doubtful = {}
         kept = {file for files in doubtful.values() for file in files}
         if lost := [path.name for path in self._settled.half if path not in kept]:
-            self._once("half", "checkpoint_half", f"{_listed(lost)} was not written to its end, so it is not taken.")
+            self._told.once(
+                "half", "checkpoint_half", f"{listed(lost)} was not written to its end, so it is not taken."
+            )
         if kept:
-            text = f"{_listed([file.name for file in kept])} may not have been written to its end. It is kept,"
-            self._once("cut", "checkpoint_half", f"{text} since nothing else is, and marked as unproven.")
+            text = f"{listed([file.name for file in kept])} may not have been written to its end. It is kept,"
+            self._told.once("cut", "checkpoint_half", f"{text} since nothing else is, and marked as unproven.")
         return list(doubtful) or list(ready)
 
     def _marked(self, ready: Sequence[Unit]) -> list[Unit]:
@@ -246,56 +246,15 @@ class Artifacts:
     def _know(self, found: Iterable[Unit]) -> None:
         self._known.update(entry for one in found for entry in one.print)
 
-    def _find(self) -> list[Unit]:
-        try:
-            path = self.path.resolve()
-            if path.is_relative_to(self._root):
-                return units.find(path)
-            self._once("path", "checkpoint_path", f"{self._rule.path} is a link that leads out; nothing is taken.")
-        except units.TooMuch as error:
-            self._once("much", "checkpoint_path", f"There are {error} under {self._rule.path}; nothing is taken.")
-        except OSError as error:
-            self._once("read", "checkpoint_path", f"{self._rule.path} cannot be read: {error.strerror}.")
-        return []
-
-    def _named(self, path: Path) -> Unit | None:
-        """Return what lies at a path that the script named; None, and a word, where that cannot be taken."""
-        try:
-            return self._at(path)
-        except (OSError, ValueError, units.TooMuch) as error:  # ValueError: no path that any system has
-            why = error.strerror if isinstance(error, OSError) else error
-            shown = ascii(path.name)[1:-1][:100]
-            self._once(str(path), "checkpoint_path", f"{shown}, which the script named, is not taken: {why}.")
-            return None
-
-    def _at(self, path: Path) -> Unit | None:
-        base = self._base()
-        if path.is_symlink() or not (base.is_relative_to(self._root) and path.resolve().is_relative_to(base)):
-            shown = ascii(path.name)[1:-1][:100]
-            self._once(str(path), "checkpoint_path", f"{shown} is not under {self._rule.path}; it is not taken.")
-            return None
-        return units.named(path.resolve())
-
-    def _base(self) -> Path:
-        """Return what the paths in a manifest are relative to."""
-        path = self.path.resolve()
-        return path if path.is_dir() else path.parent
-
-    @property
-    def home(self) -> Path:
-        """Return where a manifest's files belong, also before anything is there."""
-        one_file = self.path.is_file() or (self.path.suffix in WEIGHTS and not self.path.is_dir())
-        return self.path.parent if one_file else self.path
-
     def _what_can_be_kept(self, found: Unit) -> Unit | None:
         """Pass over what no store takes under its name: trying again would hold the machine to its deadline."""
-        wild = [file for file in found.files if not tame(kept_as(file, self._base(), self._key))]
+        wild = [file for file in found.files if not tame(kept_as(file, self._folder.base(), self._key))]
         if not wild:
             return found
         left = found.without(wild)
         self._know([found] if left is None else filter(None, [units.unit(wild[0], wild)]))
         text = f"{ascii(wild[0].name)[:100]} cannot be kept under that name, so its checkpoint is not taken. Rename it."
-        self._once(str(wild[0]), "checkpoint_name", text)
+        self._told.once(str(wild[0]), "checkpoint_name", text)
         return left
 
     def _upload(self, found: Unit) -> bool:
@@ -332,7 +291,7 @@ class Artifacts:
         """Return the paths in its manifest of files that a kill may have cut off."""
         doubtful = set(self._unproven.get(found.print, ()))
         cut = [file for file in found.files if file in doubtful or found.path in doubtful - {*found.files}]
-        return tuple(kept_as(file, self._base(), self._key) for file in cut)
+        return tuple(kept_as(file, self._folder.base(), self._key) for file in cut)
 
     def _begin(self, found: Unit, step: int | None) -> Sending | None:
         name = self._free_name(found.path, step)
@@ -343,7 +302,7 @@ class Artifacts:
             found,
             name=name,
             prefix=self._place.prefix(name),
-            base=self._base(),
+            base=self._folder.base(),
             folder=self._scratch / name,
             copy=self._copy,
             key=self._key,
@@ -360,7 +319,7 @@ class Artifacts:
             at, told = self._gives_way
             if self._clock() - at < _LOOKS_APART:
                 return told
-            newer = (one for one in self._find() if one.written > found.written and one.print not in self._seen)
+            newer = (one for one in self._folder.find() if one.written > found.written and one.print not in self._seen)
             told = any(one.is_new(self._known) and self._settled.may_be(one) for one in newer)
             self._gives_way = self._clock(), told
             return told
@@ -369,7 +328,7 @@ class Artifacts:
         self._failures = 0
         if found.print not in self._unproven:
             self._know([found])
-        grew = any(set(found.print) < set(one.print) for one in self._find())  # more of the same save has come
+        grew = any(set(found.print) < set(one.print) for one in self._folder.find())  # more of the same save has come
         self._next_upload = self._clock() + (0.0 if grew else self._rule.upload_every)
         for name, entry in ((entry[0], entry) for entry in found.print if found.is_loose):
             if self._last.get(name, entry) != entry:
@@ -414,36 +373,16 @@ class Artifacts:
                 return  # tried again after the next upload
             self._kept.remove(gone)
 
-    def _others(self) -> list[Path]:
-        try:
-            path = self.path.resolve()
-            return units.others(path) if path.is_relative_to(self._root) else []
-        except (units.TooMuch, OSError):
-            return []
-
     def _say_if_nothing(self) -> None:
         """Say once that files lie there and none of them was taken."""
-        if self._kept or not (left := [file for file in self._others() if file not in self._before]):
+        if self._kept or not (left := [file for file in self._folder.others() if file not in self._before]):
             return
-        text = f"{_listed([file.name for file in left])} under {self._rule.path} is no checkpoint by its name, and"
+        text = f"{listed([file.name for file in left])} under {self._rule.path} is no checkpoint by its name, and"
         text += " nothing was taken. In the script, `hourglass.save(path)` takes any file or folder."
-        self._once("none", "no_checkpoint", text)
+        self._told.once("none", "no_checkpoint", text)
 
     def _failed(self, error: Exception, text: str) -> None:
         delay = _BACKOFF[min(self._failures, len(_BACKOFF) - 1)]
         self._failures += 1
         self._next_upload = self._clock() + delay
-        self._once(type(error).__name__, "upload_failed", text)  # of a line that comes and goes once
-
-    def _once(self, key: str, code: str, text: str) -> None:
-        """Tell of a thing once, and of so many of one code."""
-        said = self._said.setdefault(code, set())
-        if key in said or len(said) == _NAMED:
-            return
-        said.add(key)
-        self._notice(code, text if len(said) < _NAMED else f"{text} More of this kind are not told of.")
-
-
-def _listed(names: Sequence[str]) -> str:
-    told = ", ".join(ascii(name)[1:-1][:60] for name in names[:_NAMED])
-    return told if len(names) <= _NAMED else f"{told} and {len(names) - _NAMED} more"
+        self._told.once(type(error).__name__, "upload_failed", text)  # of a line that comes and goes once
