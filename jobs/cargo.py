@@ -7,6 +7,7 @@ between leaves files that no machine was told of.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,17 +109,31 @@ class Loader:
         return None
 
     def _inherited(self, job: Job, parent: str) -> str | None:
-        """Copy the newest whole checkpoint of `parent` under this job's prefix, the only one its machine may read."""
-        try:
-            with self._ports.db.read() as tx:
-                rows = db.checkpoints(tx, db.get_job(tx, parent).id)
-        except NotFound:
-            return None
-        for row in to_go_on_from(rows):
+        """Copy the newest whole checkpoint of `parent` under this job's prefix, the only one its machine may read.
+
+        Where that saved none, of what it went on from itself; one that may be half only where there is no other.
+        """
+        rows = [row for saved in self._lineage(parent) for row in to_go_on_from(saved)]
+        for row in sorted(rows, key=is_proven, reverse=True):  # stable
             manifest = wire.manifest_key(job.id, INHERITED, row.name)
             if self._ports.store.size(manifest) is not None or self._copied(row, _prefix(manifest)):
                 return _prefix(manifest)
         return None
+
+    def _lineage(self, parent: str) -> Iterator[list[Checkpoint]]:
+        """Yield the checkpoints of a job, of the one that it went on from, and so on."""
+        ancestor: str | None = parent
+        seen: set[str] = set()
+        while ancestor is not None and ancestor not in seen:
+            seen.add(ancestor)
+            try:
+                with self._ports.db.read() as tx:
+                    request = parse(Request, db.get_job(tx, ancestor).request)
+                    rows = db.checkpoints(tx, ancestor)
+            except NotFound:
+                return
+            yield rows
+            ancestor = request.rerun_of if request.resume else None
 
     def _copied(self, row: Checkpoint, target: str) -> bool:
         """Copy a checkpoint's files, its manifest last; False when one of them is no longer there."""

@@ -386,6 +386,18 @@ def test_who_asks_for_the_last_checkpoint_gets_one_that_may_be_half_only_where_t
     assert copied == {expected}
 
 
+def test_of_a_job_that_saved_nothing_what_it_went_on_from_is_gone_on_from(world: World) -> None:
+    first, agent = world.running()
+    agent.saves("step-1", 1)
+    world.follow.round()
+    second = world.launch(request=a_request(delivery="second", rerun_of=first, resume=True))
+    third = world.launch(request=a_request(delivery="third", rerun_of=second, resume=True))
+    assert {key.split("/")[4] for key in world.store.keys(f"jobs/{third}") if "/ckpt/" in key} == {"step-1"}
+    fresh = world.launch(request=a_request(delivery="fresh", rerun_of=second))
+    anew = world.launch(request=a_request(delivery="anew", rerun_of=fresh, resume=True))
+    assert [key for key in world.store.keys(f"jobs/{anew}") if "/ckpt/" in key] == []
+
+
 def test_a_checkpoint_is_carried_over_only_at_the_size_that_was_told(world: World) -> None:
     parent, agent = world.running()
     for name, step in (("step-1", 1), ("step-2", 2)):
