@@ -283,7 +283,10 @@ class Agent:
             if step is Step.ASK:
                 self._ask_to_stop()
             if step in (Step.ASK, Step.WAIT):
+                was_cut = command.was_cut
                 command.ask(boot_clock())
+                if command.was_cut and not was_cut and self._uploads is not None:
+                    self._uploads.hurry(cut_at=self._asked_at)
             if step is Step.KILL:
                 break
             ended = command.poll()
@@ -293,7 +296,7 @@ class Agent:
         ended_at = time.time()
         code = command.finish()
         asked = self._preemption.reason is not None
-        killed = step is Step.KILL or command.was_cut or was_killed(code, asked=asked) or oom_kills() > killed_before
+        killed = step is Step.KILL or was_killed(code, asked=asked) or oom_kills() > killed_before
         self._killed_at = min(ended_at, self._asked_at) if killed else None
         return decide(
             asked=self._preemption.reason,

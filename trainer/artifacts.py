@@ -125,8 +125,13 @@ class Artifacts:
         """Return where a manifest's files belong, also before anything is there."""
         return self._folder.home
 
-    def hurry(self) -> None:
-        """From now on look each time, and let an older upload give way to a newer one: the end is near."""
+    def hurry(self, cut_at: float | None = None) -> None:
+        """From now on look each time, and let an older upload give way to a newer one: the end is near.
+
+        `cut_at` is when a program of the command was ended, in unix seconds, where others may live on.
+        """
+        if cut_at is not None:
+            self._settled.cut_at = cut_at
         self._hurried.set()
 
     def abandon(self) -> None:

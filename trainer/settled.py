@@ -6,6 +6,7 @@ there is no rest to wait for: what was written shortly before it may be half.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from trainer.units import Unit
 from trainer.whole import State, file_state, put_in_place, regular
 
 QUIET = 2.0  # seconds without a change
+_DYING = 1.0  # seconds after it was ended in which a program may still write
 _PATIENCE = 60.0  # seconds after which whole files no longer wait for those beside them
 
 Known = Collection[tuple[str, int, int, int]]
@@ -29,6 +31,7 @@ class Settled:
         self._resting: dict[object, float] = {}
         self._waiting: dict[Path, float] = {}
         self._last: dict[str, tuple[int, int, int]] = {}  # of each file of theirs: size, mtime, inode
+        self.cut_at: float | None = None  # when a program was ended while others live on, in unix seconds
         self._written_over: set[Path] = set()  # what was replaced while it was waited for
         self.half: list[Path] = []  # what the last look passed over as half
         self.doubtful: dict[Unit, list[Path]] = {}  # what may be half, and the files of it that may
@@ -48,7 +51,7 @@ class Settled:
         ready: list[Unit] = []
         self.half, self.doubtful = [], {}
         for found in fresh:
-            broken, cut = _half_of(found, killed_at)
+            broken, cut = _broken_of(found), self._cut_of(found, killed_at)
             self.half += [*broken, *cut]
             left = found.without([*broken, *cut]) if broken or cut else found
             if left is not None and left.is_new(known):
@@ -74,7 +77,7 @@ class Settled:
                 else None
             )
         if state is State.UNKNOWN and rested >= QUIET:
-            return found
+            return None if self._cut_of(found) else found
         if max(waited if state is State.UNKNOWN else 0.0, rested) < _PATIENCE:
             return None
         if state is State.UNKNOWN and found.path in self._written_over:  # it never rests
@@ -83,6 +86,17 @@ class Settled:
             return found
         left = found.without(file for file in found.files if file_state(file) is not State.WHOLE)
         return left if left is not None and left.is_new(known) else None
+
+    def _cut_of(self, found: Unit, killed_at: float | None = None) -> list[Path]:
+        """Return the files without an end to look for that a kill may have left half, or the folder."""
+        if found.is_loose:
+            return [file for file in found.files if _has_no_end(file) and self._may_be_cut(_written(file), killed_at)]
+        cut = found.state() is State.UNKNOWN and self._may_be_cut(found.written, killed_at)
+        return [found.path] if cut else []
+
+    def _may_be_cut(self, written: float, killed_at: float | None) -> bool:
+        with_one = self.cut_at is not None and -QUIET < written - self.cut_at < _DYING
+        return with_one or (killed_at is not None and killed_at - written < QUIET)
 
     def _is_over(self, found: Unit) -> bool:
         """Return whether one of its files is another since the last look, and not the same one that grew."""
@@ -97,21 +111,13 @@ def _has_no_end(file: Path) -> bool:
     return units.is_weights(file) and file_state(file) is State.UNKNOWN
 
 
-def _half_of(found: Unit, killed_at: float | None) -> tuple[list[Path], list[Path]]:
-    """Return the files that are half, or the folder, and what may be."""
-    if found.is_loose:
-        states = {file: file_state(file) for file in found.files}
-        broken = [file for file, state in states.items() if state is State.BROKEN]
-        return broken, [file for file, state in states.items() if state is State.UNKNOWN and _is_cut(file, killed_at)]
-    state = found.state()
-    cut = state is State.UNKNOWN and _may_be_cut(found.written, killed_at)
-    return [found.path] if state is State.BROKEN else [], [found.path] if cut else []
-
-
-def _is_cut(file: Path, killed_at: float | None) -> bool:
+def _written(file: Path) -> float:
     status = regular(file)
-    return units.is_weights(file) and status is not None and _may_be_cut(status.st_mtime, killed_at)
+    return -math.inf if status is None else status.st_mtime
 
 
-def _may_be_cut(written: float, killed_at: float | None) -> bool:
-    return killed_at is not None and killed_at - written < QUIET
+def _broken_of(found: Unit) -> list[Path]:
+    """Return the files that say themselves that something is missing, or the folder."""
+    if found.is_loose:
+        return [file for file in found.files if file_state(file) is State.BROKEN]
+    return [found.path] if found.state() is State.BROKEN else []

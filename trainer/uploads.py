@@ -36,9 +36,9 @@ class Uploads:
         self._named.put(path)
         self._wake.release()
 
-    def hurry(self) -> None:
-        """Look at once and from now on without a pause: the script is asked to save."""
-        self._artifacts.hurry()
+    def hurry(self, cut_at: float | None = None) -> None:
+        """Look at once and from now on without a pause: the script is asked to save, or a part of it was ended."""
+        self._artifacts.hurry(cut_at)
         self._wake.release()
 
     def finish(self, killed_at: float | None = None) -> None:

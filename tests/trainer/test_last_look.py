@@ -102,6 +102,22 @@ def test_of_what_a_kill_cut_off_nothing_is_taken(run: Run) -> None:
     assert run.notices == [("checkpoint_half", "new.pt was not written to its end, so it is not taken.")]
 
 
+def test_what_was_being_written_when_a_program_was_ended_is_not_taken_for_lying_still(run: Run) -> None:
+    cut_at = 1_762_077_590.0
+    for name, written in (("step_1.msgpack", cut_at - 5), ("step_2.msgpack", cut_at), ("step_3.msgpack", cut_at + 4)):
+        (run.out / name).write_bytes(b"\x82whatever")
+        os.utime(run.out / name, (written, written))
+    saved(run, "last.pt", minute=1)
+    run.artifacts.hurry(cut_at=cut_at)
+    for _ in range(3):  # others of the command live on
+        run.artifacts.look()
+        run.clock.now += 2.0
+    assert sorted(run.names()) == ["last-1", "step-000001", "step-000003"]
+    assert run.artifacts.look(final=True)  # and those end by themselves
+    assert sorted(run.names()) == ["last-1", "step-000001", "step-000003"]
+    assert run.notices == [("checkpoint_half", "step_2.msgpack was not written to its end, so it is not taken.")]
+
+
 def test_what_may_be_half_is_kept_only_where_nothing_else_is_and_marked(run: Run) -> None:
     for name, written in (("model_7.msgpack", 1_099.0), ("optim_7.msgpack", 1_090.0)):
         (run.out / name).write_bytes(b"\x82whatever")

@@ -180,6 +180,29 @@ def test_of_what_a_signal_cut_off_under_a_shell_nothing_is_taken_either(rented: 
     assert rented.notices()["checkpoint_half"] == "last.bin was not written to its end, so it is not taken."
 
 
+# Goes on until it is allowed to leave, whoever asks.
+WAITING = """
+import os, signal, time
+signal.signal(signal.SIGTERM, lambda *_: None)
+while not os.path.exists("go"):
+    time.sleep(0.05)
+"""
+
+
+def test_what_a_signal_cut_off_is_not_taken_while_others_of_the_command_live_on(rented: Rented) -> None:
+    files = {"train.py": CUT, "other.py": WAITING}
+    rented.order(files, commands=["python other.py & python train.py; wait"], seconds=300.0, grace=60.0)
+    rented.start()
+    until(lambda: rented.series("loss"))
+    rented.tell(stop=Reason.STOPPED)
+    cut = rented.scratch / "source" / "out" / "last.bin"
+    until(lambda: time.time() - cut.stat().st_mtime > 4.0)  # by now it would be taken for one that rests
+    (rented.scratch / "source" / "go").touch()
+    assert rented.wait() == 1
+    assert list(rented.manifests()) == ["first"]
+    assert rented.notices()["checkpoint_half"] == "last.bin was not written to its end, so it is not taken."
+
+
 def test_what_a_script_saved_before_it_left_is_taken_under_a_shell_too(rented: Rented) -> None:
     rented.order({"train.py": DONE}, commands=["python train.py"])
     rented.start()
