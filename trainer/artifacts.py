@@ -179,7 +179,8 @@ class Artifacts:
     def unsent(self) -> str:
         """Return which checkpoints are not in the store, and which one is, in words for people."""
         names = [found.path.name for found in list(self._pending)]
-        safe = max(list(self._kept), key=lambda kept: kept.found.written, default=None)
+        proven = [kept for kept in list(self._kept) if kept.found.print not in self._unproven]
+        safe = max(proven, key=lambda kept: kept.found.written, default=None)
         what = f"{listed(names)} could not be uploaded in time" if names else "The last look at checkpoints was cut off"
         return f"{what}; " + ("no checkpoint is safe." if safe is None else f"the newest that is safe is {safe.name}.")
 

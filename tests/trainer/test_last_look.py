@@ -135,6 +135,13 @@ def test_what_may_be_half_is_kept_only_where_nothing_else_is_and_marked(run: Run
     ]
 
 
+def test_what_may_be_half_is_called_safe_by_nobody(run: Run) -> None:
+    (run.out / "model_7.msgpack").write_bytes(b"\x82whatever")
+    os.utime(run.out / "model_7.msgpack", (1_099.0, 1_099.0))
+    assert run.artifacts.look(final=True, killed_at=1_100.0)
+    assert run.artifacts.unsent().endswith("; no checkpoint is safe.")
+
+
 def test_of_a_folder_that_may_be_half_every_file_is_in_doubt(run: Run) -> None:
     (run.out / "checkpoint-7").mkdir()
     for name in ("a.bin", "b.bin"):
