@@ -91,12 +91,12 @@ def _row(step: int, total: int | None, pairs: Any) -> Row:
     return Row(step=step, total=total, values=values)
 
 
-def written(root: Path, since: float) -> bool:
-    """Return whether a file under `root` was written since a unix time; in a crowd of files not all are looked at."""
+def written(root: Path, since: float, until: float) -> bool:
+    """Return whether a file under `root` was written between two unix times; of a crowd not all are looked at."""
     walk = Walk(root, deepest=_DEEPEST, left_out=_NOT_ENTERED)
     for entry in walk.files(_MOST_AT_ENDS):
         with contextlib.suppress(OSError):  # it is gone
-            if entry.stat(follow_symlinks=False).st_mtime > since:
+            if since < entry.stat(follow_symlinks=False).st_mtime <= until:
                 return True
     return False
 

@@ -14,6 +14,8 @@ from trainer.silence import Silence
 from trainer.sources import FileWatch, written
 from trainer.wire import AgentOrder
 
+_CLOCKS_APART = 60.0  # seconds by which a file server's clock may go before this one
+
 
 class Watches:
     """Looks from threads of their own until it is closed; a look under way may outlive that, untold."""
@@ -38,7 +40,7 @@ class Watches:
                 clock=boot_clock,
                 told=hung,
                 loads=gpu.loads if gpus else None,
-                moved=lambda seconds: written(folder, time.time() - seconds),
+                moved=lambda seconds: written(folder, time.time() - seconds, time.time() + _CLOCKS_APART),
                 # Where a GPU that idles as long ends the rental anyway, nobody need be told before.
                 idle_ends=bool(gpus and order.idle and order.idle.window <= order.hang_timeout),
             )

@@ -138,7 +138,9 @@ def test_files_that_were_written_since_are_found(tmp_path: Path) -> None:
     os.utime(tmp_path / "logs" / "train.txt", (1_000.0, 1_000.0))
     (tmp_path / "wandb").mkdir()
     (tmp_path / "wandb" / "system.json").write_text("{}")  # written whatever the training does
-    assert (written(tmp_path, 999.0), written(tmp_path, 1_000.0)) == (True, False)
+    assert written(tmp_path, 999.0, until=1_000.0)
+    assert not written(tmp_path, 1_000.0, until=2_000.0)
+    assert not written(tmp_path, 900.0, until=999.0)  # a time of its own, that lies ahead for ever
 
 
 @pytest.mark.parametrize(
