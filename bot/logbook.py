@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bot.facts import JobFacts
 from bot.markup import clean
-from jobs.errors import StoreError
+from jobs.errors import NotFound, StoreError
 from trainer.storage import Store, StoreFault
 from trainer.wire import attempt_prefix
 
@@ -45,7 +45,7 @@ def read(store: Store, facts: JobFacts, grep: str | None, node: int = 1, *, most
         for attempt in sorted({one.number for one in facts.attempts}, reverse=True):
             prefix = f"{attempt_prefix(facts.job.id, attempt, node - 1)}/log/"
             lines: list[str] = []
-            for chunk in _newest(store, sorted(store.keys(prefix), reverse=True)):
+            for chunk in fetched(store, sorted(store.keys(prefix), reverse=True)):
                 if looked >= most:
                     return Page(lines=lines, attempt=attempt if lines else None, whole=False, looked=looked)
                 looked += len(chunk)
@@ -59,16 +59,11 @@ def read(store: Store, facts: JobFacts, grep: str | None, node: int = 1, *, most
     return Page(looked=looked)
 
 
-def whole(store: Store, prefix: str) -> Iterator[bytes]:
-    """Yield all that lies under a log's prefix, as text, chunk by chunk."""
-    for key in sorted(store.keys(prefix)):
-        yield unpacked(key, store.get(key, CHUNK) or b"")
-
-
 def gathered(store: Store, job: str, attempt: int, rank: int, *, most: int = MOST) -> tuple[str, int]:
     """Put a whole log into one packed object beside its chunks; return its key and its size in bytes.
 
-    Raises `StoreError`, also where there is more than `most` bytes, packed: the machine is a team's.
+    Raises `NotFound` where there is none, and `StoreError`, also where there is more than `most` bytes, packed: the
+    machine is a team's.
     """
     prefix = attempt_prefix(job, attempt, rank)
     key, size = f"{prefix}/log.txt.gz", 0
@@ -77,26 +72,38 @@ def gathered(store: Store, job: str, attempt: int, rank: int, *, most: int = MOS
             path = Path(folder, "log")
             with path.open("wb") as file:
                 for chunk in sorted(store.keys(f"{prefix}/log/")):
-                    data = store.get(chunk, CHUNK) or b""
+                    data = _packed(store, chunk)
                     # gzip's members may stand one behind another.
                     size += file.write(data if chunk.endswith(".gz") else gzip.compress(data))
                     if size > most:
                         raise StoreError(f"What lies under {prefix}/log/ in the store is longer than any log.")
+            if not size:
+                raise NotFound(f"`{job}` has no log in the store any more.")
             store.put_file(key, path)
     except (StoreFault, OSError) as error:
         raise StoreError(f"The log cannot be put together right now: {error}") from error
     return key, size
 
 
-def _newest(store: Store, keys: Sequence[str]) -> Iterator[bytes]:
-    """Yield chunks in the order of their keys: one, then more and more at once, for most answers need only one."""
+def fetched(store: Store, keys: Sequence[str]) -> Iterator[bytes]:
+    """Yield chunks' texts in the order of their keys; raises `StoreFault`, also where a chunk is gone.
+
+    One is fetched, then more and more at once, for most answers need only one.
+    """
     width, at = 1, 0
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="log") as pool:
         while at < len(keys):
             some = keys[at : at + width]
-            for key, data in zip(some, pool.map(lambda key: store.get(key, CHUNK) or b"", some), strict=True):
+            for key, data in zip(some, pool.map(lambda key: _packed(store, key), some), strict=True):
                 yield unpacked(key, data)
             at, width = at + width, min(AT_ONCE, width * 2)
+
+
+def _packed(store: Store, key: str) -> bytes:
+    data = store.get(key, CHUNK)
+    if data is None:  # it was listed: a text without it would have a hole that nobody sees
+        raise StoreFault(f"{key} is no longer there.")
+    return data
 
 
 def unpacked(key: str, data: bytes) -> bytes:

@@ -10,15 +10,17 @@ from slack_bolt import App
 from slack_bolt.adapter.starlette.handler import to_bolt_request, to_starlette_response
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from bot import logbook
+from bot import whole_log
 from bot.door import Door
 from bot.health import Health
 from bot.links import LinkRefused, Links
 from bot.scrapes import Scrapes
+from bot.whole_log import WholeLog, WholeLogs
 from jobs.errors import Misconfigured
 from trainer.storage import StoreFault
 
@@ -43,6 +45,7 @@ def build(
     *, links: Links, health: Health, app: App | None = None, door: Door | None = None, scrapes: Scrapes | None = None
 ) -> Starlette:
     """Return the site; Slack's deliveries are taken only where there is a door that checks them."""
+    logs = WholeLogs(links.store)
 
     def about(request: Request) -> Response:
         return PlainTextResponse(_ABOUT)
@@ -67,13 +70,12 @@ def build(
         except LinkRefused as error:
             return PlainTextResponse(str(error), status_code=403, headers=_SAFE)
         try:
-            if next(iter(links.store.keys(chunks)), None) is None:
-                return PlainTextResponse("There is no log any more.", status_code=404, headers=_SAFE)
+            found = logs.find(chunks)
         except StoreFault:
             return PlainTextResponse("The store cannot be reached. Try again.", status_code=503, headers=_SAFE)
-        name = prefix.removeprefix("jobs/").replace("/", "-")
-        headers = {**_SAFE, "Content-Disposition": f'attachment; filename="{name}.log"'}
-        return StreamingResponse(logbook.whole(links.store, chunks), media_type="text/plain", headers=headers)
+        if found is None:
+            return PlainTextResponse("There is no log any more.", status_code=404, headers=_SAFE)
+        return _sent(logs, found, prefix.removeprefix("jobs/").replace("/", "-"), request.headers)
 
     async def deliveries(request: Request) -> Response:
         assert app is not None and door is not None  # the route exists only then  # noqa: S101
@@ -96,6 +98,33 @@ def build(
     if app is not None and door is not None:
         routes.append(Route("/slack/events", deliveries, methods=["POST"]))
     return Starlette(routes=routes)
+
+
+def _sent(logs: WholeLogs, log: WholeLog, name: str, asking: Headers) -> Response:
+    """Return a log, or the part of it that is asked for; a store that fails on the way cuts it short of its length."""
+    headers = {
+        **_SAFE,
+        "Content-Disposition": f'attachment; filename="{name}.log"',
+        "Accept-Ranges": "bytes",
+        "ETag": log.etag,
+    }
+    part = None
+    # A mark of another text means that the log has grown since: then all of it is sent.
+    if "range" in asking and asking.get("if-range", log.etag) == log.etag:
+        try:
+            part = whole_log.asked(asking["range"], log.length)
+        except ValueError:
+            return Response(status_code=416, headers={**_SAFE, "Content-Range": f"bytes */{log.length}"})
+    start, end = part or (0, log.length)
+    headers["Content-Length"] = str(end - start)
+    if part is not None:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{log.length}"
+    return StreamingResponse(
+        logs.text(log, start, end),
+        status_code=200 if part is None else 206,
+        media_type="text/plain",
+        headers=headers,
+    )
 
 
 async def _body(request: Request) -> bytes | None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from bot import logbook
 from jobs.providers import LaunchOrder
-from tests.support import engine
+from tests.support import engine, logs
 from trainer.storage import Store
 
 # Prints as nanoGPT does, and writes a checkpoint in PyTorch's container format (a zip) without PyTorch.
@@ -61,4 +60,4 @@ def boot_log(store: Store, job: str) -> str:
 
 def command_log(store: Store, job: str) -> str:
     """Return what the command printed, out of the agent's chunks."""
-    return b"".join(logbook.whole(store, f"jobs/{job}/a1/log/")).decode()
+    return logs.whole(store, f"jobs/{job}/a1/log/")

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from bot import logbook
 from jobs.lifecycle import AttemptState, JobState
 from jobs.model import EntryKind, Job
 from jobs.orders import launch_key
@@ -25,6 +24,7 @@ from jobs.values import DOLLAR
 from tests.aws.orders import boot_log
 from tests.e2e.aws_ground import DISK_GB, DISK_MICROS, LIMIT, MICROS_PER_HOUR, TASK, Ground, grounded
 from tests.e2e.deployment import CHANNEL
+from tests.support import logs
 
 # The first push to an empty registry compresses PyTorch, which takes minutes where the tests have company.
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("engine aws")]
@@ -189,7 +189,7 @@ def test_a_spot_machine_is_taken_back_and_the_job_goes_on_in_another_zone_under_
     assert [Decimal(bid) * DOLLAR for bid in bids] == [first.offer["bid"], second.offer["bid"]]
     assert max(first.offer["bid"], second.offer["bid"]) <= (done.rate_ceiling or 0)
 
-    said = b"".join(logbook.whole(ground.store, f"jobs/{job.id}/a2/log/")).decode()
+    said = logs.whole(ground.store, f"jobs/{job.id}/a2/log/")
     began = re.search(r"beginning at step (\d+)", said)
     assert began is not None and int(began[1]) >= 20
     assert f"It goes on from step {int(began[1]):,}, with the same deadline." in deployment.texts(job)

@@ -11,11 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bot import logbook
 from bot.demo.proof import links
 from jobs.lifecycle import JobState
 from tests.e2e.deployment import Deployment
-from tests.support import engine
+from tests.support import engine, logs
 from trainer.sealed import new_key
 from trainer.storage import FolderStore
 
@@ -64,7 +63,7 @@ def tell(deployment: Deployment, folder: Path, *, to: str, head: str = "", gpu: 
         job = deployment.train(f"{script} gpu={gpu} hours=1")
         done = deployment.ended(job)
         assert done.state is JobState.SUCCEEDED, (done.error, done.outcome)
-        log = b"".join(logbook.whole(store, f"jobs/{job.id}/a1/log/")).decode()
+        log = logs.whole(store, f"jobs/{job.id}/a1/log/")
         assert log.splitlines()[0].startswith(f"hourglass: {said}"), log
         assert log.splitlines()[1:4] == ["one txet nialp", "two ti fo erom", "keys []"]
 

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bot import logbook
 from jobs.lifecycle import TERMINAL, AttemptState, JobState
 from jobs.model import Job
 from tests.e2e.deployment import Deployment
-from tests.support import engine
+from tests.support import engine, logs
 from trainer import wire
 from trainer.storage import FolderStore
 
@@ -52,7 +51,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
 def log(deployment: Deployment, job: Job, attempt: int, rank: int) -> str:
     """Return what one machine's command printed."""
     store = FolderStore(Path(deployment.settings.store_uri().removeprefix("file://")))
-    return b"".join(logbook.whole(store, f"{wire.attempt_prefix(job.id, attempt, rank)}/log/")).decode()
+    return logs.whole(store, f"{wire.attempt_prefix(job.id, attempt, rank)}/log/")
 
 
 def test_one_of_two_machines_is_killed_and_the_run_goes_on_from_its_checkpoint(deployment: Deployment) -> None:

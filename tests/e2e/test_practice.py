@@ -12,12 +12,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bot import logbook
 from bot.demo.proof import links
 from jobs.endings import OTHERS_LEAVE_IN
 from jobs.lifecycle import JobState
 from jobs.model import EntryKind, Job
 from tests.e2e.deployment import Deployment
+from tests.support import logs
 from trainer.storage import FolderStore
 
 # One worker: the stories share a deployment.
@@ -252,4 +252,4 @@ def machine_of(job: Job) -> int:
 def log_of(deployment: Deployment, job: Job, attempt: int) -> list[str]:
     """Return the lines that one of the job's machines printed."""
     store = FolderStore(deployment.folder / "state" / "store")
-    return b"".join(logbook.whole(store, f"jobs/{job.id}/a{attempt}/log/")).decode().splitlines()
+    return logs.whole(store, f"jobs/{job.id}/a{attempt}/log/").splitlines()

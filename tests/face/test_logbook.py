@@ -11,7 +11,7 @@ from bot import logbook
 from bot.catalogue import Catalogue
 from bot.facts import JobFacts
 from bot.views import answers
-from jobs.errors import StoreError
+from jobs.errors import NotFound, StoreError
 from tests.face.scenes import attempt, facts
 from trainer.storage import FolderStore
 from trainer.wire import log_key
@@ -96,3 +96,20 @@ def test_more_than_an_agent_keeps_is_not_gathered(store: FolderStore) -> None:
     known = a_job(store, "one\n", "two\n")
     with pytest.raises(StoreError, match="longer than any log"):
         logbook.gathered(store, known.job.id, 1, 0, most=30)
+
+
+def test_of_a_log_that_is_gone_no_empty_file_is_made(store: FolderStore) -> None:
+    with pytest.raises(NotFound, match="no log in the store any more"):
+        logbook.gathered(store, "job0001", 1, 0)
+    assert list(store.keys("")) == []
+
+
+def test_a_log_with_a_piece_that_is_gone_is_not_gathered_or_searched_as_if_it_were_whole(store: FolderStore) -> None:
+    known = a_job(store, "one\n", "two\n")
+    (store.root / "jobs" / known.job.id / "a1" / "log" / "00000001.txt.gz").unlink()
+    whole = [log_key(known.job.id, 1, 1), log_key(known.job.id, 1, 2)]
+    store.keys = lambda prefix: iter(whole)  # type: ignore[method-assign]
+    with pytest.raises(StoreError, match="is no longer there"):
+        logbook.gathered(store, known.job.id, 1, 0)
+    with pytest.raises(StoreError, match="cannot be read right now"):
+        logbook.read(store, known, "one")

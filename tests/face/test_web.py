@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import hmac
+import http.client
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlencode
 
@@ -26,7 +28,7 @@ from jobs.errors import Misconfigured
 from jobs.lifecycle import JobState
 from jobs.model import Job, NoteKind
 from tests.face.stage import Stage
-from trainer.storage import StoreFault
+from trainer.storage import FolderStore, StoreFault
 from trainer.wire import log_key
 
 KEY = "jobs/job0001/a1/ckpt/step-1/model.pt"
@@ -110,6 +112,126 @@ def test_a_log_that_is_gone_or_cannot_be_reached_is_no_empty_file(
 
     monkeypatch.setattr(links.store, "keys", away)
     assert (site.get(url).status_code, "store cannot be reached" in site.get(url).text) == (503, True)
+
+
+class FailingStore(FolderStore):
+    """A folder that gives out so many more objects, and then is away."""
+
+    left = 1_000_000
+    also: Sequence[str] = ()  # what it lists and does not have
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """List, and say more than there is."""
+        yield from super().keys(prefix)
+        yield from self.also
+
+    def get(self, key: str, most: int = -1) -> bytes | None:
+        """Return the object, or fail."""
+        self.left -= 1
+        if self.left < 0:
+            raise StoreFault("away")
+        return super().get(key, most)
+
+
+CHUNKS = 200
+TEXT = "".join(f"step {number}: {'x' * 1000}\n" for number in range(CHUNKS)).encode()
+
+
+@pytest.fixture
+def failing(stage: Stage, links: Links) -> FailingStore:
+    """The store of `links`, with a log of some chunks, which can be told to fail."""
+    assert isinstance(stage.store, FolderStore)
+    store = FailingStore(stage.store.root)
+    for number, line in enumerate(TEXT.splitlines(keepends=True), 1):
+        store.put(log_key("job0001", 2, number), gzip.compress(line))
+    links.store = store
+    return store
+
+
+@pytest.fixture
+def log_url(links: Links) -> str:
+    """The link to that log, without its base."""
+    return (links.log("job0001", 2) or "").removeprefix("http://files.test")
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_a_log_that_breaks_off_is_a_failed_download(
+    failing: FailingStore, site: httpx.Client, log_url: str, version: bytes
+) -> None:
+    # As a proxy asks that speaks HTTP/1.0, which takes no chunks: there only a length tells a cut text from a whole.
+    failing.left = CHUNKS + CHUNKS // 2
+    with socket.create_connection((site.base_url.host, site.base_url.port or 80), timeout=30) as line:
+        line.sendall(b"GET %s HTTP/%s\r\nHost: x\r\nConnection: close\r\n\r\n" % (log_url.encode(), version))
+        answer = http.client.HTTPResponse(line)
+        answer.begin()
+        assert (answer.status, answer.getheader("content-length")) == (200, str(len(TEXT)))
+        with pytest.raises(http.client.IncompleteRead) as cut:
+            answer.read()
+    assert 0 < len(cut.value.partial) < len(TEXT)
+    assert TEXT.startswith(cut.value.partial)
+
+
+def test_a_log_that_broke_off_is_gone_on_with(failing: FailingStore, site: httpx.Client, log_url: str) -> None:
+    failing.left = CHUNKS + CHUNKS // 2
+    had = b""
+    with pytest.raises(httpx.RemoteProtocolError), site.stream("GET", log_url) as answer:
+        for piece in answer.iter_raw():
+            had += piece
+    assert 0 < len(had) < len(TEXT)
+    failing.left = CHUNKS
+    rest = site.get(log_url, headers={"Range": f"bytes={len(had)}-", "If-Range": answer.headers["etag"]})
+    assert rest.status_code == 206
+    assert rest.headers["content-range"] == f"bytes {len(had)}-{len(TEXT) - 1}/{len(TEXT)}"
+    assert had + rest.content == TEXT
+
+
+def test_of_a_log_that_grew_meanwhile_a_part_is_not_taken_for_the_rest(
+    failing: FailingStore, site: httpx.Client, log_url: str
+) -> None:
+    mark = site.head(log_url).headers["etag"]
+    failing.put(log_key("job0001", 2, CHUNKS + 1), gzip.compress(b"more\n"))
+    answer = site.get(log_url, headers={"Range": "bytes=10-", "If-Range": mark})
+    assert (answer.status_code, answer.content) == (200, TEXT + b"more\n")
+
+
+@pytest.mark.parametrize(
+    ("header", "status", "part"),
+    [
+        ("bytes=0-3", 206, slice(4)),
+        ("bytes=5000-6999", 206, slice(5000, 7000)),
+        ("bytes=-10", 206, slice(-10, None)),
+        (f"bytes=-{len(TEXT) + 1}", 206, slice(None)),
+        (f"bytes=10-{len(TEXT) * 2}", 206, slice(10, None)),
+        (f"bytes={len(TEXT)}-", 416, slice(0)),
+        ("bytes=-0", 416, slice(0)),
+        ("bytes=0-1,4-5", 200, slice(None)),
+        ("bytes=9-3", 200, slice(None)),
+        ("bytes=-", 200, slice(None)),
+        ("lines=1-2", 200, slice(None)),
+    ],
+)
+def test_a_part_of_a_log_can_be_asked_for(
+    failing: FailingStore, site: httpx.Client, log_url: str, header: str, status: int, part: slice
+) -> None:
+    answer = site.get(log_url, headers={"Range": header})
+    assert answer.status_code == status
+    assert answer.content == TEXT[part]
+    assert answer.headers["content-length"] == str(len(TEXT[part]))
+
+
+def test_a_store_that_fails_before_a_log_is_sent_is_said_in_words(
+    failing: FailingStore, site: httpx.Client, log_url: str
+) -> None:
+    failing.left = CHUNKS // 2
+    assert site.get(log_url).status_code == 503
+
+
+def test_a_log_with_a_piece_that_is_gone_is_not_sent_as_if_it_were_whole(
+    failing: FailingStore, site: httpx.Client, log_url: str
+) -> None:
+    site.head(log_url)  # its chunks are known now
+    failing.also = [log_key("job0001", 2, CHUNKS + 1)]
+    assert site.get(log_url).status_code == 503
 
 
 @pytest.mark.parametrize("tricky", ["/files/../links.key", "/files/%2e%2e/links.key", "/files/", "/files/jobs"])
