@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlmodel import Session, col, delete, select
 
-from jobs import db, milestones, telemetry
+from jobs import cadence, db, milestones, telemetry
 from jobs.charts import Chart
 from jobs.endings import after_outcome, is_of_several
 from jobs.lifecycle import TERMINAL, AttemptEventName, AttemptState, JobEventName, JobState
@@ -62,6 +62,7 @@ class _Chunk:
         leads = self.attempt.rank == 0  # the other nodes' words are for their troubles, saves and ends
         columns = dict(tidings.columns) if leads else {}
         if leads:
+            columns |= cadence.after(self.job, tidings.steps, anew=wire.Stage.RUN in tidings.stages)
             columns |= milestones.curves(self.facts, self.chart, tidings.points, columns.get("step", self.job.step))
         if columns:
             db.touch(self.tx, self.job, self.now, **columns)

@@ -27,7 +27,7 @@ from sqlalchemy.pool import StaticPool
 
 from jobs.errors import Misconfigured
 
-NEWEST = "0007"  # the last revision under migrations/versions
+NEWEST = "0008"  # the last revision under migrations/versions
 
 DEFAULT_PATIENCE = 5.0
 _PATIENCE = "hourglass_patience"  # of a connection's `info`: what its pragma says now

@@ -158,6 +158,10 @@ class Job(SQLModel, table=True):
     gpu_seen: str = ""
     outcome: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))  # the agent's outcome event
     heard_at: datetime | None = None
+    # By the machine's clock (`jobs.cadence`)
+    said_at: datetime | None = None  # the newest of what was heard
+    stepped_at: datetime | None = None  # the last new step
+    step_gap: float | None = None  # seconds that there usually are between two
     # The thread
     thread_ts: str | None = None
     not_before: datetime | None = None  # QUEUED: when to try again

@@ -70,6 +70,7 @@ class Tidings:
     points: Sequence[Point] = ()
     saved: Sequence[Saved] = ()
     troubles: Sequence[Trouble] = ()
+    steps: Sequence[tuple[datetime, int]] = ()  # when which was told, since the command began where it did in here
     stages: Sequence[Stage] = ()
     resumed: Mapping[str, Any] | None = None  # the checkpoint that the command goes on from: name, step
     outcome: Mapping[str, Any] | None = None  # as `Job.outcome` holds it, without the attempt
@@ -114,6 +115,7 @@ def digest(data: bytes, now: datetime) -> Tidings:
     points: list[Point] = []
     saved: list[Saved] = []
     troubles: list[Trouble] = []
+    steps: list[tuple[datetime, int]] = []
     stages: list[Stage] = []
     resumed: Mapping[str, Any] | None = None
     outcome: Mapping[str, Any] | None = None
@@ -121,14 +123,19 @@ def digest(data: bytes, now: datetime) -> Tidings:
         at = _moment(event.t, now)
         match event.kind:
             case EventKind.STAGE:
-                stages.extend(_stage(event.data, at, columns))
+                stages.extend(begun := _stage(event.data, at, columns))
+                if Stage.RUN in begun:  # how fast and until when another one went is not true of this one
+                    columns.update(eta_at=None, pace=None)
+                    steps.clear()
                 resumed = _resumed(event.data) or resumed
             case EventKind.GPU:
                 columns["gpu_seen"] = _gpu(event.data)
             case EventKind.METRIC:
                 points.extend(_points(event.data, at))
             case EventKind.PROGRESS:
-                columns.update(_progress(event.data, at))
+                columns.update(progress := _progress(event.data, at))
+                if "step" in progress:
+                    steps.append((at, progress["step"]))
             case EventKind.CHECKPOINT:
                 saved.extend(_saved(event.data, at))
             case EventKind.NOTICE:
@@ -139,13 +146,14 @@ def digest(data: bytes, now: datetime) -> Tidings:
             case EventKind.HEARTBEAT:
                 pass
     if events:
-        columns["heard_at"] = now
+        columns.update(heard_at=now, said_at=max(_moment(event.t, now) for event in events))
     return Tidings(
         spoke=bool(events),
         columns=columns,
         points=points,
         saved=saved,
         troubles=troubles,
+        steps=steps,
         stages=stages,
         resumed=resumed,
         outcome=outcome,

@@ -9,6 +9,7 @@ from bot.facts import JobFacts
 from bot.markup import Markup, bar, dollars, escape, link, mention, short, span, when
 from bot.views import words
 from bot.views.blocks import TEXT, Block, Message, actions, button, confirm, context, cut, fields, header, section
+from jobs import cadence
 from jobs.lifecycle import TERMINAL, WITH_MACHINE, JobState
 
 HERE = "here"  # the region of what has none: this computer
@@ -83,8 +84,11 @@ def _state(say: Catalogue, facts: JobFacts) -> Markup:
 
 def _to_go(say: Catalogue, facts: JobFacts) -> list[Markup]:
     job = facts.job
-    if job.state is not JobState.RUNNING:
-        return []
+    if job.state is not JobState.RUNNING or job.stage != "run" or facts.ended:
+        return []  # what is set up or saved goes at no pace, and its end is not the training's
+    quiet = cadence.quiet(job, facts.now)
+    if quiet is not None:
+        return [say("last step {span} ago", span=span(quiet))]
     parts = words.pace(say, facts)
     if job.eta_at is not None and job.eta_at > facts.now:
         parts.append(say("about {span} to go", span=span(job.eta_at - facts.now)))

@@ -172,7 +172,7 @@ def progress(say: Catalogue, facts: JobFacts) -> list[Markup]:
 def pace(say: Catalogue, facts: JobFacts) -> list[Markup]:
     """Say how fast it goes, where that could be measured: in steps a second, or how long a slow one takes."""
     fast = facts.job.pace
-    if not fast or facts.job.stage != "run":  # an attempt that is being set up goes at no pace yet
+    if not fast:
         return []
     if fast >= 1:
         return [say("{n} steps a second", n=f"{fast:,.3g}" if fast < 100 else f"{fast:,.0f}")]

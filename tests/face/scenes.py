@@ -162,6 +162,8 @@ def _cards() -> Iterator[tuple[str, JobFacts]]:
     for stage in ("source", "setup", "check", "run", "save", "done", ""):
         yield f"stage {stage}", facts(**{**TRAINING, "stage": stage, "stage_note": "1/2"})
     yield "training", facts(**TRAINING, checkpoints=(checkpoint(),))
+    quiet = {"pace": 2.0, "step_gap": 10.0, "heard_at": START + timedelta(minutes=30), "said_at": START}
+    yield "quiet", facts(**TRAINING, **quiet, stepped_at=START - timedelta(minutes=9), checkpoints=(checkpoint(),))
     yield "approved", facts(**TRAINING, decided_by=LEA, decided_at=START)
     yield "moved guarantee", facts(**TRAINING, traits=some_traits(guarantee=Guarantee.EXTERNAL, extendable=False))
     yield "no guarantee", facts(**TRAINING, traits=some_traits(guarantee=Guarantee.NONE))

@@ -34,8 +34,8 @@ MAY_IMPORT = {
 PROVIDERS_MAY_IMPORT = ("jobs.providers", "jobs.values", "jobs.errors", "jobs.clock", "trainer.wire")
 # Decides over values alone: may lean on what is as pure as itself, and on the words that everybody shares.
 PURE = (
-    "jobs.bills", "jobs.boot", "jobs.curves", "jobs.divergence", "jobs.endings", "jobs.environment", "jobs.gpus",
-    "jobs.image_names", "jobs.inputs",
+    "jobs.bills", "jobs.boot", "jobs.cadence", "jobs.curves", "jobs.divergence", "jobs.endings", "jobs.environment",
+    "jobs.gpus", "jobs.image_names", "jobs.inputs",
     "jobs.lifecycle", "jobs.orders", "jobs.policy", "jobs.quantities", "jobs.repository", "jobs.resuming", "jobs.spec",
     "jobs.shortage", "jobs.strict_yaml", "jobs.taskfile", "jobs.telemetry",
     "bot.arguments", "bot.clues", "bot.correction", "bot.normalise", "bot.parse", "bot.parse_budget",
