@@ -16,10 +16,10 @@ from bot.facts import JobFacts
 from bot.markup import short
 from jobs.errors import HourglassError
 from jobs.model import MetricPoint
+from jobs.series import is_evaluation
 
 POINTS = 1500  # a curve; more than the picture has pixels to tell apart
 CURVES = 3
-_VALIDATION = ("val", "eval", "valid", "test", "dev")
 _ODD = {"nan": "NaN", "inf": "∞", "-inf": "−∞"}  # what a point without a value says it was
 _FIRST = ("loss", "train_loss", "train/loss", "loss/train", "training_loss")
 
@@ -94,7 +94,7 @@ def of(facts: JobFacts, metrics: Mapping[str, Sequence[MetricPoint]]) -> Plot | 
 def _choose(metrics: Mapping[str, Sequence[MetricPoint]]) -> list[tuple[str, list[MetricPoint]]]:
     """Return the training loss first, then the validation losses; a series is named as it was reported."""
     losses = [name for name, points in metrics.items() if "loss" in name.lower() and points]
-    held_out = [name for name in losses if any(word in name.lower() for word in _VALIDATION)]
+    held_out = [name for name in losses if is_evaluation(name)]
     rank = {name: index for index, name in enumerate(_FIRST)}
     of_steps = sorted(set(losses) - set(held_out), key=lambda name: (name.startswith("epoch_"), name))
     training = sorted(of_steps, key=lambda name: rank.get(name.lower(), len(rank)))

@@ -7,14 +7,13 @@ each stride stays. Whoever replays the same steps keeps the same points.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
+
+from jobs.series import is_evaluation
 
 SERIES_LIMIT = 64  # different curves a job; more is a mistake in a script
 POINTS_LIMIT = 2_000  # kept a curve and attempt; a screen shows no more
 ENOUGH_POINTS = 5  # of a loss, for a first plot
-
-_EVALUATION = re.compile(r"val|(?:^|[_/])(?:test|dev)", re.IGNORECASE)
 
 
 def loss_series(names: Iterable[str]) -> str | None:
@@ -29,7 +28,7 @@ def loss_series(names: Iterable[str]) -> str | None:
 
 def _rank(name: str) -> tuple[bool, bool, str]:
     """Put the training's before an evaluation's, and a step's before an epoch's."""
-    return bool(_EVALUATION.search(name)), name.startswith("epoch_"), name
+    return is_evaluation(name), name.startswith("epoch_"), name
 
 
 def stride(first: int, step: int) -> int:

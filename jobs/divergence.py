@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
+from jobs.series import is_evaluation, spelt
+
 NAN, DIVERGED = "nan", "diverged"
 SILENT_START = 5  # values that are no number before the first one that is: a replay buffer fills, a mean is of nothing
 OVERFLOWS = 10  # of a gradient's norm in a row: a loss scale that begins at 2^16 needs that many halvings
@@ -32,7 +34,6 @@ _WINDOW = 100  # values that the usual change is taken from
 _NO_LOSS = re.compile(
     r"(?:^|_)(?:best|min|max|lowest|highest|delta)_|loss_?(?:scal|weight|coef|fn|func|type|ratio|std|var|curve|min|max)"
 )
-_EVALUATION = re.compile(r"(?:^|_)(?:val|valid|validation|eval|evaluation|test|dev|te|va)\d*(?:_|$)")
 _WHOLE = re.compile(
     r"(?:(?:train|training|total|epoch|step|batch|main)_)*(?:total_?)?loss(?:_(?:train|training|total|epoch|step|all))*"
 )
@@ -167,20 +168,14 @@ class Watches:
 @lru_cache(maxsize=1024)
 def is_loss(series: str) -> bool:
     """Return whether a series is a loss: not its scale, nor the best one so far."""
-    name = _spelt(series)
+    name = spelt(series)
     return "loss" in name and not _NO_LOSS.search(name)
 
 
 @lru_cache(maxsize=1024)
 def is_gradient(series: str) -> bool:
     """Return whether a series is a gradient's norm."""
-    return bool(_GRADIENT.search(_spelt(series)))
-
-
-@lru_cache(maxsize=1024)
-def is_evaluation(series: str) -> bool:
-    """Return whether a series is of an evaluation."""
-    return bool(_EVALUATION.search(_spelt(series)))
+    return bool(_GRADIENT.search(spelt(series)))
 
 
 def bounds(names: Iterable[str]) -> dict[str, float | None]:
@@ -191,7 +186,7 @@ def bounds(names: Iterable[str]) -> dict[str, float | None]:
     known = sorted(names)
     losses = [name for name in known if is_loss(name)]
     training = [name for name in losses if not is_evaluation(name)]
-    of_rewards = any(_OF_REWARDS.search(_spelt(name)) for name in known)
+    of_rewards = any(_OF_REWARDS.search(spelt(name)) for name in known)
 
     def of(name: str) -> float | None:
         if training and is_evaluation(name):
@@ -209,8 +204,4 @@ def first_of(alarms: Sequence[Alarm]) -> Alarm:
 
 @lru_cache(maxsize=1024)
 def _is_whole(series: str) -> bool:
-    return bool(_WHOLE.fullmatch(_spelt(series)))
-
-
-def _spelt(series: str) -> str:
-    return re.sub(r"[\s/.\-]+", "_", series.lower())
+    return bool(_WHOLE.fullmatch(spelt(series)))

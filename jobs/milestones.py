@@ -18,6 +18,7 @@ from jobs import curves as rules
 from jobs.charts import Chart
 from jobs.divergence import Alarm
 from jobs.model import Attempt, Checkpoint, Job, MetricPoint, Note, NoteKind
+from jobs.series import is_evaluation
 from jobs.telemetry import Point, Trouble
 from trainer.wire import Reason
 
@@ -138,7 +139,7 @@ def _watch(
     found: dict[tuple[str, str], list[Alarm]] = {}
     for alarm in filter(None, alarms):
         # That an evaluation is NaN must not be all that is said of a training that becomes so later.
-        part = "evaluation" if divergence.is_evaluation(alarm.series) else ""
+        part = "evaluation" if is_evaluation(alarm.series) else ""
         found.setdefault((alarm.code, part), []).append(alarm)
     told = [Trouble(code=code, text=divergence.first_of(of).text, part=part) for (code, part), of in found.items()]
     troubles(facts, told)

@@ -76,6 +76,19 @@ def test_a_loss_of_steps_comes_before_its_means_over_epochs() -> None:
     assert [series.name for series in the_plot(metrics).series] == ["g_loss", "val_loss"]
 
 
+@pytest.mark.parametrize(
+    ("names", "drawn"),
+    [
+        (["value_loss", "policy_loss"], ["policy_loss"]),
+        (["loss_te", "loss_tr"], ["loss_tr", "loss_te"]),
+        (["latest_loss", "device_loss"], ["device_loss"]),
+    ],
+)
+def test_a_name_that_only_looks_like_an_evaluations_is_a_trainings(names: list[str], drawn: list[str]) -> None:
+    metrics = {name: curve(name, falling(9)) for name in names}
+    assert [series.name for series in the_plot(metrics).series] == drawn
+
+
 def test_without_a_loss_there_is_no_plot() -> None:
     facts = scenes.facts(**scenes.TRAINING)
     assert plots.of(facts, {"accuracy": curve("accuracy", falling(9))}) is None

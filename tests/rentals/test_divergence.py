@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.divergence import Alarm, Watches, bounds, is_evaluation, is_gradient, is_loss
+from jobs.divergence import Alarm, Watches, bounds, is_gradient, is_loss
 from tests.bench.detectors import CORPUS, lines_of
 from tests.trainer.reading import told
 
@@ -138,8 +138,6 @@ def test_which_series_are_watched() -> None:
     assert [name for name in ("grad_norm", "gnorm", "actor/grad_norm", "norm", "layer_norm") if is_gradient(name)] == [
         "grad_norm", "gnorm", "actor/grad_norm",
     ]  # fmt: skip
-    names = ["val/loss", "loss_val", "value_loss", "eval_loss", "dev2_loss"]
-    assert [name for name in names if is_evaluation(name)] == ["val/loss", "loss_val", "eval_loss", "dev2_loss"]
 
 
 @given(st.lists(st.floats(), max_size=60))

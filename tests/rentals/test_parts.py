@@ -223,6 +223,8 @@ def test_a_gpu_is_required_unless_a_stand_in_is_announced() -> None:
         (["eval/loss"], "eval/loss"),
         (["test_loss", "total_loss"], "total_loss"),
         (["epoch_g_loss", "g_loss"], "g_loss"),
+        (["loss_te", "loss_tr"], "loss_tr"),
+        (["eval_loss", "value_loss"], "value_loss"),
         (["lr", "mfu"], None),
     ],
 )

@@ -36,8 +36,8 @@ PROVIDERS_MAY_IMPORT = ("jobs.providers", "jobs.values", "jobs.errors", "jobs.cl
 PURE = (
     "jobs.bills", "jobs.boot", "jobs.cadence", "jobs.curves", "jobs.divergence", "jobs.endings", "jobs.environment",
     "jobs.gpus", "jobs.image_names", "jobs.inputs",
-    "jobs.lifecycle", "jobs.orders", "jobs.policy", "jobs.quantities", "jobs.repository", "jobs.resuming", "jobs.spec",
-    "jobs.shortage", "jobs.strict_yaml", "jobs.taskfile", "jobs.telemetry",
+    "jobs.lifecycle", "jobs.orders", "jobs.policy", "jobs.quantities", "jobs.repository", "jobs.resuming",
+    "jobs.series", "jobs.shortage", "jobs.spec", "jobs.strict_yaml", "jobs.taskfile", "jobs.telemetry",
     "bot.arguments", "bot.clues", "bot.correction", "bot.normalise", "bot.parse", "bot.parse_budget",
     "bot.parse_estimate", "bot.run_line", "bot.verbs", "bot.words", *WILL_IT_FIT,
     "trainer.templates",
