@@ -90,7 +90,9 @@ class Actions:
         """Ask for the same again."""
         caller, job_id = _caller(body), _value(body)
         message = answering.guarded(
-            self._parts, f"/train rerun {job_id}", lambda: answering.rerun(self._parts, job_id, {}, caller)
+            self._parts,
+            f"/train rerun {job_id}",
+            lambda: answering.rerun(self._parts, job_id, {}, caller, pressed=True),
         )
         ack()
         _answer(respond, message)
@@ -99,7 +101,9 @@ class Actions:
         """Ask for a new rental that goes on from the last checkpoint."""
         caller, job_id = _caller(body), _value(body)
         message = answering.guarded(
-            self._parts, f"/train rerun {job_id}", lambda: answering.rerun(self._parts, job_id, {}, caller, resume=True)
+            self._parts,
+            f"/train rerun {job_id}",
+            lambda: answering.rerun(self._parts, job_id, {}, caller, resume=True, pressed=True),
         )
         ack()
         _answer(respond, message)
@@ -110,7 +114,7 @@ class Actions:
 
         def again() -> Message:
             saved = bool(answering.look(self._parts, job_id, caller).checkpoints)
-            return answering.rerun(self._parts, job_id, {"gpu": gpu, "spot": spot}, caller, resume=saved)
+            return answering.rerun(self._parts, job_id, {"gpu": gpu, "spot": spot}, caller, resume=saved, pressed=True)
 
         message = answering.guarded(self._parts, f"/train rerun {job_id} gpu={gpu} spot={spot}", again)
         ack()

@@ -185,13 +185,24 @@ def follow(parts: Parts, facts: JobFacts) -> Message:
     return answers.following(parts.say, facts)
 
 
-def rerun(parts: Parts, job_id: str, overrides: Mapping[str, Any], caller: Caller, *, resume: bool = False) -> Message:
-    """Ask for the same again, from its last checkpoint where `resume`; raises `NotFound` where it has none."""
+def rerun(
+    parts: Parts,
+    job_id: str,
+    overrides: Mapping[str, Any],
+    caller: Caller,
+    *,
+    resume: bool = False,
+    pressed: bool = False,
+) -> Message:
+    """Ask for the same again, from its last checkpoint where `resume`; raises `NotFound` where it has none.
+
+    `pressed`: by a button, which may be pressed twice and means it once.
+    """
     facts = look(parts, job_id, caller)
     if resume and not facts.checkpoints:
         raise NotFound(f"`{job_id}` has no whole checkpoint to go on from. `/train rerun {job_id}` starts it anew.")
     by = person(parts, facts.job, caller.person)
-    job, new = parts.service.rerun(job_id, by, overrides, caller.delivery, resume=resume)
+    job, new = parts.service.rerun(job_id, by, overrides, caller.delivery, resume=resume, pressed=pressed)
     return answers.accepted(parts.say, facts.title, job.id, again=not new)
 
 

@@ -32,6 +32,7 @@ from jobs.values import Request, Source
 
 _log = structlog.get_logger(__name__)
 
+ONE_PRESS = timedelta(seconds=30)  # within which a button that is pressed again was pressed once
 PATIENCE = 1.5  # seconds for the database; Slack waits three, and then has to have been told that nothing was written
 
 
@@ -67,11 +68,14 @@ class Service:
 
     # ------------------------------------------------------------ jobs
 
-    def request(self, r: Request) -> tuple[Job, bool]:
-        """Write a request down as a job, once for each delivery; False: this delivery's job was there before."""
+    def request(self, r: Request, *, pressed: bool = False) -> tuple[Job, bool]:
+        """Write a request down as a job, once for each delivery; False: this delivery's job was there before.
+
+        `pressed`: of a button, where impatient fingers come twice; the second press finds the first one's job.
+        """
         for last in (False, False, True):
             try:
-                job, new = self._write_request(r)
+                job, new = self._write_request(r, pressed)
             except IntegrityError:
                 # Another process took the id, or wrote this delivery a moment ago: a new look decides.
                 if last:
@@ -90,11 +94,19 @@ class Service:
         return job
 
     def rerun(
-        self, job_id: str, by: Person, overrides: Mapping[str, Any], delivery: str, *, resume: bool = False
+        self,
+        job_id: str,
+        by: Person,
+        overrides: Mapping[str, Any],
+        delivery: str,
+        *,
+        resume: bool = False,
+        pressed: bool = False,
     ) -> tuple[Job, bool]:
         """Ask for a job's commit once more, with `overrides` over what was typed then.
 
-        `resume` starts it from that job's last whole checkpoint. Raises `NotFound`, or `NotAllowed` for a guest.
+        `resume` starts it from that job's last whole checkpoint; `pressed` as for `request`. Raises `NotFound`, or
+        `NotAllowed` for a guest.
         """
         if by.guest:
             raise NotAllowed("A guest cannot rent for this team. Ask one of its members.")
@@ -115,7 +127,7 @@ class Service:
             rerun_of=job_id,
             resume=resume,
         )
-        return self.request(again)
+        return self.request(again, pressed=pressed)
 
     def list_jobs(self, team_id: str, *, limit: int = 20, person: str = "") -> list[Job]:
         """Return a team's newest jobs, newest first; of one person where one is named."""
@@ -238,12 +250,16 @@ class Service:
 
     # ------------------------------------------------------------ inside
 
-    def _write_request(self, r: Request) -> tuple[Job, bool]:
+    def _write_request(self, r: Request, pressed: bool) -> tuple[Job, bool]:
         at = self._clock.now()
         with self._db.write(patience=PATIENCE) as tx:
-            if not rows.seen(tx, r.delivery, at):
-                return tx.exec(select(Job).where(Job.delivery == r.delivery)).one(), False
+            new = rows.seen(tx, r.delivery, at)
+            if not new and (job := tx.exec(select(Job).where(Job.delivery == r.delivery)).first()) is not None:
+                return job, False
             team = self._team(tx, r.channel, at)
+            # A press that made no job of its own, and is delivered again, is looked for however long ago it was.
+            if pressed and (job := _same(tx, team, r, at - ONE_PRESS if new else None)) is not None:
+                return job, False
             job = Job(
                 id=self._ids.job(),
                 delivery=r.delivery,
@@ -301,3 +317,14 @@ class Service:
             self._mover(job, extension.old)
         except HourglassError as error:
             _log.warning("extension.not_moved_back", job=job.id, error=str(error))
+
+
+def _same(tx: Session, team: Team, r: Request, since: datetime | None) -> Job | None:
+    """Return the newest job that this person asked for in the same words, `since` then where it is given."""
+    # Two presses at once take turns here: SQLite has one writer, elsewhere the row is locked.
+    tx.exec(select(Job.id).where(Job.id == r.rerun_of).with_for_update()).all()
+    same = records.dump(dataclasses.replace(r, delivery=""))
+    for job in rows.jobs_of_team(tx, team.id, 20, person=r.person):
+        if {**job.request, "delivery": ""} == same and (since is None or job.created_at > since):
+            return job
+    return None

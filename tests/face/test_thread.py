@@ -186,6 +186,9 @@ def test_a_gpu_that_was_too_small_brings_advice_and_a_larger_one_with_its_price(
     assert buttons(end) == ["larger"]
 
     assert pressed(stage, end) == (job.id, "h100", "on-demand")
+    stage.people.press("ada", "#vision", end["ts"], "larger")
+    stage.people.wait_for(lambda: "Already on it" in stage.people.ephemerals("ada")[-1]["text"])
+    assert len(stage.service.list_jobs("vision")) == 2
 
 
 @pytest.mark.parametrize(

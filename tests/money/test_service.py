@@ -242,6 +242,36 @@ def test_a_guest_may_not_rerun() -> None:
         house.service.rerun(house.asked().id, GUEST, {}, "press-1")
 
 
+def test_a_button_that_is_pressed_twice_asks_for_one_more_machine() -> None:
+    house = House()
+    old = house.priced()
+    first, new = house.service.rerun(old.id, ADA, {"gpu": "h100"}, "press-1", pressed=True)
+    assert new
+    house.clock.advance(29)
+    assert house.service.rerun(old.id, ADA, {"gpu": "h100"}, "press-2", pressed=True) == (first, False)
+    house.clock.advance(2)
+    assert house.service.rerun(old.id, ADA, {"gpu": "h100"}, "press-2", pressed=True) == (first, False)  # came again
+    again, new = house.service.rerun(old.id, ADA, {"gpu": "h100"}, "press-3", pressed=True)
+    assert new
+    assert again.id != first.id
+
+
+def test_what_is_another_wish_is_no_second_press() -> None:
+    house = House()
+    old = house.priced()
+    presses = [
+        house.service.rerun(old.id, ADA, {}, "press-1", pressed=True),
+        house.service.rerun(old.id, ADA, {"gpu": "h100"}, "press-2", pressed=True),
+        house.service.rerun(old.id, ADA, {}, "press-3", pressed=True, resume=True),
+        house.service.rerun(old.id, BOB, {}, "press-4", pressed=True),
+        house.service.rerun(house.priced().id, ADA, {}, "press-5", pressed=True),
+        house.service.rerun(old.id, ADA, {}, "typed-1"),
+        house.service.rerun(old.id, ADA, {}, "typed-2"),
+    ]
+    assert all(new for _, new in presses)
+    assert len({job.id for job, _ in presses}) == len(presses)
+
+
 # ---------------------------------------------------------------- records
 
 
