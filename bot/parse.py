@@ -4,7 +4,7 @@
            [nodes=…] [notify=@teammate] [env.K=V] [reason="…"] [-- command…]
     /train estimate MODEL|owner/repo@ref [lora …] [gpu=…] [batch=…] [key=value …]
     /train help [topic] | gpus [name] [spot] | list [mine|all] | status JOB | stop JOB | extend JOB 1h
-           | logs JOB [node=N] [text] | checkpoints JOB | rerun JOB [key=value…]
+           | logs JOB [node=N] [text|follow] | checkpoints JOB | rerun JOB [resume] [key=value…]
 
 Every error is a `BadRequest` whose message quotes the bad word. Its `fix`, where one can be guessed, is the whole
 corrected line: it has been parsed, so that copying it never leads to the next error.
@@ -32,6 +32,7 @@ VERBS: Final = ("help", "gpus", "estimate", "list", "status", "stop", "extend", 
 RESUME: Final = "resume"  # behind `rerun`: from the last checkpoint
 FOLLOW: Final = "follow"  # behind `logs`: in the thread, until it ends
 NODE: Final = "node="  # which machine's log
+_BEHIND: Final = {"logs": FOLLOW, "rerun": RESUME}  # the verb's own word, which names no job
 TOPICS: Final = (*VERBS, "train", "budget", *KEYS, "env")
 
 _MEANT: Final = {
@@ -123,9 +124,7 @@ def _verb(verb: str, line: Line, context: _Context) -> Command:
     if verb == "logs":
         return _logs(job, rest, context)
     if verb == "rerun":
-        resume = bool(rest) and rest[0].text.lower() == RESUME
-        overrides = _rerun_overrides(words, rest[resume:], line)
-        return Rerun(job=job, overrides=overrides, resume=resume)
+        return _rerun(job, words, rest, line.tail)
     _no_more(verb, rest, joined([verb, *(word.raw for word in words[: len(words) - len(rest)])], None))
     if verb == "status":
         return Status(job=job)
@@ -176,7 +175,7 @@ def _job(verb: str, words: list[Word], context: _Context) -> tuple[str, list[Wor
     name = words[0].text.strip("`#").lower() if words else ""
     if context.job is not None and (not words or not _names_a_job(verb, name, words, context.job)):
         return context.job, words
-    if not words:
+    if not words or name == _BEHIND.get(verb):
         raise BadRequest(f"Which job? Write its name: `{verb} k3v9x2m`. `list` shows the names.", fix="list mine")
     if not _JOB.fullmatch(name):
         raise BadRequest(f"`{words[0].text}` is not a job's name. `list` shows the names.", fix="list mine")
@@ -209,19 +208,23 @@ def _minutes(job: str, rest: list[Word], context: _Context) -> float:
 
 
 def _logs(job: str, rest: list[Word], context: _Context) -> Logs:
-    said, node = [word.text for word in rest], None
-    if said and said[0].lower().startswith(NODE):
-        number = said.pop(0).lower().removeprefix(NODE)
+    said, node = list(rest), None
+    # Before the words to look for, or behind them; between them and in quotes it is one of them.
+    at = next((at for at in (0, -1) if said and said[at].raw.lower().startswith(NODE)), None)
+    if at is not None:
+        word = said.pop(at)
+        number = word.text.lower().removeprefix(NODE)
         node = int(number) if number.isascii() and number.isdigit() and len(number) < 4 else 0
         named = "" if context.job == job else f"{job} "
         if node == 0:
             fix = f"logs {named}{NODE}2"
-            raise BadRequest(f"`{rest[0].text}`: machines are counted from 1, like `{NODE}2`.", fix=fix)
-        if _is_follow(rest[1:]) and node != 1:
+            raise BadRequest(f"`{word.text}`: machines are counted from 1, like `{NODE}2`.", fix=fix)
+        if _is_follow(said) and node != 1:
             fix = f"logs {named}{NODE}{node}"
             raise BadRequest("Only the first machine's output is followed in the thread.", fix=fix)
-    follow = _is_follow(rest[len(rest) - len(said) :])
-    return Logs(job=job, grep=None if follow else " ".join(said) or None, node=node, follow=follow)
+    follow = _is_follow(said)
+    grep = " ".join(word.text for word in said)
+    return Logs(job=job, grep=None if follow else grep or None, node=node, follow=follow)
 
 
 def _is_follow(said: list[Word]) -> bool:
@@ -229,12 +232,21 @@ def _is_follow(said: list[Word]) -> bool:
     return [word.raw.lower() for word in said] == [FOLLOW]
 
 
-def _rerun_overrides(words: list[Word], rest: list[Word], line: Line) -> dict[str, object]:
-    head = joined(["rerun", *(word.raw for word in words[: len(words) - len(rest)])], None)
+def _rerun(job: str, words: list[Word], rest: list[Word], tail: str | None) -> Rerun:
+    changes = [word for word in rest if word.text.lower() != RESUME]
+    resume = len(changes) < len(rest)
+    bare = [word for word in changes if "=" not in word.text]
+    meant = next((word for word in bare if get_close_matches(word.text.lower(), [RESUME], cutoff=0.8)), None)
+    if meant is not None:
+        fix = joined(["rerun", *(RESUME if word is meant else word.raw for word in words)], tail)
+        raise BadRequest(f"`{meant.text}` is not `key=value`; did you mean `{RESUME}`?", fix=fix)
+    named = [word.raw for word in words[: len(words) - len(rest)]]
+    head = joined(["rerun", *named, *([RESUME] if resume else [])], None)
     try:
-        return parse_overrides(Line(words=rest, tail=line.tail))
+        overrides = parse_overrides(Line(words=changes, tail=tail))
     except BadRequest as error:
         raise BadRequest(str(error), fix=None if error.fix is None else f"{head} {error.fix}".strip()) from error
+    return Rerun(job=job, overrides=overrides, resume=resume)
 
 
 def _no_more(verb: str, rest: list[Word], fix: str) -> None:
