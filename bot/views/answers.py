@@ -22,6 +22,7 @@ from jobs.offers import PriceRow
 
 _QUOTED = re.compile(r"(`[^`]*`)")
 _USER = re.compile(r"\b[UW][A-Z0-9]{5,14}\b")
+_PATTERN = re.compile(r"[\\|^$\[\](){}]|\.[*+]")  # what a person writes who means a regular expression
 LIST_MOST = 15
 PRICES_MOST = 30
 LOG_MOST = 2700  # characters of output in an answer
@@ -208,16 +209,24 @@ def logs(
 
 
 def _no_lines(say: Catalogue, facts: JobFacts, page: Page, grep: str | None) -> Markup:
-    if not grep:
-        return say("{job} has said nothing yet.", job=words.name(facts))
+    job = words.name(facts)
+    if not grep or not page.looked:
+        standing = words.standing(say, facts)
+        if facts.ended:
+            return say("{job} has said nothing: {standing}.", job=job, standing=standing)
+        return say("{job} has said nothing yet: {standing}.", job=job, standing=standing)
     if page.whole:
-        return say("No line of {job} holds {grep}.", job=words.name(facts), grep=code(grep))
-    return say(
-        "No line in the newest {size} of {job} holds {grep}; what is older was not searched.",
-        size=size(page.looked),
-        job=words.name(facts),
-        grep=code(grep),
-    )
+        told = say("No line of {job} holds {grep}.", job=job, grep=code(grep))
+    else:
+        told = say(
+            "No line in the newest {size} of {job} holds {grep}; what is older was not searched.",
+            size=size(page.looked),
+            job=job,
+            grep=code(grep),
+        )
+    if _PATTERN.search(grep) is None:
+        return told
+    return Markup(f"{told} {say('It is looked for as it stands: it is no pattern.')}")
 
 
 def _about_log(say: Catalogue, facts: JobFacts, page: Page, grep: str | None, whole: str | None) -> list[Block]:

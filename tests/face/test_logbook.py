@@ -12,6 +12,7 @@ from bot.catalogue import Catalogue
 from bot.facts import JobFacts
 from bot.views import answers
 from jobs.errors import NotFound, StoreError
+from jobs.lifecycle import JobState
 from tests.face.scenes import attempt, facts
 from trainer.storage import FolderStore
 from trainer.wire import log_key
@@ -113,3 +114,37 @@ def test_a_log_with_a_piece_that_is_gone_is_not_gathered_or_searched_as_if_it_we
         logbook.gathered(store, known.job.id, 1, 0)
     with pytest.raises(StoreError, match="cannot be read right now"):
         logbook.read(store, known, "one")
+
+
+@pytest.mark.parametrize("grep", [None, "needle"])
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [
+        (facts(JobState.AWAITING_APPROVAL), "`k7m2pqx` has said nothing yet: waiting for a lead."),
+        (facts(stage="setup"), "`k7m2pqx` has said nothing yet: running the setup."),
+        (
+            facts(JobState.DENIED, decided_by="U9LEAD", decision_note="too dear"),
+            "`k7m2pqx` has said nothing: denied by <@U9LEAD>: too dear.",
+        ),
+        (
+            facts(JobState.FAILED, outcome={"reason": "bad_source"}),
+            "`k7m2pqx` has said nothing: failed: the commit could not be used.",
+        ),
+    ],
+)
+def test_of_a_job_without_a_log_it_is_said_why(
+    store: FolderStore, known: JobFacts, told: str, grep: str | None
+) -> None:
+    assert answers.logs(Catalogue.load(), known, logbook.read(store, known, grep), grep).text == told
+
+
+@pytest.mark.parametrize("grep", ["loss|acc", "[unclosed(", "step \\d+", "loss.*nan", "^step"])
+def test_what_looks_like_a_pattern_and_is_not_found_is_answered_with_how_it_was_looked_for(
+    store: FolderStore, grep: str
+) -> None:
+    known = a_job(store, "step 1: loss 2.0\n")
+    told = answers.logs(Catalogue.load(), known, logbook.read(store, known, grep), grep).text
+    assert told.startswith("No line of `k7m2pqx` holds `")
+    assert "as it stands: it is no pattern." in told
+    plain = answers.logs(Catalogue.load(), known, logbook.read(store, known, "val_loss 3.5"), "val_loss 3.5").text
+    assert "pattern" not in plain
