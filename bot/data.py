@@ -56,7 +56,9 @@ def push(folder: Path, name: str, *, encrypt: bool, team: str) -> int:
             return INTERRUPTED
     there = sent.dataset.bytes - sent.sent
     known = f", {_size(there)} of it there already" if there else ""
-    console.print(f"{_size(sent.dataset.bytes)} in {len(files):,} files{known}{', encrypted' if key else ''}.")
+    # Where it is: the machine at which this is typed need not be set up as the bot's is.
+    how = f"{known}{', encrypted' if key else ''}, sent to {settings.store_uri()}"
+    console.print(f"{_size(sent.dataset.bytes)} in {_files(len(files))}{how}.", soft_wrap=True, highlight=False)
     console.print("In .hourglass.yml:", highlight=False)
     typer.echo(f'inputs: [{{from: "{sent.reference}", to: data/{called}}}]')
     return 0
@@ -75,7 +77,7 @@ def show(*, team: str) -> None:
         at = datetime.fromtimestamp(one.dataset.at, UTC)
         how = f"encrypted with {one.key_id}" if one.key_id else "plain"
         size = _size(one.dataset.bytes)
-        typer.echo(f"{one.reference:48} {size:>9}  {len(one.dataset.files):>7,} files  {at:%Y-%m-%d %H:%M}  {how}")
+        typer.echo(f"{one.reference:48} {size:>9}  {_files(len(one.dataset.files)):>13}  {at:%Y-%m-%d %H:%M}  {how}")
 
 
 def new_key() -> None:
@@ -117,6 +119,10 @@ def _store(settings: Settings) -> Store:
         return open_store(settings.store_uri())
     except StoreFault as error:
         raise StoreError(str(error)) from error
+
+
+def _files(count: int) -> str:
+    return f"{count:,} file" if count == 1 else f"{count:,} files"
 
 
 def _size(count: float) -> str:

@@ -33,7 +33,7 @@ RESUME: Final = "resume"  # behind `rerun`: from the last checkpoint
 FOLLOW: Final = "follow"  # behind `logs`: in the thread, until it ends
 NODE: Final = "node="  # which machine's log
 _BEHIND: Final = {"logs": FOLLOW, "rerun": RESUME}  # the verb's own word, which names no job
-TOPICS: Final = (*VERBS, "train", "budget", *KEYS, "env")
+TOPICS: Final = (*VERBS, "train", "budget", *KEYS, "env", "inputs")
 
 _MEANT: Final = {
     **dict.fromkeys(("prices", "price", "gpu", "offers"), "gpus"),
@@ -42,7 +42,7 @@ _MEANT: Final = {
     **dict.fromkeys(("show", "info", "describe"), "status"),
     **dict.fromkeys(("cancel", "kill", "end", "abort", "terminate"), "stop"),
     **dict.fromkeys(("more", "longer", "prolong"), "extend"),
-    **dict.fromkeys(("log", "tail", "output"), "logs"),
+    **dict.fromkeys(("log", "tail", "output", FOLLOW, "grep"), "logs"),
     **dict.fromkeys(("ckpt", "ckpts", "checkpoint", "files", "weights"), "checkpoints"),
     **dict.fromkeys(("retry", "again", "restart", RESUME), "rerun"),
 }

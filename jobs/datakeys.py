@@ -35,7 +35,7 @@ class TeamKeys:
         if first is None:
             raise BadSpec(
                 f"There is no key to encrypt with. Whoever runs the bot sets {VARIABLE} to what `hourglass data key` "
-                "prints; or take `encrypt` out of the task file."
+                "prints; or leave `encrypt` out."
             )
         return first
 

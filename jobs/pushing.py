@@ -96,6 +96,8 @@ def _local(folder: Path, place: Path) -> Local:
     try:
         mark = _mark(place)
     except OSError as error:
+        if place.is_symlink() and not place.exists():
+            raise BadFolder(f"{place} is a link to nothing. Take it out of the folder.") from error
         raise BadFolder(f"{place} cannot be read: {error.strerror}.") from error
     if not place.is_file():
         raise BadFolder(f"{place} is neither a file nor a link to one. Take it out of the folder.")

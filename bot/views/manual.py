@@ -55,6 +55,10 @@ _OTHERS = {
     "train": later("`/train owner/repo@ref gpu=… hours=… [-- command]`: rents a machine and runs that commit on it."),
     "budget": later("`/budget`: what is left this month. Leads change it: `/budget cap 300`, `/budget help`."),
     "help": later("`/train help [verb or key]`: this."),
+    "inputs": later(
+        "`inputs:` in `.hourglass.yml`: data that is fetched and checked before the command starts, from `s3://…` or "
+        "as `hourglass data push DIR` prints it; it is found at `$HOURGLASS_INPUT_NAME`."
+    ),
 }
 
 _BUDGET = (

@@ -125,7 +125,7 @@ def test_links_to_files_are_files_and_what_cannot_be_kept_is_named(tmp_path: Pat
         survey(folder)
     (folder / "linked").unlink()
     (folder / "gone").symlink_to(folder / "nowhere")
-    with pytest.raises(BadFolder, match="gone cannot be read"):
+    with pytest.raises(BadFolder, match="gone is a link to nothing"):
         survey(folder)
     (folder / "gone").unlink()
     os.mkfifo(folder / "pipe")
@@ -161,6 +161,7 @@ def test_what_is_typed_from_a_key_to_a_file_that_opens_again(tmp_path: Path, fol
 
     said = run.invoke(cli, ["data", "push", str(folder), "--encrypt"], env=env)
     assert (said.exit_code, said.stderr.count(word)) == (0, 0)
+    assert f"in 3 files, encrypted, sent to {(tmp_path / 'var/store').as_uri()}." in said.stderr.replace("\n", " ")
     pasted = re.fullmatch(r'inputs: \[\{from: "(image-net@[0-9a-f]{16})", to: data/image-net\}\]\n', said.stdout)
     assert pasted is not None
     shown = run.invoke(cli, ["data", "list"], env=env).stdout
@@ -174,13 +175,22 @@ def test_what_is_typed_from_a_key_to_a_file_that_opens_again(tmp_path: Path, fol
     assert (tmp_path / "a.bin").read_bytes() == (folder / "a.bin").read_bytes()
 
 
+def test_one_file_is_one_file(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "a.bin").write_bytes(b"abc")
+    said = CliRunner().invoke(cli, ["data", "push", str(tmp_path / "one")], env={"HOURGLASS_STATE": str(tmp_path)})
+    assert "3 B in 1 file, sent to" in said.stderr
+    shown = CliRunner().invoke(cli, ["data", "list"], env={"HOURGLASS_STATE": str(tmp_path)})
+    assert "  1 file  " in shown.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["decrypt", "a.sealed"], "a is there already. Remove it, or name another place with --to"),
         (["decrypt", "a.sealed", "--to", "b"], "a.sealed: This is no file that Hourglass sealed"),
         (["decrypt", "none.sealed"], "none.sealed: No such file or directory"),
-        (["data", "push", ".", "--encrypt"], "no key to encrypt with"),
+        (["data", "push", ".", "--encrypt"], "prints; or leave `encrypt` out."),
         (["data", "push", "nowhere"], "nowhere is not a folder"),
     ],
 )
