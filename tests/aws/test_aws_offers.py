@@ -13,7 +13,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from bot.compose import Pinner
+from bot.pinner import Pinner
 from jobs.errors import BadImage
 from jobs.gpus import MEMORY_GB
 from jobs.images import PinnedImage

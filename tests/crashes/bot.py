@@ -125,7 +125,7 @@ class _Woken:
 
 
 class Bot:
-    """The whole control plane, put together as `bot.compose` does it; `provided` False: its provider is not named."""
+    """The whole control plane, put together as `bot.plane` does it; `provided` False: its provider is not named."""
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from docker.errors import APIError
 
-from bot.compose import Pinner
+from bot.pinner import Pinner
 from jobs.errors import BadImage, Rejected
 from jobs.images import ImageResolver
 from jobs.providers.docker import Docker, Gpus
