@@ -236,7 +236,7 @@ def _answer(respond: Respond, message: Message) -> None:
 def _caller(body: Body) -> Caller:
     """Name the press: a repeated delivery of it has the same action_ts, or the same view and its hash."""
     user = body["user"]["id"]
-    channel = (body.get("channel") or {}).get("id") or (body.get("container") or {}).get("channel_id") or "D"
+    channel = (body.get("channel") or {}).get("id") or (body.get("container") or {}).get("channel_id") or answering.FORM
     if body.get("actions"):
         return Caller(person=user, channel=channel, delivery=f"press:{body['actions'][0]['action_ts']}:{user}")
     view = body["view"]

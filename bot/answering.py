@@ -43,6 +43,7 @@ from trainer.storage import StoreFault
 
 log = logging.getLogger(__name__)
 
+FORM = "D"  # in place of a channel: a form has none, and was opened where one was looked at
 SLOW = (Estimate, Extend, Gpus, Logs)  # they ask a provider, the store or a git host
 
 
@@ -113,13 +114,24 @@ def perform(parts: Parts, command: Command, caller: Caller) -> Message:
 
 
 def look(parts: Parts, job_id: str, caller: Caller) -> JobFacts:
-    """Return the facts of a job of the caller's team; raises `NotFound` for one of another team's."""
-    team = parts.service.team_of(caller.channel) if not caller.channel.startswith("D") else None
+    """Return the facts of a job of the caller's team; raises `NotFound` for one of another team's.
+
+    A direct message is no team's channel: there a job is shown to those who have a part in it.
+    """
+    direct = caller.channel.startswith("D")
+    team = None if direct else parts.service.team_of(caller.channel)
     with parts.db.read() as tx:
         facts = known.read(tx, job_id, parts.traits, parts.clock.now())
     if team is not None and facts.job.team_id != team.id:
         raise NotFound(f"Job `{job_id}` belongs to another team. Ask in one of its channels.")
+    if direct and caller.channel != FORM and not _has_part(parts, facts.job, caller.person):
+        raise NotFound(f"You have no part in job `{job_id}`. Ask in one of its team's channels.")
     return facts
+
+
+def _has_part(parts: Parts, job: Job, user: str) -> bool:
+    """Return whether this person asked for the job, is to be told of it or leads its team."""
+    return user in (job.person, *job.notify) or person(parts, job, user).lead
 
 
 def person(parts: Parts, job: Job, user: str) -> Person:

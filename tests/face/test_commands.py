@@ -156,6 +156,28 @@ def test_a_log_answers_with_a_link_to_all_of_it_and_says_when_it_is_an_older_att
     assert "This is from attempt 1. Attempt 2 has no such line." in answered(" step", "step 1")
 
 
+@pytest.mark.parametrize("verb", ["status", "logs", "checkpoints", "rerun", "stop"])
+def test_in_a_direct_message_a_stranger_is_not_told_of_a_job(open_stage: Stage, verb: str) -> None:
+    stage = open_stage
+    job = stage.running()
+    for stranger in ("gus", "tam"):
+        stage.people.type(stranger, "@hourglass", f"/train {verb} {job.id}")
+        stage.people.wait_for(lambda who=stranger: stage.people.ephemerals(who))  # type: ignore[misc]
+        told = stage.people.ephemerals(stranger)[-1]["text"]
+        assert told == f"You have no part in job `{job.id}`. Ask in one of its team's channels."
+    assert len(stage.service.list_jobs("vision")) == 1
+
+
+def test_in_a_direct_message_the_one_who_asked_those_to_be_told_and_leads_see_a_job(open_stage: Stage) -> None:
+    stage = open_stage
+    job = stage.running()
+    with stage.db.write() as tx:
+        db.touch(tx, db.get_job(tx, job.id), stage.clock.now(), notify=[stage.people.user_id("tam")])
+    for who in ("ada", "tam", "lea"):
+        stage.people.type(who, "@hourglass", f"/train status {job.id}")
+        assert "acme/vit@3f9c2ab" in stage.people.ephemerals(who)[-1]["text"]
+
+
 def test_where_the_site_is_not_reached_a_button_gathers_the_whole_log(open_stage: Stage) -> None:
     stage = open_stage
     job = stage.running()
