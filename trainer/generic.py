@@ -12,7 +12,7 @@ from trainer.counts import Counts, counts, trailing
 from trainer.formats import Reading
 from trainer.headings import without_prefix
 from trainer.names import evaluation_of, is_of_evaluation, may_measure, series_name
-from trainer.numbers import NUMBER, anything, measurements, number
+from trainer.numbers import NUMBER, anything, measurements, metered, number
 
 _NOTHING: Mapping[str, float] = {}
 _EVALUATION = re.compile(
@@ -126,6 +126,7 @@ def counted_line(text: str) -> Reading | None:
     text = without_prefix(text)
     found = _LEADING.match(text) or _TWO.search(text)
     values = measurements(text[found.end() :], stepped=found["total"] is not None) if found else {}
+    values = values or (metered(text[found.end() :]) if found and found["inner"] else {})
     if found is None or not values:
         return _trailing(text) if found is None else None
     n, total, inner, inners = (

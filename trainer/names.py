@@ -81,7 +81,7 @@ BESIDE = re.compile(
     r"|cpu\w*|ram|vram|ips|fps|wps|ups|tok\w*|samples?|size|momentum|wd|decay|patience|best|max|seed|version|wait|data|batch"
     r"|epochs?|steps?|iters?|it|progress|remaining|left|took|scale|temp|temperature|beta|epsilon|eps|gamma|tau|dropout"
     r"|threshold|factor|weight|ratio|port|id|rank|world|workers?|threads?|fwd|bwd|forward|backward|alloc\w*|reserved|cached?"
-    r"|\w+time|dt|latency|disk|code)\d*$"
+    r"|\w+time|[bd]t|load|latency|disk|code)\d*$"
 )
 _EXTREME = re.compile(r"(?:^|_)(?:best|min|max|minimum|maximum|worst|lowest|highest)(?:_|$)")
 

@@ -13,6 +13,7 @@ from trainer.names import (
     is_companion,
     is_of_evaluation,
     is_outcome,
+    is_worth_naming,
     may_end,
     of_part,
     series_name,
@@ -122,6 +123,11 @@ _ANY_PAIR = re.compile(
 )
 
 
+_METERED = re.compile(  # of bounded length: a line may be made to keep us busy
+    r"(?:^|[\t|,;)\]]\s*|\s{2})(?P<name>[a-z][\w./@-]{0,40}(?: [a-z][\w./@-]{0,40})?):?\s{1,8}"
+    r"(?P<value>[-+]?\d{0,15}\.\d{1,18}(?:e[-+]?\d+)?)%?\s?\(\s*[-+]?\d{0,15}\.\d{1,18}(?:e[-+]?\d+)?%?\s*\)",
+    re.IGNORECASE,
+)
 _OF_NETS = re.compile(r"(?<!\w)[A-Z]{1,5}\((?:x|y|z|G\(z\))\)")  # "D(x): 0.46 D(G(z)): 0.53": of the generative nets
 _ENGLISH = {
     "训练集": " train ",
@@ -177,7 +183,17 @@ def measurements(text: str, *, stepped: bool) -> Mapping[str, float]:
     for pair in _PAIR.finditer(pairs.text):
         if may_end(pair["name"]):
             pairs.take(pair)
-    return pairs.found if pairs.judged or stepped else {}
+    if stepped and pairs.found:
+        return {**metered(pairs.text), **pairs.found}
+    return pairs.found if pairs.judged else {}
+
+
+def metered(text: str) -> Mapping[str, float]:
+    """Return what stands with its mean behind it, whatever it is called: "l_p 0.006 (0.005)", "Prec 6.25% (3.12%)"."""
+    if "(" not in text:
+        return {}
+    found = {series_name(one["name"]): number(one["value"]) for one in _METERED.finditer(text)}
+    return {name: value for name, value in found.items() if is_worth_naming(name) and name != "rank"}
 
 
 def _respelled(text: str) -> str:

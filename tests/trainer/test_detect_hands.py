@@ -216,6 +216,22 @@ OTHER_HANDS: dict[str, tuple[int | None, dict[str, float]]] = {
         100,
         {"loss": 0.5123, "prec@1": 50.123, "prec@5": 80.12},
     ),
+    # HobbitLong/CMC; BT and DT are times
+    "Train: [1][3/8]\tBT 1.183 (1.619)\tDT 0.121 (0.230)\tloss 15.702 (15.776)\tl_p 0.001 (0.003)\tab_p 0.011 (0.015)": (
+        3,
+        {"loss": 15.702, "l_p": 0.001, "ab_p": 0.011},
+    ),
+    # Cysu/open-reid
+    "Epoch: [0][5/7]\tTime 0.052 (0.076)\tData 0.013 (0.023)\tLoss 3.353 (3.345)\tPrec 6.25% (2.50%)\t": (
+        5,
+        {"loss": 3.353, "prec": 6.25},
+    ),
+    # FoundationVision/VAR
+    "[12-01 01:50:42] (/home/me/VAR/utils/misc.py, line 314)=> [Ep]: [   1/10]  [2/4]  eta: 0:00:00  tlr: 0.00063"
+    "  Lm: 8.305 (8.268)  Lt: 8.292 (8.250)  Accm: 0.00 (25.00)  time: 0.3407  data: 0.0358": (
+        2,
+        {"lm": 8.305, "lt": 8.292, "accm": 0.0},
+    ),
     "Epoch 3/10 - train loss: 0.512, val loss: 0.412, val acc: 81.2%": (
         3,
         {"train_loss": 0.512, "val_loss": 0.412, "val_acc": 81.2},
