@@ -27,7 +27,7 @@ NUMBER = (  # of bounded length: a line may be made to keep us busy
 # What may stand before a name as a word of its own and belongs to it: "Batch Loss", "Gen Loss Total".
 _BEFORE = frozenset({
     "train", "training", "val", "val.", "vali", "valid", "validation", "eval", "evaluation", "test", "testing", "dev",
-    "meta",
+    "meta", "overall",
     "avg", "avg.", "average", "averaged", "mean", "running", "lm", "total", "d", "g", "policy", "value", "actor",
     "critic",
     "generator", "discriminator", "gen", "disc", "box", "cls", "kl", "batch", "step", "epoch", "episode", "global",
@@ -128,6 +128,7 @@ _METERED = re.compile(  # of bounded length: a line may be made to keep us busy
     r"(?P<value>[-+]?\d{0,15}\.\d{1,18}(?:e[-+]?\d+)?)%?\s?\(\s*[-+]?\d{0,15}\.\d{1,18}(?:e[-+]?\d+)?%?\s*\)",
     re.IGNORECASE,
 )
+_FOLDER = re.compile(r"\t(?:[\w.-]{1,40}/){2,8}(?=[A-Za-z])")  # of bounded length, too
 _OF_NETS = re.compile(r"(?<!\w)[A-Z]{1,5}\((?:x|y|z|G\(z\))\)")  # "D(x): 0.46 D(G(z)): 0.53": of the generative nets
 _ENGLISH = {
     "训练集": " train ",
@@ -155,7 +156,12 @@ def number(text: str) -> float:
 
 
 def plainly(line: str) -> str:
-    """Return `line` with numbers and names as they are read: "1.23D+02" as "1.23e+02", "D(x)" as "D_x"."""
+    """Return `line` with numbers and names as they are read: "1.23D+02" as "1.23e+02", "D(x)" as "D_x".
+
+    The folder that all names of a line with tabs stand in is none of them: "tmp/mnist/disc cost".
+    """
+    if "/" in line and "\t" in line and (folder := _FOLDER.search(line)) and line.count(folder.group()) > 1:
+        line = line.replace(folder.group(), "\t")
     if "(x)" in line or "(y)" in line or "(z)" in line:
         line = _OF_NETS.sub(lambda found: found.group().replace("(", "_").replace(")", ""), line)
     return _FORTRAN.sub("e", line) if "D+" in line or "D-" in line else line

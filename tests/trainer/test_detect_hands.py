@@ -216,6 +216,12 @@ OTHER_HANDS: dict[str, tuple[int | None, dict[str, float]]] = {
         100,
         {"loss": 0.5123, "prec@1": 50.123, "prec@5": 80.12},
     ),
+    # caogang/wgan-gp, and who else plots with igul222's tflib
+    "iter 99\ttmp/mnist/time\t0.0714\ttmp/mnist/train disc cost\t1.03\ttmp/mnist/wasserstein distance\t1.13"
+    "\ttmp/mnist/dev disc cost\t-3.17": (
+        99,
+        {"train_disc_cost": 1.03, "dev_disc_cost": -3.17},
+    ),
     # HobbitLong/CMC; BT and DT are times
     "Train: [1][3/8]\tBT 1.183 (1.619)\tDT 0.121 (0.230)\tloss 15.702 (15.776)\tl_p 0.001 (0.003)\tab_p 0.011 (0.015)": (
         3,
@@ -254,3 +260,9 @@ OTHER_HANDS: dict[str, tuple[int | None, dict[str, float]]] = {
 def test_what_other_hands_write_is_read_too(line: str) -> None:
     (found,) = fed(line)
     assert (found.step, dict(found.values)) == OTHER_HANDS[line]
+
+
+def test_an_overall_accuracy_is_not_the_mean_of_the_classes() -> None:
+    lines = ["Overall Acc: \t 0.0529", "Mean Acc : \t 0.0820", "FreqW Acc : \t 0.0076", "Mean IoU : \t 0.0097"]
+    found = [dict(one.values) for one in fed("Iter [10/80]  Loss: 2.6428", *lines)]  # meetps/pytorch-semseg
+    assert found[1:] == [{"overall_acc": 0.0529}, {"acc": 0.082}, {"freqw_acc": 0.0076}, {"iou": 0.0097}]
