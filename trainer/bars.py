@@ -44,19 +44,25 @@ class Unwound:
         """Take what a bar counts, which is what is done, or what lines count, which may be what is being done."""
         self.last = self.base = self._total = 0
         self._epoch: float | None = None
-        self._may_index, self._indexes = of_lines, False  # it went 0, 1, 2 in this epoch
+        self._may_index, self._from_zero = of_lines, False  # this epoch began with 0
+        self._stride = 0  # between two lines of an epoch, the widest
+        self._ahead = 0  # how far the epoch went on behind its last line, at least
 
     def of(self, count: int, epoch: float | None = None, total: int = 0) -> int:
         """Return `count` as counted from the start of the run; within an `epoch` that is known it begins once.
 
-        `total`: how far it counts, 0 where nobody says.
+        `total`: how far it counts, 0 where nobody says. Lines at 0, 100 and 200 are of an epoch that goes to 300, as
+        those at 100, 200 and 300 are; one at 230 behind them is its last.
         """
         anew = count < self.last if epoch is None else count <= self.last and epoch != self._epoch
+        stride = count - self.last
         if anew:
-            done = self.last + 1 if self._indexes and self.last else self.last
-            self.base += max(done, self._total)
-        begins = count == 0 or (self._indexes and not anew)
-        self._indexes = self._may_index and begins and (anew or count <= self.last + 1)
+            self.base += max(self.last, self._total) if self._total else self.last + self._ahead
+            self._from_zero, self._ahead = False, 0
+        if count == 0:
+            self._from_zero, self._ahead = self._may_index, int(self._may_index)
+        elif self._from_zero and stride > 0:
+            self._ahead, self._stride = stride if stride >= self._stride else 1, max(stride, self._stride)
         self.last, self._epoch, self._total = count, epoch, total
         return self.base + count
 

@@ -27,7 +27,7 @@ class Place:
         self._ends = 0  # epochs that lines told which count nothing finer
         self._told_epoch: float | None = None  # the last of them
         self._last = 0.0, 0.0  # the count without a total that a line told last, and its epoch or its header's
-        self._fallen: Unwound | None = None  # those counts, once one became less when an epoch began
+        self._falling, self._fell = Unwound(of_lines=True), False  # those counts, and whether one fell with an epoch
         self._before, self._anew = (0, 0), False  # a named count below a heading, and whether it began anew
         self._within = 0.0, 0, 0  # the epoch of a count within it, that count, and how far it was from the one before
         # An epoch's first bar, and the first count below its heading: the epoch, the total, whether it came to its end.
@@ -146,10 +146,11 @@ class Place:
             return None
         epoch = reading.epoch if reading.epoch is not None else float(self._header[0] if self._header else self._ends)
         before, self._last = self._last, (float(min(step, 2**53)), epoch)
-        if self._fallen is None and step < before[0] and epoch == before[1] + 1:
-            self._fallen = Unwound(of_lines=True)
-            self._fallen.of(int(before[0]))
-        return None if self._fallen is None else self._fallen.of(step)
+        if not self._fell and step < before[0]:
+            self._fell = epoch == before[1] + 1
+            self._falling = self._falling if self._fell else Unwound(of_lines=True)
+        placed = self._falling.of(step)
+        return placed if self._fell else None
 
     def _begins_anew(self, reading: Reading) -> bool:
         """Return whether a count with a total is of one epoch, below headings that name epochs: it was less before."""

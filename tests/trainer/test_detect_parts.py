@@ -145,7 +145,7 @@ def test_batches_that_no_epoch_stands_beside_are_counted_on_when_they_begin_anew
 def test_epochs_told_between_them_part_the_counts_of_iterations() -> None:
     lines = ("Iter: 000, Train Loss: 5.5", "Iter: 050, Train Loss: 5.4", "Epoch: 001, Train Loss: 5.3, Valid Loss: 4.5")
     found = fed(*lines, "Iter: 000, Train Loss: 4.5", "Iter: 050, Train Loss: 4.4")
-    assert [one.step for one in found] == [0, 50, 50, 50, 100]
+    assert [one.step for one in found] == [0, 50, 50, 100, 150]
 
 
 def test_a_bar_drawn_first_and_at_nothing_is_of_epochs() -> None:

@@ -15,7 +15,26 @@ def test_a_count_before_its_epoch_goes_on_over_the_epochs() -> None:
     lines = [f"\titers: {n}, epoch: {epoch} | loss: 0.5" for epoch in (1, 2) for n in (100, 200)]
     assert [one.step for one in fed(*lines)] == [100, 200, 300, 400]
     records = [f"{{'epoch': {epoch}, 'iter': {n}, 'loss': 9.5}}" for epoch in (0, 1) for n in (0, 10)]
-    assert [one.step for one in fed(*records)] == [0, 10, 10, 20]
+    assert [one.step for one in fed(*records)] == [0, 10, 20, 30]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ((0, 4, 8, 12), (0, 4), [0, 4, 8, 12, 16, 20]),  # ronghuaiyang/arcface-pytorch
+        ((0, 100, 200, 230), (0, 100), [0, 100, 200, 230, 231, 331]),  # and the last one
+        ((100, 200), (100, 200), [100, 200, 300, 400]),
+        ((0, 1, 2), (0, 1), [0, 1, 2, 3, 4]),
+        ((0,), (0,), [0, 1]),
+    ],
+)
+def test_an_epoch_of_unknown_length_goes_on_behind_its_last_line(
+    first: tuple[int, ...], second: tuple[int, ...], expected: list[int]
+) -> None:
+    lines = [
+        f"train epoch {epoch} iter {n} loss 17.5 acc 0.5" for epoch, one in enumerate((first, second)) for n in one
+    ]
+    assert [one.step for one in fed(*lines)] == expected
 
 
 def test_what_stands_below_a_count_in_brackets_belongs_to_it() -> None:
