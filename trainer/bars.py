@@ -56,6 +56,8 @@ class Unwound:
         """
         anew = count < self.last if epoch is None else count <= self.last and epoch != self._epoch
         stride = count - self.last
+        if stride < 0 and not anew:
+            return self.base + count  # of something else within the epoch
         if anew:
             self.base += max(self.last, self._total) if self._total else self.last + self._ahead
             self._from_zero, self._ahead = False, 0

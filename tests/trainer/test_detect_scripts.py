@@ -26,6 +26,7 @@ def test_a_count_before_its_epoch_goes_on_over_the_epochs() -> None:
         ((100, 200), (100, 200), [100, 200, 300, 400]),
         ((0, 1, 2), (0, 1), [0, 1, 2, 3, 4]),
         ((0,), (0,), [0, 1]),
+        ((0, 10, 20, 0), (0, 10), [0, 10, 20, 0, 30, 40]),  # codertimo/BERT-pytorch's test counts in between
     ],
 )
 def test_an_epoch_of_unknown_length_goes_on_behind_its_last_line(
