@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from trainer.formats import Reading
-from trainer.names import is_companion, is_of_evaluation, is_outcome, is_worth_naming, series_name
+from trainer.names import is_companion, is_of_evaluation, is_outcome, is_worth_naming, of_part, series_name
 from trainer.numbers import NUMBER, number
 
 EPOCHS = frozenset({"epoch", "epochs", "ep"})
@@ -22,7 +22,7 @@ STEPS = frozenset(
 _WORD = re.compile(r"(?:[A-Za-z][\w ./@%()+*:\-]*|#)$")
 _SPACED = re.compile(r"\S+(?: \S+)*")  # a column of several words, by single spaces
 _TIGHT = re.compile(r"\S+")
-_CELL = re.compile(rf"\[?({NUMBER})%?\]?$")  # a list of one is a number
+_CELL = re.compile(rf"\[?({NUMBER})\s?%?\]?$")  # a list of one is a number
 _LAST = ("final", "last", "end")  # where a count would stand
 _OF = re.compile(r"(\d+)/(\d+)$")
 _WITHIN = ("batch", "iter", "iteration")  # that count within an epoch which stands beside
@@ -56,7 +56,7 @@ def _kept(name: str) -> bool:
     return _judges(name) or is_companion(name)
 
 
-_RULES = str.maketrans(dict.fromkeys("│┃║", "|"))
+_RULES = str.maketrans(dict.fromkeys("│┃║┠┨", "|"))
 _COUNTING = re.compile(  # each begins with a character, and the engine passes over all others
     r"epoch|step|iter|#|round|episode|counter|gen(?<!\wgen)|update|batch|ep(?<!\wep)\b|it(?<!\wit)\b"
 )
@@ -68,7 +68,7 @@ def header(text: str) -> Columns | None:
         return None
     bare = text.translate(_RULES)
     for parted, words in _split(bare.replace("#", " ", 1) if bare.lstrip().startswith("# ") else bare):
-        names = [series_name(text) for text, _, _ in words]
+        names = _parted([series_name(text) for text, _, _ in words])
         if not 2 <= len(words) <= _MOST_COLUMNS or not all(_WORD.match(text) for text, _, _ in words):
             continue
         steps = next((at for at, name in enumerate(names) if name in STEPS), None)
@@ -82,6 +82,11 @@ def header(text: str) -> Columns | None:
                 names=names, spans=spans, parted=parted, counter=counter, epochs=steps is None, within=within
             )
     return None
+
+
+def _parted(names: Sequence[str]) -> list[str]:
+    """Return the names of columns: those that come again are of the validation, and once more of the test."""
+    return [of_part(("", "val", "test")[min(names[:at].count(name), 2)], name) for at, name in enumerate(names)]
 
 
 def _split(text: str) -> list[tuple[str, list[tuple[str, int, int]]]]:
@@ -107,6 +112,9 @@ def row(columns: Columns, text: str) -> Reading | None:
     text = text if columns.parted == "\t" else text.expandtabs()
     if columns.parted and columns.parted in text:
         cells: Sequence[str | None] = _cells(text, columns.parted)
+        missing = len(columns.names) - len(cells)
+        if missing > 0 and cells and cells[-1] and not any(map(str.isalnum, cells[-1])):  # a bar in their place
+            cells = [*cells[:-1], *[None] * (missing + 1)]
         if len(cells) != len(columns.names):
             return None
     else:

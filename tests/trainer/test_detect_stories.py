@@ -27,6 +27,25 @@ def test_a_table_of_commas_or_rules_is_read_by_its_header() -> None:
         assert [(one.step, dict(one.values)) for one in fed(*lines)] == [(1, {"loss": 0.35, "val_loss": 0.45})]
 
 
+def test_columns_that_come_again_are_of_the_validation_and_a_bar_may_stand_in_their_place() -> None:
+    found = fed(  # davda54/sam
+        "┏━━━━━━━━━━━━━━┳━━━━━━━╸T╺╸R╺╸A╺╸I╺╸N╺━━━━━━━┳━━━━━━━╸S╺╸T╺╸A╺╸T╺╸S╺━━━━━━━┳━━━━━━━╸V╺╸A╺╸L╺╸I╺╸D╺━━━━━━━┓",
+        "┃              ┃              ╷              ┃              ╷              ┃              ╷              ┃",
+        "┃       epoch  ┃        loss  │    accuracy  ┃        l.r.  │     elapsed  ┃        loss  │    accuracy  ┃",
+        "┠──────────────╂──────────────┼──────────────╂──────────────┼──────────────╂──────────────┼──────────────┨",
+        "┃           0  ┃      1.7597  │      9.72 %  ┃   2.000e-02  │   00:01 min  ┠┈█████████▓┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┨",
+        "┃           0  ┃      1.7709  │     10.50 %  ┃   2.000e-02  │   00:04 min  ┃      1.7847  │     10.00 %  ┃",
+        "┃           1  ┃      1.7629  │     11.11 %  ┃   2.000e-02  │   00:01 min  ┠┈█████████▓┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┨",
+    )
+    assert [(one.step, dict(one.values)) for one in found] == [
+        (0, {"loss": 1.7597, "accuracy": 9.72}),
+        (0, {"loss": 1.7709, "accuracy": 10.5, "val_loss": 1.7847, "val_accuracy": 10.0}),
+        (1, {"loss": 1.7629, "accuracy": 11.11}),
+    ]
+    (found,) = fed("epoch | loss  acc | loss  acc".replace("  ", " | "), "    1 | 0.5 | 0.6 | 0.7 | 0.8")
+    assert found.values == {"loss": 0.5, "acc": 0.6, "val_loss": 0.7, "val_acc": 0.8}
+
+
 def test_the_steps_of_an_evaluation_are_not_the_runs() -> None:
     found = fed(
         "Epoch: 1/4 Step: 6/6 loss: 1.10",
