@@ -41,7 +41,7 @@ _TRIAL = re.compile(rf"\bTrial (?P<n>\d+) finished with value: (?P<value>{NUMBER
 _STEP_KEYS = ("step", "global_step", "trainer_global_step", "_step", "num_updates", "iter", "iteration", "update")
 _TOTAL_KEYS = ("total_steps", "max_steps", "num_steps", "total_iters", "max_iters")
 _N_OF = re.compile(r"(\d{1,15})/(\d{1,15})")
-_OF_TYPE = re.compile(r"(val|valid|test|eval)_(?:iter|epoch)")
+_OF_TYPE = re.compile(r"((?:val|valid|test|eval)(?:_ema)?)_(?:iter|epoch)")
 _ITEMS = re.compile(rf"'([\w./@ -]+)': (?:[\w.]+\()?\[?'?({NUMBER})'?(?=[,}})\]])")
 
 
@@ -101,7 +101,7 @@ def json_line(text: str) -> Reading | None:
     reading = _of_many(_keyed(flat, epoch_counts=True), raw)
     judges = _OF_TYPE.match(str(raw.get("_type")))  # pycls', which SlowFast has, too
     mode = part["part"] or part["first"] if part else judges[1] if judges else str(raw.get("mode"))  # mmcv's
-    if reading is None or mode not in ("val", "valid", "test", "eval"):
+    if reading is None or mode.removesuffix("_ema") not in ("val", "valid", "test", "eval"):
         return reading
     values = {of_part(mode, name): value for name, value in reading.values.items()}
     if part:

@@ -30,7 +30,7 @@ NUMBER = re.compile(
     rf"|(?<=[-+])(?:(?:\d{{1,3}}(?:,\d{{3}})+|\d+)(?:\.\d*)?{_EXPONENT}|\.\d+{_EXPONENT}|(?:[nN]a[nN]|[iI]nf)(?!\w))"
     rf"|(?<=\.)\d+{_EXPONENT}"
     r"|(?<=[nN])[aA][nN](?!\w)|(?<=[iI])[nN][fF](?!\w)|(?<=\x01)"
-    r")(?!\.?\d|_|\w*[\\@]))"
+    r")(?!\.?\d|[A-Za-z]{0,2}_|\w*[\\@]))"
 )
 # A time, a size or a speed measures the machine.
 _UNIT = re.compile(
@@ -42,7 +42,7 @@ _SIGNS = " \t:=({[<'\"~"
 _OPENING = frozenset("[<(")
 _APART = re.compile(r"(?:^|[:|\])>-])\s*[\[<(]\s*$")  # a bracket that belongs to no word: "INFO:lda:<20>"
 _BRACKETS = re.compile(r"\s?[\[(][^\[\]()]*[\])]$")
-_WORD_BEFORE = re.compile(r"(?:\d+_|&)?(?:[A-Za-z_][\w.@/&-]*|(?<=&))(?:'s)?$")
+_WORD_BEFORE = re.compile(r"(?:\d+[A-Za-z]{0,2}_|&)?(?:[A-Za-z_][\w.@/&-]*|(?<=&))(?:'s)?$")
 _MOST_WORDS = 4  # that a number's name has
 _NORM = re.compile(r"\|([A-Za-z][\w ]*)\|$")  # "|proj g|= 0.3"
 _WORDS_BEHIND = re.compile(r" ?(?:- ?)?(?P<words>[A-Za-z_][\w@/-]*(?: [A-Za-z_][\w@/-]*){0,2})(?!\w|\s?[:=])")

@@ -216,8 +216,8 @@ def judged(text: str, values: Mapping[str, float]) -> Mapping[str, float]:
     if found is None:
         return values
     word = _WORDS.get(found["word"].lower()) or series_name(found["word"])
-    # "Eval 1 | valid loss 0.3 | ppl 1.3": one name says what the others do not.
-    word = next(filter(None, map(evaluation_of, values)), word)
+    if word == "eval":  # "Eval 1 | valid loss 0.3 | ppl 1.3": one name says what the others do not
+        word = next(filter(None, map(evaluation_of, values)), word)
     named = {name: _of(word, name) for name in values}
     if len(set(named.values())) < len(named):
         return values  # "Val Loss: 0.5, Loss: 0.4"
@@ -226,4 +226,5 @@ def judged(text: str, values: Mapping[str, float]) -> Mapping[str, float]:
 
 def _of(word: str, name: str) -> str:
     told = name.startswith("train") or is_of_evaluation(name) or word in name.split("_")
+    told = told and not (name.startswith("eval_") and word != "eval")  # "Validation: evaluation score 0.7"
     return name if told else f"{word}_{name}"

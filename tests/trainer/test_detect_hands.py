@@ -222,6 +222,16 @@ OTHER_HANDS: dict[str, tuple[int | None, dict[str, float]]] = {
         99,
         {"train_disc_cost": 1.03, "dev_disc_cost": -3.17},
     ),
+    # wolny/pytorch-3dunet
+    "2026-11-30 16:35:41,900 [MainThread] INFO UNetTrainer - Validation finished. Loss: 1.37. Evaluation score: 0.74": (
+        None,
+        {"val_loss": 1.37, "val_eval_score": 0.74},
+    ),
+    # facebookresearch/pycls
+    '[meters.py: 260]: json_stats: {"_type": "test_ema_epoch", "epoch": "1/5", "top1_err": 96.8, "top5_err": 57.8}': (
+        None,
+        {"test_ema_top1_err": 96.8, "test_ema_top5_err": 57.8},
+    ),
     # HobbitLong/CMC; BT and DT are times
     "Train: [1][3/8]\tBT 1.183 (1.619)\tDT 0.121 (0.230)\tloss 15.702 (15.776)\tl_p 0.001 (0.003)\tab_p 0.011 (0.015)": (
         3,
@@ -266,3 +276,9 @@ def test_an_overall_accuracy_is_not_the_mean_of_the_classes() -> None:
     lines = ["Overall Acc: \t 0.0529", "Mean Acc : \t 0.0820", "FreqW Acc : \t 0.0076", "Mean IoU : \t 0.0097"]
     found = [dict(one.values) for one in fed("Iter [10/80]  Loss: 2.6428", *lines)]  # meetps/pytorch-semseg
     assert found[1:] == [{"overall_acc": 0.0529}, {"acc": 0.082}, {"freqw_acc": 0.0076}, {"iou": 0.0097}]
+
+
+def test_a_name_may_begin_with_a_digit() -> None:
+    lines = [f"[{n}] time 0.01 lr 0.000{n} 3d_train {n}96.205 3d_eval {n}07.62 3d_valid {n}21.31" for n in (1, 2, 3)]
+    (*_, found) = fed(*lines)  # facebookresearch/VideoPose3D
+    assert (found.step, found.values["3d_train"], found.values["3d_valid"]) == (3, 396.205, 321.31)
