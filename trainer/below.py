@@ -33,6 +33,11 @@ class Below:
         """The part of the data that this line is of by its heading, "" for none."""
         return self._part if self else ""
 
+    @property
+    def is_next(self) -> bool:
+        """Whether this line is the one below the heading."""
+        return self._left == _LINES - 1
+
     def begins(self, part: str) -> None:
         """Take a heading; "" is the training's own."""
         self._part, self._left, self._told = part, _LINES, False

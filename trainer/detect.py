@@ -373,7 +373,8 @@ class Detector:
     def _below_headings(self, reading: Reading) -> Reading:
         """Return a reading without a step as what the headings above it say."""
         before, self._named_epoch = self._named_epoch, self._named_epoch if reading.epoch is None else reading.epoch
-        if reading.epoch is not None and (reading.epochs is not None if before is None else reading.epoch > before):
+        news = reading.epoch is not None and (reading.epochs is not None if before is None else reading.epoch > before)
+        if news and not self._below.is_next:
             self._below.ends()  # the next epoch's line is not below a heading of an evaluation
         values = self._below.named(reading.values)
         counted, self._counted = self._counted or reading, None

@@ -37,7 +37,7 @@ _PREFIX = re.compile(
         |\[(?:[a-z_]\w*\.)*[a-z_]\w*\](?=\[|\s-)                              # [package.module][INFO]
         |[a-z_][\w.]*\ +:\ (?:{_LEVELS})\s+(?=\S)
         |[\[(]?[\w./]+\.py[:\ ]\d+(?::\w+)?[\])]?[\s:|-]*
-        |(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*\s+-\s+(?=(?:{_LEVELS})\b)
+        |(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*\s+(?:-\s+(?=(?:{_LEVELS})\b)|(?=(?:INFO|DEBUG)\b))
         |(?:[\w.-]+:\d+\s+){{1,2}}(?=(?:{_LEVELS})\s)                        # a host's rank, a place in the source
     )+""",
     re.VERBOSE,
@@ -49,6 +49,7 @@ _PART = re.compile(
     r"|begins?|started|finished|done|completed?))*[\W_]*$",
     re.IGNORECASE,
 )
+_PART_EPOCH = re.compile(r"(?P<part>train|val(?:id\w*)?|test|eval\w*)(?: \d{1,9}){1,2}", re.IGNORECASE)  # "Val 3"
 _PART_COUNT = re.compile(r"(?P<part>val(?:id\w*)?|test|eval\w*)\W{1,3}\d+/\d+", re.IGNORECASE)  # "Test: [2/4]"
 _PARTS = {"tr": "", "va": "val", "te": "test", "ev": "eval", "de": "dev"}
 _COUNTS = ("epoch", "step", "iter", "episode", "round", "batch", "update", "generation")
@@ -98,6 +99,8 @@ def heading(text: str) -> Heading | None:
     text = without_prefix(text)
     if not text:
         return None
+    if (numbered := _PART_EPOCH.fullmatch(text)) is not None:
+        return Heading(part=_PARTS[numbered["part"][:2].lower()])
     if ("loss" in lower or "acc" in lower or "reward" in lower) and _NUMBERS.search(text):
         return None
     if _MAY_BE_ASIDE.search(lower):

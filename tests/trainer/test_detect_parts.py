@@ -104,6 +104,18 @@ def test_a_heading_says_where_the_run_stands_whatever_else_it_tells(heading: str
     assert [(one.step, dict(one.values)) for one in fed(heading, "training loss: 0.5")] == [(3, {"train_loss": 0.5})]
 
 
+def test_a_part_with_its_number_heads_what_follows_whatever_epoch_that_names() -> None:
+    logger = "[2026-11-30 16:27:21] __main__ INFO: "  # hysts/pytorch_image_classification
+    lines = ["Val 0", "Epoch 0 loss 2.72 acc@1 0.16", "Elapsed 0.07", "Train 1 0"]
+    lines += ["Epoch 1 Step 20/20 lr 0.1 loss 2.61 (3.23) acc@1 0.25 (0.14)", "Elapsed 0.58", "Val 1"]
+    found = fed(*(f"{logger}{line}" for line in (*lines, "Epoch 1 loss 1.04 acc@1 0.08")))
+    assert [(one.step, dict(one.values)) for one in found] == [
+        (0, {"val_loss": 2.72, "val_acc@1": 0.16}),
+        (20, {"lr": 0.1, "loss": 2.61, "acc@1": 0.25}),
+        (20, {"val_loss": 1.04, "val_acc@1": 0.08}),
+    ]
+
+
 def test_a_table_below_the_heading_of_an_evaluation_is_the_evaluations() -> None:
     header, rows = "# Epoch batch         loss        f_mae", ("      0     1          1.5         18.5",)
     found = fed("training", header, *rows, "      0     2         1.25         16.5", "validation", header, *rows)
