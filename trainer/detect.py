@@ -334,9 +334,10 @@ class Detector:
     ) -> Detection:
         """Return what is news of what `row` read at `step`."""
         values: Mapping[str, float] = self._series.news(row, self._judged_by_bar(reading), step)
-        if reading.epoch is not None and reading.step is None and reading.bar is None:
+        epoch = float(step or 0) if reading.mean else reading.epoch
+        if epoch is not None and reading.step is None and reading.bar is None:
             means = {name: value for name, value in reading.values.items() if name not in values}
-            values = {**values, **self._series.of_epoch(row, reading.epoch, means)}
+            values = {**values, **self._series.of_epoch(row, epoch, means)}
         if step is not None:
             self._series.told(values, step)
             total = None if total is not None and step > total else total  # of something else

@@ -61,6 +61,7 @@ class Reading(NamedTuple):
     from_either: bool = False  # whether epochs are counted from 0 or 1 shows in the first of them
     from_zero: bool = False  # they are counted from 0, unless the first of them is 1
     based: bool = False  # the format says what they are counted from, and `epoch` is from 0
+    mean: bool = False  # over what came before it: of an epoch, where a finer count tells the same series
     unnamed: bool = False  # what a bar shows has no name: a bar of an evaluation may still show the training's
 
 

@@ -76,6 +76,7 @@ _BEST = re.compile(
 )
 _BEST_ABROAD = re.compile(r"\D*(?:最佳|最好|最优|лучш)")
 _BETTER = re.compile(r"(?:decreas|improv|increas)\w* (?:from |\()|\d is the (?:new )?best", re.IGNORECASE)
+_MEAN = re.compile(r"\W*(?:mean|average|avg)_", re.IGNORECASE)  # "mean_loss: 7.1"; prose sums up whole runs
 # Of a call or a file that is printed, never of what is measured.
 _SETTINGS = re.compile(r"\W*(?:hyper-?param\w*|hparams|config\w*|settings|arguments)\W*[:=]", re.IGNORECASE)
 _SETTING = re.compile(r"=(?<=\w=)(?:True|False|None)\b")
@@ -172,6 +173,7 @@ def plain_line(text: str) -> Reading | None:
         epochs=found.epochs if found else None,
         values=judged(rest, values),
         epoch_counts=True,
+        mean=epoch is None and _MEAN.match(text) is not None,
     )
 
 

@@ -50,6 +50,7 @@ _PART = re.compile(
     re.IGNORECASE,
 )
 _PART_EPOCH = re.compile(r"(?P<part>train|val(?:id\w*)?|test|eval\w*)(?: \d{1,9}){1,2}", re.IGNORECASE)  # "Val 3"
+_OF_EPOCHS = re.compile(r"\(\d+/\d+\)\W*$")  # "Epoch 3 (3/8):", alone on its line, counts no batches
 _PART_COUNT = re.compile(r"(?P<part>val(?:id\w*)?|test|eval\w*)\W{1,3}\d+/\d+", re.IGNORECASE)  # "Test: [2/4]"
 _PARTS = {"tr": "", "va": "val", "te": "test", "ev": "eval", "de": "dev"}
 _COUNTS = ("epoch", "step", "iter", "episode", "round", "batch", "update", "generation")
@@ -115,6 +116,8 @@ def heading(text: str) -> Heading | None:
     part = _PART.match(rest)
     if part is None and (found is None or (text[-1:] != ":" and _BESIDE.sub("", rest))):
         return None
+    if found is not None and found.within and found.step == found.epoch and _OF_EPOCHS.search(text):
+        found = found._replace(epochs=found.total, step=None, total=None, within=False)
     return Heading(part=_PARTS[part["part"][:2].lower()] if part else None, counts=found)
 
 

@@ -228,3 +228,20 @@ def test_a_table_that_comes_again_counts_though_it_measures_nothing() -> None:
         *(row for step in (64, 128, 192) for row in ("| fps | 516 |", f"| total_timesteps | {step} |", "-----"))
     )
     assert [(one.step, one.moved) for one in found] == [(128, True), (192, True)]
+
+
+def test_a_mean_below_the_batches_is_told_of_the_epoch() -> None:
+    lines = ["Training epoch: 0", "\tIter 0 Done. | loss: 3.2 | lr: 0.1", "\tIter 2 Done. | loss: 2.2 | lr: 0.1"]
+    found = fed(*lines, "\tmean_loss: 2.7461", "Done.")  # yysijie/st-gcn
+    assert (found[-1].step, dict(found[-1].values)) == (2, {"epoch_loss": 2.7461})
+
+
+def test_an_epoch_of_all_epochs_in_a_heading_is_no_batch() -> None:
+    lines: list[str] = []  # yanx27/Pointnet_Pointnet2_pytorch
+    for epoch in (1, 2):
+        lines.append(f"Epoch {epoch} ({epoch}/8):")
+        lines += [f"{n}0%|█| {n}/10 [00:00<00:01,  6.23it/s]" for n in (0, 4, 10)]
+        lines.append(f"Train Instance Accuracy: 0.{epoch}")
+        lines += [f"{n}%|█| {n}/4 [00:00<00:01,  6.23it/s]" for n in (0, 4)]
+        lines.append(f"Test Instance Accuracy: 0.{epoch}, Class Accuracy: 0.15")
+    assert [one.step for one in fed(*lines) if one.values] == [10, 10, 20, 20]
