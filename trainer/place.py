@@ -47,6 +47,11 @@ class Place:
         """Whether the run's own bar has come to its end."""
         return self._bars.ended
 
+    @property
+    def bar_left(self) -> int:
+        """How many steps the run's own bar has not shown, if its epoch is at its end."""
+        return self._bars.left
+
     def epoch_begins(self, epoch: int, epochs: int | None) -> None:
         """Take a line that names an epoch and says nothing else."""
         self._header_from_zero = self._header_from_zero or epoch == 0

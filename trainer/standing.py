@@ -133,6 +133,8 @@ class Standing:
             return At(self.step if placed is None else placed)
         if self._counter == BAR and self._bare and self.step == 0 and self.header is not None:
             return At(self.header, moved=True)  # the bar was drawn once and never again
+        if self._counter == BAR and self.step is not None and reading.epoch_counts and epoch is not None:
+            return At(self.step + self.place.bar_left)  # it sums the epoch up
         return At(self.step)
 
     def _is_before(self, row: float) -> bool:

@@ -245,3 +245,15 @@ def test_an_epoch_of_all_epochs_in_a_heading_is_no_batch() -> None:
         lines += [f"{n}%|█| {n}/4 [00:00<00:01,  6.23it/s]" for n in (0, 4)]
         lines.append(f"Test Instance Accuracy: 0.{epoch}, Class Accuracy: 0.15")
     assert [one.step for one in fed(*lines) if one.values] == [10, 10, 20, 20]
+
+
+def test_a_fast_bar_that_is_gone_before_it_shows_its_end_had_come_to_it() -> None:
+    lines = ["train:   0%|          | 0/8 [00:00<?, ?it/s]"]  # yinboc/liif
+    lines += ["train:  75%|███████▌  | 6/8 [00:00<00:00, 56.56it/s]", "val:   0%|          | 0/2 [00:00<?, ?it/s]"]
+    found = [
+        fed(*lines * epoch, f"epoch {epoch}/30, train: loss=0.3228, val: psnr=14.7460, 0.2s")[-1] for epoch in (1, 2)
+    ]
+    assert [(one.step, dict(one.values)) for one in found] == [
+        (8, {"train_loss": 0.3228, "val_psnr": 14.746}),
+        (16, {"train_loss": 0.3228, "val_psnr": 14.746}),
+    ]
