@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from trainer.drawn import description
 from trainer.formats import Reading
 from trainer.names import is_companion, is_of_evaluation, is_outcome, is_worth_naming, of_part, series_name
 from trainer.numbers import NUMBER, number
@@ -110,6 +111,7 @@ def row(columns: Columns, text: str) -> Reading | None:
     """Return what a line under that header says; None if it is not a row of that table."""
     text = text.translate(_RULES)
     text = text if columns.parted == "\t" else text.expandtabs()
+    text = description(text) if "%|" in text else text  # YOLOv6's rows stand before a bar
     if columns.parted and columns.parted in text:
         cells: Sequence[str | None] = _cells(text, columns.parted)
         missing = len(columns.names) - len(cells)

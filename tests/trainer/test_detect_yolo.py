@@ -125,3 +125,10 @@ def test_masks_and_boxes_of_an_evaluation_are_apart() -> None:
 
 def test_a_header_with_a_bar_behind_it_measures_nothing() -> None:
     assert values("               classes   top1_acc   top5_acc: 100% ━━━━━━━━━━━━ 2/2 51.0it/s 0.0s") == []
+
+
+def test_a_row_before_a_bar_is_read_to_its_last_column() -> None:
+    header = "     Epoch        lr  iou_loss  dfl_loss  cls_loss"  # meituan/YOLOv6
+    (found,) = fed(header, "       0/5     0.0025     1.347     1.417     1.949:  50%|█████     | 1/2 [00:01")
+    assert (found.step, found.total) == (0, 5)
+    assert dict(found.values) == {"lr": 0.0025, "iou_loss": 1.347, "dfl_loss": 1.417, "cls_loss": 1.949}
