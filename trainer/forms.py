@@ -60,6 +60,7 @@ _PER = re.compile(r"(?:_per)?_(?:token|word|char|sample|example|document|doc|pix
 _NO_NAME = re.compile(
     r"^[kmgt]i?b$|^over$|(?:^|_)(?:time|times|seconds|secs?|minutes|hours|iterations?|epochs?|steps?|episodes)(?:_|$)|per_?sec"
 )
+_WITH_RATE = re.compile(rf"\[ ?{HOLE}, ?{HOLE}\]")  # RAFT's "[   50,  0.0003509]", whose losses have no names
 _MONTHS = frozenset({
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
     "december", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec",
@@ -153,7 +154,8 @@ def plan(shape: str, form: Form) -> Plan | None:
             extremes[at] = name
     names = names or ({} if form.known[0].told else extremes)  # the best so far, where nothing else is told
     total = count + 1 if count is not None and count + 1 in totals else None
-    if not names and count is not None and last_word(befores[count]) in STEPS:
+    leads = count == 0 and _WITH_RATE.match(shape) and fractions[1]
+    if not names and count is not None and (leads or last_word(befores[count]) in STEPS):
         return Plan(count=count, total=total, names=(), headed=False)
     placed = counts or count is not None or (_follows(form) and any(parts[at].rstrip()[-1:] in ":=" for at in names))
     if not names or not placed or all(len(set(columns[at])) == 1 for at in names):

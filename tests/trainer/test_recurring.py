@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.trainer.reading import told
+from tests.trainer.reading import fed, told
 from trainer.detect import Detector
 from trainer.progress import Progress
 from trainer.wire import EventKind
@@ -280,3 +280,9 @@ def test_what_the_first_lines_said_is_told_and_the_pace_is_not_measured_by_it() 
     points = [(data["step"], data["values"]) for kind, data in events if kind is EventKind.METRIC]
     assert points == [(1, {"gain": 0.1}), (2, {"gain": 0.2}), (3, {"gain": 0.3})]
     assert [data["step"] for kind, data in events if kind is EventKind.PROGRESS] == [3]
+
+
+def test_a_step_with_its_rate_says_where_what_follows_stands_though_its_losses_have_no_names() -> None:
+    lines = [f"[{n:6d},  0.000{n}751]     0.0{n},     0.5351,     0.8744,     3.11{n}, " for n in (35, 40, 45, 50)]
+    found = fed(*lines, "Validation Chairs EPE: 8.382209")  # princeton-vl/RAFT
+    assert (found[-1].step, dict(found[-1].values)) == (50, {"val_chairs_epe": 8.382209})
