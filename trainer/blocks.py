@@ -148,6 +148,28 @@ def row(columns: Columns, text: str) -> Reading | None:
     )
 
 
+_BETWEEN = re.compile(r"\s*[|,&]\s*|\s{2,}|\t")
+_RESULTS = re.compile(rf"[\s&|,]*({NUMBER}(?:[\s&|,]+{NUMBER})+)[\s&|,\\]*")  # LaTeX's, too: "& 0.115 & 0.903 \\\\"
+
+
+def measures(text: str) -> Sequence[str]:
+    """Return the names over one row of results if `text` is a header that counts nothing, none for any other line."""
+    cells = [cell for cell in _BETWEEN.split(text.strip()) if cell]
+    names = [series_name(cell) for cell in cells if _WORD.match(cell)]
+    if not 3 <= len(names) <= _MOST_COLUMNS or not len(cells) == len(names) == len(set(names)):
+        return ()
+    return names if any(map(_judges, names)) and sum(map(_kept, names)) > 1 else ()
+
+
+def results(names: Sequence[str], text: str) -> Mapping[str, float]:
+    """Return what the row below such a header says, nothing of any other line."""
+    found = _RESULTS.fullmatch(text)
+    numbers = _BETWEEN.sub(" ", found[1]).split() if found else []
+    if len(numbers) != len(names) or not all("." in one for one in numbers):
+        return {}
+    return dict(zip(names, map(number, numbers), strict=True))
+
+
 def _by_place(columns: Columns, text: str) -> list[str | None] | None:
     """Return the cells by the columns that they stand under, where some are empty; None where none is."""
     found = list(_TIGHT.finditer(text))

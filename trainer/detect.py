@@ -91,6 +91,7 @@ class Detector:
         self._ruled, self._pairs = blocks.Ruled(), blocks.Pairs()
         self._columns: blocks.Columns | None = None
         self._columns_part = ""  # of the data that its rows are of
+        self._results: Sequence[str] = ()  # the names that the line before has for this one's numbers
         self._kinds, self._recurring, self._line = Kinds(self._printed.explain), Recurring(), 0
 
     def feed(self, line: str) -> Detection | None:
@@ -233,9 +234,16 @@ class Detector:
             ended = self.end() if self._pairs.holds(row[0]) else None
             self._pairs.add(self._line, *row)
             return ended
-        if not named and self._columns is None:
+        results, self._results = self._results, ()
+        if not (named or results) and self._columns is None:
             return None
         table = headings.without_prefix(line.rstrip())
+        if results and (values := blocks.results(results, table)):
+            told = any(is_of_evaluation(name) or name.startswith("train") for name in values)
+            part = "" if told else self._below.part or "val"  # of what else nothing counts
+            return self._resolve(BLOCK, Reading(values={of_part(part, name): one for name, one in values.items()}))
+        if named and "." not in table:
+            self._results = blocks.measures(table)
         if named and (columns := blocks.header(table)):
             self._columns, self._columns_part = columns, self._below.part
         elif self._columns and (reading := blocks.row(self._columns, table)):

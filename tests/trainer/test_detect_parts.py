@@ -261,3 +261,19 @@ def test_what_the_bar_of_an_evaluation_shows_is_of_its_part() -> None:
     lines = (f"Val: N@1 0.0{n}, N@5 0.1{n}:  25%|██▌       | {n}/4 [00:00<00:00, 2.36it/s]" for n in (1, 2, 3))
     *_, last = fed("step 3: loss 0.5", *lines)
     assert last.values == {"val_n@1": 0.03, "val_n@5": 0.13}
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("      d1,  abs_rel,   sq_rel,     rmse", "   0.422,    0.469,    4.934,    7.125"),  # Depth-Anything-V2
+        (
+            "   abs_rel |   sq_rel |     rmse |       a1 | ",
+            "&   0.469  &   4.934  &   7.125  &   0.422  \\\\",
+        ),  # monodepth2
+    ],
+)
+def test_a_row_of_results_is_read_by_the_names_above_it(header: str, row: str) -> None:
+    found = fed("Iter: 9/12, LR: 0.0000432, Loss: 0.454", "=" * 40, header, row, row)
+    told = {"val_abs_rel": 0.469, "val_sq_rel": 4.934, "val_rmse": 7.125}
+    assert [(one.step, {k: v for k, v in one.values.items() if k in told}) for one in found[1:]] == [(9, told)]

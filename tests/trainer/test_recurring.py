@@ -284,5 +284,5 @@ def test_what_the_first_lines_said_is_told_and_the_pace_is_not_measured_by_it() 
 
 def test_a_step_with_its_rate_says_where_what_follows_stands_though_its_losses_have_no_names() -> None:
     lines = [f"[{n:6d},  0.000{n}751]     0.0{n},     0.5351,     0.8744,     3.11{n}, " for n in (35, 40, 45, 50)]
-    found = fed(*lines, "Validation Chairs EPE: 8.382209")  # princeton-vl/RAFT
-    assert (found[-1].step, dict(found[-1].values)) == (50, {"val_chairs_epe": 8.382209})
+    found = fed(*lines, "Validation loss: 8.382209")  # princeton-vl/RAFT
+    assert (found[-1].step, dict(found[-1].values)) == (50, {"val_loss": 8.382209})
