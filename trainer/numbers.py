@@ -89,6 +89,7 @@ _ON_PART = re.compile(
     r"(?=\s*[:=])"
 )
 _AT = re.compile(r"(?<=[a-z]) @(?=\d)")  # "Hits @10: 0.3"
+_TOP = re.compile(r"\b(top) (\d{1,2})[ _-](?=acc|err|prec)", re.IGNORECASE)  # "Top 5 Accuracy 55.1"
 # "Loss D Real: 0.58": what it is of stands behind the name.
 _OF_WHAT = re.compile(r"\b(?:[Ll]oss|LOSS|[Aa]cc)(?: [A-Z]\w{0,11}){1,2}(?=\s?[:=]\s*[-+.\d])")
 _PAIR = re.compile(
@@ -217,6 +218,8 @@ def _respelled(text: str) -> str:
         text = _ON_PART.sub(r"\2 \1", text)
     if " @" in text:
         text = _AT.sub("@", text)
+    if "op " in text or "OP " in text:
+        text = _TOP.sub(r"\1_\2_", text)
     if "oss " in text or "cc " in text:
         text = _OF_WHAT.sub(lambda found: found.group().replace(" ", "_"), text)
     return text
