@@ -66,6 +66,9 @@ _COUNT_BEHIND = re.compile(
     rf"(?P<n>\d+)(?P<of>\s?/\s?\d+)?\s*(?:[:=]|is|was|->)\s*(?P<value>{NUMBER})",
     re.IGNORECASE,
 )
+_OF_FACES = re.compile(
+    r"\[(?P<data>[a-z]\w*)\]\[(?P<n>\d+)\](?=Accuracy-)"
+)  # insightface's "[lfw][20]Accuracy-Flip: 0.5"
 _GLUED = re.compile(r"loss(?=\d+\.\d\d)")
 # All that follows was told before.
 _BEST = re.compile(
@@ -99,6 +102,8 @@ def stepped_line(text: str) -> Reading | None:
 
 def _spelled_out(text: str) -> str:
     """Return a line whose count stands within or behind a name with the count first."""
+    if "]Acc" in text and (flip := _OF_FACES.search(text)):
+        return f"step {flip['n']} | {flip['data']}_{text[flip.end() :]}"
     if "oss" in text:
         if inside := _COUNT_INSIDE.match(text):
             return f"step {inside['n']} | {inside['name']}: {inside['value']} {text[inside.end() :]}"

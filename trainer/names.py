@@ -9,7 +9,7 @@ from functools import lru_cache
 # What a run is judged by; one of these makes a line a measurement.
 _OUTCOME = re.compile(
     r"(?:^|_)(?:\w*loss(?:es|pi|[vqdg])?\d*|loss_(?!scale|scaling|weight|decimal|fn|func|type|name|coef|ratio|curve|std|var)[a-z]\w*|nll|\w?xent|ce|bce"
-    r"|cost|objective|obj|(?:log_?)?likelihood|cross_?entropy|log_?lik|deviance|ppl|perplexity|(?<!grad_)(?:m|all)?acc|acc_class|\w*accurac?y|ep_r|rank_?\d+"
+    r"|cost|objective|obj|(?:log_?)?likelihood|cross_?entropy|log_?lik|deviance|ppl|perplexity|(?<!grad_)(?:m|a|all)?acc|acc_class|\w*accurac?y(?:_flip)?|ep_r|rank[_@]?\d+"
     r"|(?:acc|top|acc@|prec|prec@)[15]|top_?[15]_err(?:or)?"
     r"|rew(?:ards?)?|returns?|n?mse|n?mae|n?rmse|n?rse|rae|rmsle|s?mape|r2|f1|bleu(?:_?\d)?|rouge\w*|uas|las|chrf|meteor|cider|mpjpe|eer|der|\w*iou|\w*auc|auroc|auprc|ndcg|mrr|hits?"
     r"|mcc|kappa|n?elbo"
@@ -132,6 +132,8 @@ def may_measure(lower: str) -> bool:
     for stem in _STEMS:  # `any` costs three times as much here
         if stem in lower:
             return True
+    if "%" in lower and "rank" in lower:  # "Rank-1  : 92.1%", and no process
+        return True
     return (":" in lower or "=" in lower) and _SHORT.search(lower) is not None
 
 

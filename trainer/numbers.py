@@ -101,7 +101,9 @@ _PAIR = re.compile(
     r"|['\"],\s|['\"]?\s(?:is|was)\s?[:=]\s*|['\"]?\s(?:is|reached|-)\s|\s{1,8})"
     rf"(?:\[\s*)?(?:(?:tensor|array|(?:np\.)?float\d*)\(\s*)?(?P<value>{NUMBER})"
     # What goes on as a formula, a word, a time or a range is no measurement; a spread ("+/- 0.1") may follow one.
-    r"(?!\.?\d|\s*(?:[*/](?!\s[\d,]+ @)(?=\s*[\w(.])|\+(?!/-))(?!-)|(?!(?:dB|mm|cm|px|pts|deg)(?!\w))[\w:]|-\w)",
+    # What stands behind a rule and has a number of its own goes on, too: "PSNR 31.2 / SSIM 0.91".
+    r"(?!\.?\d|\s*(?:[*/](?!\s[\d,]+ @|\s[a-z][\w@.-]{0,15}\s?[:=]?\s?\d)(?=\s*[\w(.])|\+(?!/-))(?!-)"
+    r"|(?!(?:dB|mm|cm|px|pts|deg)(?!\w))[\w:]|-\w)",
     re.IGNORECASE,
 )
 # "Train - loss: 0.3 | Valid - loss: 0.4": of which part the names behind it are.
@@ -216,6 +218,7 @@ def _respelled(text: str) -> str:
         text = f"{first['name'].strip()}: {first['value']}"
     if " on " in text or " in " in text:
         text = _ON_PART.sub(r"\2 \1", text)
+    text = text.replace("Mean AP", "mAP") if "Mean AP" in text else text
     if " @" in text:
         text = _AT.sub("@", text)
     if "op " in text or "OP " in text:
@@ -261,7 +264,12 @@ class _Pairs:
             return  # "test_loss: 2.1 | avg_loss: 2.0"
         if name not in self.found and len(self.found) < _MOST:
             self.found[name] = number(value)
-            self.judged = self.judged or is_outcome(name) or (not bare and "." in value and is_of_evaluation(name))
+            self.judged = (
+                self.judged
+                or is_outcome(name)
+                or word[:3] == "mAP"
+                or (not bare and "." in value and is_of_evaluation(name))
+            )
 
     def _wants(self, name: str, value: str, *, bare: bool) -> bool:
         if is_outcome(name):

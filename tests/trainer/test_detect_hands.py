@@ -282,3 +282,29 @@ def test_a_name_may_begin_with_a_digit() -> None:
     lines = [f"[{n}] time 0.01 lr 0.000{n} 3d_train {n}96.205 3d_eval {n}07.62 3d_valid {n}21.31" for n in (1, 2, 3)]
     (*_, found) = fed(*lines)  # facebookresearch/VideoPose3D
     assert (found.step, found.values["3d_train"], found.values["3d_valid"]) == (3, 396.205, 321.31)
+
+
+def test_what_people_are_found_again_by_is_read() -> None:
+    before = "Epoch: [1][5/20]\tTime 0.123 (0.145)\tLoss 1.2345 (1.3456)"
+    # KaiyangZhou/deep-person-reid, michuanhaohao/reid-strong-baseline, layumi/Person_reID_baseline_pytorch
+    lines = ["mAP: 81.2%", "CMC curve", "Rank-1  : 92.1%", "CMC curve, Rank-5  :98.2%"]
+    lines += ["Rank@1:0.921021 Rank@10:0.983670 mAP:0.812345", "Rank 1 of 4: 12.5 GB"]
+    assert [dict(one.values) for one in fed(before, *lines)][1:] == [
+        {"map": 81.2}, {"rank_1": 92.1}, {"rank_5": 98.2},
+        {"rank@1": 0.921021, "rank@10": 0.98367, "map": 0.812345},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("Top 1 Accuracy 30.123 (29.456)\tTop 5 Accuracy 55.123", {"top_1_accuracy": 30.123, "top_5_accuracy": 55.123}),
+        ("Val PSNR 31.2 / SSIM 0.91 / LPIPS 0.12", {"val_psnr": 31.2, "val_ssim": 0.91, "val_lpips": 0.12}),
+        ("mIoU: 0.6123, mAcc: 0.7123, aAcc: 0.9123", {"miou": 0.6123, "macc": 0.7123, "aacc": 0.9123}),
+        # deepinsight/insightface
+        ("Training: 2026-11-30 17:02:18,481-[lfw][20]Accuracy-Flip: 0.5000+-0.0010", {"lfw_accuracy_flip": 0.5}),
+    ],
+)
+def test_all_that_stands_side_by_side_is_read(line: str, expected: object) -> None:
+    (_, found) = fed("Epoch: [0][5/20]\tLoss 1.2345 (1.3456)", line)
+    assert found.values == expected
