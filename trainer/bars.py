@@ -77,7 +77,7 @@ class Bars:
         self.count = Unwound()  # that of the run's own
         self._bar: tuple[int, int] | None = None  # its count and total
         self._fast = False  # it moves faster than it is drawn
-        self._left = 0  # steps that it makes until it is drawn again, and has ended by then
+        self.left = 0  # steps until its end, if it comes to it before it is drawn again
         self._asked: float | None = None  # the epoch of a record after which the bar is drawn anew
         self._least, self._ratio = 0.0, math.inf  # steps an epoch has at least, and by a bar behind a record
         self.within = False  # whether the last bar was within the run's own
@@ -98,11 +98,6 @@ class Bars:
     def ended(self) -> bool:
         """Whether the run's own bar has come to its end."""
         return self._bar is not None and self._bar[0] >= self._bar[1]
-
-    @property
-    def left(self) -> int:
-        """How many steps the run's own bar had left when it was drawn last, if it ended before it was drawn again."""
-        return self._left
 
     def of(self, name: str, reading: Reading, header: object) -> tuple[int | None, int | None]:
         """Return step and total by a bar below `header`, which names an epoch; None where it is not the run's own."""
@@ -141,7 +136,7 @@ class Bars:
         self._bar, self._fast = (count, total), (reading.rate or 0.0) > _FAST or self._fast
         if self._asked and count:
             self._ratio, self._asked = min(self._ratio, count / self._asked), None
-        self._left = total - count if total - count <= _DRAWN * (reading.rate or 0.0) else 0
+        self.left = total - count if total - count <= _DRAWN * (reading.rate or 0.0) else 0
         placed = self.count.of(count, total=total if self._fast else 0)
         return placed, total if self.count.base == 0 else None
 

@@ -149,7 +149,8 @@ def row(columns: Columns, text: str) -> Reading | None:
 
 
 _BETWEEN = re.compile(r"\s*[|,&]\s*|\s{2,}|\t")
-_RESULTS = re.compile(rf"[\s&|,]*({NUMBER}(?:[\s&|,]+{NUMBER})+)[\s&|,\\]*")  # LaTeX's, too: "& 0.115 & 0.903 \\\\"
+_PARTING = " \t&|,\\"  # numbers in a row of results, which may be LaTeX's: "& 0.115 & 0.903 \\\\"
+_RESULT = re.compile(r"[-+]?\d+\.\d+(?:e[-+]?\d+)?|nan", re.IGNORECASE)
 
 
 def measures(text: str) -> Sequence[str]:
@@ -163,9 +164,8 @@ def measures(text: str) -> Sequence[str]:
 
 def results(names: Sequence[str], text: str) -> Mapping[str, float]:
     """Return what the row below such a header says, nothing of any other line."""
-    found = _RESULTS.fullmatch(text)
-    numbers = _BETWEEN.sub(" ", found[1]).split() if found else []
-    if len(numbers) != len(names) or not all("." in one for one in numbers):
+    numbers = re.split(f"[{re.escape(_PARTING)}]+", text.strip(_PARTING))
+    if len(numbers) != len(names) or not all(map(_RESULT.fullmatch, numbers)):
         return {}
     return dict(zip(names, map(number, numbers), strict=True))
 
