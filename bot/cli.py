@@ -149,7 +149,7 @@ def progress(
         Path | None, typer.Option(help="Whose `progress:` is tried; default: .hourglass.yml in this folder, if any.")
     ] = None,
     code: Annotated[
-        Path, typer.Option(help="The folder with the script: what its code prints is known, and what it calls that.")
+        Path, typer.Option(help="The script or its folder: what its code prints is known, and what it calls that.")
     ] = Path(),
     points: Annotated[bool, typer.Option("--points", help="Print each point with its step, too.")] = False,
 ) -> None:

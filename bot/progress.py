@@ -82,15 +82,15 @@ def read(chunks: Iterable[bytes], declared: Declared, printed: Printed, found: F
 def run(log: str, lines: Sequence[str], task_file: Path | None, code: Path, *, points: bool = False) -> int:
     """Show what is read from a file, or from "-", the standard input; return 0, or 1 where nothing was measured.
 
-    `code`: the folder with the script, for what it prints.
+    `code`: the script, or the folder with it, for what it prints.
     """
     declared, where = _described(lines, task_file)
     found, printed, status = Found(), Printed(), 0
-    if not code.is_dir():
-        raise BadSpec(f"`{code}` is no folder. `--code` names the one with the script that printed the lines.")
+    if not code.exists():
+        raise BadSpec(f"`{code}` is not there. `--code` names the script that printed the lines, or its folder.")
     try:
         with _opened(log) as file:
-            printed = printed_by(code)
+            printed = printed_by(_repository(code), () if code.is_dir() else [code.resolve()])
             read(_chunks(file, log), declared, printed, found)
     except KeyboardInterrupt:
         status = INTERRUPTED
@@ -106,6 +106,14 @@ def run(log: str, lines: Sequence[str], task_file: Path | None, code: Path, *, p
     if points:
         _points(found, console)
     return status or (0 if found.series else 1)
+
+
+def _repository(code: Path) -> Path:
+    """Return a folder as it is named, and of a script the repository that it lies in, or its folder."""
+    if code.is_dir():
+        return code
+    above = code.resolve().parents
+    return next((folder for folder in above if (folder / ".git").exists()), above[0])
 
 
 def _described(lines: Sequence[str], task_file: Path | None) -> tuple[Declared, str]:

@@ -13,6 +13,7 @@ import math
 import os
 import pkgutil
 import queue
+import shlex
 import signal
 import time
 import traceback
@@ -21,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from trainer import fetch, keys, procs, resuming, wire
+from trainer import fetch, keys, procs, resuming, scripts, wire
 from trainer.artifacts import Artifacts, Place
 from trainer.command import Command, shell
 from trainer.control import ControlWatch
@@ -213,7 +214,9 @@ class Agent:
         self, order: AgentOrder, restored: fetch.Restored | None, folder: Path, env: Mapping[str, str]
     ) -> list[str]:
         """Say that it runs, and from where; return what to start."""
-        self._progress.runs(self._insist(lambda: printed_by(folder)), resumed=restored is not None)
+        command = "\n".join((*order.commands, *order.again.commands, *map(shlex.join, (order.argv, order.again.argv))))
+        printed = self._insist(lambda: printed_by(folder, list(scripts.named(command, folder))))
+        self._progress.runs(printed, resumed=restored is not None)
         if restored is None:
             self._stage(Stage.RUN)
             return list(order.argv) or shell(order.commands, env.get("PATH"))

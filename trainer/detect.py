@@ -98,7 +98,7 @@ class Detector:
         """Return what `line` (one line, without colours) tells, or None when that is nothing."""
         self._line += 1
         self.described = False
-        line = self._ruled.barred(line)
+        line = self._ruled.barred(self._printed.message(line))
         ended = self.end() if self._pairs and not _RANK.sub("", line.lstrip()).startswith(blocks.BARS) else None
         found = self._bars_apart(line)
         return _together(ended, found) if ended and found else found or ended

@@ -73,6 +73,17 @@ _NUMBERS = re.compile(r"\d\.\d|%\||=[-\d.]")
 _WHOLE = re.compile(r"(?P<name>[a-z]\w*)\s?[:=]\s?\d+(?![\w.])", re.IGNORECASE)  # "episode_len:21"
 _MORE = re.compile(r"\d\.\d|%\||=[-\d.]|\w: \S+ \w")  # numbers and names of something else
 
+# What the code's own loggers put before each message: format="%(relativeCreated) 9d %(message)s"
+_FORMAT = re.compile(r"""["']([^"'\n{]{1,200})%\(message\)s""")
+_FIELD = re.compile(r"%\((?P<name>\w+)\)[-0# ]*(?P<width>\d*)(?:\.\d+)?[a-z]")
+_COLOUR = re.compile(r"\\(?:033|x1b|u001b)\[[\d;]*m")
+# As a field is printed, and what it looks like.
+_WHEN = "2026-11-02 10:00:00,123", r"[\w/., -]{0,24}?\d:\d\d(?::\d\d)?(?:[.,]\d+)?(?: [AP]M)?(?![\d:])"
+_INTEGER, _CALLED = ("12", r"\d+(?:\.\d+)?(?!\d)"), ("train", r"[A-Za-z_<][\w.<>/-]*")
+_INTEGERS = ("relativeCreated", "process", "thread", "lineno", "msecs", "created", "levelno")
+_FIELDS = {"asctime": _WHEN, "levelname": ("INFO", _CALLED[1]), **dict.fromkeys(_INTEGERS, _INTEGER)}
+_TOLD_APART = re.compile(r" {3}\d|\d.*[^\w\s]|[^\w\s].*\d")  # from a count, or a word, that a line begins with
+
 
 @dataclass(frozen=True, kw_only=True)
 class Heading:
@@ -131,3 +142,32 @@ def without_prefix(text: str) -> str:
     """Return `text` without what a logger put before it."""
     found = _PREFIX.match(text)
     return text[found.end() :] if found else text
+
+
+class Prefixes:
+    """What the loggers of some code put before each message, where that is not known without it."""
+
+    def __init__(self, sources: Sequence[str] = ()) -> None:
+        """Read them."""
+        texts = {_COLOUR.sub("", text).replace("\\t", "\t") for source in sources for text in _FORMAT.findall(source)}
+        self._known = [_pattern(text) for text in sorted(texts, key=len, reverse=True) if _is_news(text)]
+
+    def without(self, line: str) -> str:
+        """Return a line without the prefix that it has."""
+        found = next((found for one in self._known if (found := one.match(line))), None)
+        return line[found.end() :] if found else line
+
+
+def _is_news(text: str) -> bool:
+    shown = _FIELD.sub(lambda one: _FIELDS.get(one["name"], _CALLED)[0].rjust(int(one["width"] or 0)), text)
+    return _TOLD_APART.search(shown) is not None and without_prefix(f"{shown}x 1") != "x 1"
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    found, at = "", 0
+    for one in _FIELD.finditer(text):
+        field, width = _FIELDS.get(one["name"], _CALLED), one["width"]
+        behind = "" if not width else rf"(?<=[ \d.]{{{width}}})" if field is _INTEGER else r"\s*"
+        found += re.escape(text[at : one.start()]) + (r"\s*" if width else "") + field[1] + behind
+        at = one.end()
+    return re.compile(found + re.escape(text[at:]))

@@ -6,20 +6,19 @@ the statement that printed it does (`trainer.statements`).
 
 from __future__ import annotations
 
-import os
 import re
-import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from trainer import drawn, generic
 from trainer.formats import Reading
-from trainer.headings import without_prefix
+from trainer.headings import Prefixes, without_prefix
 from trainer.kinds import Found
 from trainer.names import RECORDS, all_of_evaluation, is_of_evaluation, may_measure, of_part
 from trainer.numbers import in_english, number, plainly, unwrapped
 from trainer.place import MOST_STEPS
+from trainer.scripts import sources
 from trainer.series import BAR, BLOCK, PLAIN, STATED
 from trainer.statements import CONNECT, Statement, statements
 from trainer.templates import COUNTS, Template, parse
@@ -28,13 +27,16 @@ _WORD = re.compile(r"[^\W\d_]+")
 _LONG_WORD = re.compile(r"(?!(?:nan|inf)\b)[A-Za-z]{3,}")  # such as no line without words has
 _ALONE = re.compile(r"\{\w+\}")
 _BRACES = re.compile(r"\{[^{}]*\}")
-_MOST_BYTES, _LARGEST = 4_000_000, 400_000  # of code that is read, and of one file
-_MOST_FILES, _MOST_FOLDERS = 2_000, 2_000
 _MOST, _WIDEST = 4_000, 1_000  # statements, and characters of a line
-_NOT_OURS = frozenset({"node_modules", "site-packages", "venv", "env", "build", "dist", "docs", "doc", "test", "tests"})
 _PRINTS = re.compile(r"print|log|write|echo|set_description")
 
-_Line = tuple[Template, Statement]
+_Key = tuple[str, bool, bool]  # how a statement's lines are told from others
+
+
+class _Line(NamedTuple):
+    template: Template
+    statement: Statement
+    runs: bool  # it is of the code that the command runs
 
 
 class _Stated(NamedTuple):
@@ -49,25 +51,23 @@ class _Stated(NamedTuple):
 class Printed:
     """What the code of one run prints."""
 
-    def __init__(self, sources: Iterable[str] = ()) -> None:
-        """Read the statements of files of code."""
+    def __init__(self, sources: Sequence[str] = (), others: Sequence[str] = ()) -> None:
+        """Read the statements of files of code; what `others` print alike is believed last: that code may not run."""
+        self._prefixes = Prefixes(sources)
         self._lines: dict[str, list[_Line]] = {}  # by the longest word in them, "" for none
-        alike: dict[tuple[str, bool, bool], Statement] = {}
-        for one in (one for source in sources for one in statements(source)):
-            key = one.text, one.begins, one.ends
-            if key in alike or len(alike) < _MOST:
-                alike[key] = _agreed(alike[key], one) if key in alike else one
         forms: dict[str, set[str]] = {}  # of lines without a word: what their statements measure
-        for one in alike.values():
-            forms.setdefault(_BRACES.sub("{}", one.text), set()).add(_measured(one))
-        for one in alike.values():
-            if one.measures and not (one.is_bare and len(forms[_BRACES.sub("{}", one.text)]) > 1):
-                self._add(one)
+        run = _alike(sources, {})
+        for alike in (run, _alike(others, run)):
+            for one in alike.values():
+                forms.setdefault(_BRACES.sub("{}", one.text), set()).add(_measured(one))
+            for one in alike.values():
+                if one.measures and not (one.is_bare and len(forms[_BRACES.sub("{}", one.text)]) > 1):
+                    self._add(one, runs=alike is run)
 
     def __bool__(self) -> bool:
         return bool(self._lines)
 
-    def _add(self, one: Statement) -> None:
+    def _add(self, one: Statement, *, runs: bool) -> None:
         text = in_english(plainly(one.text))  # as the lines are when they come here
         words = _WORD.findall(_BRACES.sub(" ", text))
         try:
@@ -76,7 +76,7 @@ class Printed:
             return
         if not _is_known(one, template, words):
             return
-        self._lines.setdefault(max(words, key=len, default=""), []).append((template, one))
+        self._lines.setdefault(max(words, key=len, default=""), []).append(_Line(template, one, runs))
 
     def explain(self, text: str, found: Found) -> Found:
         """Return what a line says with what its code does: all of it, or names and counts that it says better."""
@@ -96,6 +96,10 @@ class Printed:
             return Found(STATED if found.row >= PLAIN else found.row, counted, found.named)
         return Found(found.row, _with_totals(reading, stated.reading), found.named)
 
+    def message(self, line: str) -> str:
+        """Return a line without what the code's logger puts before it."""
+        return self._prefixes.without(line)
+
     def prints(self, text: str) -> bool:
         """Return whether a statement prints such a line."""
         return bool(self._lines and text.strip()) and self._stated(text) is not None
@@ -112,18 +116,34 @@ class Printed:
         may = [one for word in words for one in self._lines.get(word, ())]
         line = unwrapped(" ".join(without_prefix(text).split()))
         if _LONG_WORD.search(line):
-            may = [one for one in may if not one[1].is_bare]
+            may = [one for one in may if not one.statement.is_bare]
         if "." not in text:
-            may = [one for one in may if not _ALONE.fullmatch(one[0].text)]
+            may = [one for one in may if not _ALONE.fullmatch(one.template.text)]
         if not RECORDS.isdisjoint(word.lower() for word in words):  # "initial loss 3.5"
-            may = [one for one in may if one[1].begins]
-        may.sort(key=lambda one: -len(one[0].names))  # what says more of a line says it better
-        return next((stated for template, one in may if (stated := _reading(template, one, line))), None)
+            may = [one for one in may if one.statement.begins]
+        may.sort(key=lambda one: (not one.runs, -len(one.template.names)))  # what says more of a line says it better
+        return next((stated for one in may if (stated := _reading(one.template, one.statement, line))), None)
 
 
-def printed_by(folder: Path) -> Printed:
-    """Return what the code in a folder prints; what cannot be read is left out."""
-    return Printed(_sources(folder))
+def printed_by(folder: Path, scripts: Sequence[Path] = ()) -> Printed:
+    """Return what the code in a folder prints; that of `scripts` in it, and of what they import, is believed first."""
+    code = [one for one in sources(folder, scripts) if _tells(one.text)]
+    return Printed([one.text for one in code if one.runs], [one.text for one in code if not one.runs])
+
+
+def _tells(source: str) -> bool:
+    """Return whether a file of code may print a line that measures, or set up a logger."""
+    return "%(message)s" in source or (_PRINTS.search(source) is not None and may_measure(source.lower()))
+
+
+def _alike(sources: Sequence[str], others: Container[_Key]) -> Mapping[_Key, Statement]:
+    """Return the statements in files of code, each once, and none that `others` have."""
+    alike: dict[_Key, Statement] = {}
+    for one in (one for source in sources for one in statements(source)):
+        key = one.text, one.begins, one.ends
+        if key not in others and (key in alike or len(alike) < _MOST):
+            alike[key] = _agreed(alike[key], one) if key in alike else one
+    return alike
 
 
 def _measured(one: Statement) -> str:
@@ -227,37 +247,3 @@ def _placed(counts: Mapping[str, int], values: Mapping[str, float]) -> Reading:
     if "step" in counts:
         return place._replace(step=counts["step"], total=counts.get("steps"))
     return place._replace(epochs=epochs, epoch_counts=True)
-
-
-def _sources(folder: Path) -> Iterator[str]:
-    """Yield the code in a folder that prints and may measure, what lies nearest to the top first."""
-    folders, bytes_left, files_left = [folder], _MOST_BYTES, _MOST_FILES
-    for at in range(_MOST_FOLDERS):
-        if at >= len(folders):
-            return
-        try:
-            entries = sorted(os.scandir(folders[at]), key=lambda entry: entry.name)
-        except OSError:
-            continue
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                if not entry.name.startswith(".") and entry.name not in _NOT_OURS:
-                    folders.append(Path(entry.path))
-            elif entry.name.endswith(".py") and (source := _source(Path(entry.path), min(bytes_left, _LARGEST))):
-                bytes_left, files_left = bytes_left - len(source), files_left - 1
-                if files_left <= 0:
-                    return
-                if _PRINTS.search(source) and may_measure(source.lower()):
-                    yield source
-
-
-def _source(path: Path, most: int) -> str:
-    """Return a file of code, "" for one that cannot be read, is too long or is no ordinary file."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):  # what may never end
-            return ""
-        with path.open("rb") as file:
-            data = file.read(most + 1)
-    except OSError:
-        return ""
-    return data.decode("utf-8-sig", "replace") if len(data) <= most else ""

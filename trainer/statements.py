@@ -197,7 +197,7 @@ class _Reader:
             on_epochs = any(
                 one.bar == self._object(node) for one in self._around.loops if one.role == "epoch" and one.bar
             )
-            yield from (one._replace(on_epochs=on_epochs) for one in self._lines(text, written=True))
+            yield from (one._replace(on_epochs=on_epochs) for one in self._lines(text, written=name))
         elif found := pieces(node, self._string):
             yield from self._lines(found)
         elif name != "add_argument":
@@ -250,16 +250,17 @@ class _Reader:
         return next((scope.strings[name] for scope in reversed(self._scopes) if name in scope.strings), [])
 
     def _lines(
-        self, found: Sequence[Piece], *, written: bool = False, begins: bool = False, ends: bool = False
+        self, found: Sequence[Piece], *, written: str = "", begins: bool = False, ends: bool = False
     ) -> Iterator[Statement]:
-        """Yield the lines of a string: of one that is written, or that may be, by a function of the code's own."""
+        """Yield the lines of a string: of one that a function writes, or that one of the code's own may."""
         split = lines(found)
         part = self._part
         for at, line in enumerate(split):
             if written or begins or not _is_name(line):
                 text, printed, measures = self._described(line, judges=bool(part))
-                whole = begins or at > 0, ends or at < len(split) - 1
                 is_bare = all(isinstance(one, Hole) or not any(map(str.isalpha, one)) for one in line)
+                logged = written not in ("", "write") and is_bare  # nothing else would tell it from other lines
+                whole = begins or logged or at > 0, ends or logged or at < len(split) - 1
                 if not measures and not (is_bare and all(whole)):
                     continue
                 absolute = any(isinstance(one, Hole) and is_grown(one.value, self._around) for one in line)

@@ -52,7 +52,15 @@ def test_what_the_code_beside_it_calls_its_numbers_is_known(capsys: pytest.Captu
     assert typed("0 0.75\n1 0.5\n", points=True) == 0
     shown = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert shown[-3:] == [["loss"], ["0", "0.75"], ["1", "0.5"]]
-    with pytest.raises(BadSpec, match=r"`nowhere` is no folder. `--code` names the one with the script"):
+    Path("lib").mkdir()
+    Path("lib/test.py").write_text("for it in range(9):\n    print(it, acc.item())\n")
+    assert run("train.log", (), None, Path()) == 1  # of two that print such lines
+    Path(".git").mkdir()
+    for script in ("train.py", "lib/test.py"):
+        assert run("train.log", (), None, Path(script)) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("loss") == shown.count("acc") == 1
+    with pytest.raises(BadSpec, match=r"`nowhere` is not there. `--code` names the script"):
         run("train.log", (), None, Path("nowhere"))
 
 

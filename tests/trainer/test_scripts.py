@@ -1,0 +1,97 @@
+"""Which code of a repository is read, and in what order: what a command names, what that imports, and the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from trainer.printed import printed_by
+from trainer.scripts import named, sources
+
+
+def repository(top: Path, files: Mapping[str, str]) -> Path:
+    for name, text in files.items():
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_text(text)
+    return top
+
+
+def names(top: Path, command: str) -> list[str]:
+    return [str(path.relative_to(top)) for path in named(command, top)]
+
+
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [
+        ("python train.py --lr 1e-3", ["train.py"]),
+        ("CUDA_VISIBLE_DEVICES=0 python -u ./train.py 2>&1 | tee log.txt", ["train.py"]),
+        ("python -m tools.train --config a.yaml", ["tools/train.py"]),
+        ("python -m tools", ["tools/__main__.py"]),
+        ("torchrun --nproc_per_node 8 tools/train.py", ["tools/train.py"]),
+        ("python -m torch.distributed.launch --nproc_per_node=2 tools/train.py", ["tools/train.py"]),
+        ("accelerate launch --mixed_precision fp16 --module tools.train", ["tools/train.py"]),
+        ("cd tools && python train.py", ["tools/train.py"]),
+        ("cd tools; python ../train.py", ["train.py"]),
+        ("python $ROOT/tools/train.py; python /home/user/repo/train.py", ["tools/train.py", "train.py"]),
+        ("bash scripts/run.sh", ["scripts/run.sh"]),
+        ("# python train.py\npython tools/train.py", ["tools/train.py"]),
+        ("python ../outside.py", []),
+        ("nvidia-smi", []),
+        ("python absent.py", []),
+    ],
+)
+def test_a_command_names_its_scripts(tmp_path: Path, command: str, found: list[str]) -> None:
+    files = ("train.py", "tools/train.py", "tools/__main__.py", "scripts/run.sh")
+    top = repository(tmp_path / "repo", dict.fromkeys(files, "") | {"../outside.py": ""})
+    assert names(top, command) == found
+
+
+def test_what_a_script_imports_of_the_repository_is_run_and_the_rest_is_not(tmp_path: Path) -> None:
+    top = repository(
+        tmp_path,
+        {
+            "run.sh": "#!/bin/bash\n# python old.py\nexport A=1\npython \\\n  tools/train.py",
+            "tools/train.py": "import torch, pkg.deep.er as er\nfrom pkg import (\n    Trainer,\n    loops,\n)",
+            "tools/other.py": "#",
+            "src/pkg/__init__.py": "from .trainer import Trainer",
+            "src/pkg/trainer.py": "def f():\n    from . import lazy\n    from .. import nothing",
+            "src/pkg/lazy.py": "#",
+            "src/pkg/loops.py": "#",
+            "src/pkg/deep/er.py": "from ..test import helper",
+            "src/pkg/test/helper.py": "#",
+            "src/pkg/never.py": "#",
+            "old.py": "#",
+        },
+    )
+    for name in top.rglob("*.py"):
+        name.write_text(f"{name.read_text()}\n# {name.relative_to(top)}")
+    read = {source.text.rpartition("# ")[2]: source.runs for source in sources(top, [top / "run.sh"])}
+    assert [name for name, runs in read.items() if not runs] == ["old.py", "tools/other.py", "src/pkg/never.py"]
+    assert {"tools/train.py", "src/pkg/lazy.py", "src/pkg/loops.py", "src/pkg/test/helper.py"} <= read.keys()
+    assert all(source.runs for source in sources(top))  # no script is named
+
+
+def test_what_runs_is_believed_before_what_else_prints_such_lines(tmp_path: Path) -> None:
+    train = "for epoch in range(9):\n    print(f'at {epoch}: {loss:.2f}')\n    print(epoch, loss)"
+    other = "for i in range(9):\n    print(f'at {i}: {accuracy:.2f}')\nprint(accuracy, f1)"
+    top = repository(tmp_path, {"a.py": other, "z/train.py": train})
+    believed, either = printed_by(top, [top / "z/train.py"]), printed_by(top)
+    for line in ("at 3: 0.50", "3 0.5"):
+        assert (found := believed.read(line)) is not None
+        assert (found.epoch, dict(found.values)) == (3, {"loss": 0.5})
+    assert either.read("3 0.5") is None  # a line without a word, and they do not agree
+
+
+def test_the_scripts_of_a_large_repository_are_read_first(tmp_path: Path) -> None:
+    files = {f"a/{n}.py": "#" for n in range(2_100)} | {"z/train.py": "import zz", "z/zz.py": "print('L', loss)"}
+    top = repository(tmp_path, files)
+    assert not printed_by(top)
+    assert printed_by(top, [top / "z/train.py"])
+
+
+def test_odd_imports_and_circles_end(tmp_path: Path) -> None:
+    odd = "from ... import x\nfrom . import *\nimport\nfrom ...... import y\nfrom a..b import c\nimport .\nimport train"
+    top = repository(tmp_path, {"train.py": odd, "x.py": "import train"})
+    assert len(list(sources(top, [top / "train.py", top / "gone.py"]))) == 3

@@ -1,0 +1,137 @@
+"""The code of a repository that is read: what a command names and what that imports, then the rest. It is not run."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+_MOST_BYTES, _LARGEST = 4_000_000, 400_000  # of code that is read, and of one file
+_MOST_FILES, _MOST_FOLDERS = 2_000, 2_000
+_NOT_OURS = frozenset({"node_modules", "site-packages", "venv", "env", "build", "dist", "docs", "doc", "test", "tests"})
+_COMMENT = re.compile(r"^\s*#.*", re.MULTILINE)
+_NAMED = re.compile(
+    r"\bcd\s+[\"']?(?P<folder>[\w./-]+)"
+    r"|(?<!\S)(?:-m|--module)[\s=]+(?P<module>[A-Za-z_]\w*(?:\.\w+)*)"
+    r"|(?P<path>[\w./-]+\.(?:py|sh|bash))(?!\w)"
+)
+_IMPORT = re.compile(
+    r"^[ \t]*(?:from[ \t]+(?P<dots>\.*)(?P<of>[\w.]*)[ \t]+import[ \t]*(?P<names>\([^)]*|[^\n#]*)"
+    r"|import[ \t]+(?P<modules>[^\n#]*))",
+    re.MULTILINE,
+)
+_NAME = re.compile(r"\w+(?:\.\w+)*")
+
+
+class Source(NamedTuple):
+    """A file of code."""
+
+    text: str
+    runs: bool  # the command runs it, as far as that shows; all do where none is known
+
+
+def named(command: str, top: Path, at: Path | None = None) -> Iterator[Path]:
+    """Yield the scripts that a shell's lines name of the repository at `top`; paths may begin at `at`, too."""
+    at = at or top
+    for found in _NAMED.finditer(_COMMENT.sub("", command)):
+        if folder := found["folder"]:
+            inner = Path(os.path.normpath(at / folder))
+            at = inner if inner.is_dir() and inner.is_relative_to(top) else at
+        elif module := found["module"]:
+            path = module.replace(".", "/")
+            yield from _first(one / form for one in (at, top) for form in (f"{path}.py", f"{path}/__main__.py"))
+        else:  # what begins with a variable, or lies elsewhere on another machine, ends as it does here
+            parts = [part for part in found["path"].split("/") if part]
+            ends = ("/".join(parts[begin:]) for begin in range(len(parts)))
+            within = (Path(os.path.normpath(one / end)) for end in ends for one in (at, top))
+            yield from _first(one for one in within if one.is_relative_to(top))
+
+
+def sources(folder: Path, scripts: Sequence[Path] = ()) -> Iterator[Source]:
+    """Yield the code in a folder, within limits: what `scripts` of it run, then what lies near its top."""
+    reader, waiting = _Reader(), list(scripts)
+    for path in waiting:  # which grows
+        if path in reader.seen:
+            continue
+        text = reader.read(path)
+        if path.suffix != ".py":
+            waiting += named(text, folder, path.parent)
+            continue
+        waiting += reader.imports(text, path, folder)
+        yield Source(text, runs=True)
+    runs = not reader.seen
+    for path in _walk(folder):
+        if not reader.files_left:
+            return
+        if path not in reader.seen:
+            yield Source(reader.read(path), runs)
+
+
+class _Reader:
+    """Reads files, each once, until there were enough."""
+
+    def __init__(self) -> None:
+        self.seen = set[Path]()
+        self.files_left, self._bytes_left = _MOST_FILES, _MOST_BYTES
+        self._modules: dict[tuple[Path, str], Sequence[Path]] = {}
+
+    def read(self, path: Path) -> str:
+        """Return a file's text, "" for one that cannot be read or is too long."""
+        self.seen.add(path)
+        text = _text(path, min(self._bytes_left, _LARGEST)) if self.files_left else ""
+        self.files_left, self._bytes_left = self.files_left - bool(text), self._bytes_left - len(text)
+        return text
+
+    def imports(self, text: str, path: Path, top: Path) -> Iterator[Path]:
+        """Yield what the code of a file imports of the repository."""
+        above = [one for one in path.parents if one.is_relative_to(top)]
+        for found in _IMPORT.finditer(text):
+            dots, of = len(found["dots"] or ""), found["of"]
+            names = _NAME.findall(found["names"] or found["modules"] or "")
+            modules = names if of is None else [of, *(f"{of}.{name}".strip(".") for name in names)]
+            places = above[dots - 1 : dots] if dots else [*above, top / "src", top / "python"]
+            for module in modules:
+                yield from next(filter(None, (self._module(place, module) for place in places)), [])
+
+    def _module(self, place: Path, name: str) -> Sequence[Path]:
+        key = place, path = place, name.replace(".", "/")
+        if key not in self._modules:
+            self._modules[key] = _first([place / f"{path}.py", place / path / "__init__.py"])
+        return self._modules[key]
+
+
+def _first(paths: Iterable[Path]) -> Sequence[Path]:
+    """Return the first of some files that is there."""
+    return list(islice((path for path in paths if path.is_file()), 1))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    folders = [folder]
+    for at in range(_MOST_FOLDERS):
+        if at >= len(folders):
+            return
+        try:
+            entries = sorted(os.scandir(folders[at]), key=lambda entry: entry.name)
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if not entry.name.startswith(".") and entry.name not in _NOT_OURS:
+                    folders.append(Path(entry.path))
+            elif entry.name.endswith(".py"):
+                yield Path(entry.path)
+
+
+def _text(path: Path, most: int) -> str:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # what may never end
+            return ""
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except OSError:
+        return ""
+    return data.decode("utf-8-sig", "replace") if len(data) <= most else ""
