@@ -149,7 +149,9 @@ def _keyed(flat: Mapping[str, float], *, epoch_counts: bool) -> Reading | None:
     step = next((flat[key] for key in _STEP_KEYS if math.isfinite(flat.get(key, math.nan))), None)
     total = next((flat[key] for key in _TOTAL_KEYS if math.isfinite(flat.get(key, math.nan))), None)
     known = {*_STEP_KEYS, *_TOTAL_KEYS}
-    values = {k: v for k, v in flat.items() if k not in known and is_series(k) and not k.startswith("best_")}
+    mean_rank = {"rank"} if flat.get("rank", 0) % 1 else set()  # and no process
+    told = {k: v for k, v in flat.items() if is_series(k) or k in mean_rank}
+    values = {k: v for k, v in told.items() if k not in known and not k.startswith("best_")}
     if not any(is_outcome(name) for name in values):
         return None
     epoch = flat.get("epoch")

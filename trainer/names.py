@@ -12,7 +12,7 @@ _OUTCOME = re.compile(
     r"|cost|objective|obj|(?:log_?)?likelihood|cross_?entropy|log_?lik|deviance|ppl|perplexity|(?<!grad_)(?:m|a|all)?acc|acc_class|\w*accurac?y(?:_flip)?|ep_r|rank[_@]?\d+"
     r"|(?:acc|top|acc@|prec|prec@)[15]|top_?[15]_err(?:or)?"
     r"|rew(?:ards?)?|returns?|n?mse|n?mae|n?rmse|n?rse|rae|rmsle|s?mape|r2|f1|bleu(?:_?\d)?|rouge\w*|uas|las|chrf|meteor|cider|mpjpe|eer|der|\w*iou|\w*auc|auroc|auprc|ndcg|mrr|hits?"
-    r"|mcc|kappa|n?elbo"
+    r"|mcc|kappa|n?elbo|exploitability|nash_?conv"
     r"|spearman\w*|pearson\w*|(?:val|test|eval|dev)_score(?:_\w+)?|reciprocal_rank|psnr|ssim|pesq|stoi|(?:si_?)?sdri?|lpips|(?:fid|kid)(?:\d+k(?:_[a-z]+)?)?|wer|cer|bpb|bpc)$"
 )
 _NO_OUTCOME = re.compile(r"(?:time|reader|batch|data)_cost$|cache_hits?$")
@@ -39,10 +39,10 @@ _STEMS = (
     "learning", "norm", "mfu", "tps", "tokens", "score", "err", "prec", "recall", "kl", "map", "dice", "elbo",
     "margin", "xent", "ce", "cost", "obj", "lik", "r2", "ndcg", "mrr", "hit", "mcc", "kappa", "spearman",
     "pearson", "rse", "rae", "divergence", "fitness", "inertia", "deviance", "rms", "ll", "success", "corr", "regret",
-    "gap", "chrf", "meteor", "cider", "mpjpe", "exact", "hd95", "hausdorff",
+    "gap", "exploit", "nash", "chrf", "meteor", "cider", "mpjpe", "exact", "hd95", "hausdorff",
 )  # fmt: skip
 _NOT_SERIES = re.compile(
-    r"(?:^|_)(?:epoch|time|timestamp|ts|runtime|elapsed|per_second|total_flos|pid|rank|seed|num_gpus|hp_metric)$"
+    r"(?:^|_)(?:epoch|time|timestamp|ts|runtime|elapsed|per_second|total_flos|pid|seed|num_gpus|hp_metric|(?<!map_)rank)$"
 )
 _SHORT = re.compile(r"\b(?:em|[pde]er|[lu]as|mr)\s?[:=]")  # stems of so many other words
 # None itself: a record of a measurement, or what it took.

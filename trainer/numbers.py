@@ -37,6 +37,7 @@ _BEFORE = frozenset({
     "energy", "learning", "grad", "gradient", "error", "cross", "force", "forces", "stress", "in-sample",
     "out-of-sample", "oob", "cv", "q", "pi", "alpha", "temperature", "prior", "posterior", "content", "style", "cycle",
     "identity", "inception", "median", "loss", "acc", "accuracy", "reward", "perplexity",
+    "gen.", "disc.", "dis.", "enc.", "dec.", "recon.", "rec.", "adv.", "reg.",
 })  # fmt: skip
 _QUALIFIERS = _BEFORE | RECORDS
 _MOST_BEFORE = 4
@@ -96,7 +97,7 @@ _PAIR = re.compile(
     # A name is taken whole or not at all, so that prose is soon passed over; "->" and "..." are no part of it.
     r"(?<![\w./@?&-])(?=(?P<name>[a-z]\w*(?:(?:[/@]|\.(?!\.)|-(?!>))\w*)*))(?P=name)"
     r"(?:\s?\((?:(?P<part>train\w*|val\w*|test|dev|eval\w*)|[^()\d=]{1,24})\)|\s?\[[\w\- ]{1,16}\](?=\s*[:=]))?"
-    r"(?: (?:value|average|avg|mean)(?=\s*[:=]))?"
+    r"(?: (?:value|average|avg|mean)(?=\s*[:=]|\s[-+]?\d*\.\d))?"
     r"(?P<sign>(?=\[\s*[-+]?\d*\.\d+\s*\])|['\"]?\s*(?:::?|=(?!=)|[-=]>|→|\.{3,})\s*"
     r"|['\"],\s|['\"]?\s(?:is|was)\s?[:=]\s*|['\"]?\s(?:is|reached|-)\s|\s{1,8})"
     rf"(?:\[\s*)?(?:(?:tensor|array|(?:np\.)?float\d*)\(\s*)?(?P<value>{NUMBER})"

@@ -11,6 +11,15 @@ from tests.trainer.reading import fed
 # Nobody's format in particular: how people write the same things, and what is read of it.
 OTHER_HANDS: dict[str, tuple[int | None, dict[str, float]]] = {
     "loss is 0.35": (None, {"loss": 0.35}),
+    "[Epoch 1] Gen. loss: 0.032  Critic loss: 0.241": (1, {"gen_loss": 0.032, "critic_loss": 0.241}),  # numpy-ml
+    "Epoch 3/9, Disc. Loss: 0.5, Gen. Loss: 0.4": (3, {"disc_loss": 0.5, "gen_loss": 0.4}),
+    "[100] Exploitability AVG 0.43782562": (100, {"exploitability": 0.43782562}),  # open_spiel
+    "Iteration 10 exploitability 0.45": (10, {"exploitability": 0.45}),
+    "step 3 reward mean 12.5 std 3.4": (3, {"reward": 12.5}),
+    'json_stats: {"epoch": 1, "loss": 2.4, "mean_rank": 13.4, "map_rank": 0.3}': (  # poincare-embeddings
+        1,
+        {"loss": 2.4, "rank": 13.4, "map_rank": 0.3},
+    ),
     "Epoch 1 - Learning Rate: 0.005 - Rec loss: 92.16 - NELBO: 92.21": (
         1,
         {"learning_rate": 0.005, "rec_loss": 92.16, "nelbo": 92.21},
