@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from trainer.holes import called, last_name
@@ -43,6 +43,7 @@ class Loop:
     bound: str = ""  # the code of how often it runs
     times: int | None = None  # how often that is, where the code says it
     bar: str = ""  # the variable with the bar around it, "" where there is none
+    spent: Collection[str] = ()  # variables that count how long a loop within it took, anew each time
 
 
 @dataclass(frozen=True)
@@ -123,19 +124,45 @@ def grown(body: Sequence[ast.stmt]) -> frozenset[str]:
     They count from its start: one that is added to in a single loop may begin anew with each call.
     """
     added, again = set[str](), set[str]()
-    waiting: list[tuple[ast.AST, int]] = [(one, 0) for one in body]
-    while waiting:
-        node, deep = waiting.pop()
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-            continue
+    for node, deep in _nodes(body):
         if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add) and deep > 1:
             added.add(last_name(node.target))
         if isinstance(node, ast.Assign | ast.AnnAssign) and deep:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             again |= {one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)}
-        deep += isinstance(node, ast.For | ast.AsyncFor | ast.While)
-        waiting += [(child, deep) for child in ast.iter_child_nodes(node)]
     return frozenset(added - again - {""})
+
+
+def spent(body: Sequence[ast.stmt]) -> frozenset[str]:
+    """Return the variables of a loop that count a loop within it, and begin anew each time: an episode's steps."""
+    added, again, counters = set[str](), set[str](), set[str]()
+    for node, deep in _nodes(body):
+        match node:
+            case ast.AugAssign(target=ast.Name(id=name), op=ast.Add(), value=ast.Constant()) if deep:
+                added.add(name)
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=int())) if not deep:
+                again.add(name)
+            case ast.For(target=target):
+                counters |= {one.id for one in ast.walk(target) if isinstance(one, ast.Name)}
+    return frozenset(added & again | counters)
+
+
+def _nodes(body: Sequence[ast.stmt]) -> Iterator[tuple[ast.AST, int]]:
+    """Yield what a function or a loop does, and how many loops deep in it."""
+    waiting: list[tuple[ast.AST, int]] = [(one, 0) for one in body]
+    while waiting:
+        node, deep = waiting.pop()
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            yield node, deep
+            deep += isinstance(node, ast.For | ast.AsyncFor | ast.While)
+            waiting += [(child, deep) for child in ast.iter_child_nodes(node)]
+
+
+def is_spent(value: ast.expr | None, around: Around) -> bool:
+    """Return whether a value counts how long a loop took that stands before it, or one more or less than that."""
+    if isinstance(value, ast.BinOp) and isinstance(value.right, ast.Constant):
+        value = value.left
+    return isinstance(value, ast.Name) and bool(around.loops) and value.id in around.loops[0].spent
 
 
 def is_grown(value: ast.expr | None, around: Around) -> bool:
@@ -154,6 +181,8 @@ def role(value: ast.expr, around: Around) -> str | None:
             return role(value.left, around)
         case ast.BinOp():
             return _of_several(value, around)
+        case ast.Name() if is_spent(value, around):
+            return ""
         case ast.Name() | ast.Attribute() | ast.Subscript() | ast.Call():
             code = ast.unparse(value)
             for at, one in enumerate(around.loops):

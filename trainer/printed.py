@@ -46,6 +46,7 @@ class _Stated(NamedTuple):
     printed: Mapping[str, float]  # what has its name in the line, and not in the code alone
     on_epochs: bool  # it is what a bar over epochs is called
     absolute: bool  # its step is counted from the start of the run
+    spends: bool  # what else it counts is how long something took
 
 
 class Printed:
@@ -160,6 +161,7 @@ def _agreed(one: Statement, other: Statement) -> Statement:
         totals=totals,
         on_epochs=one.on_epochs and other.on_epochs,
         absolute=one.absolute and other.absolute,
+        spends=one.spends and other.spends,
     )
 
 
@@ -185,7 +187,7 @@ def _reading(template: Template, one: Statement, line: str) -> _Stated | None:
     part = "" if any(is_of_evaluation(name) or name.startswith("train") for name in values) else one.part
     reading = _placed(told, {of_part(part, name): value for name, value in values.items()})
     printed = {name: value for name, value in values.items() if name in one.printed}
-    return _Stated(reading, printed, one.on_epochs, one.absolute)
+    return _Stated(reading, printed, one.on_epochs, one.absolute, one.spends)
 
 
 def _united(values: Mapping[str, float], stated: _Stated) -> Mapping[str, float]:
@@ -224,6 +226,8 @@ def _counted(reading: Reading, said: _Stated) -> Reading | None:
     news = reading.step is None and (stated.step is not None or (reading.epoch is None and stated.epoch is not None))
     finer = stated.within_epoch and (not reading.within_epoch or (stated.epoch is None and stated.total is None))
     other = finer or (reading.within_epoch and said.absolute)
+    where = stated.epoch if stated.step is None else stated.step
+    news = news or (said.spends and where is not None and reading.step not in (None, where))
     if news or (other and reading.step is not None and stated.step == reading.step):
         return stated._replace(values=reading.values, rate=reading.rate, eta=reading.eta)
     return None

@@ -17,12 +17,25 @@ import re
 import warnings
 from collections import ChainMap
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
 from trainer.holes import Hole, Piece, by_percent, called, joined, last_name, lines, pieces
-from trainer.loops import MANY_OF, Around, Loop, grown, is_grown, is_looped_over, loop, names_epoch, role, whole
+from trainer.loops import (
+    MANY_OF,
+    Around,
+    Loop,
+    grown,
+    is_grown,
+    is_looped_over,
+    is_spent,
+    loop,
+    names_epoch,
+    role,
+    spent,
+    whole,
+)
 from trainer.names import BESIDE, PARTS, RECORD, is_companion, is_outcome, is_worth_naming, of_part, series_name
 
 _MOST = 2_000  # of one file
@@ -31,6 +44,7 @@ _LONGEST = 2_000  # characters of a string
 _LONGEST_NAME = 80  # characters, with what stands between it and its number
 _PART = re.compile(r"(?:^|_)(?P<part>val|valid|validat(?:e|ion)|eval|evaluat(?:e|ion)|test|testing)(?:_|$)")
 _TRAINS = re.compile(r"train|fit|learn|main|run")  # whatever else such a function does
+_ENDED = re.compile(r"(?<!not )\b(?:dones?|terminated|truncated)\b(?!\s*==\s*(?:False|0))")
 _OF_EPOCH = re.compile(r"(?:^|_)epoch$")  # functions that train for one
 # A name before its number: "Loss: ", "val acc = (", "error is ".
 _BEFORE = re.compile(
@@ -55,6 +69,7 @@ _WRITERS = frozenset({
     "info", "debug", "warning", "warn", "log", "write", "echo", "rprint", "print_log", "printf", "log_message",
     "print_and_log", "print_rank_0", "set_description", "set_description_str", "set_postfix_str",
 })  # fmt: skip
+_LOGGERS = ("info", "debug", "warning")
 # Beside a hole these make a file's name of a string, or a part of a word.
 _OF_NAME_BEFORE, _OF_NAME_BEHIND = re.compile(r"[\w./-]$"), re.compile(r"[A-Za-z_/]|\.\w|-\w")
 # Names that are worth a series and may be of anything: these need a format, "%.3f".
@@ -73,6 +88,7 @@ class Statement(NamedTuple):
     printed: frozenset[str] = frozenset()  # names that stand in the line, and not in the code alone
     on_epochs: bool = False  # it is what a bar over epochs is called
     absolute: bool = False  # its step is counted from the start of the function, and not of an epoch
+    spends: bool = False  # it tells how long a loop took
     measures: bool = True
     is_bare: bool = False  # there is no word in it
 
@@ -121,8 +137,15 @@ class _Reader:
                     yield from self.read(statement)
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 yield from self._function(node)
-            case ast.For() | ast.AsyncFor():
+            case ast.For() | ast.AsyncFor() | ast.While():
                 yield from self._loop(node)
+            case ast.If() if len(self._scopes[-1].loops) > 1 and _ends_loop(node):
+                inner = self._scopes[-1].loops.pop()  # what is done here comes once, behind it
+                for child in node.body:
+                    yield from self.read(child)
+                self._scopes[-1].loops.append(inner)
+                for child in node.orelse:
+                    yield from self.read(child)
             case ast.Assign(targets=[ast.Name(id=name)]):
                 yield from self._assigned(name, node.value)
             case ast.AugAssign(target=ast.Name(id=name), op=ast.Add()) if self._string(name):
@@ -151,12 +174,14 @@ class _Reader:
             yield from self.read(child)
         self._scopes.pop()
 
-    def _loop(self, node: ast.For | ast.AsyncFor) -> Iterator[Statement]:
-        yield from self.read(node.iter)
+    def _loop(self, node: ast.For | ast.AsyncFor | ast.While) -> Iterator[Statement]:
+        yield from self.read(node.test if isinstance(node, ast.While) else node.iter)
         scope = self._scopes[-1]
         in_epoch = scope.in_epoch or any(one.role == "epoch" for one in scope.loops)
         self._open = []
-        scope.loops.append(loop(node, self._numbers, self._held, in_epoch=in_epoch))
+        is_for = not isinstance(node, ast.While)
+        one = loop(node, self._numbers, self._held, in_epoch=in_epoch) if is_for else Loop("")
+        scope.loops.append(replace(one, spent=spent(node.body)))
         for child in (*node.body, *node.orelse):
             yield from self.read(child)
         scope.loops.pop()
@@ -259,14 +284,15 @@ class _Reader:
             if written or begins or not _is_name(line):
                 text, printed, measures = self._described(line, judges=bool(part))
                 is_bare = all(isinstance(one, Hole) or not any(map(str.isalpha, one)) for one in line)
-                logged = written not in ("", "write") and is_bare  # nothing else would tell it from other lines
+                logged = written in _LOGGERS and is_bare and measures  # nothing else would tell it from other lines
                 whole = begins or logged or at > 0, ends or logged or at < len(split) - 1
                 if not measures and not (is_bare and all(whole)):
                     continue
                 absolute = any(isinstance(one, Hole) and is_grown(one.value, self._around) for one in line)
+                spends = any(isinstance(one, Hole) and is_spent(one.value, self._around) for one in line)
                 yield Statement(
                     text, *whole, part, self._totals, printed,
-                    absolute="{step}" in text and absolute, measures=measures, is_bare=is_bare,
+                    absolute="{step}" in text and absolute, spends=spends, measures=measures, is_bare=is_bare,
                 )  # fmt: skip
 
     def _described(self, line: Sequence[Piece], *, judges: bool) -> tuple[str, frozenset[str], bool]:
@@ -326,6 +352,11 @@ def _is_worth_it(name: str, *, decimal: bool) -> bool:
     if is_outcome(name):
         return True
     return is_companion(name) and not _BESIDE_OTHERS.search(name) and (decimal or not _VAGUE.search(name))
+
+
+def _ends_loop(node: ast.If) -> bool:
+    """Return whether what stands below an `if` comes at the end of a loop: of an episode."""
+    return isinstance(node.body[-1], ast.Break) or _ENDED.search(ast.unparse(node.test)) is not None
 
 
 def _is_name(line: Sequence[Piece]) -> bool:

@@ -399,3 +399,35 @@ def test_a_total_that_is_not_the_loops_is_not_told(code: str) -> None:
         if one
     ]
     assert (found.total, found.values) == (None, {"loss": 0.5})
+
+
+# ---------------------------------------------------------------- how long an episode took is no count of the run
+
+
+EPISODES = """
+    for {} in range(MAX):
+        total, steps = 0, 0
+        steps = 0
+        while True:
+            steps += 1
+            total += reward
+            if done:
+                {}
+                break
+        {}
+"""
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["before its break", "behind its loop"])
+@pytest.mark.parametrize("counter", ["epi", "ep", "i_episode"])
+def test_an_episodes_length_is_not_where_the_run_stands(counter: str, place: int) -> None:
+    statement = f"print('Ep: ', {counter}, '| Ep_r: ', total, '| Steps: ', steps)"
+    code = EPISODES.format(counter, *((statement, "pass") if place == 0 else ("pass", statement)))
+    lines = [f"Ep:  {n} | Ep_r:  {n}.5 | Steps:  {steps}" for n, steps in enumerate((17, 29, 8))]
+    assert read(code, *lines) == [(0, {"ep_r": 0.5}), (1, {"ep_r": 1.5}), (2, {"ep_r": 2.5})]  # Popular-RL-Algorithms
+
+
+def test_the_counter_of_a_loop_that_has_ended_is_none_of_the_run() -> None:
+    loops = "for epoch in range(9):\n    for i, b in enumerate(loader):\n        step += 1\n"
+    code = f"{loops}    print(epoch, i, loss)\n    print('S', step, 'L', loss)"
+    assert texts(code) == ["{epoch} {} {loss}", "S {step} L {l}"]
