@@ -233,6 +233,34 @@ def item(text: str) -> Mapping[str, float]:
     return {name: number(found["value"])} if measured else {}
 
 
+_IN_RECORD = re.compile(
+    rf"(?P<opens>(?:.*[ :])?\{{)?'(?P<name>[\w./@ -]{{1,80}})': (?P<value>{NUMBER})(?:,|(?P<ends>\}}))"
+)
+_MOST_NAMES = 200
+
+
+class Records:
+    """Python's dicts that are printed over several lines (`pprint`), a value on each, again and again."""
+
+    def __init__(self) -> None:
+        self._open = self._judged = False
+        self._names = set[str]()
+
+    def values(self, text: str) -> Mapping[str, float]:
+        """Return what a line of one says: what nobody knows by its name, once it comes again."""
+        found = _IN_RECORD.fullmatch(text) if "': " in text else None
+        if found is None or not (found["opens"] or self._open) or (found["opens"] and found["ends"]):
+            self._open = self._open and text[-1:] == ","
+            return {}
+        self._open = not found["ends"]
+        name = series_name(found["name"])
+        self._judged = self._judged or is_outcome(name)
+        told = is_outcome(name) or (self._judged and name in self._names and _is_measured(name, found["value"]))
+        if len(self._names) < _MOST_NAMES:
+            self._names.add(name)
+        return {name: number(found["value"])} if told else {}
+
+
 # stable-baselines3's table of one iteration: "|    value_loss           | 112          |".
 _RULE = re.compile(r"-{4,}\s{2,}-{4,}")
 _CELLS = re.compile(r"\S\s{2,}\S")

@@ -34,7 +34,8 @@ _COUNTED_THINGS = re.compile(
 )
 # "train 3 updates (96 samples)", "After 100 steps"
 _DONE = re.compile(
-    r"\W*(?:train(?:ed)?|after|finished|completed)\s+(?P<n>\d+)\s+(?:updates|iterations|iters|steps|batches)\b",
+    r"\W*(?:train(?:ed)?|after|finished|completed)\s+(?P<n>\d+)\s+(?:\([^()]{1,60}\)\s)?"
+    r"(?:updates|iterations|iters|steps|batches|frames)\b",
     re.IGNORECASE,
 )
 _ORDINAL = re.compile(r"(?<![\w.])(?P<n>\d+)epoch\b")

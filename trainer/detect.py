@@ -77,7 +77,7 @@ class Detector:
     ) -> None:
         """Read a run from its beginning, or one that goes on from a checkpoint; `declared` says what its lines are."""
         self._declared = declared or Declared()
-        self._printed = printed or Printed()
+        self._printed = Printed() if printed is None else printed
         self.described = False  # the last line is one of those that the team has described
         self._series = Series()
         self._standing = Standing(resumed=resumed)
@@ -88,7 +88,7 @@ class Detector:
         self._best_alone = False  # and nothing but the best so far is told
         self._traces, self._programs, self._ranks = Traces(), Programs(), Ranks()
         self._in_block = False
-        self._ruled, self._pairs = blocks.Ruled(), blocks.Pairs()
+        self._ruled, self._pairs, self._dicts = blocks.Ruled(), blocks.Pairs(), blocks.Records()
         self._columns: blocks.Columns | None = None
         self._columns_part = ""  # of the data that its rows are of
         self._results: Sequence[str] = ()  # the names that the line before has for this one's numbers
@@ -133,8 +133,10 @@ class Detector:
                 return self._taken(line, text, PROGRAM, known)
             self._counted = self._counted if known.step is None else known
             return None
+        if values := self._dicts.values(text):
+            return self._resolve(BLOCK, Reading(values=values))
         kind = self._kinds.of(text)
-        if kind.heads and len(text) < _HEADER:
+        if kind.heads and (len(text) < _HEADER or text[-7:] == " Stats:"):
             if heading := headings.heading(text):
                 self._head(heading)
                 return None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from trainer.counts import Counts, counts
-from trainer.names import is_companion, is_outcome, series_name
+from trainer.names import is_companion, is_outcome, may_measure, series_name
 from trainer.numbers import measurements
 
 _LEVELS = "TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|SUCCESS"
@@ -75,6 +75,7 @@ _MORE = re.compile(r"\d\.\d|%\||=[-\d.]|\w: \S+ \w")  # numbers and names of som
 
 # What the code's own loggers put before each message: format="%(relativeCreated) 9d %(message)s"
 _FORMAT = re.compile(r"""["']([^"'\n{]{1,200})%\(message\)s""")
+_JOINED = re.compile(r"""(["'])\s+\1""")  # "a string " "in two parts"
 _FIELD = re.compile(r"%\((?P<name>\w+)\)[-0# ]*(?P<width>\d*)(?:\.\d+)?[a-z]")
 _COLOUR = re.compile(r"\\(?:033|x1b|u001b)\[[\d;]*m")
 # As a field is printed, and what it looks like.
@@ -104,6 +105,8 @@ def heading(text: str) -> Heading | None:
     """Return what `text` heads, or None if it is more than a heading, or none."""
     if text[0] in "vVtTeE" and (counted := _PART_COUNT.match(text)) and not measurements(text, stepped=True):
         return Heading(part=_PARTS[counted["part"][:2].lower()])
+    if text[-7:] == " Stats:" and (found := counts(text)) and not may_measure(found.rest.lower()):
+        return Heading(counts=found)  # torchbeast's and DouZero's, over a dict
     lower = text.lower()
     counting = _holds(lower, _COUNTS)
     if text.count(" ") > _FEW or not (counting or _holds(lower, _PART_WORDS)):
@@ -149,13 +152,16 @@ class Prefixes:
 
     def __init__(self, sources: Sequence[str] = ()) -> None:
         """Read them."""
-        texts = {_COLOUR.sub("", text).replace("\\t", "\t") for source in sources for text in _FORMAT.findall(source)}
+        found = [text for one in sources if "%(message)s" in one for text in _FORMAT.findall(_JOINED.sub("", one))]
+        texts = {_COLOUR.sub("", text).replace("\\t", "\t") for text in found}
         self._known = [_pattern(text) for text in sorted(texts, key=len, reverse=True) if _is_news(text)]
 
     def without(self, line: str) -> str:
         """Return a line without the prefix that it has."""
-        found = next((found for one in self._known if (found := one.match(line))), None)
-        return line[found.end() :] if found else line
+        for one in self._known:
+            if found := one.match(line):
+                return line[found.end() :]
+        return line
 
 
 def _is_news(text: str) -> bool:

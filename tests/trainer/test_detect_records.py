@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.trainer.reading import fed
+from tests.trainer.reading import fed, told
 from trainer.detect import Detector
 from trainer.series import FILE
 
@@ -110,3 +110,31 @@ def test_a_run_that_goes_on_is_not_at_its_beginning_because_its_bar_was_not_draw
     found = detector.feed(record("loss", 0.75))
     assert found is not None
     assert found.step == 18
+
+
+def test_a_dict_that_is_printed_over_several_lines_is_read_where_it_comes_again() -> None:
+    """DouZero's and torchbeast's: `"After %i frames: ... Stats:\\n%s", pprint.pformat(stats)`."""
+    lines = [
+        line
+        for frames, loss in ((400, 1.75), (10_840, 1.5), (112_000, 1.25))
+        for line in (
+            f"After {frames} (L:1600 U:1600 D:8000) frames: @ 78.3 fps (avg@ 78.3 fps) (L:31.3 U:31.3 D:15.7) Stats:",
+            f"{{'loss_landlord': {loss},",
+            " 'episode_returns': (0.5,",
+            "                     0.25),",
+            " 'learner_queue_size': 3,",
+            f" 'mean_episode_return_up': -{loss}}}",
+        )
+    ]
+    assert [(one.step, dict(one.values)) for one in told(lines) if one] == [
+        (400, {"loss_landlord": 1.75}),
+        (10_840, {"loss_landlord": 1.5}),
+        (10_840, {"episode_return_up": -1.5}),
+        (112_000, {"loss_landlord": 1.25}),
+        (112_000, {"episode_return_up": -1.25}),
+    ]
+
+
+def test_settings_that_are_printed_so_are_no_series() -> None:
+    settings = ["{'lr': 0.001,", " 'dropout': 0.5,", " 'momentum': 0.9}"]
+    assert [one for one in told([*settings, "step 1: loss 0.5", *settings]) if one and "loss" not in one.values] == []

@@ -27,6 +27,11 @@ from trainer.printed import Printed
             "Training: 2026-11-30 16:33:50,123-Speed 3.1",
             "Speed 3.1",
         ),  # insightface
+        (
+            "[%(levelname)s:%(process)d %(asctime)s] '\n    '%(message)s",
+            "[INFO:9 2026-11-02 10:00:00,123] x",
+            "x",
+        ),  # torchbeast
         (r"%(name)s:T+%(relativeCreated)d\t%(message)s", "train:T+77\t5 0.5", "5 0.5"),
     ],
 )
