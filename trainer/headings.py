@@ -58,15 +58,17 @@ _PART_WORDS = ("train", "val", "test", "dev")
 _FEW = 14  # words that a heading has at most, with a logger's before it
 # What a line may say beside its count, and still be a heading.
 _BESIDE = re.compile(
-    r"\b(?:time|eta|elapsed|start(?:ing|ed)?|begin(?:s|ning)?|running|training|train|learning|now|processing|summary|of|completed?|finished|done|in|epoch|fps|s|sec|ms|h|m|min)\b"
+    r"\b(?:time|eta|elapsed|start(?:ing|ed)?|begin(?:s|ning)?|running|training|train|learning|now|processing|summary|of|completed?|finished|done|in|epoch|fps|s|sec|ms|h|m|min"
+    r"|the|is|for|taken|elapse|cost)\b"
     r"|[\W\d_]+",
     re.IGNORECASE,
 )
+_UNIT = r"(?:s|secs?|seconds?|m|mins?|minutes?)"
 # Beside a heading's count: what it took, when it was, what stands in parentheses.
 _ASIDE = re.compile(
-    r",?\s\b(?:time|took|elapsed)\b[\s:=]*\d+(?:\.\d+)?(?=\s|$)"
+    rf",?\s\b(?:time|took|elapsed)\b[\s:=]*\d+(?:\.\d+)?(?:\s?{_UNIT}\b)?(?=\s|$)"
     r"|\s\((?!\s*\d+\s*[/)])[^()]*\)|\s@|\s\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?$"
-    r"|(?:\b(?:in|took|time|elapsed)\b)?[\s:=]*[(\[]?\d+(?:\.\d+)?\s?(?:s|secs?|seconds?|m|mins?|minutes?)\b[)\]]?"
+    rf"|(?:\b(?:in|is|took|time|elapsed)\b)?[\s:=]*[(\[]?\d+(?:\.\d+)?\s?{_UNIT}\b[)\]]?"
 )
 _MAY_BE_ASIDE = re.compile(r"\(|@|time|took|elapsed| in |\d-\d\d ")
 _NUMBERS = re.compile(r"\d\.\d|%\||=[-\d.]")
