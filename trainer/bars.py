@@ -24,7 +24,7 @@ _MOST_TOTALS = 16  # that are remembered
 _OTHERS = re.compile(
     r"\b(?:map|download\w*|loading|fetch\w*|generat\w*|filter\w*|tokeniz\w*|resolv\w*|extract\w*|eval\w*|valid\w*"
     r"|sanity|test\w*|predict\w*|sampl\w*|cach\w*|convert\w*|saving|writing|prepar\w*|build\w*|running tokenizer)\b"
-    r"|\(v(?:al\w*)?\)$",
+    r"|\(v(?:al\w*)?\)$|_(?:test|val|valid|eval)\b",
     re.IGNORECASE,
 )
 _TRAINS = re.compile("train", re.IGNORECASE)

@@ -50,6 +50,7 @@ _STOPPED = re.compile(r"est iteration is:$")  # LightGBM's, and then that round 
 _RANK = re.compile(r"^\[(?:default|rank|trainer)?(?P<rank>\d+)\]:\s?")
 _DEEP = re.compile(r'\s{8,}"[^"]+":\s')  # of a record over many lines, which sums up what was told
 _HEADER = 100  # characters that a line may have that says where what follows belongs, and nothing else
+_REDRAWN = 2  # lines after a bar that what is written over it takes
 _BEST_LINES = 3  # that stand below a heading such as "Best model:"
 _RECORDS = ("{", "step:")  # what they begin with; verl's have some fifty names
 _WIDEST, _WIDEST_RECORD = 1_000, 8_000  # characters; a longer line is data, not progress
@@ -84,6 +85,7 @@ class Detector:
         self._named_epoch: float | None = None  # named on a line that measures, the last time
         self._counted: Reading | None = None  # counted on a line of its own, and not used yet
         self._below, self._summed = Below(), Summed()
+        self._judging = 0, ""  # the last line with an evaluation's bar that has not ended, and the part of the data
         self._best_until = 0  # the last line below a heading of the best so far
         self._best_alone = False  # and nothing but the best so far is told
         self._traces, self._programs, self._ranks = Traces(), Programs(), Ranks()
@@ -166,6 +168,10 @@ class Detector:
             return None  # it was told when it was news
         if row == DICT and reading.step is None and reading.epoch is None:
             row = PLAIN  # what somebody printed once is no reason to doubt who tells the series line by line
+        drawn_at, of = self._judging
+        if row == DICT and of and self._line - drawn_at <= _REDRAWN and not any(map(_is_parted, reading.values)):
+            values = {of_part(of, name): value for name, value in reading.values.items()}
+            row, reading = PLAIN, Reading(values=values)  # between two redraws of an evaluation's bar
         placed = reading.step is not None or reading.epoch is not None
         row, reading = self._summed.up(self._line, row, text, reading, placed=placed)
         if row == PLAIN and reading.epoch is None and not (self._standing.is_placed or self._counted):
@@ -173,6 +179,8 @@ class Detector:
         found = self._resolve(row, reading)
         # Numbers with names that nobody knows: of a bar, or beside those that were read.
         part = drawn.part_of_bar(reading.bar) if reading.bar else ""
+        if part and (reading.step or 0) < (reading.total or 0):
+            self._judging = self._line, part
         if part and found is None:
             found = self._with_unknown_names(row, line, Detection(step=self._standing.step), part)
             return found if found.values else None
@@ -390,6 +398,10 @@ class Detector:
         values = self._below.named(reading.values)
         counted, self._counted = self._counted or reading, None
         return counted if values is counted.values else counted._replace(values=values)
+
+
+def _is_parted(name: str) -> bool:
+    return is_of_evaluation(name) or name.startswith("train_")
 
 
 def _together(bar: Detection, found: Detection) -> Detection:

@@ -40,7 +40,7 @@ _DESCRIBED = re.compile(r"[^\w()]*[A-Za-z][\w./@-]*\s*(?:[:=]\s*|\(\s*)[-+]?\d*\
 _OTHER_UNITS = re.compile(r"^(?:[kKMGT]?i?B|examples?|files?|rows?)/s$|^s/(?:file|example)s?$")  # of what is loaded
 _BAR_EPOCH = re.compile(r"\bepoch:?\s*\[?(\d+)(?:\s*/\s*(\d+))?\]?(?=$|[\s:,|])", re.IGNORECASE)
 _EVALUATION_BAR = re.compile(
-    r"(?:^|\s|\()(?P<part>val|valid|test|eval)(?:idation|ating|ing|uation)?\b|\(v\)$", re.IGNORECASE
+    r"(?:^|\s|\(|_)(?P<part>val|valid|test|eval)(?:idation|ating|ing|uation)?\b|\(v\)$", re.IGNORECASE
 )
 _BAR_WHOLE = re.compile(
     r"(?:train\w* )?epoch:?\s*(?P<epoch>\d+)/\s*(?P<epochs>\d+)[^\d]{1,8}"

@@ -16,7 +16,7 @@ from trainer.numbers import NUMBER, anything, measurements, metered, number
 
 _NOTHING: Mapping[str, float] = {}
 _EVALUATION = re.compile(
-    r"^\W*(?:\d[\d:,. -]*\s)?"  # a log's time
+    r"^\W*(?:\d[\d:,. -]*\s|EP\d+_)?"  # a log's time; codertimo's "EP0_test, avg_loss= 7.9"
     r"(?:eval(?:uating)? (?=t|v|d|e)|stage\.)?(?P<word>dev|val|valid|validat(?:ion|ing|e(?=\s*[:\[|]|\s+step\b))"
     r"|eval|evaluat(?:ion|e(?=\s*[:\[|]))|test|testing"
     r"|train(?:ing)?(?= results?| metrics?)|(?<=evaluating )train)"

@@ -98,6 +98,10 @@ def test_an_answer_among_so_many_is_no_count() -> None:
         "Epoch: 3/9 @ 2026-09-20 07:39:49.379109",
         "batch i:3, episode_len:20",
         "Update 3 of 60 - Last 10 training episodes:",
+        "The time elapse of epoch 003 is: 00: 00: 12",  # NCF
+        "Time taken for epoch 3 is 12.5 sec",
+        "Elapsed time for epoch 3: 1.0 minutes 12.1 seconds",
+        "epoch 3 took 12 seconds",
     ],
 )
 def test_a_heading_says_where_the_run_stands_whatever_else_it_tells(heading: str) -> None:
@@ -277,3 +281,24 @@ def test_a_row_of_results_is_read_by_the_names_above_it(header: str, row: str) -
     found = fed("Iter: 9/12, LR: 0.0000432, Loss: 0.454", "=" * 40, header, row, row)
     told = {"val_abs_rel": 0.469, "val_sq_rel": 4.934, "val_rmse": 7.125}
     assert [(one.step, {k: v for k, v in one.values.items() if k in told}) for one in found[1:]] == [(9, told)]
+
+
+def test_a_record_over_an_evaluations_bar_is_that_ones() -> None:
+    """BERT-pytorch's trainer, which many have copied: `data_iter.write(str(post_fix))` while its bar is drawn."""
+    record = "{'epoch': 0, 'iter': 0, 'avg_loss': 7.5, 'avg_acc': 37.5, 'loss': 7.25}"
+    lines = [
+        "EP_train:0:   0%|| 0/40 [00:00<?, ?it/s]",
+        "                                        ",
+        record,
+        "EP_train:0: 100%|| 40/40 [00:00<00:00, 91.55it/s]",
+        "EP_test:0:   0%|| 0/8 [00:00<?, ?it/s]",
+        "                                      ",
+        record,
+        "EP_test:0: 100%|| 8/8 [00:00<00:00, 77.88it/s]",
+        "EP0_test, avg_loss= 7.875 total_acc= 48.5",
+    ]
+    assert [set(one.values) for one in fed(*lines) if one.values] == [
+        {"loss", "acc"},
+        {"test_loss", "test_acc"},
+        {"test_loss", "test_total_acc"},
+    ]
