@@ -170,8 +170,8 @@ class Detector:
             row = PLAIN  # what somebody printed once is no reason to doubt who tells the series line by line
         drawn_at, of = self._judging
         if row == DICT and of and self._line - drawn_at <= _REDRAWN and not any(map(_is_parted, reading.values)):
-            values = {of_part(of, name): value for name, value in reading.values.items()}
-            row, reading = PLAIN, Reading(values=values)  # between two redraws of an evaluation's bar
+            judged = {of_part(of, name): value for name, value in reading.values.items()}
+            row, reading = PLAIN, Reading(values=judged)  # between two redraws of an evaluation's bar
         placed = reading.step is not None or reading.epoch is not None
         row, reading = self._summed.up(self._line, row, text, reading, placed=placed)
         if row == PLAIN and reading.epoch is None and not (self._standing.is_placed or self._counted):

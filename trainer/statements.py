@@ -141,11 +141,11 @@ class _Reader:
                 yield from self._loop(node)
             case ast.If() if len(self._scopes[-1].loops) > 1 and _ends_loop(node):
                 inner = self._scopes[-1].loops.pop()  # what is done here comes once, behind it
-                for child in node.body:
-                    yield from self.read(child)
+                for statement in node.body:
+                    yield from self.read(statement)
                 self._scopes[-1].loops.append(inner)
-                for child in node.orelse:
-                    yield from self.read(child)
+                for statement in node.orelse:
+                    yield from self.read(statement)
             case ast.Assign(targets=[ast.Name(id=name)]):
                 yield from self._assigned(name, node.value)
             case ast.AugAssign(target=ast.Name(id=name), op=ast.Add()) if self._string(name):
@@ -179,8 +179,7 @@ class _Reader:
         scope = self._scopes[-1]
         in_epoch = scope.in_epoch or any(one.role == "epoch" for one in scope.loops)
         self._open = []
-        is_for = not isinstance(node, ast.While)
-        one = loop(node, self._numbers, self._held, in_epoch=in_epoch) if is_for else Loop("")
+        one = Loop("") if isinstance(node, ast.While) else loop(node, self._numbers, self._held, in_epoch=in_epoch)
         scope.loops.append(replace(one, spent=spent(node.body)))
         for child in (*node.body, *node.orelse):
             yield from self.read(child)
