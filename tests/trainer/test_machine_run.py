@@ -73,6 +73,17 @@ def test_numbers_without_a_name_have_the_one_that_the_script_calls_them(rented: 
     assert (told[0], told[-1]) == ((0, 1.0), (3, 0.25))
 
 
+@pytest.mark.parametrize(
+    "how", [{"argv": ["python", "train.py"]}, {"commands": ["bash run.sh"]}], ids=["argv", "shell"]
+)
+def test_the_script_that_the_command_runs_is_believed_before_others(rented: Rented, how: dict[str, list[str]]) -> None:
+    script = "for it in range(4):\n    loss = 1 / (it + 1)\n    print(it, loss)\n"
+    other = "for it in range(4):\n    print(it, accuracy)\n"
+    rented.order({"a.py": other, "train.py": script, "run.sh": "exec python train.py"}, **how)
+    assert rented.run() == 0
+    assert rented.series("loss")[-1] == (3, 0.25)
+
+
 STRANGE = "for n in range(1, 9): print(f'E{n // 4}b{n % 4} A<{1 / n:.3f}>')"
 
 
