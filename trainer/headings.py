@@ -77,6 +77,7 @@ _MORE = re.compile(r"\d\.\d|%\||=[-\d.]|\w: \S+ \w")  # numbers and names of som
 
 # What the code's own loggers put before each message: format="%(relativeCreated) 9d %(message)s"
 _FORMAT = re.compile(r"""["']([^"'\n{]{1,200})%\(message\)s""")
+_MOST = 8  # that are known: each line is held against them
 _JOINED = re.compile(r"""(["'])\s+\1""")  # "a string " "in two parts"
 _FIELD = re.compile(r"%\((?P<name>\w+)\)[-0# ]*(?P<width>\d*)(?:\.\d+)?[a-z]")
 _COLOUR = re.compile(r"\\(?:033|x1b|u001b)\[[\d;]*m")
@@ -156,7 +157,7 @@ class Prefixes:
         """Read them."""
         found = [text for one in sources if "%(message)s" in one for text in _FORMAT.findall(_JOINED.sub("", one))]
         texts = {_COLOUR.sub("", text).replace("\\t", "\t") for text in found}
-        self._known = [_pattern(text) for text in sorted(texts, key=len, reverse=True) if _is_news(text)]
+        self._known = [_pattern(text) for text in sorted(texts, key=len, reverse=True) if _is_news(text)][:_MOST]
 
     def without(self, line: str) -> str:
         """Return a line without the prefix that it has."""

@@ -13,11 +13,12 @@ from typing import NamedTuple
 _MOST_BYTES, _LARGEST = 4_000_000, 400_000  # of code that is read, and of one file
 _MOST_FILES, _MOST_FOLDERS = 2_000, 2_000
 _NOT_OURS = frozenset({"node_modules", "site-packages", "venv", "env", "build", "dist", "docs", "doc", "test", "tests"})
-_COMMENT = re.compile(r"^\s*#.*", re.MULTILINE)
+_MOST_MODULES = 20_000  # that are looked for
+_COMMENT = re.compile(r"^[ \t]*#.*", re.MULTILINE)
 _NAMED = re.compile(
     r"\bcd\s+[\"']?(?P<folder>[\w./-]+)"
     r"|(?<!\S)(?:-m|--module)[\s=]+(?P<module>[A-Za-z_]\w*(?:\.\w+)*)"
-    r"|(?P<path>[\w./-]+\.(?:py|sh|bash))(?!\w)"
+    r"|(?<![\w./-])(?P<path>[\w./-]{1,300}\.(?:py|sh|bash))(?!\w)"
 )
 _IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+(?P<dots>\.*)(?P<of>[\w.]*)[ \t]+import[ \t]*(?P<names>\([^)]*|[^\n#]*)"
@@ -99,9 +100,9 @@ class _Reader:
 
     def _module(self, place: Path, name: str) -> Sequence[Path]:
         key = place, path = place, name.replace(".", "/")
-        if key not in self._modules:
+        if key not in self._modules and len(self._modules) < _MOST_MODULES:
             self._modules[key] = _first([place / f"{path}.py", place / path / "__init__.py"])
-        return self._modules[key]
+        return self._modules.get(key, ())
 
 
 def _first(paths: Iterable[Path]) -> Sequence[Path]:

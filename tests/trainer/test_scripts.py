@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -95,3 +96,22 @@ def test_odd_imports_and_circles_end(tmp_path: Path) -> None:
     odd = "from ... import x\nfrom . import *\nimport\nfrom ...... import y\nfrom a..b import c\nimport .\nimport train"
     top = repository(tmp_path, {"train.py": odd, "x.py": "import train"})
     assert len(list(sources(top, [top / "train.py", top / "gone.py"]))) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("run.sh", "a" * 390_000),
+        ("run.sh", "a/" * 195_000),
+        ("run.sh", "\n" * 390_000),
+        ("train.py", "from x import (" * 26_000),
+        ("train.py", "import " + ", ".join(f"m{n}" for n in range(40_000))),
+        ("train.py", '"" ' * 95_000 + "%(message)s"),
+    ],
+    ids=["word", "path", "lines", "open", "modules", "strings"],
+)
+def test_what_a_file_is_made_of_does_not_keep_us_busy(tmp_path: Path, name: str, text: str) -> None:
+    top = repository(tmp_path, {name: text})
+    began = time.process_time()
+    printed_by(top, [top / name])
+    assert time.process_time() - began < 5
