@@ -78,9 +78,11 @@ def loop(
         case ast.Call(func=function, args=[first, *more]), ast.Name(id=counter) if last_name(function) in _RANGES:
             bound = ast.unparse(more[0] if more else first)
             times = _times([first, *more], numbers)
-        case ast.Call(func=function, args=[over, *_]), ast.Tuple(elts=[ast.Name(id=counter), *_]) if (
+        case ast.Call(func=function, args=[over, *_]), ast.Tuple(elts=[ast.Name(id=counter), *more]) if (
             last_name(function) == "enumerate"
         ):
+            if more and _is_range(held.get(last_name(over), over)):  # `for _, epoch in enumerate(tqdm(range(9)))`
+                return loop(ast.For(more[0], over, [], []), numbers, held, in_epoch=in_epoch)
             bound = f"len({ast.unparse(_bare(over))})"
             if len(counter) < _NAMED and not in_epoch and not _BATCHES.search(bound.lower()):
                 return Loop("piece")  # over results, mostly
@@ -233,6 +235,11 @@ def _is_in_piece(loop: Loop, loops: Sequence[Loop]) -> bool:
         return False
     roles = [one.role for one in loops if one.role]
     return roles[:1] == ["batch"] and any(one in ("batch", "piece") for one in roles[1 : roles.index("epoch")])
+
+
+def _is_range(over: ast.expr) -> bool:
+    over = _bare(over)
+    return isinstance(over, ast.Call) and last_name(over.func) in _RANGES
 
 
 def _bare(over: ast.expr) -> ast.expr:

@@ -70,8 +70,9 @@ _WRITERS = frozenset({
     "print_and_log", "print_rank_0", "set_description", "set_description_str", "set_postfix_str",
 })  # fmt: skip
 _LOGGERS = ("info", "debug", "warning")
-# Beside a hole these make a file's name of a string, or a part of a word.
+# Beside a hole these make a file's name of a string, or a part of a word: in one with a space only what no line has.
 _OF_NAME_BEFORE, _OF_NAME_BEHIND = re.compile(r"[\w./-]$"), re.compile(r"[A-Za-z_/]|\.\w|-\w")
+_OF_PATH_BEFORE, _OF_PATH_BEHIND = re.compile(r"[\w.]/$|_$"), re.compile(r"/[A-Za-z_]|\.[a-z]|_\w")
 # Names that are worth a series and may be of anything: these need a format, "%.3f".
 _VAGUE = re.compile(r"(?:^|_)(?:rank|gap|success|map|em|ll|l[12]|ap|hr|mr)$|^(?:on_|from_)?err(?:or)?$")
 _BESIDE_OTHERS = re.compile(r"(?:^|_)(?:lr|learning_rate|per)(?:_|$)")  # no measurement by themselves
@@ -360,11 +361,14 @@ def _ends_loop(node: ast.If) -> bool:
 
 def _is_name(line: Sequence[Piece]) -> bool:
     """Return whether a string is a file's name or a key, by what stands beside its holes."""
+    spaced = any(isinstance(piece, str) and " " in piece.strip() for piece in line)
+    of_before = _OF_PATH_BEFORE if spaced else _OF_NAME_BEFORE
+    of_behind = _OF_PATH_BEHIND if spaced else _OF_NAME_BEHIND
     for at, piece in enumerate(line):
         if isinstance(piece, Hole):
             before, behind = (line[one] if 0 <= one < len(line) else "" for one in (at - 1, at + 1))
-            if isinstance(before, str) and _OF_NAME_BEFORE.search(before):
+            if isinstance(before, str) and of_before.search(before):
                 return True
-            if isinstance(behind, str) and _OF_NAME_BEHIND.match(behind):
+            if isinstance(behind, str) and of_behind.match(behind):
                 return True
     return False

@@ -90,6 +90,38 @@ def test_a_string_that_grows_and_grows_is_not_kept() -> None:
     assert texts("s = 'L '\n" + "s = s + s\n" * 60 + "print(s, loss)") == ["{} {loss}"]
 
 
+@pytest.mark.parametrize(
+    ("statement", "described"),
+    [
+        ('Logger(f"Epoch:[{epoch + 1}/{n}]({i}/{n}), ce: {ce:.4f}")', "Epoch:[{epoch}/{}]({batch}/{}), ce: {ce}"),
+        ('log_print("Epoch [%d/%d], M: %.5f" % (epoch, epochs, loss), log)', "Epoch [{epoch}/{epochs}], M: {m}"),
+        ('print0(f"step {i:05d}/{n:05d} | L: {loss:.6f} | dt: {dt:.2f}ms")', "step {batch}/{} | L: {l} | dt: {}ms"),
+        ('bar(f"Loss: {loss:.3f} | Acc: {acc:.3f}% ({correct}/{n})")', "Loss: {loss} | Acc: {acc}% ({}/{})"),
+    ],
+    ids=["minimind", "StyleTTS2", "nanochat", "mixup-cifar10"],
+)
+def test_what_a_function_of_their_own_is_given_is_a_line(statement: str, described: str) -> None:
+    assert described in texts(LOOP.format(statement))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        'save(f"{out}/epoch {epoch} loss {loss:.2f}.pt")',
+        'save(f"the results/{loss:.2f} of {epoch}")',
+        'save(f"run {epoch}_{loss:.3f}")',
+    ],
+)
+def test_a_file_whose_name_has_spaces_is_no_line(statement: str) -> None:
+    assert texts(LOOP.format(statement)) == []
+
+
+def test_a_loop_over_a_range_is_that_whatever_numbers_it() -> None:
+    over = "for _, epoch in enumerate(bar):\n    print('Epoch', epoch, '/', 170, 'L', loss)"
+    (one,) = statements(f"bar = tqdm(range(170))\n{over}")
+    assert (one.text, one.totals) == ("Epoch {epoch} / {} L {l}", {"epochs": 170})
+
+
 def test_a_string_counts_by_the_loops_around_it() -> None:
     assert texts("for it in range(1000):\n print(it, loss.item())") == ["{step} {loss}"]
     assert texts("def train(epoch):\n for i, x in enumerate(tqdm(loader)):\n  print(i, loss.item())") == [
