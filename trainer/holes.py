@@ -115,6 +115,7 @@ def by_percent(text: str, values: Sequence[ast.expr]) -> Sequence[Piece]:
 def _by_format(text: str, call: ast.Call) -> Sequence[Piece]:
     found: list[Piece] = []
     named = {one.arg: one.value for one in call.keywords if one.arg}
+    others = any(one.arg is None for one in call.keywords)  # `**stats`: what a value is called there
     count = 0
     for literal, key, spec, _ in Formatter().parse(text):
         found.append(literal)
@@ -122,7 +123,10 @@ def _by_format(text: str, call: ast.Call) -> Sequence[Piece]:
             continue
         first, *within = _FIELD.findall(key) or [""]
         at, count = (int(first), count) if first.isdigit() else (count, count + (not first))
-        value = named.get(first) if first and not first.isdigit() else _at(call.args, at)
+        if first and not first.isdigit():
+            value = named.get(first, ast.Name(id=first) if others else None)
+        else:
+            value = _at(call.args, at)
         for name in within:
             value = value and ast.Attribute(value=value, attr=name)
         count += (spec or "").count("{}")

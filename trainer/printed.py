@@ -120,8 +120,12 @@ class Printed:
             may = [one for one in may if not one.statement.is_bare]
         if "." not in text:
             may = [one for one in may if not _ALONE.fullmatch(one.template.text)]
-        if not RECORDS.isdisjoint(word.lower() for word in words):  # "initial loss 3.5"
-            may = [one for one in may if one.statement.begins]
+        if records := RECORDS.intersection(word.lower() for word in words):  # "initial loss 3.5"
+            may = [
+                one
+                for one in may
+                if one.statement.begins or all(word in one.statement.text.lower() for word in records)
+            ]
         may.sort(key=lambda one: (not one.runs, -len(one.template.names)))  # what says more of a line says it better
         return next((stated for one in may if (stated := _reading(one.template, one.statement, line))), None)
 

@@ -46,9 +46,9 @@ _PART = re.compile(r"(?:^|_)(?P<part>val|valid|validat(?:e|ion)|eval|evaluat(?:e
 _TRAINS = re.compile(r"train|fit|learn|main|run")  # whatever else such a function does
 _ENDED = re.compile(r"(?<!not )\b(?:dones?|terminated|truncated)\b(?!\s*==\s*(?:False|0))")
 _OF_EPOCH = re.compile(r"(?:^|_)epoch$")  # functions that train for one
-# A name before its number: "Loss: ", "val acc = (", "error is ".
+# A name before its number: "Loss: ", "val acc = (", "error is ", "3px: ".
 _BEFORE = re.compile(
-    r"(?P<name>[A-Za-z][\w@/-]*(?:\.\w[\w@/-]*)*(?: \w[\w@/-]*(?:\.\w[\w@/-]*)*){0,3})"
+    r"(?P<name>(?<!\d)\d*[A-Za-z][\w@/-]*(?:\.\w[\w@/-]*)*(?: \w[\w@/-]*(?:\.\w[\w@/-]*)*){0,3})"
     r"\s*(?:[:=~]|->|is|of)*\s*[\[(<]?\s*$"
 )
 # Of a variable's name what says how its value came about: "reduced_loss", "running_loss", "loss_value".
@@ -62,6 +62,8 @@ CONNECT = frozenset({
     "stats",
 })  # fmt: skip
 _OF_SEVERAL = re.compile(r"(?:class|fold|seed|run|task|label|head|layer|player|agent|worker|rank)\W*$", re.IGNORECASE)
+_SPREAD = re.compile(r"(?:\+\s?/?-|±)\s*$")  # "0.5 +- 0.1"
+_LETTERS = frozenset({"p", "r", "f"})  # precision and recall, as many print them
 _RATE = re.compile(r"(?:ms|tok|tokens?|secs?|s|it|samples?)_")  # "ms/batch"
 _UNIT = re.compile(r"\s?(?:s|secs?|seconds|ms|mins?|minutes|h|hours|[KMG]i?B)\b")  # behind what is no measurement
 # What else than `print` writes a line: loggers, and bars what they are called.
@@ -310,7 +312,10 @@ class _Reader:
                 continue
             behind = line[at + 1] if at + 1 < len(line) else ""
             has_unit = isinstance(behind, str) and _UNIT.match(behind) is not None
-            name, known, own = self._name(piece, before) if parted and not has_unit else ("", False, False)
+            is_one = parted and not has_unit and not _SPREAD.search(before)
+            name, known, own = self._name(piece, before) if is_one else ("", False, False)
+            if own and name and name in taken:  # "[D loss: 0.7, acc: 50%] [G loss: 0.8, acc: 40%]"
+                name, known, _ = self._name(piece, "")
             if name in taken or (name in ("step", "batch") and taken & {"step", "batch"}):
                 name = ""
             taken.add(name)
@@ -344,7 +349,8 @@ class _Reader:
             return printed or name, known, bool(printed)
         either = printed or name
         beside = BESIDE.search(printed) or BESIDE.search(name) or not is_worth_naming(either)
-        return ("" if beside or not hole.decimal or len(either) < 3 else either), False, bool(printed)
+        short = len(either) < 3 and printed not in _LETTERS
+        return ("" if beside or short or not hole.decimal else either), False, bool(printed)
 
 
 def _is_worth_it(name: str, *, decimal: bool) -> bool:

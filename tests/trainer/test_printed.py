@@ -54,6 +54,7 @@ def read(code: str, *lines: str) -> Sequence[tuple[int | None, Mapping[str, floa
         ('print("%s %d %*.*f" % (name, epoch, 8, 3, loss))', "{} {epoch} {loss}"),
         ('print(*names, f"L {loss}")', "{} L {l}"),
         ('print("\\n== %d\\nL %.2f" % (epoch, loss))', "L {l}"),
+        ('print("%WER {WER:.2f}, {n} tokens".format(**stats))', "%WER {wer}, {} tokens"),
     ],
 )
 def test_a_statement_is_a_line_as_a_team_would_describe_it(statement: str, described: str) -> None:
@@ -231,6 +232,16 @@ def test_what_a_bar_is_called_is_read_by_its_code(code: str, line: str, step: in
         ("print(f'step {step}: G {g_loss:.2f} loss {l:.2f}')", "step 7: G 0.25 loss 0.50", {"g": 0.25, "loss": 0.5}),
         ("print(f'step {step}: ended with loss {l:.2f}')", "step 7: ended with loss 0.50", {"loss": 0.5}),
         ("print(f'step {step}: loss {l.val:.2f} ({l.avg:.2f})')", "step 7: loss 0.50 (0.75)", {"loss": 0.5}),
+        (  # ML-From-Scratch
+            "print('%d [D loss: %f, acc: %f%%] [G loss: %f, acc: %f%%]' % (step, d_loss, d_acc, g_loss, g_acc))",
+            "7 [D loss: 0.5, acc: 25.0%] [G loss: 1.5, acc: 75.0%]",
+            {"d_loss": 0.5, "acc": 25.0, "g_loss": 1.5, "g_acc": 75.0},
+        ),
+        (  # NCRF++
+            "print('step %d acc: %.4f, p: %.4f, r: %.4f, f: %.4f' % (step, acc, p, r, f))",
+            "step 7 acc: 0.5000, p: 0.2500, r: 0.7500, f: 0.6250",
+            {"acc": 0.5, "p": 0.25, "r": 0.75, "f": 0.625},
+        ),
         (
             "print(f'step {step}: PSNR: {p:.1f} dB SSIM: {s:.2f}')",
             "step 7: PSNR: 13.5 dB SSIM: 0.29",
@@ -246,6 +257,26 @@ def test_what_a_line_prints_under_a_name_that_nobody_knows_is_read_by_its_code(
 
 def test_what_has_a_unit_is_no_measurement() -> None:
     assert texts("print('cost %.2f s' % cost)") == []
+
+
+def test_a_spread_is_no_measurement() -> None:
+    assert texts("print('Rank 1 = {:.3%} +- {:.2%}'.format(np.mean(acc), np.std(acc)))") == [
+        "Rank 1 = {rank_1}% +- {}%"
+    ]
+
+
+def test_what_takes_time_and_says_so_is_read_by_its_code() -> None:
+    printed = (
+        "log.info('Batch: {}-{}, L = {:.3f}, batch_time = {:.3f}'.format(epoch, i, loss.item(), took))"  # MedicalNet
+    )
+    assert read(LOOP.format(printed), "Batch: 0-3, L = 0.500, batch_time = 1.250") == [(3, {"l": 0.5})]
+
+
+def test_a_name_may_begin_with_a_digit() -> None:
+    code = "def validate_sintel(net):\n    print('EPE: %f, 1px: %f, 3px: %f' % (epe, px1, px3))"  # RAFT
+    assert read(code, "EPE: 1.5, 1px: 0.25, 3px: 0.5") == [
+        (None, {"val_epe": 1.5, "val_1px": 0.25, "val_3px": 0.5}),
+    ]
 
 
 def test_what_an_evaluation_formats_is_a_measurement_whatever_it_is_called() -> None:
