@@ -65,6 +65,15 @@ def _pieces(node: ast.expr, named: Named, deep: int = 0) -> Sequence[Piece]:
         return [*(left or [Hole(node.left)]), *(right or [Hole(node.right)])] if left or right else []
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format":
         return _by_format(_text(_pieces(node.func.value, named, deep + 1)), node)
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "join"
+        and node.args
+        and isinstance(node.args[0], ast.List | ast.Tuple)
+        and (separator := _text(_pieces(node.func.value, named, deep + 1)))
+    ):
+        return joined(node.args[0].elts, separator, named)
     if isinstance(node, ast.Call) and last_name(node.func) in ("str", "repr") and len(node.args) == 1:
         return [Hole(node.args[0])]
     return []

@@ -54,6 +54,7 @@ class Around:
     in_epoch: bool  # a function that is given the epoch
     lengths: Mapping[str, ast.expr]  # variables that hold a `len(...)`
     grown: Collection[str]  # variables that are added to, and that no loop sets back
+    added: Collection[str] = ()  # and that are added to at all: "total_steps += 1" is no total
 
 
 def names_epoch(name: str) -> bool:
@@ -167,6 +168,12 @@ def is_spent(value: ast.expr | None, around: Around) -> bool:
     return isinstance(value, ast.Name) and bool(around.loops) and value.id in around.loops[0].spent
 
 
+def added(tree: ast.AST) -> frozenset[str]:
+    """Return the variables that code adds to."""
+    all_ = (one for one in ast.walk(tree) if isinstance(one, ast.AugAssign) and isinstance(one.op, ast.Add))
+    return frozenset(last_name(one.target) for one in all_) - {""}
+
+
 def is_grown(value: ast.expr | None, around: Around) -> bool:
     """Return whether a value is such a variable, or one more or less than it."""
     if isinstance(value, ast.BinOp) and isinstance(value.right, ast.Constant):
@@ -193,7 +200,7 @@ def role(value: ast.expr, around: Around) -> str | None:
                 if code == one.bound:
                     return MANY_OF[one.role]
             if not isinstance(value, ast.Call):
-                return _by_name(series_name(called(value)), around)
+                return _by_name(called(value), around)
             over = ast.unparse(value.args[0]) if value.args and last_name(value.func) == "len" else ""
             return "batches" if _BATCHES.search(over.lower()) else None
     return None
@@ -211,14 +218,16 @@ def _of_several(value: ast.BinOp, around: Around) -> str | None:
     return "" if names & counters.keys() else None
 
 
-def _by_name(name: str, around: Around) -> str | None:
+def _by_name(called_so: str, around: Around) -> str | None:
+    name = series_name(called_so)
     if is_outcome(name) or is_companion(name) or _TOOK.search(name):
         return None
     many = _MANY.search(name) and not _NOW.match(name)
+    is_added = called_so in around.added
     if _EPOCH.search(name):
-        return "epochs" if many else "epoch"
+        return "epochs" if many and not is_added else "epoch"
     if many and _STEPS.search(name):
-        return "steps"
+        return "steps" if not is_added else "step" if called_so in around.grown else ""
     if _STEP.search(name):
         return "batch" if "batch" in name or (around.in_epoch and name in _IN_BATCHES) else "step"
     return None

@@ -26,6 +26,7 @@ from trainer.loops import (
     MANY_OF,
     Around,
     Loop,
+    added,
     grown,
     is_grown,
     is_looped_over,
@@ -37,6 +38,7 @@ from trainer.loops import (
     whole,
 )
 from trainer.names import BESIDE, PARTS, RECORD, is_companion, is_outcome, is_worth_naming, of_part, series_name
+from trainer.templates import NAME
 
 _MOST = 2_000  # of one file
 _MOST_PIECES = 100  # of a line
@@ -130,11 +132,13 @@ class _Reader:
     def __init__(self) -> None:
         self._scopes = [_Scope()]
         self._open: Sequence[Piece] = []  # printed, and its line has not ended
+        self._added: Collection[str] = ()  # variables that are added to, wherever that is
 
     def read(self, node: ast.AST) -> Iterator[Statement]:
         """Yield what is printed in `node`."""
         match node:
             case ast.Module():
+                self._added = added(node)
                 self._scopes[-1].grown = grown(node.body)
                 for statement in node.body:
                     yield from self.read(statement)
@@ -255,6 +259,7 @@ class _Reader:
             in_epoch=any(scope.in_epoch for scope in inner),
             lengths=ChainMap(*(scope.lengths for scope in inner)),
             grown=self._scopes[-1].grown,
+            added=self._added,
         )
 
     @property
@@ -333,13 +338,15 @@ class _Reader:
         """
         if hole.value is None:
             return "", False, False
-        if (counted := role(hole.value, self._around)) is not None:
+        counted = role(hole.value, self._around)
+        if counted is not None and not (counted and hole.decimal):  # no count has a decimal point
             judges = bool(self._part) and counted not in ("epoch", "epochs")  # an evaluation's batches, or classes
             return "" if judges or _OF_SEVERAL.search(before) else counted, False, False
         found = _BEFORE.search(before[-_LONGEST_NAME:])
         printed = series_name(found["name"]) if found and not _UNIT.fullmatch(found["name"]) else ""
-        printed = "" if printed in CONNECT else printed
+        printed = "" if printed in CONNECT or not NAME.fullmatch(printed) else printed
         name = series_name(called(hole.value))
+        name = name if NAME.fullmatch(name) else ""
         name = bare if is_outcome(bare := _CAME_ABOUT.sub("", name)) else name
         printed = of_part(printed, name) if printed in PARTS and name else printed
         if RECORD.match(printed or name) or _RATE.match(printed):

@@ -20,7 +20,7 @@ _WHOLE = frozenset({*COUNTS, *COUNTS.values()})
 _LONGEST, _MOST_FIELDS = 400, 24
 _ANYTHING = re.compile(r" ?(?<!\{)\{ *\}(?!\})")
 _TOKEN = re.compile(r"\{\{|\}\}|\{(?P<name>[^{}]*)\}|(?P<brace>[{}])|(?P<text>[^{}]+)")
-_NAME = re.compile(r"\d{0,3}[A-Za-z_][\w@./-]{0,59}")
+NAME = re.compile(r"\d{0,3}[A-Za-z_][\w@./-]{0,59}")
 # A number is taken whole or not at all, without the point that ends a sentence: "0,534" is none that is read. Where the
 # next one stands right behind a comma, a comma parts them. Of bounded length: a line may be made to keep us busy.
 _BARE = r"(?:\d{1,40}(?:\.\d{1,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,3})?|[nN]a[nN]\b|[iI]nf(?:inity)?\b"
@@ -113,7 +113,7 @@ def _literal(text: str, *, after_number: bool) -> str:
 
 
 def _name(text: str, template: str) -> str:
-    if not _NAME.fullmatch(text):
+    if not NAME.fullmatch(text):
         raise ValueError(f"`{{{text}}}` in `{template}` is no name: letters, digits and `_`, like `{{val_loss}}`")
     return re.sub(r"[./-]+", "_", text.lower())
 

@@ -54,6 +54,15 @@ def read(code: str, *lines: str) -> Sequence[tuple[int | None, Mapping[str, floa
         ('print("%s %d %*.*f" % (name, epoch, 8, 3, loss))', "{} {epoch} {loss}"),
         ('print(*names, f"L {loss}")', "{} L {l}"),
         ('print("\\n== %d\\nL %.2f" % (epoch, loss))', "L {l}"),
+        ('print("\\t".join(["E: [%d/%d]" % (epoch, epochs), "L %.3f" % loss]))', "E: [{epoch}/{epochs}]\tL {l}"),
+        ('log.info(", ".join(["it: {i}", "L: {loss:.4f}"]).format(i=i, loss=loss))', "it: {batch}, L: {l}"),
+        (
+            'print("%d: reward: %.2f, mean_100: %.2f" % (i, r, mean_rewards))',
+            "{batch}: reward: {reward}, mean_100: {rewards}",
+        ),
+        ('print("E %d, Score: %.2f" % (epoch, full_episode_scores[-1]))', "E {epoch}, Score: {score}"),
+        ('print("E %d, loss %.2f, steps %.1f" % (epoch, loss, num_steps))', "E {epoch}, loss {loss}, steps {}"),
+        ("print(f\"E {epoch} (best) {logs['a (b)']:.1f} loss {loss}\")", "E {epoch} (best) {} loss {loss}"),
         ('print("%WER {WER:.2f}, {n} tokens".format(**stats))', "%WER {wer}, {} tokens"),
     ],
 )
@@ -292,6 +301,15 @@ def test_a_count_that_no_loop_sets_back_is_of_the_whole_run(set_back: str, step:
     batches = f"    for x in loader:\n        cur_itrs += 1\n        {printed}"
     code = f"cur_itrs = 0\nwhile True:{set_back}\n    cur_epochs += 1\n{batches}"
     assert read(code, "Epoch 2, Itrs 10/150, Loss=3.350235") == [(step, {"loss": 3.350235})]
+
+
+@pytest.mark.parametrize(
+    ("added", "described"), [("", "E {epoch}/{epochs} at {steps} L {l}"), ("+= 1", "E {epoch}/{epochs} at {} L {l}")]
+)
+def test_what_is_added_to_is_no_total(added: str, described: str) -> None:
+    counts = f"def step():\n    self.total_steps {added}"
+    printed = "print(f'E {epoch}/{epochs} at {self.total_steps} L {loss:.2f}')"
+    assert texts(f"{counts}\nfor epoch in range(epochs):\n    {printed}") == [described]
 
 
 def test_a_loop_around_whole_runs_counts_no_steps() -> None:
