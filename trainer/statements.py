@@ -66,6 +66,7 @@ CONNECT = frozenset({
 _OF_SEVERAL = re.compile(r"(?:class|fold|seed|run|task|label|head|layer|player|agent|worker|rank)\W*$", re.IGNORECASE)
 _SPREAD = re.compile(r"(?:\+\s?/?-|±)\s*$")  # "0.5 +- 0.1"
 _LETTERS = frozenset({"p", "r", "f"})  # precision and recall, as many print them
+_NO_NEWS = re.compile(r"(?:maximum|minimum|std|stddev)(?:_|$)")
 _RATE = re.compile(r"(?:ms|tok|tokens?|secs?|s|it|samples?)_")  # "ms/batch"
 _UNIT = re.compile(r"\s?(?:s|secs?|seconds|ms|mins?|minutes|h|hours|[KMG]i?B)\b")  # behind what is no measurement
 # What else than `print` writes a line: loggers, and bars what they are called.
@@ -309,7 +310,7 @@ class _Reader:
         """
         text = before = ""
         taken, printed = set[str](), set[str]()
-        measures, parted = False, True  # from the number before
+        measures, parted, several = False, True, False  # from the number before; of one class
         for at, piece in enumerate(line):
             if isinstance(piece, str):
                 text += piece.replace("{", "{{").replace("}", "}}")
@@ -319,6 +320,7 @@ class _Reader:
             has_unit = isinstance(behind, str) and _UNIT.match(behind) is not None
             is_one = parted and not has_unit and not _SPREAD.search(before)
             name, known, own = self._name(piece, before) if is_one else ("", False, False)
+            several = several or (is_one and not name and self._is_of_one(piece, before))
             if own and name and name in taken:  # "[D loss: 0.7, acc: 50%] [G loss: 0.8, acc: 40%]"
                 name, known, _ = self._name(piece, "")
             if name in taken or (name in ("step", "batch") and taken & {"step", "batch"}):
@@ -329,7 +331,13 @@ class _Reader:
             text += f"{{{name}}}"
             measures = measures or (bool(name) and (known or (judges and own and piece.decimal)))
             before, parted = "", not name
+        measures = measures and not (several and taken.isdisjoint(MANY_OF))
         return text, frozenset(printed), measures and len(text) <= _LONGEST
+
+    def _is_of_one(self, hole: Hole, before: str) -> bool:
+        """Return whether a line is of one of several classes, by the count in it."""
+        counts = hole.value is not None and role(hole.value, self._around) is not None
+        return counts and _OF_SEVERAL.search(before) is not None
 
     def _name(self, hole: Hole, before: str) -> tuple[str, bool, bool]:
         """Return what a hole holds, "" for nothing; whether that makes a line progress, and is the name printed.
@@ -349,7 +357,7 @@ class _Reader:
         name = name if NAME.fullmatch(name) else ""
         name = bare if is_outcome(bare := _CAME_ABOUT.sub("", name)) else name
         printed = of_part(printed, name) if printed in PARTS and name else printed
-        if RECORD.match(printed or name) or _RATE.match(printed):
+        if RECORD.match(printed or name) or _NO_NEWS.match(printed or name) or _RATE.match(printed):
             return "", False, False
         if any(is_outcome(one) or is_companion(one) for one in (printed, name)):
             known = any(_is_worth_it(one, decimal=hole.decimal) for one in (printed, name))
