@@ -18,7 +18,7 @@ from trainer.printed import Printed
             "2026-11-02 10:00:00,123 (a:7) INFO: x",
             "x",
         ),
-        ("%(asctime)s %(name)s %(levelname)s: %(message)s", "2026-11-02 10:00:00 pkg.train INFO: 5 0.5", "5 0.5"),
+        ("%(asctime)s %(name)s~%(levelname)s: %(message)s", "2026-11-02 10:00:00 pkg.train~INFO: 5 0.5", "5 0.5"),
         ("%(levelname)s %(filename)s(%(lineno)d): %(message)s", "INFO train.py(12): 5 0.5", "5 0.5"),
         ("[%(filename)s:%(lineno)s - %(funcName)20s() ] %(message)s", "[a.py:12 -                 main() ] 5", "5"),
         (r"\033[1m%(asctime)s\033[0m | PID:%(process)d | %(message)s", "2026-11-02 10:00:00,123 | PID:77 | 5", "5"),
@@ -49,6 +49,7 @@ def test_a_prefix_is_taken_off(form: str, line: str, message: str) -> None:
         ("%(relativeCreated) 9d %(message)s", "5 0.5"),  # printed, and not logged
         ("%(relativeCreated) 9d %(message)s", "12345 0.5"),
         ("%(asctime)s %(levelname)s: %(message)s", "2026-11-02 10:00:00,123 INFO: 5 0.5"),  # known without the code
+        ("%(asctime)s %(name)s %(levelname)s: %(message)s", "2026-11-02 10:00:00 pkg.train INFO: 5 0.5"),  # so is this
     ],
 )
 def test_another_line_is_left_alone(form: str, line: str) -> None:
