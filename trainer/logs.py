@@ -55,7 +55,7 @@ class LogShip:
         self._open: list[bytes] = []  # what is packed next
         self._size = 0  # bytes of it
         self._packed: deque[tuple[int, bytes]] = deque()  # what waits: its length before it was packed, and after
-        self._waiting = 0  # packed bytes that wait
+        self._waiting = 0  # packed bytes that wait or are on their way
         self._taken = 0  # bytes of the beginning so far
         self._tail: deque[bytes] = deque()
         self._tail_size = 0
@@ -144,6 +144,8 @@ class LogShip:
                     self._shipper.ship(chunk)
                 except Abandoned:
                     return
+                with self._changed:  # what is on its way takes memory, too, until it has arrived
+                    self._waiting -= len(chunk)
 
     def _seal(self) -> bytes:
         if self._open and not self._packed:
@@ -154,5 +156,4 @@ class LogShip:
             length, packed = self._packed.popleft()
             pieces.append(packed)
             size += length
-            self._waiting -= len(packed)
         return b"".join(pieces)

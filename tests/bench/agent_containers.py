@@ -128,7 +128,8 @@ def _killed_and_again(deployment: Deployment, one: Rented) -> str:
     if isinstance(whole, str):
         return f"ended before a checkpoint: {whole}"
     (attempt,) = deployment.attempts(job)
-    subprocess.run(["docker", "kill", attempt.instance_id or ""], check=True, capture_output=True)
+    if subprocess.run(["docker", "kill", attempt.instance_id or ""], check=False, capture_output=True).returncode:
+        return "was over before it could be killed"
     saved = max(manifest.step or 0 for manifest in _manifests(store, job))
     done = deployment.ended(job, LIMIT)
     steps = _steps(store, job, attempt=2)
