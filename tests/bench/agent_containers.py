@@ -59,7 +59,7 @@ def rented(nanogpt: Path | None) -> list[Rented]:
     found = [
         ours("plain PyTorch", "plain"),
         ours("HF Trainer", "hf", trained),
-        ours("Lightning", "lit", path="lightning_logs"),
+        ours("Lightning", "lit", "--batch_seconds 0.2", path="lightning_logs"),
         ours("Accelerate", "accel"),
         ours("Keras", "ker"),
         ours("pytorch-ignite", "ign"),
