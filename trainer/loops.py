@@ -165,7 +165,9 @@ def is_spent(value: ast.expr | None, around: Around) -> bool:
     """Return whether a value counts how long a loop took that stands before it, or one more or less than that."""
     if isinstance(value, ast.BinOp) and isinstance(value.right, ast.Constant):
         value = value.left
-    return isinstance(value, ast.Name) and bool(around.loops) and value.id in around.loops[0].spent
+    if not isinstance(value, ast.Name) or not around.loops or value.id not in around.loops[0].spent:
+        return False
+    return all(value.id != one.counter for one in around.loops)  # a loop within it may use its own counter's name
 
 
 def added(tree: ast.AST) -> frozenset[str]:

@@ -77,6 +77,7 @@ _WRITERS = frozenset({
 _LOGGERS = ("info", "debug", "warning")
 # Beside a hole these make a file's name of a string, or a part of a word: in one with a space only what no line has.
 _OF_NAME_BEFORE, _OF_NAME_BEHIND = re.compile(r"[\w./-]$"), re.compile(r"[A-Za-z_/]|\.\w|-\w")
+_IN_NAME = re.compile(r"_[A-Za-z]")  # behind what is a part of a name: "stage1_loss"
 _OF_PATH_BEFORE, _OF_PATH_BEHIND = re.compile(r"[\w.]/$|_$"), re.compile(r"/[A-Za-z_]|\.[a-z]|_\w")
 # Names that are worth a series and may be of anything: these need a format, "%.3f".
 _VAGUE = re.compile(r"(?:^|_)(?:rank|gap|success|map|em|ll|l[12]|ap|hr|mr)$|^(?:on_|from_)?err(?:or)?$")
@@ -317,7 +318,7 @@ class _Reader:
                 before, parted = before + piece, parted or bool(piece)
                 continue
             behind = line[at + 1] if at + 1 < len(line) else ""
-            has_unit = isinstance(behind, str) and _UNIT.match(behind) is not None
+            has_unit = isinstance(behind, str) and (_UNIT.match(behind) or _IN_NAME.match(behind)) is not None
             is_one = parted and not has_unit and not _SPREAD.search(before)
             name, known, own = self._name(piece, before) if is_one else ("", False, False)
             several = several or (is_one and not name and self._is_of_one(piece, before))

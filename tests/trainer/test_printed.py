@@ -514,3 +514,28 @@ def test_the_counter_of_a_loop_that_has_ended_is_none_of_the_run() -> None:
     loops = "for epoch in range(9):\n    for i, b in enumerate(loader):\n        step += 1\n"
     code = f"{loops}    print(epoch, i, loss)\n    print('S', step, 'L', loss)"
     assert texts(code) == ["{epoch} {} {loss}", "S {step} L {l}"]
+
+
+def test_a_loop_within_that_has_the_counters_name_takes_none_of_its_count() -> None:
+    code = """
+        for epoch in range(args.epoch):
+            for i, data in enumerate(train_data):
+                for i in range(5):
+                    writer.add_image(str(i) + '/img', imgs[i], step)
+                print('epoch:{} {}/{} loss_l1:{:.4e}'.format(epoch, i, args.step_per_epoch, info['loss_l1']))
+    """
+    lines = ["epoch:0 11/13 loss_l1:1.5404e-02", "epoch:0 12/13 loss_l1:1.4676e-02", "epoch:1 1/13 loss_l1:1.3804e-02"]
+    assert [step for step, _ in read(code, *lines)] == [11, 12, 14]  # ECCV2022-RIFE
+
+
+def test_a_count_within_a_name_is_no_count_of_the_run() -> None:
+    code = """
+        for epochId in range(280):
+            for batch in loader:
+                print('Iter: {}'.format(num_iter))
+                for loss_idx in range(len(total_losses) // 2):
+                    print('stage{}_pafs_loss:     {}'.format(loss_idx + 1, total_losses[loss_idx * 2 + 1] / log_after))
+    """
+    lines = ["Iter: 30", "stage1_pafs_loss:     320.0394287109375", "stage2_pafs_loss:     247.1295623779297"]
+    expected = [(30, {"stage1_pafs_loss": 320.0394287109375}), (30, {"stage2_pafs_loss": 247.1295623779297})]
+    assert read(code, *lines) == expected  # lightweight-human-pose-estimation.pytorch
