@@ -20,7 +20,7 @@ _NO_OUTCOME = re.compile(r"(?:time|reader|batch|data)_cost$|cache_hits?$")
 _COMPANION = re.compile(
     r"(?:^|_)(?:err(?:or)?_[a-z]\w{0,7}|lr|learning_rate|grad_?norm|gnorm|mfu|tps|tokens_per_sec(?:ond)?|\w*score|\w*err(?:or)?|precision|recall|kl|kld"
     r"|entropy|map|map50|map50_95|dice|jaccard|margin|margins|divergence|fitness|inertia|residual|ll|log_?prob|specificity"
-    r"|sensitivity|success_rate|success|corr(?:elation)?|brier|ece|crps|gini|hr|ap|l[12]|\w*ep_?ret|ndcg|mrr|concordance|c_index|regret|abs_?rel|sq_?rel|rmse_?log|silog|gap|em|exact|exact_match|per|hd95|hausdorff|rank|mr)$"
+    r"|sensitivity|success_rate|success|corr(?:elation)?|brier|ece|crps|gini|hr|ap|l[12]|\w*ep_?ret|ndcg|mrr|concordance|c_index|regret|abs_?rel|sq_?rel|rmse_?log|silog|gap|em|exact|exact_match|per|hd95|hausdorff|rank|mr|pure_ratio\d?)$"
 )
 # Of one of several outputs, in what it is told: "rmse_e", "mae_per_atom", "acc_cls".
 _OF_OUTPUT = re.compile(

@@ -539,3 +539,12 @@ def test_a_count_within_a_name_is_no_count_of_the_run() -> None:
     lines = ["Iter: 30", "stage1_pafs_loss:     320.0394287109375", "stage2_pafs_loss:     247.1295623779297"]
     expected = [(30, {"stage1_pafs_loss": 320.0394287109375}), (30, {"stage2_pafs_loss": 247.1295623779297})]
     assert read(code, *lines) == expected  # lightweight-human-pose-estimation.pytorch
+
+
+def test_how_many_labels_of_those_that_were_chosen_are_right_is_measured() -> None:
+    code = """
+        print('Epoch [%d/%d] Loss1: %.4f, Pure Ratio1: %.4f, Pure Ratio2 %.4f' % (
+            epoch + 1, args.n_epoch, loss_1.item(), np.sum(pure_ratio_1_list) / len(pure_ratio_1_list), pure_2))
+    """
+    expected = {"loss1": 0.078, "pure_ratio1": 49.6667, "pure_ratio2": 49.3333}  # Co-teaching, and JoCoR after it
+    assert read(code, "Epoch [2/12] Loss1: 0.0780, Pure Ratio1: 49.6667, Pure Ratio2 49.3333") == [(2, expected)]
