@@ -184,7 +184,7 @@ class Detector:
         if part and found is None:
             found = self._with_unknown_names(row, line, Detection(step=self._standing.step), part)
             return found if found.values else None
-        more = row >= BLOCK or (reading.bar is not None and found is not None and found.moved)
+        more = row >= BLOCK or (reading.bar is not None and found is not None and (found.moved or part))
         return self._with_unknown_names(row, line, found, part) if more and found else found
 
     def _head(self, heading: headings.Heading) -> None:
@@ -308,7 +308,9 @@ class Detector:
             return found
         part = evaluation_of(next(iter(found.values), "")) if all_of_evaluation(found.values) else part
         recurred = recurred.under(lambda values: {of_part(part, name): value for name, value in values.items()})
-        values = self._series.news(row, recurred.reading.values)
+        values = self._series.news(row, recurred.reading.values, found.step)
+        if found.step is not None:
+            self._series.told(values, found.step)
         return found._replace(values={**values, **found.values}, earlier=self._earlier(row, recurred))
 
     def _earlier(self, row: float, recurred: Recurred) -> list[tuple[int, Detection]]:

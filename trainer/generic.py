@@ -69,6 +69,10 @@ _COUNT_BEHIND = re.compile(
 _OF_FACES = re.compile(
     r"\[(?P<data>[a-z]\w*)\]\[(?P<n>\d+)\](?=Accuracy-)"
 )  # insightface's "[lfw][20]Accuracy-Flip: 0.5"
+# DANN's "accuracy of the MNIST dataset: 0.5".
+_OF_DATASET = re.compile(
+    r"\b(?P<name>accuracy|loss|error|auc) (?:of|on) the (?P<data>[a-z][\w-]*) (?:data)?set(?=\s?[:=])", re.IGNORECASE
+)
 _GLUED = re.compile(r"loss(?=\d+\.\d\d)")
 # All that follows was told before.
 _BEST = re.compile(
@@ -108,6 +112,8 @@ def _spelled_out(text: str) -> str:
         if inside := _COUNT_INSIDE.match(text):
             return f"step {inside['n']} | {inside['name']}: {inside['value']} {text[inside.end() :]}"
         text = _GLUED.sub("loss ", text)
+    if "set" in text and " the " in text:
+        text = _OF_DATASET.sub(r"\g<data> \g<name>", text)
     if (" at " in text or " after " in text or " for " in text) and (at := _COUNT_BEHIND.match(text)):
         return f"{at['count']} {at['n']}{at['of'] or ''} | {at['name']}: {at['value']} {text[at.end() :]}"
     return text

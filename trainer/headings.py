@@ -23,7 +23,7 @@ _PREFIX = re.compile(
         |\(\w+\ pid=\d+[^)]*\)\s*                                             # Ray
         |[IWEF]\d{{4}}\ {_CLOCK}\s+\d+\ \S+?\]\s*                            # glog
         |\[\d{{4}}-\d\d-\d\d\ {_CLOCK}\ (?:{_LEVELS})\ \S+\ line\ \d+\ \d+\]\s*    # a place in the source, a process
-        |[\[(<]?\d{{4}}[-/]\d\d[-/]\d\d(?:[T\ _,]\s?{_CLOCK})?(?:\ [AP]M|\ [A-Za-z][\w.-]*(?=\]))?[\])>]?[\s,|:-]*
+        |[\[(<]?\d{{4}}[-/]\d\d[-/]\d\d(?:[T\ _,]\s?(?:{_CLOCK}|\d\d:\d\d(?![:.,]?\d)))?(?:\ [AP]M|\ [A-Za-z][\w.-]*(?=\]))?[\])>]?[\s,|:-]*
         |(?<=,\d{{3}}\])\[\d+\]\s+(?=\D)                                       # a process behind its time
         |[\[(<]?\d\d-\d\d\ {_CLOCK}[\])>]?[\s,|:-]*
         |[\[(<]?\d\d?/\d\d(?:/\d\d(?:\d\d)?)?\ {_CLOCK}(?:\ [\w.]+)?[\])>]?:?[\s,|:-]*
@@ -67,7 +67,7 @@ _UNIT = r"(?:s|secs?|seconds?|m|mins?|minutes?)"
 # Beside a heading's count: what it took, when it was, what stands in parentheses.
 _ASIDE = re.compile(
     rf",?\s\b(?:time|took|elapsed)\b[\s:=]*\d+(?:\.\d+)?(?:\s?{_UNIT}\b)?(?=\s|$)"
-    r"|\s\((?!\s*\d+\s*[/)])[^()]*\)|\s@|\s\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?$"
+    r"|\s\((?!\s*\d+\s*[/),])[^()]*\)|\s@|\s\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?$"
     rf"|(?:\b(?:in|is|took|time|elapsed)\b)?[\s:=]*[(\[]?\d+(?:\.\d+)?\s?{_UNIT}\b[)\]]?"
 )
 _MAY_BE_ASIDE = re.compile(r"\(|@|time|took|elapsed| in |\d-\d\d ")

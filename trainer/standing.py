@@ -124,7 +124,8 @@ class Standing:
             ahead = epoch - (self.step or 0)  # of a bar of epochs, which is drawn late
             if 0 <= ahead <= max(3.0, self._total / 20) and epoch <= self._total:
                 return At(int(epoch), self._total, moved=True)
-        if row == BLOCK and self._is_drawn_late(reading):
+        if (row == BLOCK or (row == COUNTED and reading.total == self._total)) and self._is_drawn_late(reading):
+            self.step = reading.step  # what stands below is of it, too
             return At(reading.step, reading.total, moved=True)
         if row == DICT and reading.epoch is not None and self._resumed and self._counter == BAR and self.step == 0:
             return At(self.records.at(reading.epoch))  # the bar was not drawn since it went on

@@ -302,3 +302,47 @@ def test_a_record_over_an_evaluations_bar_is_that_ones() -> None:
         {"test_loss", "test_acc"},
         {"test_loss", "test_total_acc"},
     ]
+
+
+def test_shapes_head_nothing_and_a_time_without_seconds_stands_before_a_line() -> None:
+    time = "2026-11-30 19:48: "  # AGCRN and what was made of it
+    lines = [
+        "Train:  (877, 12, 12, 1) (877, 12, 12, 1)",
+        "Test:  (277, 12, 12, 1) (277, 12, 12, 1)",
+        f"{time}Train Epoch 1: 5/13 Loss: 198.795975",
+        f"{time}**********Train Epoch 1: averaged Loss: 199.382789, tf_ratio: 1.000000",
+        f"{time}**********Val Epoch 1: average Loss: 199.278046",
+    ]
+    assert [dict(one.values) for one in fed(*lines)] == [
+        {"loss": 198.795975}, {"epoch_loss": 199.382789}, {"val_loss": 199.278046}
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        ("epoch: 3, accuracy of the mnist_m dataset: 0.416667", {"mnist_m_accuracy": 0.416667}),  # fungtion/DANN
+        ("Epoch 3, loss on the validation set: 0.5123", {"val_loss": 0.5123}),
+    ],
+)
+def test_a_measurement_of_some_data_has_its_name(line: str, values: dict[str, float]) -> None:
+    (found,) = fed(line)
+    assert found.values == values
+
+
+def test_a_count_of_as_many_as_a_bar_goes_to_is_ahead_of_it() -> None:
+    bars = [f"  4%|▍         | {n}/200 [00:00<00:12, 15.85it/s]" for n in (7, 9)]
+    lines = [*bars, "[10/300] Loss_D: 2.4451 Loss_G: 3.2898", "[10/200] Loss_D: 2.4451 Loss_G: 3.2898", "loss_a: 1.5"]
+    assert [one.step for one in fed(*lines) if one.values] == [9, 10, 10]  # carpedm20/DiscoGAN-pytorch
+
+
+def test_the_bar_of_an_evaluation_tells_what_else_it_shows_and_the_line_that_sums_it_up_as_well() -> None:
+    lines = []
+    for epoch in (1, 2, 3):
+        bar = f"{epoch}/5 * Epoch ({{}}): 100%|██████████| {{}} [00:00<00:00, 163.61it/s, accuracy01={{}}, loss={{}}]"
+        lines += [bar.format("train", f"{n}/12", f"0.5{epoch}", f"1.2{epoch}") for n in (0, 6, 12)]
+        lines += [bar.format("valid", "3/3", f"0.4{epoch}", f"1.3{epoch}")]
+        lines += [f"valid ({epoch}/5) accuracy01: 0.6{epoch} | loss: 1.1{epoch} | lr: 0.002"]
+    found = [dict(one.values) for one in told(lines) if one]  # catalyst's quick start
+    assert [one["val_loss"] for one in found if "val_loss" in one] == [1.31, 1.11, 1.32, 1.12, 1.33, 1.13]
+    assert [one["val_accuracy01"] for one in found if "val_accuracy01" in one] == [0.41, 0.42, 0.43, 0.63]
