@@ -16,6 +16,7 @@ from trainer.numbers import measurements
 
 _LEVELS = "TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|SUCCESS"
 _CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
+_TIME = rf"(?:{_CLOCK}|\d\d:\d\d(?![:.,]?\d))"
 # What loggers put before a line: processes, times, levels, names, places in the source.
 _PREFIX = re.compile(
     rf"""(?:
@@ -23,7 +24,7 @@ _PREFIX = re.compile(
         |\(\w+\ pid=\d+[^)]*\)\s*                                             # Ray
         |[IWEF]\d{{4}}\ {_CLOCK}\s+\d+\ \S+?\]\s*                            # glog
         |\[\d{{4}}-\d\d-\d\d\ {_CLOCK}\ (?:{_LEVELS})\ \S+\ line\ \d+\ \d+\]\s*    # a place in the source, a process
-        |[\[(<]?\d{{4}}[-/]\d\d[-/]\d\d(?:[T\ _,]\s?(?:{_CLOCK}|\d\d:\d\d(?![:.,]?\d)))?(?:\ [AP]M|\ [A-Za-z][\w.-]*(?=\]))?[\])>]?[\s,|:-]*
+        |[\[(<]?\d{{4}}[-/]\d\d[-/]\d\d(?:[T\ _,]\s?{_TIME})?(?:\ [AP]M|\ [A-Za-z][\w.-]*(?=\]))?[\])>]?[\s,|:-]*
         |(?<=,\d{{3}}\])\[\d+\]\s+(?=\D)                                       # a process behind its time
         |[\[(<]?\d\d-\d\d\ {_CLOCK}[\])>]?[\s,|:-]*
         |[\[(<]?\d\d?/\d\d(?:/\d\d(?:\d\d)?)?\ {_CLOCK}(?:\ [\w.]+)?[\])>]?:?[\s,|:-]*

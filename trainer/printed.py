@@ -231,7 +231,8 @@ def _counted(reading: Reading, said: _Stated) -> Reading | None:
     finer = stated.within_epoch and (not reading.within_epoch or (stated.epoch is None and stated.total is None))
     other = finer or (reading.within_epoch and said.absolute)
     where = stated.epoch if stated.step is None else stated.step
-    news = news or (said.spends and where is not None and reading.step not in (None, where))
+    spends = said.spends and reading.total is None  # "3/13" took none of its own
+    news = news or (spends and where is not None and reading.step not in (None, where))
     if news or (other and reading.step is not None and stated.step == reading.step):
         return stated._replace(values=reading.values, rate=reading.rate, eta=reading.eta)
     return None
