@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from trainer.counts import Counts, counts, trailing
 from trainer.formats import Reading
 from trainer.headings import without_prefix
-from trainer.names import evaluation_of, is_of_evaluation, may_measure, series_name
+from trainer.names import evaluation_of, is_companion, is_of_evaluation, is_outcome, may_measure, series_name
 from trainer.numbers import NUMBER, anything, measurements, metered, number
 
 _NOTHING: Mapping[str, float] = {}
@@ -73,6 +73,10 @@ _OF_FACES = re.compile(
 _OF_DATASET = re.compile(
     r"\b(?P<name>accuracy|loss|error|auc) (?:of|on) the (?P<data>[a-z][\w-]*) (?:data)?set(?=\s?[:=])", re.IGNORECASE
 )
+# Names in a row before their numbers in a row, as Keras' guides print them: "test loss, test acc: [0.08, 0.97]".
+_IN_A_ROW = re.compile(rf"\s?[:=]\s*[\[(]?(?P<values>{NUMBER}(?:(?:,\s?|\s+){NUMBER}){{1,5}})(?![\w.%/:])[\])]?")
+_APART = re.compile(r"[,\s]+")
+_LAST_NAME = re.compile(r"[A-Za-z][\w@-]*(?: [A-Za-z][\w@-]*)?$")
 _GLUED = re.compile(r"loss(?=\d+\.\d\d)")
 # All that follows was told before.
 _BEST = re.compile(
@@ -112,11 +116,34 @@ def _spelled_out(text: str) -> str:
         if inside := _COUNT_INSIDE.match(text):
             return f"step {inside['n']} | {inside['name']}: {inside['value']} {text[inside.end() :]}"
         text = _GLUED.sub("loss ", text)
+    if "," in text:
+        text = _told_apart(text)
     if "set" in text and " the " in text:
         text = _OF_DATASET.sub(r"\g<data> \g<name>", text)
     if (" at " in text or " after " in text or " for " in text) and (at := _COUNT_BEHIND.match(text)):
         return f"{at['count']} {at['n']}{at['of'] or ''} | {at['name']}: {at['value']} {text[at.end() :]}"
     return text
+
+
+def _told_apart(text: str) -> str:
+    """Return a line with each number of a row behind its name, where as many names stand before them."""
+    row = _IN_A_ROW.search(text)
+    if row is None:
+        return text
+    values = _APART.split(row["values"])
+    parts = text[: row.start()].rsplit(",", len(values) - 1)
+    first = _LAST_NAME.search(parts[0]) if len(parts) == len(values) else None
+    if first is None:
+        return text
+    named = [first.group(), *(one.strip() for one in parts[1:])]
+    if not all(map(_measures, map(series_name, named))):
+        return text
+    pairs = zip(named, values, strict=True)
+    return text[: first.start()] + ", ".join(f"{name}: {value}" for name, value in pairs) + text[row.end() :]
+
+
+def _measures(name: str) -> bool:
+    return is_outcome(name) or is_companion(name)
 
 
 def place(found: Counts, values: Mapping[str, float] = _NOTHING, rate: float | None = None) -> Reading:

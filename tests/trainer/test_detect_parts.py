@@ -346,3 +346,18 @@ def test_the_bar_of_an_evaluation_tells_what_else_it_shows_and_the_line_that_sum
     found = [dict(one.values) for one in told(lines) if one]  # catalyst's quick start
     assert [one["val_loss"] for one in found if "val_loss" in one] == [1.31, 1.11, 1.32, 1.12, 1.33, 1.13]
     assert [one["val_accuracy01"] for one in found if "val_accuracy01" in one] == [0.41, 0.42, 0.43, 0.63]
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        ("test loss, test acc: [0.0812, 0.9752]", {"test_loss": 0.0812, "test_acc": 0.9752}),  # Keras' guides
+        ("Epoch 3 loss, acc: 0.5123 0.9123", {"loss": 0.5123, "acc": 0.9123}),
+        ("Epoch: 3 train_loss, val_loss: (0.5, 0.6)", {"train_loss": 0.5, "val_loss": 0.6}),
+        ("*** Fold MSE, RMSE, MAE:  0.1 0.2 0.3", {"mse": 0.1, "rmse": 0.2, "mae": 0.3}),
+        ("Epoch 3, batch 5, loss: 0.5 0.6", {"loss": 0.5}),  # of one name
+    ],
+)
+def test_names_in_a_row_before_numbers_in_a_row_have_one_each(line: str, values: dict[str, float]) -> None:
+    (found,) = fed(line)
+    assert found.values == values
