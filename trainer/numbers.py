@@ -116,6 +116,8 @@ _SECTION = re.compile(
 _TOOK = re.compile(r"\s?(?:s|secs?|seconds|ms|minutes|hours)\b")
 _PART_BEHIND = re.compile(r"%?\s?\((?P<part>train|val|valid|validation|test|dev|eval)\)", re.IGNORECASE)
 _AVERAGED = re.compile(r"(?:avg|average|mean|running)\b|(?:avg|mean)_", re.IGNORECASE)
+_CLOSE = 10  # characters before a name that say it is the present one
+_CURRENT = re.compile(r"\b(?:current|cur) $", re.IGNORECASE)
 _NOT_FINITE = ("nan", "inf", "infinity")
 _MOST = 48  # series one line may bring
 
@@ -259,6 +261,9 @@ class _Pairs:
             return
         name = self._parted(name, part, pair)
         known = of_part(self._of, name) if self._of else ""
+        if name in self.found and _CURRENT.search(self.text, max(0, pair.start() - _CLOSE), pair.start()):
+            self.found[name] = number(value)  # "Average Loss 3.426 | Current Loss 3.461"
+            return
         if name in self.found and not part:  # "train loss 0.5 acc 0.8, val loss 0.6 acc 0.7"
             name = known or name
         elif known in self.found and _AVERAGED.match(" ".join((*words, word))):

@@ -61,7 +61,7 @@ _CAME_ABOUT = re.compile(
 # Words before a number that are no name of it: "error is 0.5", "with loss 0.5", "13.6 dB SSIM: 0.29".
 CONNECT = frozenset({
     "is", "was", "are", "of", "at", "in", "for", "and", "to", "with", "on", "by", "per", "the", "db", "results",
-    "stats",
+    "stats", "current", "cur",
 })  # fmt: skip
 _OF_SEVERAL = re.compile(r"(?:class|fold|seed|run|task|label|head|layer|player|agent|worker|rank)\W*$", re.IGNORECASE)
 _SPREAD = re.compile(r"(?:\+\s?/?-|±)\s*$")  # "0.5 +- 0.1"

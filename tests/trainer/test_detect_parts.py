@@ -361,3 +361,16 @@ def test_the_bar_of_an_evaluation_tells_what_else_it_shows_and_the_line_that_sum
 def test_names_in_a_row_before_numbers_in_a_row_have_one_each(line: str, values: dict[str, float]) -> None:
     (found,) = fed(line)
     assert found.values == values
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Epoch 1 | Iter 6 | Average Loss 3.418 | Current Loss 3.461322 | 14.7 ms/batch",  # kaituoxu/Conv-TasNet
+        "Epoch 1, Iter 6, Average loss: 3.4180, Current loss: 3.461322, Accuracy: 0.5",
+        "Epoch 1, Iter 6, Current loss: 3.461322, Average loss: 3.4180, Accuracy: 0.5",
+    ],
+)
+def test_the_present_value_is_told_before_its_average(line: str) -> None:
+    (found,) = fed(line)
+    assert found.values["loss"] == 3.461322

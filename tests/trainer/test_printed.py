@@ -548,3 +548,12 @@ def test_how_many_labels_of_those_that_were_chosen_are_right_is_measured() -> No
     """
     expected = {"loss1": 0.078, "pure_ratio1": 49.6667, "pure_ratio2": 49.3333}  # Co-teaching, and JoCoR after it
     assert read(code, "Epoch [2/12] Loss1: 0.0780, Pure Ratio1: 49.6667, Pure Ratio2 49.3333") == [(2, expected)]
+
+
+def test_the_present_value_is_called_alike_with_its_code_and_without() -> None:
+    code = """
+        print('Epoch {0} | Iter {1} | Average Loss {2:.3f} | Current Loss {3:.6f} | {4:.1f} ms/batch'.format(
+            epoch + 1, i + 1, total_loss / (i + 1), loss.item(), 1000 * (time.time() - start) / (i + 1)))
+    """
+    line = "Epoch 1 | Iter 6 | Average Loss 3.418 | Current Loss 3.461322 | 14.7 ms/batch"
+    assert read(code, line) == [(6, {"loss": 3.461322})]  # kaituoxu/Conv-TasNet
