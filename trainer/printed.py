@@ -229,11 +229,12 @@ def _counted(reading: Reading, said: _Stated) -> Reading | None:
     stated = said.reading
     news = reading.step is None and (stated.step is not None or (reading.epoch is None and stated.epoch is not None))
     finer = stated.within_epoch and (not reading.within_epoch or (stated.epoch is None and stated.total is None))
-    other = finer or (reading.within_epoch and said.absolute)
+    same = stated.step == reading.step is not None and reading.total in (None, stated.total)
+    other = same and (finer or (reading.within_epoch and said.absolute))
     where = stated.epoch if stated.step is None else stated.step
     spends = said.spends and reading.total is None  # "3/13" took none of its own
     news = news or (spends and where is not None and reading.step not in (None, where))
-    if news or (other and reading.step is not None and stated.step == reading.step):
+    if news or other:
         return stated._replace(values=reading.values, rate=reading.rate, eta=reading.eta)
     return None
 

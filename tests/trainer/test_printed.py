@@ -557,3 +557,14 @@ def test_the_present_value_is_called_alike_with_its_code_and_without() -> None:
     """
     line = "Epoch 1 | Iter 6 | Average Loss 3.418 | Current Loss 3.461322 | 14.7 ms/batch"
     assert read(code, line) == [(6, {"loss": 3.461322})]  # kaituoxu/Conv-TasNet
+
+
+def test_a_count_of_so_many_stays_though_another_happens_to_be_as_high() -> None:
+    code = """
+        for e in range(EPISODES):
+            for time in range(500):
+                if time % 10 == 0:
+                    print("episode: {}/{}, time: {}, loss: {:.4f}".format(e, EPISODES, time, loss))
+    """
+    lines = [f"episode: {e}/40, time: {time}, loss: 0.7058" for e, time in ((9, 440), (9, 450), (10, 0), (10, 10))]
+    assert [step for step, _ in read(code, *lines)] == [9, 9, 10, 10]  # keon/deep-q-learning
