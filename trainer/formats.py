@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from trainer.names import is_outcome, is_series, is_worth_naming, of_part, series_name
+from trainer.names import is_companion, is_outcome, is_series, is_worth_naming, of_part, series_name
 from trainer.numbers import NUMBER, measurements, number
 
 _INTEGER = r"\d[\d,]*"
@@ -36,7 +36,7 @@ _OF_LOGGER = re.compile(
 )
 _SWIFT = re.compile(r"'global_step/max_steps': '(?P<step>\d{1,15})/(?P<total>\d{1,15})'")
 _PART = r"(?P<part>val|valid|test|eval)(?:idation|uation)?"
-_BEFORE_RECORD = re.compile(rf"\b{_PART}\W*$|^\W*{_PART.replace('part', 'first')}\b", re.IGNORECASE)
+_BEFORE_RECORD = re.compile(rf"\b{_PART}(?:_(?:metrics|results))?\W*$|^\W*{_PART.replace('part', 'first')}\b", re.IGNORECASE)
 _TRIAL = re.compile(rf"\bTrial (?P<n>\d+) finished with value: (?P<value>{NUMBER}) and parameters: ")
 _STEP_KEYS = ("step", "global_step", "trainer_global_step", "_step", "num_updates", "iter", "iteration", "update")
 _TOTAL_KEYS = ("total_steps", "max_steps", "num_steps", "total_iters", "max_iters")
@@ -129,30 +129,35 @@ def python_dict_line(text: str) -> Reading | None:
     if "%|" in before:
         return None  # a bar with a record behind it
     # Without words before it: HF's, whose epochs are fractions of the run's steps, which the bar beside it counts.
-    reading = _keyed({series_name(k): number(v) for k, v in _ITEMS.findall(record)}, epoch_counts=False)
+    part = _BEFORE_RECORD.search(before) if before else None
+    items = {series_name(k): number(v) for k, v in _ITEMS.findall(record)}
+    reading = _keyed(items, epoch_counts=False, judged=part is not None)
     if reading is not None and (swift := _SWIFT.search(record)):
         return reading._replace(step=int(swift["step"]), total=int(swift["total"]))
     if reading is None or not before:
         return reading
-    if part := _BEFORE_RECORD.search(before):
+    beside = measurements(before, stepped=False) if "." in before else {}  # "Loss: 1.45, Metrics: {'Accuracy': 0.5}"
+    if part:
         of = part["part"] or part["first"]
         told = {name if of.lower() in name.split("_") else of_part(of, name): v for name, v in reading.values.items()}
         reading = reading._replace(values=told)
+        beside = {of_part(part["first"], name): value for name, value in beside.items()} if part["first"] else beside
+    reading = reading._replace(values={**beside, **reading.values})
     step, epoch = _STEP.search(before) or _AFTER.search(before), _EPOCH.search(before)
     if step:
         return reading._replace(step=integer(step["step"]), total=integer(step["total"]))
     return reading._replace(epoch=float(epoch["epoch"]), epoch_counts=True) if epoch else reading
 
 
-def _keyed(flat: Mapping[str, float], *, epoch_counts: bool) -> Reading | None:
-    """Return the reading of a record whose keys say what is what."""
+def _keyed(flat: Mapping[str, float], *, epoch_counts: bool, judged: bool = False) -> Reading | None:
+    """Return the reading of a record whose keys say what is what; `judged`: it is of an evaluation by what heads it."""
     step = next((flat[key] for key in _STEP_KEYS if math.isfinite(flat.get(key, math.nan))), None)
     total = next((flat[key] for key in _TOTAL_KEYS if math.isfinite(flat.get(key, math.nan))), None)
     known = {*_STEP_KEYS, *_TOTAL_KEYS}
     mean_rank = {"rank"} if flat.get("rank", 0) % 1 else set()  # and no process
     told = {k: v for k, v in flat.items() if is_series(k) or k in mean_rank}
     values = {k: v for k, v in told.items() if k not in known and not k.startswith("best_")}
-    if not any(is_outcome(name) for name in values):
+    if not any(is_outcome(name) or (judged and is_companion(name)) for name in values):
         return None
     epoch = flat.get("epoch")
     return Reading(

@@ -138,3 +138,19 @@ def test_a_dict_that_is_printed_over_several_lines_is_read_where_it_comes_again(
 def test_settings_that_are_printed_so_are_no_series() -> None:
     settings = ["{'lr': 0.001,", " 'dropout': 0.5,", " 'momentum': 0.9}"]
     assert [one for one in told([*settings, "step 1: loss 0.5", *settings]) if one and "loss" not in one.values] == []
+
+
+def test_what_stands_before_a_dict_of_measurements_is_told_with_it() -> None:
+    found = fed(
+        "Step [5/60] (Epoch: 1), Loss: 1.4549, Metrics: {'SequenceAccuracy': tensor(0.)}",  # NX-AI/xlstm
+        "Validation[validation] Loss: 1.3089, Metrics: {'SequenceAccuracy': tensor(0.2500)}",
+    )
+    assert [(one.step, one.values) for one in found] == [
+        (5, {"loss": 1.4549, "sequenceaccuracy": 0.0}),
+        (5, {"val_loss": 1.3089, "val_sequenceaccuracy": 0.25}),
+    ]
+
+
+def test_a_dict_of_an_evaluation_needs_no_name_that_others_are_judged_by() -> None:
+    line = "[NanoDet][11-30 20:34:59]INFO:Val_metrics: {'mAP': np.float64(0.2523), 'AP_50': 0.608, 'AP_m': -1.0}"
+    assert [one.values for one in fed(line)] == [{"val_map": 0.2523, "val_ap_50": 0.608, "val_ap_m": -1.0}]
