@@ -35,9 +35,9 @@ _PREFIX = re.compile(
         |\[\d\d\.\d\d\.\d\d\|{_CLOCK}\]\s*
         |\[\w*Thread(?:-\d+)?\]\ (?=(?:{_LEVELS})\ )
         |P\d+\ (?=(?:{_LEVELS})\ )                                           # a process
-        |\[(?:[a-z_]\w*\.)*[a-z_]\w*\](?=\[|\s-)                              # [package.module][INFO]
+        |\[(?:[A-Za-z_]\w*\.)*(?:[a-z_]\w*\](?=\[|\s-)|[A-Za-z]\w*\](?=\[\d\d-\d\d\ ))    # [package.module][INFO]
         |[a-z_][\w.]*\ +:\ (?:{_LEVELS})\s+(?=\S)
-        |[\[(]?[\w./]+\.py[:\ ]\d+(?::\w+)?[\])]?[\s:|-]*
+        |[\[(]?[\w./]+\.py[:\ ]\s{{0,3}}\d+(?::\w+)?[\])]?[\s:|-]*
         |(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*\s+(?:-\s+(?=(?:{_LEVELS})\b)|(?=(?:INFO|DEBUG)\b))
         |(?:[\w.-]+:\d+\s+){{1,2}}(?=(?:{_LEVELS})\s)                        # a host's rank, a place in the source
     )+""",
@@ -112,7 +112,7 @@ def heading(text: str) -> Heading | None:
     if text[-7:] == " Stats:" and (found := counts(text)) and not may_measure(found.rest.lower()):
         return Heading(counts=found)  # torchbeast's and DouZero's, over a dict
     lower = text.lower()
-    counting = _holds(lower, _COUNTS)
+    counting = _holds(lower, _COUNTS) or (" = " in lower and "/" in lower)  # "t = 6 / 137"
     if text.count(" ") > _FEW or not (counting or _holds(lower, _PART_WORDS)):
         return None
     text = without_prefix(text)

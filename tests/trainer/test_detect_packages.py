@@ -93,3 +93,32 @@ def test_a_table_may_count_its_batches() -> None:
     assert [(one.step, dict(values.values)) for one in fed(*rows) for _, values in one.earlier] == [
         (40, {"loss": 0.657})
     ]
+
+
+def test_a_count_on_a_line_of_its_own_is_of_the_lines_below_it_behind_a_place_in_the_source() -> None:
+    place = "[INFO: train.py:  {}]: "  # sgan, and pycls, SlowFast and TimeSformer log like that
+    found = fed(
+        place.format(232) + "Starting epoch 3",
+        place.format(277) + "t = 6 / 137",
+        place.format(279) + "  [D] D_total_loss: 1.386",
+        place.format(282) + "  [G] G_total_loss: 4.767",
+        place.format(232) + "Starting epoch 4",
+        place.format(232) + "Starting epoch 5",
+        place.format(277) + "t = 11 / 137",
+        place.format(279) + "  [D] D_total_loss: 1.386",
+    )
+    assert [(one.step, one.values) for one in found if one.values] == [
+        (6, {"d_total_loss": 1.386}),
+        (6, {"g_total_loss": 4.767}),
+        (11, {"d_total_loss": 1.386}),
+    ]
+
+
+def test_a_loggers_name_may_stand_before_the_day_and_the_part_of_the_data_behind_both() -> None:
+    logged = "[NanoDet][11-30 20:34:{}]INFO:{}| mem:0G| lr:1.00e-03| loss_qfl:0.{}| loss_bbox:0.2863|"
+    found = fed(logged.format(34, "Train|Epoch2/16|Iter6(3/4)", 8), logged.format(35, "Val|Epoch2/16|Iter8(1/2)", 9))
+    assert [(one.step, one.values.get("loss_qfl"), one.values.get("val_loss_qfl")) for one in found][1] == (
+        6,
+        None,
+        0.9,
+    )
