@@ -66,6 +66,12 @@ _COUNT_BEHIND = re.compile(
     rf"(?P<n>\d+)(?P<of>\s?/\s?\d+)?\s*(?:[:=]|is|was|->)\s*(?P<value>{NUMBER})",
     re.IGNORECASE,
 )
+# "train 5 epoch loss: 0.31", "Epoch: 0001 in 0001 Step cost = 18.6"; no "Epoch 3 step loss: 0.31".
+_COUNT_BEFORE = re.compile(
+    r"(?:^\W{0,4}|\b(?P<before>in |train |test ))(?P<n>\d+) (?P<count>epoch|iteration|steps?)"
+    r"(?=[\s:,|>-]{1,3}(?:(?:train|val|valid|test|avg|average|total)\w* )?(?:loss|cost|acc(?:uracy)?|error)\b)",
+    re.IGNORECASE,
+)
 _OF_FACES = re.compile(
     r"\[(?P<data>[a-z]\w*)\]\[(?P<n>\d+)\](?=Accuracy-)"
 )  # insightface's "[lfw][20]Accuracy-Flip: 0.5"
@@ -112,6 +118,8 @@ def _spelled_out(text: str) -> str:
     """Return a line whose count stands within or behind a name with the count first."""
     if "]Acc" in text and (flip := _OF_FACES.search(text)):
         return f"step {flip['n']} | {flip['data']}_{text[flip.end() :]}"
+    if ("oss" in text or "ost " in text) and (before := _COUNT_BEFORE.search(text)):
+        text = f"{text[: before.start()]}{before['before'] or ''}{before['count']} {before['n']} |{text[before.end() :]}"
     if "oss" in text:
         if inside := _COUNT_INSIDE.match(text):
             return f"step {inside['n']} | {inside['name']}: {inside['value']} {text[inside.end() :]}"

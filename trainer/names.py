@@ -15,7 +15,7 @@ _OUTCOME = re.compile(
     r"|mcc|kappa|n?elbo|exploitability|nash_?conv"
     r"|spearman\w*|pearson\w*|(?:val|test|eval|dev)_score(?:_\w+)?|reciprocal_rank|psnr|ssim|pesq|stoi|(?:si_?)?sdri?|lpips|(?:fid|kid)(?:\d+k(?:_[a-z]+)?)?|wer|cer|bpb|bpc)$"
 )
-_NO_OUTCOME = re.compile(r"(?:time|reader|batch|data)_cost$|cache_hits?$")
+_NO_OUTCOME = re.compile(r"(?:time|reader|batch|data)_cost$|cache_hits?$|^(?:use|do|compute|enable|disable|with)_")
 # What is worth a series once the line is known to be a measurement; beside a count it makes the line one.
 _COMPANION = re.compile(
     r"(?:^|_)(?:err(?:or)?_[a-z]\w{0,7}|lr|learning_rate|grad_?norm|gnorm|mfu|tps|tokens_per_sec(?:ond)?|\w*score|\w*err(?:or)?|precision|recall|kl|kld"

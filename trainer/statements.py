@@ -49,6 +49,7 @@ _TRAINS = re.compile(r"train|fit|learn|main|run")  # whatever else such a functi
 _ENDED = re.compile(r"(?<!not )\b(?:dones?|terminated|truncated)\b(?!\s*==\s*(?:False|0))")
 _OF_EPOCH = re.compile(r"(?:^|_)epoch$")  # functions that train for one
 # A name before its number: "Loss: ", "val acc = (", "error is ", "3px: ".
+_COUNT_WORD = re.compile(r"^ (?:epoch|iteration|steps?)(?= )", re.IGNORECASE)  # of the count before: "in 12 Step cost = "
 _BEFORE = re.compile(
     r"(?P<name>(?<!\d)\d*[A-Za-z][\w@/-]*(?:\.\w[\w@/-]*)*(?: \w[\w@/-]*(?:\.\w[\w@/-]*)*){0,3})"
     r"\s*(?:[:=~]|->|is|of)*\s*[\[(<]?\s*$"
@@ -351,7 +352,7 @@ class _Reader:
         if counted is not None and not (counted and hole.decimal):  # no count has a decimal point
             judges = bool(self._part) and counted not in ("epoch", "epochs")  # an evaluation's batches, or classes
             return "" if judges or _OF_SEVERAL.search(before) else counted, False, False
-        found = _BEFORE.search(before[-_LONGEST_NAME:])
+        found = _BEFORE.search(_COUNT_WORD.sub("", before, count=1)[-_LONGEST_NAME:])
         printed = series_name(found["name"]) if found and not _UNIT.fullmatch(found["name"]) else ""
         printed = "" if printed in CONNECT or not NAME.fullmatch(printed) else printed
         name = series_name(called(hole.value))

@@ -257,3 +257,27 @@ def test_a_fast_bar_that_is_gone_before_it_shows_its_end_had_come_to_it() -> Non
         (8, {"train_loss": 0.3228, "val_psnr": 14.746}),
         (16, {"train_loss": 0.3228, "val_psnr": 14.746}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "step", "expected"),
+    [
+        # graykode/xlnet-Pytorch, and other people's own
+        ("Number of Epoch: 0001 in 0003 Step cost = 18.637598", 3, {"cost": 18.637598}),
+        ("train 5 epoch loss: 0.312  acc: 0.831 ", 5, {"loss": 0.312, "acc": 0.831}),
+        ("7 epoch Loss: 0.31, accuracy: 0.83", 7, {"loss": 0.31, "accuracy": 0.83}),
+        ("400 steps Loss: 0.31", 400, {"loss": 0.31}),
+        ("4 Epoch loss -> 0.31, Accuracy -> 83.1%", 4, {"loss": 0.31, "accuracy": 83.1}),
+        ("Epoch 3 step loss: 0.31", 3, {"step_loss": 0.31}),
+        ("Epoch: 3 epoch loss: 0.31", 3, {"epoch_loss": 0.31}),
+        ("mean 100 episode reward: 3.1", None, {"episode_reward": 3.1}),
+    ],
+)
+def test_the_word_for_a_count_may_stand_behind_it(line: str, step: int | None, expected: object) -> None:
+    (found,) = fed(line)
+    assert (found.step, found.values) == (step, expected)
+
+
+def test_settings_that_say_what_is_used_measure_nothing() -> None:
+    settings = (">>> use_bleu: 1", ">>> use_ppl: 0", "compute_rouge: 1", "use_self_bleu: 1")  # TextGAN-PyTorch's
+    assert [dict(one.values) for one in fed("step 1: loss 0.5", *settings)] == [{"loss": 0.5}]

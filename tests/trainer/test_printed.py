@@ -40,6 +40,7 @@ def read(code: str, *lines: str) -> Sequence[tuple[int | None, Mapping[str, floa
         ('print("{1} {0:.2f}".format(loss, epoch))', "{epoch} {loss}"),
         ('print("{e} of {n}: {x:.2f}".format(e=epoch, n=epochs, x=loss))', "{epoch} of {epochs}: {loss}"),
         ('print("%(a).3f" % {"a": val_loss})', "{val_loss}"),
+        ('print("E: %04d in %04d Step C %.6f" % (epoch + 1, i + 1, loss))', "E: {epoch} in {batch} Step C {c}"),
         ('print("it", i, "/", len(loader), "gives", float(loss))', "it {batch} / {batches} gives {gives}"),
         ('print(i, loss.item(), sep="\\t")', "{batch}\t{loss}"),
         ('print(str(epoch) + " " + str(losses.avg))', "{epoch} {losses}"),
