@@ -86,7 +86,7 @@ _LAST_NAME = re.compile(r"[A-Za-z][\w@-]*(?: [A-Za-z][\w@-]*)?$")
 _GLUED = re.compile(r"loss(?=\d+\.\d\d)")
 # All that follows was told before.
 _BEST = re.compile(
-    r"\W*(?:the )?(?:new )?(?:previous )?(?:saving (?:the )?(?:new )?)?"
+    r"\W*(?:got )?(?:the |a )?(?:new )?(?:previous )?(?:saving (?:the )?(?:new )?)?"
     r"(?:best|max(?:imum)?(?= (?:ema )?(?:accuracy|acc|auc|f1|score|reward)))(?:_|\b(?! of\b))"
     r"|better model found at|epoch \d+: \w+ improved from",
     re.IGNORECASE,

@@ -27,7 +27,7 @@ NUMBER = (  # of bounded length: a line may be made to keep us busy
 # What may stand before a name as a word of its own and belongs to it: "Batch Loss", "Gen Loss Total".
 _BEFORE = frozenset({
     "train", "training", "val", "val.", "vali", "valid", "validation", "eval", "evaluation", "test", "testing", "dev",
-    "meta", "overall",
+    "meta", "overall", "pseudo", "ema",
     "avg", "avg.", "average", "averaged", "mean", "running", "lm", "total", "d", "g", "policy", "value", "actor",
     "critic",
     "generator", "discriminator", "gen", "disc", "box", "cls", "kl", "batch", "step", "epoch", "episode", "global",
@@ -100,7 +100,7 @@ _PAIR = re.compile(
     r"(?: (?:value|average|avg|mean)(?=\s*[:=]|\s[-+]?\d*\.\d))?"
     r"(?P<sign>(?=\[\s*[-+]?\d*\.\d+\s*\])|['\"]?\s*(?:::?|=(?!=)|[-=]>|→|\.{3,})\s*"
     r"|['\"],\s|['\"]?\s(?:is|was)\s?[:=]\s*|['\"]?\s(?:is|reached|-)\s|\s{1,8})"
-    rf"(?:\[\s*)?(?:(?:tensor|array|(?:np\.)?float\d*)\(\s*)?(?P<value>{NUMBER})"
+    rf"(?P<list>\[\s*)?(?:(?:tensor|array|(?:np\.)?float\d*)\(\s*)?(?P<value>{NUMBER})(?P<more>(?(list)(?=\)?,)|(?!)))?"
     # What goes on as a formula, a word, a time or a range is no measurement; a spread ("+/- 0.1") may follow one.
     # What stands behind a rule and has a number of its own goes on, too: "PSNR 31.2 / SSIM 0.91".
     r"(?!\.?\d|\s*(?:[*/](?!\s[\d,]+ @|\s[a-z][\w@.-]{0,15}\s?[:=]?\s?\d)(?=\s*[\w(.])|\+(?!/-))(?!-)"
@@ -245,7 +245,7 @@ class _Pairs:
 
     def take(self, pair: re.Match[str]) -> None:
         """Take a name, which may be one of a measurement, and its number, if they are one."""
-        word, part, sign, value = pair.groups()
+        word, part, sign, value = pair.group("name", "part", "sign", "value")
         words = _words_before(self.text, pair.start(), signed=sign.strip()[-1:] in (":", "="))
         name = series_name(" ".join((*words, word)))
         wide = len(sign) > _NEAR_VALUE and not self._far and sign.isspace()
@@ -253,6 +253,8 @@ class _Pairs:
         bare = sign in ("", "-", "is") or "reached" in sign
         if name == "rank" and not words and "." not in value:
             return  # of a process, and no mean rank
+        if pair["more"] is not None and "loss" not in name:
+            return  # the first of several
         if not self._wants(name, value, bare=bare) or (word[-4:] == "cost" and _TOOK.match(self.text, pair.end())):
             return
         if bare and (wide or not _stands_alone(name, value, self.text[pair.end() :], self.stepped)):
