@@ -41,6 +41,8 @@ class Standing:
         self._bare = True  # the bar that counts brought no values so far
         self._total: int | None = None  # as the line that counted last said it, of an epoch perhaps
         self._epoch_counted: float | None = None  # the epoch that it named beside
+        self._bar_epoch: float | None = None  # the epoch that a bar named which counts within it
+        self._apart = False  # such a bar stood elsewhere than at the epoch that it named
         self._raw = 0  # its count as it named it
         self._by_epoch: int | None = None  # where the run stands, if lines tell its epochs and nothing else
 
@@ -90,6 +92,10 @@ class Standing:
         """Take that the run stands at `step`, as `row` has it."""
         self._total = reading.total
         self._epoch_counted, self._raw = reading.epoch, reading.step or 0
+        if reading.bar is not None and reading.epoch is not None:
+            epoch = reading.epoch + (reading.epochs is not None)  # as it names it
+            self._apart = self._apart or abs(self._raw - epoch) > 1
+            self._bar_epoch = epoch if self._apart else None
         self._bare = not reading.values and (self._bare or self._counter != row)
         self._told = self._told + 1 if self._counter == row else 0
         self._counter, self.step = row, step
@@ -120,6 +126,8 @@ class Standing:
             return At(self._by_epoch)
         if self.step is None and self._counter is None and self.header is not None:
             return At(self.header, moved=True)
+        if self._counter == BAR and reading.epoch_counts and epoch is not None and epoch == self._bar_epoch:
+            return At((self.step or 0) - self._raw + (self._total or self._raw))  # the bar that names it was drawn late
         if self._counter == BAR and self._bare and epoch is not None and self._total:
             ahead = epoch - (self.step or 0)  # of a bar of epochs, which is drawn late
             if 0 <= ahead <= max(3.0, self._total / 20) and epoch <= self._total:

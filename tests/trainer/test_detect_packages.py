@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.trainer.reading import fed
 
 
@@ -130,3 +132,36 @@ def test_one_number_in_brackets_is_its_names_and_the_first_of_several_is_not() -
     found = fed(*(day.format(n) + line for n, line in enumerate(lines)), "Yayy! New best EMA pseudo Dice: 0.4124")
     assert [(one.step, one.values) for one in found] == [(3, {"pseudo_dice": 0.2019})]
     assert [one.values for one in fed("Test loss: [0.03, 0.98]")] == [{"test_loss": 0.03}]  # as Keras has them
+
+
+def test_a_line_that_sums_an_epoch_up_stands_at_its_end_though_the_bar_was_drawn_at_its_beginning_alone() -> None:
+    lines = [
+        line
+        for epoch in (1, 2, 3)  # ReChorus: a bar of an epoch that is gone before it is drawn again
+        for line in (
+            f"Epoch {epoch}  :   0%|          | 0/29 [00:00<?, ?it/s]",
+            "Predict:   0%|          | 0/1 [00:00<?, ?it/s]",
+            f"Epoch {epoch}     loss=0.66{epoch} [0.8 s]",
+        )
+    ]
+    assert [(one.step, one.values) for one in fed(*lines) if one.values] == [
+        (1, {"loss": 0.661}),  # of a bar of 29 epochs, for all that is known
+        (58, {"loss": 0.662}),
+        (87, {"loss": 0.663}),
+    ]
+
+
+@pytest.mark.parametrize(("bar", "first"), [("Epoch {}/4", 1), ("Epoch {}", 0)])
+def test_such_a_line_is_read_so_whatever_epochs_are_counted_from(bar: str, first: int) -> None:
+    lines = [
+        line
+        for epoch in range(first, first + 3)
+        for line in (f"{bar.format(epoch)}:  60%|██████    | 6/10 [00:00<00:00, 7.1it/s]", f"Epoch {epoch}: loss 0.5{epoch}")
+    ]
+    assert [one.step for one in fed(*lines) if one.values] == [10, 20, 30]
+
+
+def test_a_bar_that_stands_at_the_epoch_that_it_names_counts_epochs_and_not_within_one() -> None:
+    bar = "Epoch {}/10:  10%|█         | {}/10 [00:00<00:09, 1.1it/s]"
+    lines = [line for n in range(4) for line in (bar.format(n + 1, n), f"Epoch {n + 1}/10: loss 0.5{n}")]
+    assert [one.step for one in fed(*lines) if one.values] == [1, 2, 3, 4]
