@@ -47,6 +47,7 @@ from trainer.standing import Standing
 from trainer.traces import Traces
 
 _STOPPED = re.compile(r"est iteration is:$")  # LightGBM's, and then that round again
+_BEST_ABOVE = re.compile(r"[*=#-]+\s?best (?:performance|results?|scores?)\s?[*=#-]+", re.IGNORECASE)
 _RANK = re.compile(r"^\[(?:default|rank|trainer)?(?P<rank>\d+)\]:\s?")
 _DEEP = re.compile(r'\s{8,}"[^"]+":\s')  # of a record over many lines, which sums up what was told
 _HEADER = 100  # characters that a line may have that says where what follows belongs, and nothing else
@@ -127,7 +128,9 @@ class Detector:
             self._in_block = blocks.begins(text) or (self._in_block and blocks.within(text))
             if self._in_block:
                 return self._block(text)
-        if text[-1] == ":" and (generic.is_best(text) or _STOPPED.search(text)):
+        if (text[-1] == ":" and (generic.is_best(text) or _STOPPED.search(text))) or (
+            text[0] in "*=#-" and _BEST_ABOVE.fullmatch(text)
+        ):
             self._best_until = self._line + _BEST_LINES
         self._standing.records.announced(text)
         if known := self._programs.read(text):
