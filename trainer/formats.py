@@ -36,7 +36,9 @@ _OF_LOGGER = re.compile(
 )
 _SWIFT = re.compile(r"'global_step/max_steps': '(?P<step>\d{1,15})/(?P<total>\d{1,15})'")
 _PART = r"(?P<part>val|valid|test|eval)(?:idation|uation)?"
-_BEFORE_RECORD = re.compile(rf"\b{_PART}(?:_(?:metrics|results))?\W*$|^\W*{_PART.replace('part', 'first')}\b", re.IGNORECASE)
+_BEFORE_RECORD = re.compile(
+    rf"\b{_PART}(?:_(?:metrics|results))?\W*$|^\W*{_PART.replace('part', 'first')}\b", re.IGNORECASE
+)
 _TRIAL = re.compile(rf"\bTrial (?P<n>\d+) finished with value: (?P<value>{NUMBER}) and parameters: ")
 _STEP_KEYS = ("step", "global_step", "trainer_global_step", "_step", "num_updates", "iter", "iteration", "update")
 _TOTAL_KEYS = ("total_steps", "max_steps", "num_steps", "total_iters", "max_iters")

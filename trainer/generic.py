@@ -119,7 +119,8 @@ def _spelled_out(text: str) -> str:
     if "]Acc" in text and (flip := _OF_FACES.search(text)):
         return f"step {flip['n']} | {flip['data']}_{text[flip.end() :]}"
     if ("oss" in text or "ost " in text) and (before := _COUNT_BEFORE.search(text)):
-        text = f"{text[: before.start()]}{before['before'] or ''}{before['count']} {before['n']} |{text[before.end() :]}"
+        named = f"{before['before'] or ''}{before['count']} {before['n']} |"
+        text = f"{text[: before.start()]}{named}{text[before.end() :]}"
     if "oss" in text:
         if inside := _COUNT_INSIDE.match(text):
             return f"step {inside['n']} | {inside['name']}: {inside['value']} {text[inside.end() :]}"

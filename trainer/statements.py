@@ -48,8 +48,9 @@ _PART = re.compile(r"(?:^|_)(?P<part>val|valid|validat(?:e|ion)|eval|evaluat(?:e
 _TRAINS = re.compile(r"train|fit|learn|main|run")  # whatever else such a function does
 _ENDED = re.compile(r"(?<!not )\b(?:dones?|terminated|truncated)\b(?!\s*==\s*(?:False|0))")
 _OF_EPOCH = re.compile(r"(?:^|_)epoch$")  # functions that train for one
+# The word for the count before it: "in 12 Step cost = ".
+_COUNT_WORD = re.compile(r"^ (?:epoch|iteration|steps?)(?= )", re.IGNORECASE)
 # A name before its number: "Loss: ", "val acc = (", "error is ", "3px: ".
-_COUNT_WORD = re.compile(r"^ (?:epoch|iteration|steps?)(?= )", re.IGNORECASE)  # of the count before: "in 12 Step cost = "
 _BEFORE = re.compile(
     r"(?P<name>(?<!\d)\d*[A-Za-z][\w@/-]*(?:\.\w[\w@/-]*)*(?: \w[\w@/-]*(?:\.\w[\w@/-]*)*){0,3})"
     r"\s*(?:[:=~]|->|is|of)*\s*[\[(<]?\s*$"

@@ -128,7 +128,12 @@ def test_a_loggers_name_may_stand_before_the_day_and_the_part_of_the_data_behind
 
 def test_one_number_in_brackets_is_its_names_and_the_first_of_several_is_not() -> None:
     day = "2026-11-30 20:19:4{}: "  # nnU-Net's: one class, then two
-    lines = ("Epoch 3", "Pseudo dice [np.float32(0.2019)]", "Pseudo dice [0.5, 0.6]", "Pseudo dice [np.float32(0.7), 1.0]")
+    lines = (
+        "Epoch 3",
+        "Pseudo dice [np.float32(0.2019)]",
+        "Pseudo dice [0.5, 0.6]",
+        "Pseudo dice [np.float32(0.7), 1.0]",
+    )
     found = fed(*(day.format(n) + line for n, line in enumerate(lines)), "Yayy! New best EMA pseudo Dice: 0.4124")
     assert [(one.step, one.values) for one in found] == [(3, {"pseudo_dice": 0.2019})]
     assert [one.values for one in fed("Test loss: [0.03, 0.98]")] == [{"test_loss": 0.03}]  # as Keras has them
@@ -156,7 +161,10 @@ def test_such_a_line_is_read_so_whatever_epochs_are_counted_from(bar: str, first
     lines = [
         line
         for epoch in range(first, first + 3)
-        for line in (f"{bar.format(epoch)}:  60%|██████    | 6/10 [00:00<00:00, 7.1it/s]", f"Epoch {epoch}: loss 0.5{epoch}")
+        for line in (
+            f"{bar.format(epoch)}:  60%|██████    | 6/10 [00:00<00:00, 7.1it/s]",
+            f"Epoch {epoch}: loss 0.5{epoch}",
+        )
     ]
     assert [one.step for one in fed(*lines) if one.values] == [10, 20, 30]
 

@@ -283,12 +283,18 @@ def test_settings_that_say_what_is_used_measure_nothing() -> None:
     assert [dict(one.values) for one in fed("step 1: loss 0.5", *settings)] == [{"loss": 0.5}]
 
 
-@pytest.mark.parametrize("heading", ["*Best Performance*", "=== BEST RESULT ===", "----- Best results -----"])  # SELFRec's
+@pytest.mark.parametrize(
+    "heading", ["*Best Performance*", "=== BEST RESULT ===", "----- Best results -----"]
+)  # SELFRec's
 def test_what_stands_below_a_heading_of_the_best_between_signs_is_no_news(heading: str) -> None:
     lines = ("Epoch: 2, Recall: 0.8, NDCG: 0.5426", heading, "Epoch: 1, Recall: 0.9, NDCG: 0.6021", "")
     assert [one.step for one in fed(*lines, "Epoch: 3, Recall: 0.8, NDCG: 0.5426")] == [2, 3]
 
 
 def test_a_new_best_between_signs_heads_nothing() -> None:
-    lines = ("=== New best model of dice! ===", "Epoch: 2, loss: 0.5", "--- Best performance on dev set, evaluating ---")
+    lines = (
+        "=== New best model of dice! ===",
+        "Epoch: 2, loss: 0.5",
+        "--- Best performance on dev set, evaluating ---",
+    )
     assert [one.step for one in fed("Epoch: 1, loss: 0.6", *lines, "Epoch: 3, loss: 0.4")] == [1, 2, 3]
