@@ -1,4 +1,4 @@
-"""The detectors against what real trainers printed; `docs/detectors.md` says how it was recorded."""
+"""The detectors against what real trainers printed; `docs/detectors-measured.md` says how it was recorded."""
 
 from __future__ import annotations
 
