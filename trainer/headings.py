@@ -80,11 +80,12 @@ _MORE = re.compile(r"\d\.\d|%\||=[-\d.]|\w: \S+ \w")  # numbers and names of som
 _FORMAT = re.compile(r"""["']([^"'\n{]{1,200})%\(message\)s""")
 _MOST = 8  # that are known: each line is held against them
 _JOINED = re.compile(r"""(["'])\s+\1""")  # "a string " "in two parts"
-_FIELD = re.compile(r"%\((?P<name>\w+)\)[-0# ]*(?P<width>\d*)(?:\.\d+)?[a-z]")
+_FIELD = re.compile(r"%\((?P<name>\w+)\)[-0# ]*(?P<width>\d{0,2})(?:\.\d+)?[a-z]")
 _COLOUR = re.compile(r"\\(?:033|x1b|u001b)\[[\d;]*m")
-# As a field is printed, and what it looks like.
+# As a field is printed, and what it looks like: bounded, as a line may be made of nothing else.
 _WHEN = "2026-11-02 10:00:00,123", r"[\w/., -]{0,24}?\d:\d\d(?::\d\d)?(?:[.,]\d+)?(?: [AP]M)?(?![\d:])"
-_INTEGER, _CALLED = ("12", r"\d+(?:\.\d+)?(?!\d)"), ("train", r"[A-Za-z_<][\w.<>/-]*")
+_INTEGER, _CALLED = ("12", r"\d{1,20}(?:\.\d{1,20})?(?!\d)"), ("train", r"[A-Za-z_<][\w.<>/-]{0,100}")
+_PAD = r"\s{0,99}"
 _INTEGERS = ("relativeCreated", "process", "thread", "lineno", "msecs", "created", "levelno")
 _FIELDS = {"asctime": _WHEN, "levelname": ("INFO", _CALLED[1]), **dict.fromkeys(_INTEGERS, _INTEGER)}
 _TOLD_APART = re.compile(r" {3}\d|\d.*[^\w\s]|[^\w\s].*\d")  # from a count, or a word, that a line begins with
@@ -158,13 +159,13 @@ class Prefixes:
         """Read them."""
         found = [text for one in sources if "%(message)s" in one for text in _FORMAT.findall(_JOINED.sub("", one))]
         texts = {_COLOUR.sub("", text).replace("\\t", "\t") for text in found}
-        self._known = [_pattern(text) for text in sorted(texts, key=len, reverse=True) if _is_news(text)][:_MOST]
+        self._known = [_pieces(text) for text in sorted(texts, key=len, reverse=True) if _is_news(text)][:_MOST]
 
     def without(self, line: str) -> str:
         """Return a line without the prefix that it has."""
-        for one in self._known:
-            if found := one.match(line):
-                return line[found.end() :]
+        for pieces in self._known:
+            if end := _end(pieces, line):
+                return line[end:]
         return line
 
 
@@ -173,11 +174,36 @@ def _is_news(text: str) -> bool:
     return _TOLD_APART.search(shown) is not None and without_prefix(f"{shown}x 1") != "x 1"
 
 
-def _pattern(text: str) -> re.Pattern[str]:
-    found, at = "", 0
-    for one in _FIELD.finditer(text):
-        field, width = _FIELDS.get(one["name"], _CALLED), one["width"]
-        behind = "" if not width else rf"(?<=[ \d.]{{{width}}})" if field is _INTEGER else r"\s*"
-        found += re.escape(text[at : one.start()]) + (r"\s*" if width else "") + field[1] + behind
-        at = one.end()
-    return re.compile(found + re.escape(text[at:]))
+def _pieces(text: str) -> Sequence[re.Pattern[str]]:
+    """Return what a format's fields look like, each with the text behind it, the first with that before it, too."""
+    fields = list(_FIELD.finditer(text))
+    looks = [_look(one) for one in fields]
+    ends = [one.start() for one in fields[1:]] + [len(text)]
+    pieces = [] if fields else [re.compile(re.escape(text))]
+    for at, (one, end) in enumerate(zip(fields, ends, strict=False)):
+        before = re.escape(text[: one.start()]) if at == 0 else ""
+        # A name may hold what stands behind it: it ends where the next field can begin, the last one as late as it can.
+        look, behind = (looks[at], "") if at + 1 == len(fields) else (_soon(looks[at]), rf"(?={looks[at + 1]})")
+        pieces.append(re.compile(before + look + re.escape(text[one.end() : end]) + behind))
+    return pieces
+
+
+def _look(field: re.Match[str]) -> str:
+    (_, look), width = _FIELDS.get(field["name"], _CALLED), field["width"]
+    if not width:
+        return look
+    return _PAD + look + (rf"(?<=[ \d.]{{{width}}})" if look == _INTEGER[1] else _PAD)
+
+
+def _soon(look: str) -> str:
+    return look.replace("{0,100}", "{0,100}?")
+
+
+def _end(pieces: Sequence[re.Pattern[str]], line: str) -> int:
+    """Return where a prefix ends, 0 where there is none; no field is looked at again for one behind it."""
+    at = 0
+    for one in pieces:
+        if (found := one.match(line, at)) is None:
+            return 0
+        at = found.end()
+    return at

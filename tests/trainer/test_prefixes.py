@@ -32,6 +32,10 @@ from trainer.printed import Printed
             "[INFO:9 2026-11-02 10:00:00,123] x",
             "x",
         ),  # torchbeast
+        ("rank 0> %(message)s", "rank 0> 5 0.5", "5 0.5"),
+        ("%(name)s-%(lineno)d: %(message)s", "my-own-12: 5 0.5", "5 0.5"),
+        ("%(name)s.%(module)s.%(funcName)s:%(lineno)d: %(message)s", "pkg.train.train.<module>:12: 5 0.5", "5 0.5"),
+        ("%(levelname)s%(lineno)d: %(message)s", "INFO12: 5 0.5", "5 0.5"),
         (r"%(name)s:T+%(relativeCreated)d\t%(message)s", "train:T+77\t5 0.5", "5 0.5"),
     ],
 )
@@ -54,6 +58,21 @@ def test_a_prefix_is_taken_off(form: str, line: str, message: str) -> None:
 )
 def test_another_line_is_left_alone(form: str, line: str) -> None:
     assert Prefixes([f'logging.basicConfig(format="{form}")']).without(line) == line
+
+
+@pytest.mark.parametrize("between", list("./-<") + ["", " "])
+@pytest.mark.parametrize("unit", ["a.", "a-", "a/", "a<", "a", "a ", " ", "1", "1:11 ", "2026-1-1 "])
+def test_a_line_made_of_what_fields_are_made_of_is_looked_at_once(between: str, unit: str) -> None:
+    """With each field tried against each length of those before it, this would not end."""
+    named = between.join(f"%({name})s" for name in ("name", "module", "funcName", "threadName", "name", "module"))
+    for form in (f"{named}:%(lineno)d: %(message)s", named.replace(")s", ")20s") + ":%(lineno)9d: %(message)s"):
+        line = unit * 2_000
+        assert Prefixes([f'logging.basicConfig(format="{form}")']).without(line) == line
+
+
+def test_a_width_that_no_prefix_has_is_none() -> None:
+    form = 'logging.basicConfig(format="%(relativeCreated)9999999999d:%(name)s: %(message)s")'
+    assert Prefixes([form]).without("12:a: 5") == "12:a: 5"
 
 
 def test_a_count_behind_the_time_since_the_start_is_the_runs() -> None:
