@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from trainer import fetch, keys, procs, resuming, scripts, wire
+from trainer import fetch, keys, procs, resuming, wire
 from trainer.artifacts import Artifacts, Place
 from trainer.command import Command, shell
 from trainer.control import ControlWatch
@@ -41,7 +41,7 @@ from trainer.outcome import Outcome, Refused, decide, oom_kills, was_killed
 from trainer.output import Output, Redactor
 from trainer.peers import PATIENCE, Meeting
 from trainer.preempt import Preemption, Step
-from trainer.printed import printed_by
+from trainer.printed import printed_of
 from trainer.progress import Progress
 from trainer.storage import FolderStore, S3Store, Store, StoreFault, StoreRefusal, open_store
 from trainer.uploads import Uploads
@@ -215,7 +215,7 @@ class Agent:
     ) -> list[str]:
         """Say that it runs, and from where; return what to start."""
         command = "\n".join((*order.commands, *order.again.commands, *map(shlex.join, (order.argv, order.again.argv))))
-        printed = self._insist(lambda: printed_by(folder, list(scripts.named(command, folder))))
+        printed = self._insist(lambda: printed_of(command, folder))
         self._progress.runs(printed, resumed=restored is not None)
         if restored is None:
             self._stage(Stage.RUN)

@@ -18,7 +18,7 @@ from trainer.kinds import Found
 from trainer.names import RECORDS, all_of_evaluation, is_of_evaluation, may_measure, of_part
 from trainer.numbers import in_english, number, plainly, unwrapped
 from trainer.place import MOST_STEPS
-from trainer.scripts import sources
+from trainer.scripts import named, sources
 from trainer.series import BAR, BLOCK, PLAIN, STATED
 from trainer.statements import CONNECT, Statement, statements
 from trainer.templates import COUNTS, Template, parse
@@ -134,6 +134,14 @@ def printed_by(folder: Path, scripts: Sequence[Path] = ()) -> Printed:
     """Return what the code in a folder prints; that of `scripts` in it, and of what they import, is believed first."""
     code = [one for one in sources(folder, scripts) if _tells(one.text)]
     return Printed([one.text for one in code if one.runs], [one.text for one in code if not one.runs])
+
+
+def printed_of(command: str, folder: Path) -> Printed:
+    """Return what the code of a repository that a shell's lines run prints, nothing where it cannot be read."""
+    try:
+        return printed_by(folder, list(named(command, folder)))
+    except Exception:  # noqa: BLE001  it only helps to read lines: whatever the code holds, the job is run
+        return Printed()
 
 
 def _tells(source: str) -> bool:

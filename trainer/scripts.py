@@ -6,14 +6,14 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 _MOST_BYTES, _LARGEST = 4_000_000, 400_000  # of code that is read, and of one file
 _MOST_FILES, _MOST_FOLDERS = 2_000, 2_000
 _NOT_OURS = frozenset({"node_modules", "site-packages", "venv", "env", "build", "dist", "docs", "doc", "test", "tests"})
-_MOST_MODULES = 20_000  # that are looked for
+_MOST_LOOKS = 20_000  # for files and folders that may be there
+_MOST_ASKED = 200_000  # imports, most of which are known by then
 _COMMENT = re.compile(r"^[ \t]*#.*", re.MULTILINE)
 _NAMED = re.compile(
     r"\bcd\s+[\"']?(?P<folder>[\w./-]+)"
@@ -35,21 +35,46 @@ class Source(NamedTuple):
     runs: bool  # the command runs it, as far as that shows; all do where none is known
 
 
-def named(command: str, top: Path, at: Path | None = None) -> Iterator[Path]:
+class Looks:
+    """Looks for files, until that was done often enough: the code is another's, and names what it likes."""
+
+    def __init__(self) -> None:
+        self.left = _MOST_LOOKS
+
+    def first(self, paths: Iterable[Path], top: Path) -> Sequence[Path]:
+        """Return the first of some files that is there, within `top`."""
+        for path in paths:
+            self.left -= 1
+            if self.left < 0:
+                break
+            if path.is_relative_to(top) and os.path.isfile(path):  # noqa: PTH113  Path's own raises for a long name
+                return [path]
+        return []
+
+    def is_folder(self, path: Path, top: Path) -> bool:
+        """Return whether a path is a folder within `top`."""
+        self.left -= 1
+        return self.left >= 0 and path.is_relative_to(top) and os.path.isdir(path)  # noqa: PTH112  as above
+
+
+def named(command: str, top: Path, at: Path | None = None, looks: Looks | None = None) -> Iterator[Path]:
     """Yield the scripts that a shell's lines name of the repository at `top`; paths may begin at `at`, too."""
-    at = at or top
+    at, looks = at or top, looks or Looks()
     for found in _NAMED.finditer(_COMMENT.sub("", command)):
+        if looks.left <= 0:
+            return
         if folder := found["folder"]:
             inner = Path(os.path.normpath(at / folder))
-            at = inner if inner.is_dir() and inner.is_relative_to(top) else at
+            at = inner if looks.is_folder(inner, top) else at
         elif module := found["module"]:
             path = module.replace(".", "/")
-            yield from _first(one / form for one in (at, top) for form in (f"{path}.py", f"{path}/__main__.py"))
+            forms = (one / form for one in (at, top) for form in (f"{path}.py", f"{path}/__main__.py"))
+            yield from looks.first(forms, top)
         else:  # what begins with a variable, or lies elsewhere on another machine, ends as it does here
             parts = [part for part in found["path"].split("/") if part]
             ends = ("/".join(parts[begin:]) for begin in range(len(parts)))
             within = (Path(os.path.normpath(one / end)) for end in ends for one in (at, top))
-            yield from _first(one for one in within if one.is_relative_to(top))
+            yield from looks.first(within, top)
 
 
 def sources(folder: Path, scripts: Sequence[Path] = ()) -> Iterator[Source]:
@@ -60,7 +85,7 @@ def sources(folder: Path, scripts: Sequence[Path] = ()) -> Iterator[Source]:
             continue
         text = reader.read(path)
         if path.suffix != ".py":
-            waiting += named(text, folder, path.parent)
+            waiting += named(text, folder, path.parent, reader.looks)
             continue
         waiting += reader.imports(text, path, folder)
         yield Source(text, runs=True)
@@ -78,6 +103,7 @@ class _Reader:
     def __init__(self) -> None:
         self.seen = set[Path]()
         self.files_left, self._bytes_left = _MOST_FILES, _MOST_BYTES
+        self.looks, self._asked_left = Looks(), _MOST_ASKED
         self._modules: dict[tuple[Path, str], Sequence[Path]] = {}
 
     def read(self, path: Path) -> str:
@@ -90,24 +116,23 @@ class _Reader:
     def imports(self, text: str, path: Path, top: Path) -> Iterator[Path]:
         """Yield what the code of a file imports of the repository."""
         above = [one for one in path.parents if one.is_relative_to(top)]
+        everywhere = [*above, top / "src", top / "python"]
         for found in _IMPORT.finditer(text):
             dots, of = len(found["dots"] or ""), found["of"]
             names = _NAME.findall(found["names"] or found["modules"] or "")
             modules = names if of is None else [of, *(f"{of}.{name}".strip(".") for name in names)]
-            places = above[dots - 1 : dots] if dots else [*above, top / "src", top / "python"]
+            places = above[dots - 1 : dots] if dots else everywhere
             for module in modules:
-                yield from next(filter(None, (self._module(place, module) for place in places)), [])
+                self._asked_left -= len(places)
+                if self._asked_left < 0:
+                    return
+                yield from next(filter(None, (self._module(place, module, top) for place in places)), [])
 
-    def _module(self, place: Path, name: str) -> Sequence[Path]:
+    def _module(self, place: Path, name: str, top: Path) -> Sequence[Path]:
         key = place, path = place, name.replace(".", "/")
-        if key not in self._modules and len(self._modules) < _MOST_MODULES:
-            self._modules[key] = _first([place / f"{path}.py", place / path / "__init__.py"])
+        if key not in self._modules and self.looks.left > 0:
+            self._modules[key] = self.looks.first([place / f"{path}.py", place / path / "__init__.py"], top)
         return self._modules.get(key, ())
-
-
-def _first(paths: Iterable[Path]) -> Sequence[Path]:
-    """Return the first of some files that is there."""
-    return list(islice((path for path in paths if path.is_file()), 1))
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -60,7 +60,7 @@ def test_another_line_is_left_alone(form: str, line: str) -> None:
     assert Prefixes([f'logging.basicConfig(format="{form}")']).without(line) == line
 
 
-@pytest.mark.parametrize("between", list("./-<") + ["", " "])
+@pytest.mark.parametrize("between", [*"./-<", "", " "])
 @pytest.mark.parametrize("unit", ["a.", "a-", "a/", "a<", "a", "a ", " ", "1", "1:11 ", "2026-1-1 "])
 def test_a_line_made_of_what_fields_are_made_of_is_looked_at_once(between: str, unit: str) -> None:
     """With each field tried against each length of those before it, this would not end."""

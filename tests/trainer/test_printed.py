@@ -11,7 +11,7 @@ import pytest
 
 from tests.trainer.reading import told
 from trainer.detect import Detector
-from trainer.printed import Printed, printed_by
+from trainer.printed import Printed, printed_by, printed_of
 from trainer.statements import Statement, statements
 
 LOOP = """
@@ -569,3 +569,10 @@ def test_a_count_of_so_many_stays_though_another_happens_to_be_as_high() -> None
     """
     lines = [f"episode: {e}/40, time: {time}, loss: 0.7058" for e, time in ((9, 440), (9, 450), (10, 0), (10, 10))]
     assert [step for step, _ in read(code, *lines)] == [9, 9, 10, 10]  # keon/deep-q-learning
+
+
+def test_code_that_cannot_be_read_prints_nothing_that_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "train.py").write_text("for epoch in range(9):\n    print(f'{epoch} bom {loss}')")
+    assert printed_of("python train.py", tmp_path)
+    monkeypatch.setattr("trainer.printed.statements", lambda _: 1 / 0)
+    assert not printed_of("python train.py", tmp_path)

@@ -99,6 +99,35 @@ def test_odd_imports_and_circles_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "command",
+    ["python " + "a" * 260 + ".py", "cd " + "b" * 300 + " && python train.py", "python -m " + "a." * 3_000 + "a"],
+)
+def test_a_name_that_no_file_can_have_is_no_script(tmp_path: Path, command: str) -> None:
+    top = repository(tmp_path, {"train.py": "import " + "m" * 300 + "\nfrom . import " + "a." * 3_000 + "a"})
+    assert names(top, command) == (["train.py"] if "train" in command else [])
+    assert len(list(sources(top, [top / "train.py"]))) == 1
+
+
+def test_files_are_looked_for_so_often_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = "a/" * 145
+    files = {"run.sh": f"{deep}b.py " * 1_300 + "cd a\n" * 9_000, "s.sh": "-m a.b " * 50_000}
+    modules = {f"m{n}.py": "\n".join(f"import m{other}, x{n}x{other}" for other in range(900)) for n in range(30)}
+    top = repository(tmp_path, files | modules)
+    looked: list[Path] = []
+
+    def look(path: Path) -> bool:
+        looked.append(path)
+        return path.exists()
+
+    monkeypatch.setattr("os.path.isfile", look)
+    for name in ("run.sh", "s.sh", "m0.py"):
+        looked.clear()
+        read = list(sources(top, [top / name]))
+        assert 0 < len(looked) <= 20_000
+        assert len(read) == len(modules)  # the rest is read all the same
+
+
+@pytest.mark.parametrize(
     ("name", "text"),
     [
         ("run.sh", "a" * 390_000),
