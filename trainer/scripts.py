@@ -79,7 +79,7 @@ def named(command: str, top: Path, at: Path | None = None, looks: Looks | None =
 
 def sources(folder: Path, scripts: Sequence[Path] = ()) -> Iterator[Source]:
     """Yield the code in a folder, within limits: what `scripts` of it run, then what lies near its top."""
-    reader, waiting = _Reader(), list(scripts)
+    reader, waiting, all_run = _Reader(), list(scripts), True
     for path in waiting:  # which grows
         if path in reader.seen:
             continue
@@ -88,13 +88,13 @@ def sources(folder: Path, scripts: Sequence[Path] = ()) -> Iterator[Source]:
             waiting += named(text, folder, path.parent, reader.looks)
             continue
         waiting += reader.imports(text, path, folder)
+        all_run = False
         yield Source(text, runs=True)
-    runs = not reader.seen
     for path in _walk(folder):
         if not reader.files_left:
             return
         if path not in reader.seen:
-            yield Source(reader.read(path), runs)
+            yield Source(reader.read(path), runs=all_run)
 
 
 class _Reader:

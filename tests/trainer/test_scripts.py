@@ -74,6 +74,11 @@ def test_what_a_script_imports_of_the_repository_is_run_and_the_rest_is_not(tmp_
     assert all(source.runs for source in sources(top))  # no script is named
 
 
+def test_where_a_script_names_no_code_that_is_known_all_of_it_may_run(tmp_path: Path) -> None:
+    top = repository(tmp_path, {"run.sh": "MAIN=${1:-main}\npython $MAIN.py", "main.py": "#"})
+    assert [source.runs for source in sources(top, [top / "run.sh"])] == [True]
+
+
 def test_what_runs_is_believed_before_what_else_prints_such_lines(tmp_path: Path) -> None:
     train = "for epoch in range(9):\n    print(f'at {epoch}: {loss:.2f}')\n    print(epoch, loss)"
     other = "for i in range(9):\n    print(f'at {i}: {accuracy:.2f}')\nprint(accuracy, f1)"
@@ -110,7 +115,7 @@ def test_a_name_that_no_file_can_have_is_no_script(tmp_path: Path, command: str)
 
 def test_files_are_looked_for_so_often_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deep = "a/" * 145
-    files = {"run.sh": f"{deep}b.py " * 1_300 + "cd a\n" * 9_000, "s.sh": "-m a.b " * 50_000}
+    files = {"run.sh": f"{deep}b.py " * 1_000 + "cd a\n" * 9_000, "s.sh": "-m a.b " * 50_000}
     modules = {f"m{n}.py": "\n".join(f"import m{other}, x{n}x{other}" for other in range(900)) for n in range(30)}
     top = repository(tmp_path, files | modules)
     looked: list[Path] = []
