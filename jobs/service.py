@@ -23,7 +23,7 @@ from jobs.clock import Clock, Ids
 from jobs.db import Database
 from jobs.errors import HourglassError, NotAllowed, NotFound, TooLate
 from jobs.extensions import Extension
-from jobs.lifecycle import JobState
+from jobs.lifecycle import TERMINAL, JobState
 from jobs.model import Job, NoteKind, Team
 from jobs.policy import Person as Person
 from jobs.providers import Traits
@@ -320,11 +320,15 @@ class Service:
 
 
 def _same(tx: Session, team: Team, r: Request, since: datetime | None) -> Job | None:
-    """Return the newest job that this person asked for in the same words, `since` then where it is given."""
+    """Return the newest job that this person asked for in the same words, `since` then and not over where it is given.
+
+    Who presses again after a job is over wants another; the press itself, delivered again, meant that one.
+    """
     # Two presses at once take turns here: SQLite has one writer, elsewhere the row is locked.
     tx.exec(select(Job.id).where(Job.id == r.rerun_of).with_for_update()).all()
     same = records.dump(dataclasses.replace(r, delivery=""))
     for job in rows.jobs_of_team(tx, team.id, 20, person=r.person):
-        if {**job.request, "delivery": ""} == same and (since is None or job.created_at > since):
+        asked_now = since is None or (job.created_at > since and job.state not in TERMINAL)
+        if asked_now and {**job.request, "delivery": ""} == same:
             return job
     return None

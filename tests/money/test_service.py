@@ -256,6 +256,22 @@ def test_a_button_that_is_pressed_twice_asks_for_one_more_machine() -> None:
     assert again.id != first.id
 
 
+def test_a_button_that_is_pressed_after_its_job_is_over_asks_for_another() -> None:
+    house = House()
+    old = house.priced()
+    first, _ = house.service.rerun(old.id, ADA, {}, "press-1", pressed=True)
+    house.service.rerun(old.id, ADA, {}, "press-2", pressed=True)
+    house.clock.advance(5)
+    assert house.service.cancel(first.id, ADA).state is JobState.CANCELLED
+    house.clock.advance(10)
+    assert house.service.rerun(old.id, ADA, {}, "press-1", pressed=True)[0].id == first.id  # came again
+    job, new = house.service.rerun(old.id, ADA, {}, "press-2", pressed=True)  # so did this, which made no job
+    assert (job.id, new) == (first.id, False)
+    again, new = house.service.rerun(old.id, ADA, {}, "press-3", pressed=True)
+    assert new
+    assert house.job(again.id).state is JobState.REQUESTED
+
+
 def test_what_is_another_wish_is_no_second_press() -> None:
     house = House()
     old = house.priced()
