@@ -56,7 +56,10 @@ RECORD = re.compile(
 # The last words of names that are none by themselves: "grad norm", "learning rate", "loss total".
 _LAST_WORDS = frozenset({"norm", "rate", "total", "sum", "ema", "entropy", "estimate"})
 _PARTED = re.compile(r"^(loss|metrics)/(train|eval|val)/([\w./-]+)$")
-_HUMPED = re.compile(r"^([Tt]rain|[Vv]al|[Vv]alid|[Tt]est|[Ee]val)(?=[A-Z])")  # "TrainLoss"
+# "TrainLoss", "metrics/evalLoss"
+_HUMPED = re.compile(
+    r"(?:^|(?<=[\s/.]))([Tt]rain(?:ing)?|[Vv]al(?:id(?:ation)?)?|[Tt]est(?:ing)?|[Ee]val(?:uation)?)(?=[A-Z])"
+)
 _FIRST_WORDS = {
     "training": "train",
     "valid": "val",
