@@ -44,6 +44,7 @@ from trainer.storage import StoreFault
 log = logging.getLogger(__name__)
 
 FORM = "D"  # in place of a channel: a form has none, and was opened where one was looked at
+_LOOKED_THROUGH = 200  # of a team's newest jobs, for those that a person has a part in
 SLOW = (Estimate, Extend, Gpus, Logs)  # they ask a provider, the store or a git host
 
 
@@ -251,7 +252,14 @@ def costs(facts: JobFacts) -> dict[int, str]:
 
 def _list(parts: Parts, command: List, caller: Caller) -> Message:
     team = parts.service.team_of(caller.channel)
-    found = parts.service.list_jobs(team.id, limit=answers.LIST_MOST, person=caller.person if command.mine else "")
+    mine = caller.person if command.mine else ""
+    if mine or not caller.channel.startswith("D"):
+        found = parts.service.list_jobs(team.id, limit=answers.LIST_MOST, person=mine)
+    else:  # a direct message, where `look` shows no other job either
+        newest = parts.service.list_jobs(team.id, limit=_LOOKED_THROUGH)
+        found = [job for job in newest if _has_part(parts, job, caller.person)][: answers.LIST_MOST]
+        if not found:
+            raise NotFound("You have no part in a job. Ask in one of your team's channels.")
     now = parts.clock.now()
     with parts.db.read() as tx:
         facts = [known.read(tx, job.id, parts.traits, now) for job in found]

@@ -178,6 +178,25 @@ def test_in_a_direct_message_the_one_who_asked_those_to_be_told_and_leads_see_a_
         assert "acme/vit@3f9c2ab" in stage.people.ephemerals(who)[-1]["text"]
 
 
+def test_in_a_direct_message_the_jobs_are_listed_that_a_person_has_a_part_in(open_stage: Stage) -> None:
+    stage = open_stage
+    job = stage.running()
+
+    def told(who: str) -> str:
+        stage.people.type(who, "@hourglass", "/train list all")
+        return str(stage.people.ephemerals(who)[-1]["text"])
+
+    for stranger in ("gus", "tam"):
+        assert told(stranger) == "You have no part in a job. Ask in one of your team's channels."
+    with stage.db.write() as tx:
+        db.touch(tx, db.get_job(tx, job.id), stage.clock.now(), notify=[stage.people.user_id("tam")])
+    for who in ("ada", "tam", "lea"):
+        assert f"`{job.id}`" in told(who)
+    assert "no part" in told("gus")
+    stage.people.type("gus", "#vision", "/train list all")
+    assert f"`{job.id}`" in stage.people.ephemerals("gus", stage.vision)[-1]["text"]
+
+
 def test_where_the_site_is_not_reached_a_button_gathers_the_whole_log(open_stage: Stage) -> None:
     stage = open_stage
     job = stage.running()
