@@ -7,6 +7,7 @@ left with 0, and a script that was killed after its grace says nothing of use.
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +126,9 @@ def was_killed(returncode: int, *, asked: bool) -> bool:
     143 does not say so of a command that was `asked`: our shell leaves with it after every stop, also of a script that
     saved and left.
     """
-    return returncode < 0 or (returncode > _BY_SIGNAL and not (asked and returncode == _BY_SIGNAL + _SIGTERM))
+    if asked and returncode == _BY_SIGNAL + _SIGTERM:
+        return False
+    return returncode < 0 or returncode - _BY_SIGNAL in signal.valid_signals()  # 255 is `sys.exit(-1)`
 
 
 def _code_and_signal(returncode: int) -> tuple[int | None, int | None]:

@@ -135,6 +135,7 @@ def test_our_own_record_decides_and_the_exit_code_only_where_we_asked_for_nothin
     [
         (0, False, False), (1, False, False),  # an error of its own leaves what it had saved
         (-9, False, True), (-15, True, True), (137, False, True), (139, False, True), (139, True, True),
+        (255, False, False), (255, True, False),  # `sys.exit(-1)`: no signal has that number
         (143, False, True),  # how a shell says that SIGTERM ended what it ran
         (143, True, False),  # and ours that it was asked itself: whom else that ended, `Asking` knows
     ],
