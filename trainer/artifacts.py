@@ -157,6 +157,7 @@ class Artifacts:
             return True
         asked += [found for path in self._owed if path not in named and (found := self._folder.named(path))]
         ready = [one for one in asked if one.state() is not State.BROKEN and not self._known.issuperset(one.print)]
+        self._settled.named.update(entry for one in asked for entry in one.print)
         fresh = [found for found in self._folder.find() if found.is_new(self._known)]
         settled = self._settled.of(fresh, self._known)
         ready += self._settled.at_the_end(fresh, self._known, killed_at) if final else settled

@@ -33,6 +33,7 @@ class Settled:
         self._last: dict[str, tuple[int, int, int]] = {}  # of each file of theirs: size, mtime, inode
         self.cut_at: float | None = None  # when a program was ended while others live on, in unix seconds
         self._written_over: set[Path] = set()  # what was replaced while it was waited for
+        self.named: set[tuple[str, int, int, int]] = set()  # files of which the script has said that they are complete
         self.half: list[Path] = []  # what the last look passed over as half
         self.doubtful: dict[Unit, list[Path]] = {}  # what may be half, and the files of it that may
 
@@ -81,7 +82,7 @@ class Settled:
         if max(waited if state is State.UNKNOWN else 0.0, rested) < _PATIENCE:
             return None
         if state is State.UNKNOWN and found.path in self._written_over:  # it never rests
-            if cut := [file for file in found.files if _has_no_end(file) and not put_in_place(file)]:
+            if cut := [file for file in self._unnamed(found) if _has_no_end(file) and not put_in_place(file)]:
                 self.doubtful[found] = cut
             return found
         left = found.without(file for file in found.files if file_state(file) is not State.WHOLE)
@@ -89,10 +90,16 @@ class Settled:
 
     def _cut_of(self, found: Unit, killed_at: float | None = None) -> list[Path]:
         """Return the files without an end to look for that a kill may have left half, or the folder."""
+        unnamed = self._unnamed(found)
         if found.is_loose:
-            return [file for file in found.files if _has_no_end(file) and self._may_be_cut(_written(file), killed_at)]
-        cut = found.state() is State.UNKNOWN and self._may_be_cut(found.written, killed_at)
+            return [file for file in unnamed if _has_no_end(file) and self._may_be_cut(_written(file), killed_at)]
+        cut = unnamed and found.state() is State.UNKNOWN and self._may_be_cut(found.written, killed_at)
         return [found.path] if cut else []
+
+    def _unnamed(self, found: Unit) -> list[Path]:
+        """Return its files but those that the script has called complete and that have not changed since."""
+        unnamed = {entry[0] for entry in found.print if entry not in self.named}
+        return [file for file in found.files if str(file) in unnamed]
 
     def _may_be_cut(self, written: float, killed_at: float | None) -> bool:
         with_one = self.cut_at is not None and -QUIET < written - self.cut_at < _DYING

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from tests.trainer.saving import Run, in_store, saved
 from tests.trainer.test_whole import zipped
 
@@ -133,6 +135,36 @@ def test_what_may_be_half_is_kept_only_where_nothing_else_is_and_marked(run: Run
         "model_7.msgpack may not have been written to its end."
         " It is kept, since nothing else is, and marked as unproven."
     ]
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+def test_what_the_script_has_named_is_proven_however_short_before_a_kill(run: Run, earlier: bool) -> None:
+    (run.out / "checkpoint-9").mkdir()
+    named = [run.out / "model_8.msgpack", run.out / "checkpoint-9"]
+    for file in (named[0], named[1] / "state.bin", run.out / "model_7.msgpack"):
+        file.write_bytes(b"\x82whatever")
+        os.utime(file, (1_099.0, 1_099.0))
+    if earlier:  # and it could not be sent then
+        run.store.refuses = "manifest"
+        assert not run.artifacts.look(named=named)
+        run.store.refuses = ""
+    assert run.artifacts.look(final=True, killed_at=1_100.0, named=() if earlier else named)
+    assert sorted(run.names()) == ["step-000008", "step-000009"]
+    assert [list(run.manifest(name).unproven) for name in run.names()] == [[], []]
+    assert [text for _, text in run.notices if "written to its end" in text] == [
+        "model_7.msgpack was not written to its end, so it is not taken."
+    ]
+
+
+def test_what_was_written_anew_after_the_script_had_named_it_is_no_longer_proven(run: Run) -> None:
+    file = run.out / "model_8.msgpack"
+    for written, size in ((1_000.0, 900), (1_099.0, 400)):
+        file.write_bytes(b"\x82" + b"x" * size)
+        os.utime(file, (written, written))
+        run.artifacts.look(named=[file] if size == 900 else ())
+    assert run.artifacts.look(final=True, killed_at=1_100.0)
+    assert run.names() == ["step-000008"]
+    assert [text for _, text in run.notices] == ["model_8.msgpack was not written to its end, so it is not taken."]
 
 
 def test_what_may_be_half_is_called_safe_by_nobody(run: Run) -> None:
