@@ -29,13 +29,13 @@ class Silence:
         clock: Callable[[], float],
         told: Callable[[str], None],
         loads: Callable[[], Sequence[Load] | None] | None = None,
-        moved: Callable[[float], bool] = lambda seconds: False,
+        moved: Callable[[float], float | None] = lambda seconds: None,
         idle_ends: bool = False,
     ) -> None:
         """Tell once after `patience` seconds without a sign; `probe` is None where there is no GPU to ask.
 
-        `loads` says more of the GPUs, for those that spin, `moved` whether a file was written in the last so many
-        seconds, and with `idle_ends` a GPU that idles is not told of: somebody else ends the rental for it.
+        `loads` says more of the GPUs, for those that spin, `moved` how many seconds ago a file was written, if in
+        the last so many, and with `idle_ends` a GPU that idles is not told of: somebody else ends the rental for it.
         """
         self._patience = patience
         self._probe = probe
@@ -84,8 +84,8 @@ class Silence:
                 seen = self._spinning.told
             elif self._idle_ends:
                 return None
-        if self._moved(silent):
-            self.heard()
+        if (ago := self._moved(silent)) is not None:
+            self._last = max(self._last, now - ago)
             return None
         return f"No line and no checkpoint for {self._patience / 60:g} min{seen}: it may hang."
 

@@ -91,14 +91,15 @@ def _row(step: int, total: int | None, pairs: Any) -> Row:
     return Row(step=step, total=total, values=values)
 
 
-def written(root: Path, since: float, until: float) -> bool:
-    """Return whether a file under `root` was written between two unix times; of a crowd not all are looked at."""
+def written(root: Path, since: float, until: float) -> float | None:
+    """Return when a file under `root` was last written between two unix times; of a crowd not all are looked at."""
     walk = Walk(root, deepest=_DEEPEST, left_out=_NOT_ENTERED)
+    last: float | None = None
     for entry in walk.files(_MOST_AT_ENDS):
         with contextlib.suppress(OSError):  # it is gone
-            if since < entry.stat(follow_symlinks=False).st_mtime <= until:
-                return True
-    return False
+            if (last or since) < (at := entry.stat(follow_symlinks=False).st_mtime) <= until:
+                last = at
+    return last
 
 
 class Files:

@@ -40,7 +40,7 @@ class Watches:
                 clock=boot_clock,
                 told=hung,
                 loads=gpu.loads if gpus else None,
-                moved=lambda seconds: written(folder, time.time() - seconds, time.time() + _CLOCKS_APART),
+                moved=lambda seconds: _moved(folder, seconds),
                 # Where a GPU that idles as long ends the rental anyway, nobody need be told before.
                 idle_ends=bool(gpus and order.idle and order.idle.window <= order.hang_timeout),
             )
@@ -69,3 +69,10 @@ class Watches:
             self._idle.close()
         if self._silence is not None:
             self._silence.close()
+
+
+def _moved(folder: Path, seconds: float) -> float | None:
+    """Return how long ago a file was last written, in seconds, where it was within the last so many."""
+    now = time.time()
+    at = written(folder, now - seconds, now + _CLOCKS_APART)
+    return None if at is None else max(0.0, now - at)

@@ -48,7 +48,9 @@ def test_a_gpu_that_works_or_cannot_be_asked_is_a_sign(busy: Sequence[int] | Non
     assert listens.look() == "No line and no checkpoint for 10 min, and the GPU idle: it may hang."
 
 
-def spinner(clock: HandClock, *looks: Sequence[Load] | None, moved: bool = False, idle_ends: bool = False) -> Silence:
+def spinner(
+    clock: HandClock, *looks: Sequence[Load] | None, moved: float | None = None, idle_ends: bool = False
+) -> Silence:
     """Return who listens for ten minutes beside GPUs that show `looks`, the last of them for ever."""
     left = list(looks)
 
@@ -122,8 +124,17 @@ def test_a_line_in_between_is_a_sign_for_gpus_that_spin_too() -> None:
 
 def test_a_file_that_is_written_is_a_sign() -> None:
     clock = HandClock()
-    assert looked(spinner(clock, [SPINS], moved=True), clock, 3_000.0) == []
-    assert looked(spinner(clock, [IDLES], moved=True), clock, 3_000.0) == []
+    assert looked(spinner(clock, [SPINS], moved=0.0), clock, 3_000.0) == []
+    assert looked(spinner(clock, [IDLES], moved=0.0), clock, 3_000.0) == []
+
+
+@pytest.mark.parametrize("gpu", [SPINS, IDLES])
+def test_the_silence_begins_when_the_last_file_was_written_and_not_when_that_is_seen(gpu: Load) -> None:
+    clock = HandClock()
+    at = clock.now + 25.0
+    listens = spinner(clock, [gpu])
+    listens._moved = lambda seconds: clock.now - at if at > clock.now - seconds else None
+    assert looked(listens, clock, 700.0)[0][0] == 630.0
 
 
 def test_where_an_idle_gpu_ends_the_rental_only_one_that_spins_is_told_of() -> None:
@@ -138,9 +149,11 @@ def test_files_that_were_written_since_are_found(tmp_path: Path) -> None:
     os.utime(tmp_path / "logs" / "train.txt", (1_000.0, 1_000.0))
     (tmp_path / "wandb").mkdir()
     (tmp_path / "wandb" / "system.json").write_text("{}")  # written whatever the training does
-    assert written(tmp_path, 999.0, until=1_000.0)
-    assert not written(tmp_path, 1_000.0, until=2_000.0)
-    assert not written(tmp_path, 900.0, until=999.0)  # a time of its own, that lies ahead for ever
+    (tmp_path / "notes.txt").write_text("begun")
+    os.utime(tmp_path / "notes.txt", (999.5, 999.5))
+    assert written(tmp_path, 999.0, until=1_000.0) == 1_000.0
+    assert written(tmp_path, 1_000.0, until=2_000.0) is None
+    assert written(tmp_path, 900.0, until=999.0) is None  # a time of its own, that lies ahead for ever
 
 
 @pytest.mark.parametrize(
