@@ -9,7 +9,6 @@ of their own. The machine itself is ended by others: by `init` at the deadline, 
 
 from __future__ import annotations
 
-import math
 import os
 import pkgutil
 import queue
@@ -17,7 +16,7 @@ import shlex
 import signal
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -43,6 +42,7 @@ from trainer.peers import PATIENCE, Meeting
 from trainer.preempt import Preemption, Step
 from trainer.printed import printed_of
 from trainer.progress import Progress
+from trainer.settled import Cut
 from trainer.storage import FolderStore, S3Store, Store, StoreFault, StoreRefusal, open_store
 from trainer.uploads import Uploads
 from trainer.watches import Watches
@@ -98,8 +98,7 @@ class Agent:
             link = env.get(wire.ENV_LEASE_URL, "")
             LeaseWatch(lambda: store.get(wire.lease_key(*key)), take=store.lent.take, link=link)
         self._uploads: Uploads | None = None
-        self._asked_at = math.inf  # when the command was asked to stop, in unix seconds
-        self._killed_at: float | None = None  # since when something of it may have been, in unix seconds
+        self._killed_at: float | None = None  # when the last of it was, in unix seconds
         self._watches: Watches | None = None
         self._notices: NoticeWatch | None = None
 
@@ -281,26 +280,29 @@ class Agent:
         """Run a command to its end, or to ours; return how it ended."""
         killed_before, self._refused = oom_kills(), Refused()
         command = Command(argv, cwd=folder, env=env, output=self._output)
+        left_at: float | None = None  # when the command itself did, in unix seconds; others of its group may live on
         while True:
             step = self._preemption.step(boot_clock(), self._deadline.ends)
             if step is Step.ASK:
                 self._ask_to_stop()
             if step in (Step.ASK, Step.WAIT):
-                was_cut = command.was_cut
+                before = len(command.cuts)
                 command.ask(boot_clock())
-                if command.was_cut and not was_cut and self._uploads is not None:
-                    self._uploads.hurry(cut_at=self._asked_at)
+                self._cut(*command.cuts[before:])
             if step is Step.KILL:
                 break
             ended = command.poll()
+            left_at = time.time() if ended and left_at is None else left_at
             if ended and (step is Step.LET_RUN or not command.group_alive()):
                 break
             self._wait()
         ended_at = time.time()
         code = command.finish()
         asked = self._preemption.reason is not None
-        killed = step is Step.KILL or was_killed(code, asked=asked) or oom_kills() > killed_before
-        self._killed_at = min(ended_at, self._asked_at) if killed else None
+        by_signal = was_killed(code, asked=asked)
+        if by_signal and left_at is not None:
+            self._cut(None, at=left_at)
+        self._killed_at = ended_at if by_signal or step is Step.KILL or oom_kills() > killed_before else None
         return decide(
             asked=self._preemption.reason,
             returncode=code,
@@ -309,8 +311,12 @@ class Agent:
             tail=self._output.tail(),
         )
 
+    def _cut(self, *cuts: Collection[tuple[int, int]] | None, at: float | None = None) -> None:
+        """Have it known that programs were ended where they were, and what each may have been writing."""
+        if cuts and self._uploads is not None:
+            self._uploads.hurry(*(Cut(at=time.time() if at is None else at, open=open_) for open_ in cuts))
+
     def _ask_to_stop(self) -> None:
-        self._asked_at = time.time()
         self._stage(Stage.SAVE, self._preemption.reason.value if self._preemption.reason else "")
         self._publish()
         if self._uploads is not None:

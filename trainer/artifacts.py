@@ -21,7 +21,7 @@ from trainer.folder import CheckpointFolder
 from trainer.parts import GaveWay
 from trainer.sealed import Key
 from trainer.sending import Changed, Sending, kept_as, snapshot
-from trainer.settled import Settled
+from trainer.settled import Cut, Settled
 from trainer.storage import Store, StoreFault
 from trainer.told import Told, listed
 from trainer.units import Unit
@@ -125,13 +125,12 @@ class Artifacts:
         """Return where a manifest's files belong, also before anything is there."""
         return self._folder.home
 
-    def hurry(self, cut_at: float | None = None) -> None:
+    def hurry(self, *cuts: Cut) -> None:
         """From now on look each time, and let an older upload give way to a newer one: the end is near.
 
-        `cut_at` is when a program of the command was ended, in unix seconds, where others may live on.
+        `cuts` are ends of the command's programs, where others may live on.
         """
-        if cut_at is not None:
-            self._settled.cut_at = cut_at
+        self._settled.cuts += cuts
         self._hurried.set()
 
     def abandon(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from trainer.procs import Process
 
@@ -91,14 +91,22 @@ class Asking:
         family: Callable[[], Sequence[Process]],
         alive: Callable[[int, int], bool],
         ask: Callable[[int], None],
+        writing: Callable[[int], Collection[tuple[int, int]]] = lambda pid: (),
         patient: int = 0,
     ) -> None:
-        """`patient` is a shell that waits for its child when it is asked, and may be asked at once."""
+        """`patient` is a shell that waits for its child when it is asked, and may be asked at once.
+
+        `writing` tells which files a process has open to write, by device and inode.
+        """
         self._family = family
         self._alive = alive
         self._ask = ask
         self._patient = patient
-        self.ends_one = False  # a program that was asked has no handler: the signal ends it where it is
+        self._writing = writing
+        # Of each program that was asked and has no handler, so that the signal ends it: what it was writing then.
+        # None: that may be anything, since no other was asked that saves by a handler of its own.
+        self.cuts: list[Collection[tuple[int, int]] | None] = []
+        self._one_handles = False
         self._asked: set[tuple[int, int]] = set()
         self._awaited: set[tuple[int, int]] = set()
         self._since: float | None = None  # when the last of the awaited had ended
@@ -116,7 +124,9 @@ class Asking:
         shells = [one for one in family if _is_shell(one) and (self._asked or one.pid == self._patient)]
         due = [*programs, *self._unasked(shells)] if self._asked or programs else []
         self._awaited, self._since = {(one.pid, one.born) for one in programs}, None
-        self.ends_one |= not all(one.catches(signal.SIGTERM) for one in programs)
+        self._one_handles |= any(one.catches(signal.SIGTERM) for one in programs)
+        ended = [one for one in programs if not one.catches(signal.SIGTERM)]
+        self.cuts += [self._writing(one.pid) if self._one_handles else None for one in ended]
         for one in due or self._unasked(family):
             self._asked.add((one.pid, one.born))
             self._ask(one.pid)

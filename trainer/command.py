@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from trainer import procs
@@ -84,7 +84,11 @@ class Command:
         pid, first = self._process.pid, self._asking is None
         if self._asking is None:
             self._asking = Asking(
-                family=lambda: procs.family(pid), alive=procs.alive, ask=_ask, patient=pid if self._patient else 0
+                family=lambda: procs.family(pid),
+                alive=procs.alive,
+                ask=_ask,
+                writing=procs.being_written,
+                patient=pid if self._patient else 0,
             )
         if sys.platform.startswith("linux"):
             self._asking.step(now)
@@ -92,9 +96,9 @@ class Command:
             self._send(signal.SIGTERM)
 
     @property
-    def was_cut(self) -> bool:
-        """Whether being asked ended one of its programs where it was, whatever code the command leaves with."""
-        return self._asking is not None and self._asking.ends_one
+    def cuts(self) -> Sequence[Collection[tuple[int, int]] | None]:
+        """Return what each of its programs was writing that being asked ended where it was (`Asking.cuts`)."""
+        return () if self._asking is None else tuple(self._asking.cuts)
 
     def _send(self, number: int) -> None:
         if self._process is not None:

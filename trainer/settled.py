@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from trainer import units
@@ -21,6 +22,14 @@ _PATIENCE = 60.0  # seconds after which whole files no longer wait for those bes
 Known = Collection[tuple[str, int, int, int]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """The end of a program where it was, while others of the command may live on."""
+
+    at: float  # unix seconds
+    open: Collection[tuple[int, int]] | None = None  # device and inode of what it was writing, and nothing else is cut
+
+
 class Settled:
     """Remembers since when new checkpoints are there and unchanged; used from one thread."""
 
@@ -31,7 +40,7 @@ class Settled:
         self._resting: dict[object, float] = {}
         self._waiting: dict[Path, float] = {}
         self._last: dict[str, tuple[int, int, int]] = {}  # of each file of theirs: size, mtime, inode
-        self.cut_at: float | None = None  # when a program was ended while others live on, in unix seconds
+        self.cuts: list[Cut] = []
         self._written_over: set[Path] = set()  # what was replaced while it was waited for
         self.named: set[tuple[str, int, int, int]] = set()  # files of which the script has said that they are complete
         self.half: list[Path] = []  # what the last look passed over as half
@@ -92,8 +101,8 @@ class Settled:
         """Return the files without an end to look for that a kill may have left half, or the folder."""
         unnamed = self._unnamed(found)
         if found.is_loose:
-            return [file for file in unnamed if _has_no_end(file) and self._may_be_cut(_written(file), killed_at)]
-        cut = unnamed and found.state() is State.UNKNOWN and self._may_be_cut(found.written, killed_at)
+            return [file for file in unnamed if _has_no_end(file) and self._may_be_cut([file], killed_at)]
+        cut = unnamed and found.state() is State.UNKNOWN and self._may_be_cut(found.files, killed_at)
         return [found.path] if cut else []
 
     def _unnamed(self, found: Unit) -> list[Path]:
@@ -101,9 +110,16 @@ class Settled:
         unnamed = {entry[0] for entry in found.print if entry not in self.named}
         return [file for file in found.files if str(file) in unnamed]
 
-    def _may_be_cut(self, written: float, killed_at: float | None) -> bool:
-        with_one = self.cut_at is not None and -QUIET < written - self.cut_at < _DYING
-        return with_one or (killed_at is not None and killed_at - written < QUIET)
+    def _may_be_cut(self, files: Sequence[Path], killed_at: float | None) -> bool:
+        stats = [status for file in files if (status := regular(file))]
+        written = max((status.st_mtime for status in stats), default=-math.inf)
+        if killed_at is not None and killed_at - written < QUIET:
+            return True
+        nodes = {(status.st_dev, status.st_ino) for status in stats}
+        return any(
+            -QUIET < written - cut.at < _DYING and (cut.open is None or not nodes.isdisjoint(cut.open))
+            for cut in self.cuts
+        )
 
     def _is_over(self, found: Unit) -> bool:
         """Return whether one of its files is another since the last look, and not the same one that grew."""
@@ -116,11 +132,6 @@ class Settled:
 
 def _has_no_end(file: Path) -> bool:
     return units.is_weights(file) and file_state(file) is State.UNKNOWN
-
-
-def _written(file: Path) -> float:
-    status = regular(file)
-    return -math.inf if status is None else status.st_mtime
 
 
 def _broken_of(found: Unit) -> list[Path]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trainer.artifacts import Artifacts
+from trainer.settled import Cut
 
 _LOOK = 1.0  # seconds between looks; what is due is decided there
 _RETRY = 0.5  # seconds between tries of the last upload
@@ -36,9 +37,9 @@ class Uploads:
         self._named.put(path)
         self._wake.release()
 
-    def hurry(self, cut_at: float | None = None) -> None:
+    def hurry(self, *cuts: Cut) -> None:
         """Look at once and from now on without a pause: the script is asked to save, or a part of it was ended."""
-        self._artifacts.hurry(cut_at)
+        self._artifacts.hurry(*cuts)
         self._wake.release()
 
     def finish(self, killed_at: float | None = None) -> None:

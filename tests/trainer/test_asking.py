@@ -121,7 +121,13 @@ class Stage:
     def __init__(self, *family: Process, patient: int = 0) -> None:
         self.family = list(family)
         self.asked: list[int] = []
-        self.asking = Asking(family=lambda: self.family, alive=self.alive, ask=self.asked.append, patient=patient)
+        self.asking = Asking(
+            family=lambda: self.family,
+            alive=self.alive,
+            ask=self.asked.append,
+            writing=lambda pid: {(1, pid)},
+            patient=patient,
+        )
 
     def alive(self, pid: int, born: int) -> bool:
         return any((one.pid, one.born) == (pid, born) for one in self.family)
@@ -188,6 +194,20 @@ def test_a_launcher_that_stays_when_its_ranks_have_ended_is_asked_last() -> None
     assert stage.step(10.0) == [3, 1]
     assert stage.step(11.0, 3) == []
     assert stage.step(12.0) == [2]
+
+
+def test_of_what_has_no_handler_everything_is_cut_unless_another_saves_by_its_own() -> None:
+    stage = Stage(process(1, 0, "python train.py"), process(2, 0, "sleep 1000"))
+    stage.step(10.0)
+    assert stage.asking.cuts == [None, None]
+    stage = Stage(process(1, 0, "python train.py", caught=TERM), process(2, 0, "sleep 1000"))
+    stage.step(10.0)
+    assert stage.asking.cuts == [{(1, 2)}]
+    stage.family.append(process(3, 1, "python child.py"))  # found when the other has ended, and ended then
+    stage.step(14.0, 1, 2)
+    assert stage.asking.cuts == [{(1, 2)}]
+    stage.step(15.0)
+    assert stage.asking.cuts == [{(1, 2)}, {(1, 3)}]
 
 
 def test_a_number_that_is_given_again_is_somebody_else() -> None:
@@ -332,6 +352,14 @@ def test_a_rank_in_a_session_of_its_own_is_ended_with_the_command(tmp_path: Path
     command.finish()
     (born,) = [stat.born for pid, stat in procs._stats() if pid == int(lines[0])] or [0]
     until(lambda: not procs.alive(int(lines[0]), born))
+
+
+def test_what_a_process_writes_is_known_and_what_it_only_reads_is_not(tmp_path: Path) -> None:
+    files = [tmp_path / "written", tmp_path / "appended", tmp_path / "read"]
+    files[2].write_text("x")
+    with files[0].open("w"), files[1].open("a"), files[2].open():
+        found = procs.being_written(os.getpid())
+    assert [(file.stat().st_dev, file.stat().st_ino) in found for file in files] == [True, True, False]
 
 
 def test_a_family_is_what_lives_in_the_session_and_below_it(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.trainer.saving import Run, in_store, saved
 from tests.trainer.test_whole import zipped
+from trainer.settled import Cut
 
 
 def test_an_older_upload_gives_way_to_what_was_saved_when_asked_and_goes_on_after_it(run: Run) -> None:
@@ -110,7 +111,7 @@ def test_what_was_being_written_when_a_program_was_ended_is_not_taken_for_lying_
         (run.out / name).write_bytes(b"\x82whatever")
         os.utime(run.out / name, (written, written))
     saved(run, "last.pt", minute=1)
-    run.artifacts.hurry(cut_at=cut_at)
+    run.artifacts.hurry(Cut(at=cut_at))
     for _ in range(3):  # others of the command live on
         run.artifacts.look()
         run.clock.now += 2.0
@@ -135,6 +136,30 @@ def test_what_may_be_half_is_kept_only_where_nothing_else_is_and_marked(run: Run
         "model_7.msgpack may not have been written to its end."
         " It is kept, since nothing else is, and marked as unproven."
     ]
+
+
+def test_of_a_program_that_was_ended_beside_others_only_what_it_had_open_is_cut(run: Run) -> None:
+    cut_at = 1_762_077_590.0
+    (run.out / "checkpoint-3").mkdir()
+    half = [run.out / "step_1.msgpack", run.out / "checkpoint-3" / "a.bin"]
+    for file in (*half, run.out / "step_2.msgpack", run.out / "checkpoint-3" / "b.bin"):
+        file.write_bytes(b"\x82whatever")
+        os.utime(file, (cut_at + 0.5, cut_at + 0.5))
+    status = [file.stat() for file in half]
+    run.artifacts.hurry(Cut(at=cut_at, open={(one.st_dev, one.st_ino) for one in status}))
+    assert run.artifacts.look(final=True)
+    assert run.names() == ["step-000002"]
+
+
+def test_every_program_that_was_ended_counts_at_its_own_time(run: Run) -> None:
+    cut_at = 1_762_077_580.0
+    for name, written in (("step_1.msgpack", cut_at), ("step_2.msgpack", cut_at + 3), ("step_3.msgpack", cut_at + 6)):
+        (run.out / name).write_bytes(b"\x82whatever")
+        os.utime(run.out / name, (written, written))
+    run.artifacts.hurry(Cut(at=cut_at))
+    run.artifacts.hurry(Cut(at=cut_at + 6))
+    assert run.artifacts.look(final=True)
+    assert run.names() == ["step-000002"]
 
 
 @pytest.mark.parametrize("earlier", [True, False])

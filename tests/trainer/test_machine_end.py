@@ -203,8 +203,9 @@ def test_what_a_signal_cut_off_is_not_taken_while_others_of_the_command_live_on(
     assert rented.notices()["checkpoint_half"] == "last.bin was not written to its end, so it is not taken."
 
 
-def test_what_a_script_saved_before_it_left_is_taken_under_a_shell_too(rented: Rented) -> None:
-    rented.order({"train.py": DONE}, commands=["python train.py"])
+@pytest.mark.parametrize("commands", [["python train.py"], ["sleep 1000 & python train.py"]])
+def test_what_a_script_saved_before_it_left_is_taken_under_a_shell_too(rented: Rented, commands: list[str]) -> None:
+    rented.order({"train.py": DONE}, commands=commands)
     rented.start()
     until(lambda: rented.series("loss"))
     rented.tell(stop=Reason.STOPPED)
