@@ -28,7 +28,7 @@ PLOTS_APART = timedelta(seconds=60)
 CHECKPOINTS_APART = timedelta(minutes=15)
 # The machine says it of every value, once. Whether something is wrong is told from the curves (`jobs.divergence`).
 NOT_FINITE = "not_finite"
-TROUBLES_LIMIT = 12  # an attempt; a script that warns at each step tells nothing more
+TROUBLES_LIMIT = 12  # codes an attempt, and parts a code; a script that warns at each step tells nothing more
 CHECKPOINTS_TOLD = 3  # newest ones named in the note of the end; older ones may have been cleared away
 
 
@@ -180,16 +180,18 @@ def checkpoint(facts: Facts, row: Checkpoint, rental: timedelta) -> None:
 
 def troubles(facts: Facts, found: Sequence[Trouble]) -> None:
     """Tell of troubles, each code once an attempt, and once for each part of the run that it names."""
+    prefix = f"a{facts.attempt}:trouble:"
     for trouble in found:
         if trouble.code == NOT_FINITE:
             continue
-        so_far = facts.tx.exec(
-            select(func.count()).where(Note.job_id == facts.job.id, Note.kind == NoteKind.TROUBLE.value)
-        ).one()
-        if so_far >= TROUBLES_LIMIT * facts.attempt:
-            return
+        mine = (Note.job_id == facts.job.id, Note.kind == NoteKind.TROUBLE.value)
+        keys = facts.tx.exec(select(Note.key).where(*mine)).all()
+        told = [key.split(prefix, 1)[1].split(":", 1)[0] for key in keys if prefix in key]
+        # Parts count by themselves: many checkpoints' troubles must not keep back that the machine is taken away.
+        if told.count(trouble.code) >= TROUBLES_LIMIT or len({*told, trouble.code}) > TROUBLES_LIMIT:
+            continue
         facts.write(
-            f"a{facts.attempt}:trouble:{trouble.code}" + (f":{trouble.part}" if trouble.part else ""),
+            f"{prefix}{trouble.code}" + (f":{trouble.part}" if trouble.part else ""),
             NoteKind.TROUBLE,
             {"code": trouble.code, "text": trouble.text},
         )

@@ -322,6 +322,18 @@ def test_notices_are_told_once_a_code_and_bounded(tmp_path: Path) -> None:
     assert max(len(note.data["text"]) for note in troubles) <= 600
 
 
+def test_many_things_of_few_codes_keep_no_other_code_from_being_told(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, agent = world.running()
+    for number in range(20):
+        agent.says("notice", code="checkpoint_path", text=f"{number}.pt is not taken", part=f"{number:012x}")
+    agent.says("notice", code="spot_notice", text="The provider takes this machine back.")
+    for _ in range(4):
+        world.follow.round()
+    codes = [note.data["code"] for note in world.notes(job_id, "trouble")]
+    assert (codes.count("checkpoint_path"), codes.count("spot_notice")) == (12, 1)
+
+
 def test_of_several_things_of_one_code_each_is_told_once(tmp_path: Path) -> None:
     world = World(tmp_path)
     job_id, agent = world.running()
