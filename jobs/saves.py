@@ -20,6 +20,7 @@ _TRAINER_STATE = "trainer_state.json"
 # Of the size of the largest of one save: weights and momentum without the step and the scheduler are no less.
 _WHOLE_SHARE = 0.75
 _SPARE = re.compile(r"(?:^|[^a-z])(?:best|final)(?:[^a-z]|$)", re.IGNORECASE)  # often the weights alone
+_ORDINARY = re.compile(r"(?:last|latest|newest|current|ckpt|checkpoint|snapshot|state|weights)\b.*", re.IGNORECASE)
 _WHILE = 10.0  # seconds within which one save is written …
 _SLOW_DISK = 50e6  # … and the bytes a second of a large file
 
@@ -27,22 +28,21 @@ _SLOW_DISK = 50e6  # … and the bytes a second of a large file
 def to_go_on_from(rows: Sequence[Checkpoint]) -> list[Checkpoint]:
     """Return checkpoints in the order in which they are tried, `rows` being the oldest first.
 
-    The newest save goes first. Four things come after all others, since nothing may be able to go on from them: what
-    a kill may have left half; the bare model that a library writes where a trainer's checkpoints stand; what is called
-    the best or the final one where another is saved over and over; and what each start of the script writes before it
-    has trained.
+    The newest save goes first. Five things come after all others, since nothing may be able to go on from them: what
+    a kill may have left half, a file or one of several; the bare model that a library writes where a trainer's
+    checkpoints stand; what is called the best or the final one where another is saved over and over; and what each
+    start of the script writes before it has trained.
     """
     saves = _saves(rows)
     role = roles([path for row in rows for path in _paths(row)])
     saved_as = {id(row): {role[path] for path in _paths(row)} for row in rows}
     trained = any(_says_how_far(row) for row in rows)
     recurs = max(Counter(name for row in rows if not _is_spare(row) for name in saved_as[id(row)]).values(), default=0)
-    first_words = _first_words(saves, saved_as)
+    apart = _at_starts(saves, saved_as) | _parts(saves, saved_as)
 
     def order(row: Checkpoint, age: int, largest: int) -> tuple[object, ...]:
         lacks_state, spare = trained and not _says_how_far(row), _is_spare(row)
-        at_start = any(row.attempt > attempt and saved_as[id(row)] <= names for attempt, names in first_words.items())
-        late = (not is_proven(row), lacks_state and _is_bare(row), at_start, recurs > 1 and spare)
+        late = (not is_proven(row), lacks_state and _is_bare(row), id(row) in apart, recurs > 1 and spare)
         return (*late, age, lacks_state, row.bytes < _WHOLE_SHARE * largest, spare)
 
     ordered = [(order(row, age, max(one.bytes for one in save)), row) for age, save in enumerate(saves) for row in save]
@@ -54,18 +54,37 @@ def is_proven(row: Checkpoint) -> bool:
     return not any(file.get("unproven") for file in row.files)
 
 
-def _first_words(saves: Sequence[Sequence[Checkpoint]], saved_as: Mapping[int, set[str]]) -> Mapping[int, set[str]]:
-    """Return by attempt as what it saved something once, and then other things: a vocabulary, a base model."""
-    times: dict[int, Counter[str]] = {}
-    newest: dict[int, set[str]] = {}
-    for save in saves:
-        names = [name for row in save for name in saved_as[id(row)]]
-        newest.setdefault(save[0].attempt, set(names))
-        times.setdefault(save[0].attempt, Counter()).update(names)
-    return {
-        attempt: {name for name, count in counted.items() if count == 1} - newest[attempt]
-        for attempt, counted in times.items()
-    }
+def _at_starts(saves: Sequence[Sequence[Checkpoint]], saved_as: Mapping[int, set[str]]) -> set[int]:
+    """Return what an attempt wrote before it had trained, as one before it did: a vocabulary, a base model.
+
+    It is of the attempt's first save, was saved once, and is either the same bytes or called by a name of its own: a
+    `last.pt` or an `epoch_2.pt` that follows another attempt's is what that one trained.
+    """
+    times = Counter((row.attempt, name) for save in saves for row in save for name in saved_as[id(row)])
+    first = {save[0].attempt: save for save in saves}  # the oldest of each stays
+    found: set[int] = set()
+    for attempt, save in first.items():
+        for row in save:
+            names = saved_as[id(row)]
+            once = all(times[attempt, name] == 1 for name in names)
+            before = [one for other in first if other < attempt for one in first[other] if saved_as[id(one)] == names]
+            alike = [one for one in before if all(times[one.attempt, name] == 1 for name in names)]
+            if once and any(_hashes(one) == _hashes(row) != set() or _is_called(row) for one in alike):
+                found.add(id(row))
+    return found
+
+
+def _parts(saves: Sequence[Sequence[Checkpoint]], saved_as: Mapping[int, set[str]]) -> set[int]:
+    """Return what an attempt saved last where the save before had that and more: a kill may have taken the rest."""
+    found: set[int] = set()
+    ended: set[int] = set()
+    for at, save in enumerate(saves):
+        attempt = save[0].attempt
+        if attempt not in ended and at + 1 < len(saves) and saves[at + 1][0].attempt == attempt:
+            whole = [saved_as[id(row)] for row in saves[at + 1]]
+            found |= {id(row) for row in save if any(saved_as[id(row)] < one for one in whole)}
+        ended.add(attempt)
+    return found
 
 
 def _saves(rows: Sequence[Checkpoint]) -> list[list[Checkpoint]]:
@@ -91,6 +110,15 @@ def _is_of(newest: Checkpoint, older: Checkpoint) -> bool:
 
 def _numbers(row: Checkpoint) -> set[str]:
     return {word for path in _paths(row) for word in moment(PurePosixPath(path).name) if word[:1].isdecimal()}
+
+
+def _hashes(row: Checkpoint) -> set[object]:
+    return {file["sha256"] for file in row.files if file.get("sha256")}
+
+
+def _is_called(row: Checkpoint) -> bool:
+    """Return whether its name says what it is, and neither when it was saved nor that it is a checkpoint."""
+    return not _numbers(row) and not any(_ORDINARY.fullmatch(PurePosixPath(path).name) for path in _paths(row))
 
 
 def _is_bare(row: Checkpoint) -> bool:

@@ -160,11 +160,31 @@ OVER_AND_OVER = [row("step_1.pt", 10, 1), row("step_2.pt", 10, 9)]
         ([row("new.msgpack", 900, 9, unproven=True)], "new.msgpack"),
         # What each start writes, before it has trained.
         ([row("vocab.pkl", 1, 0), *OVER_AND_OVER, row("vocab.pkl", 1, 20, attempt=2)], "step_2.pt"),
+        # What was saved once because the machine was taken back is nothing that each start writes.
+        ([row("last.pt", 9, 4), row("stopped.pt", 9, 5), row("last.pt", 9, 9, attempt=2)], "last.pt"),
+        ([row("e_1.pt", 9, 4), row("stopped.pt", 9, 5), row("e_2.pt", 9, 9, attempt=2)], "e_2.pt"),
+        ([row("a.pt", 9, 4), row("b.pt", 9, 5), row("a.pt", 9, 9, attempt=2), row("a.pt", 9, 13, attempt=2)], "a.pt"),
         ([*OVER_AND_OVER, row("step_3.pt", 1, 20, attempt=2)], "step_3.pt"),
     ],
 )  # fmt: skip
 def test_the_newest_save_goes_first_whatever_was_larger_before(rows: list[Checkpoint], first: str) -> None:
     assert to_go_on_from(rows)[0].name == first
+
+
+def test_a_part_of_the_last_save_goes_behind_the_whole_one_before_it() -> None:
+    """The other file was being written when the machine went."""
+
+    def saved(name: str, *files: str, minute: float) -> Checkpoint:
+        found = row(name, 100 * len(files), minute)
+        found.files = [{"path": file} for file in files]
+        return found
+
+    pair = saved("step-100", "model_100.pt", "optim_100.pt", minute=1)
+    half = saved("step-200", "model_200.pt", minute=9)
+    assert [one.name for one in to_go_on_from([pair, half])] == ["step-100", "step-200"]
+    first = saved("step-100", "model_100.pt", "vocab.pt", minute=1)
+    later = saved("step-300", "model_300.pt", minute=20)
+    assert to_go_on_from([first, half, later])[0].name == "step-300"
 
 
 @pytest.mark.parametrize(
