@@ -113,7 +113,7 @@ class Actions:
         caller, (job_id, gpu, spot) = _caller(body), _value(body).split()
 
         def again() -> Message:
-            saved = bool(answering.look(self._parts, job_id, caller).checkpoints)
+            saved = answering.look(self._parts, job_id, caller).can_go_on
             return answering.rerun(self._parts, job_id, {"gpu": gpu, "spot": spot}, caller, resume=saved, pressed=True)
 
         message = answering.guarded(self._parts, f"/train rerun {job_id} gpu={gpu} spot={spot}", again)

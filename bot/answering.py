@@ -212,7 +212,7 @@ def rerun(
     `pressed`: by a button, which may be pressed twice and means it once.
     """
     facts = look(parts, job_id, caller)
-    if resume and not facts.checkpoints:
+    if resume and not facts.can_go_on:
         raise NotFound(f"`{job_id}` has no whole checkpoint to go on from. `/train rerun {job_id}` starts it anew.")
     by = person(parts, facts.job, caller.person)
     job, new = parts.service.rerun(job_id, by, overrides, caller.delivery, resume=resume, pressed=pressed)

@@ -13,6 +13,7 @@ from typing import Any
 from sqlmodel import Session
 
 from jobs import db, policy
+from jobs.cargo import lineage
 from jobs.lifecycle import TERMINAL, AttemptState
 from jobs.model import Attempt, Checkpoint, Job, Team
 from jobs.providers import Guarantee, Offer, Traits
@@ -37,7 +38,13 @@ class JobFacts:
     traits: Traits | None  # of the provider that the offer or the newest attempt names
     free: Micros | None  # in the month of the hold, or else in this one; None before the month has a row
     now: datetime
+    inherits: bool = False  # what it went on from has a checkpoint to go on from again
     resumed: Mapping[str, Any] | None = None  # the checkpoint that the newest attempt went on from: name, step
+
+    @property
+    def can_go_on(self) -> bool:
+        """Return whether another job can go on from what this one saved, or had gone on from itself."""
+        return bool(self.checkpoints) or self.inherits
 
     @property
     def title(self) -> str:
@@ -132,6 +139,7 @@ def read(tx: Session, job_id: str, traits: Mapping[str, Traits], now: datetime) 
         traits=traits.get(provider),
         free=None if period is None else period.cap + period.granted - period.held - period.spent,
         now=now,
+        inherits=request.resume and request.rerun_of is not None and any(lineage(tx, request.rerun_of)),
         resumed=db.resumed(tx, job_id, job.attempt) if job.attempt > 1 or request.resume else None,
     )
     tx.expunge_all()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+from sqlmodel import Session
 
 from jobs import db, orders, provisions
 from jobs.errors import NotFound
@@ -26,6 +27,20 @@ log = structlog.get_logger(__name__)
 
 # The number under which a checkpoint of another job is laid into a job's own prefix, before its first attempt.
 INHERITED = 0
+
+
+def lineage(tx: Session, job_id: str) -> Iterator[list[Checkpoint]]:
+    """Yield the checkpoints of a job, of the one that it went on from, and so on."""
+    ancestor: str | None = job_id
+    seen: set[str] = set()
+    while ancestor is not None and ancestor not in seen:
+        seen.add(ancestor)
+        try:
+            request = parse(Request, db.get_job(tx, ancestor).request)
+        except NotFound:
+            return
+        yield db.checkpoints(tx, ancestor)
+        ancestor = request.rerun_of if request.resume else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,27 +128,14 @@ class Loader:
 
         Where that saved none, of what it went on from itself; one that may be half only where there is no other.
         """
-        rows = [row for saved in self._lineage(parent) for row in to_go_on_from(saved)]
+        with self._ports.db.read() as tx:
+            rows = [row for saved in lineage(tx, parent) for row in to_go_on_from(saved)]
+            tx.expunge_all()
         for row in sorted(rows, key=is_proven, reverse=True):  # stable
             manifest = wire.manifest_key(job.id, INHERITED, row.name)
             if self._ports.store.size(manifest) is not None or self._copied(row, _prefix(manifest)):
                 return _prefix(manifest)
         return None
-
-    def _lineage(self, parent: str) -> Iterator[list[Checkpoint]]:
-        """Yield the checkpoints of a job, of the one that it went on from, and so on."""
-        ancestor: str | None = parent
-        seen: set[str] = set()
-        while ancestor is not None and ancestor not in seen:
-            seen.add(ancestor)
-            try:
-                with self._ports.db.read() as tx:
-                    request = parse(Request, db.get_job(tx, ancestor).request)
-                    rows = db.checkpoints(tx, ancestor)
-            except NotFound:
-                return
-            yield rows
-            ancestor = request.rerun_of if request.resume else None
 
     def _copied(self, row: Checkpoint, target: str) -> bool:
         """Copy a checkpoint's files, its manifest last; False when one of them is no longer there."""

@@ -75,7 +75,7 @@ def _at_starts(saves: Sequence[Sequence[Checkpoint]], saved_as: Mapping[int, set
 
 
 def _parts(saves: Sequence[Sequence[Checkpoint]], saved_as: Mapping[int, set[str]]) -> set[int]:
-    """Return what an attempt saved last where the save before had that and more: a kill may have taken the rest."""
+    """Return what an attempt saved last, where the save before had that and more: a kill may have taken the rest."""
     found: set[int] = set()
     ended: set[int] = set()
     for at, save in enumerate(saves):

@@ -186,7 +186,7 @@ def _buttons(say: Catalogue, facts: JobFacts) -> list[Block]:
         return [stop(say, facts, say("Stop")), button(longer, "extend" if facts.extendable else "continue", job.id)]
     if job.state in TERMINAL:
         again = [button(say("Run again"), "rerun", job.id)]
-        if facts.checkpoints:
+        if facts.can_go_on:
             again.append(button(say("Continue from checkpoint"), "continue", job.id))
         return again
     return []

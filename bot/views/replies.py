@@ -14,6 +14,7 @@ from bot.views import words
 from bot.views.blocks import Block, Message, actions, button, context, section
 from bot.views.card import money, stop
 from jobs.model import Checkpoint
+from jobs.saves import is_proven, to_go_on_from
 
 _FILES = 8  # of one checkpoint, linked by name; the rest is counted
 
@@ -164,8 +165,10 @@ def no_machine(
 
 def reclaimed(say: Catalogue, facts: JobFacts) -> Message:
     """Return that the provider took the machine back, and from where the job goes on."""
-    newest = facts.checkpoints[-1] if facts.checkpoints else None
-    if newest is None:
+    newest = next(filter(is_proven, to_go_on_from(facts.checkpoints)), None)
+    if newest is None and facts.inherits:
+        line = say("The provider took the machine back. It goes on from where it began, with the same deadline.")
+    elif newest is None:
         line = say(
             "The provider took the machine back. No checkpoint was safe: it starts anew, with the same deadline."
         )

@@ -2,8 +2,8 @@
 
 `tests/trainer/corpus` holds what trainers wrote to their pipe, byte for byte, in two folders: `seen` are those that
 the detectors were written against, `unseen` those that were not looked at before they were scored; what came of that
-is in docs/detectors-measured.md, for the detectors were then mended on them, too. Beside each stands what its metric lines say,
-one JSON object a line. `other` holds logs that are no training; whatever is read out of those is false.
+is in docs/detectors-measured.md, for the detectors were then mended on them, too. Beside each stands what its metric
+lines say, one JSON object a line. `other` holds logs that are no training; whatever is read out of those is false.
 """
 
 from __future__ import annotations

@@ -258,6 +258,12 @@ def _scenes() -> Iterator[Scene]:
     yield Scene("reclaimed without a step", lambda say: replies.reclaimed(say, unnumbered))
     unsaved = facts(**TRAINING, checkpoints=[])
     yield Scene("reclaimed without a checkpoint", lambda say: replies.reclaimed(say, unsaved))
+    half = checkpoint(400)
+    half.files = [{**file, "unproven": True} for file in half.files]
+    doubtful = facts(**TRAINING, checkpoints=[half])
+    yield Scene("reclaimed with half a checkpoint", lambda say: replies.reclaimed(say, doubtful))
+    again = facts(**TRAINING, checkpoints=[], inherits=True)
+    yield Scene("reclaimed where it had gone on", lambda say: replies.reclaimed(say, again))
     yield Scene("extended", lambda say: replies.extended(say, run, ADA))
     late = {"provider": "cloud", "instance": "i-1", "minutes": 6}
     yield Scene("overdue", lambda say: replies.overdue(say, run, [LEA], late))

@@ -274,6 +274,11 @@ def test_extend_and_rerun_by_command(open_stage: Stage) -> None:
     again = stage.people.wait_for(lambda: stage.job("job0003") if newest(stage).startswith("On it") else None)
     assert again is not None
     assert (again.request["rerun_of"], again.request["resume"]) == (job.id, True)
+    # It has saved nothing yet, and what it goes on from is there for the next one, too.
+    stage.people.type("ada", "#vision", f"/train rerun {again.id} resume hours=1")
+    third = stage.people.wait_for(lambda: stage.job("job0004") if newest(stage).startswith("On it") else None)
+    assert third is not None
+    assert (third.request["rerun_of"], third.request["resume"]) == (again.id, True)
 
 
 def test_of_several_machines_one_log_is_shown_and_the_answer_says_which_and_how_to_see_another(
