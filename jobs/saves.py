@@ -57,10 +57,12 @@ def is_proven(row: Checkpoint) -> bool:
 def _at_starts(saves: Sequence[Sequence[Checkpoint]], saved_as: Mapping[int, set[str]]) -> set[int]:
     """Return what an attempt wrote before it had trained, as one before it did: a vocabulary, a base model.
 
-    It is of the attempt's first save, was saved once, and is either the same bytes or called by a name of its own: a
-    `last.pt` or an `epoch_2.pt` that follows another attempt's is what that one trained.
+    It is of the attempt's first save, was saved once, and is either the same bytes or called by a name of its own in a
+    script that then saves other things over and over: a `last.pt` or an `epoch_2.pt` that follows another attempt's is
+    what that one trained.
     """
     times = Counter((row.attempt, name) for save in saves for row in save for name in saved_as[id(row)])
+    goes_on = {attempt for (attempt, _), count in times.items() if count > 1}
     first = {save[0].attempt: save for save in saves}  # the oldest of each stays
     found: set[int] = set()
     for attempt, save in first.items():
@@ -69,7 +71,9 @@ def _at_starts(saves: Sequence[Sequence[Checkpoint]], saved_as: Mapping[int, set
             once = all(times[attempt, name] == 1 for name in names)
             before = [one for other in first if other < attempt for one in first[other] if saved_as[id(one)] == names]
             alike = [one for one in before if all(times[one.attempt, name] == 1 for name in names)]
-            if once and any(_hashes(one) == _hashes(row) != set() or _is_called(row) for one in alike):
+            if once and any(
+                _hashes(one) == _hashes(row) != set() or (one.attempt in goes_on and _is_called(row)) for one in alike
+            ):
                 found.add(id(row))
     return found
 
