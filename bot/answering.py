@@ -119,13 +119,12 @@ def look(parts: Parts, job_id: str, caller: Caller) -> JobFacts:
 
     A direct message is no team's channel: there a job is shown to those who have a part in it.
     """
-    direct = caller.channel.startswith("D")
-    team = None if direct else parts.service.team_of(caller.channel)
+    team = None if caller.in_direct_message else parts.service.team_of(caller.channel)
     with parts.db.read() as tx:
         facts = known.read(tx, job_id, parts.traits, parts.clock.now())
     if team is not None and facts.job.team_id != team.id:
         raise NotFound(f"Job `{job_id}` belongs to another team. Ask in one of its channels.")
-    if direct and caller.channel != FORM and not _has_part(parts, facts.job, caller.person):
+    if caller.in_direct_message and caller.channel != FORM and not _has_part(parts, facts.job, caller.person):
         raise NotFound(f"You have no part in job `{job_id}`. Ask in one of its team's channels.")
     return facts
 
@@ -253,7 +252,7 @@ def costs(facts: JobFacts) -> dict[int, str]:
 def _list(parts: Parts, command: List, caller: Caller) -> Message:
     team = parts.service.team_of(caller.channel)
     mine = caller.person if command.mine else ""
-    if mine or not caller.channel.startswith("D"):
+    if mine or not caller.in_direct_message:
         found = parts.service.list_jobs(team.id, limit=answers.LIST_MOST, person=mine)
     else:  # a direct message, where `look` shows no other job either
         newest = parts.service.list_jobs(team.id, limit=_LOOKED_THROUGH)

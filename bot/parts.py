@@ -45,3 +45,8 @@ class Caller:
     person: str
     channel: str
     delivery: str  # the delivery's own key: what it asks for is done once
+
+    @property
+    def in_direct_message(self) -> bool:
+        """Return whether it was asked for where no team is: Slack's ids of direct messages begin with a D."""
+        return self.channel.startswith("D")

@@ -13,14 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from jobs.model import Checkpoint
-from trainer.filenames import MODEL_FILE, moment, roles
+from trainer.filenames import MODEL_FILE, is_ordinary, moment, roles
 from trainer.sealed import SUFFIX
 
 _TRAINER_STATE = "trainer_state.json"
 # Of the size of the largest of one save: weights and momentum without the step and the scheduler are no less.
 _WHOLE_SHARE = 0.75
 _SPARE = re.compile(r"(?:^|[^a-z])(?:best|final)(?:[^a-z]|$)", re.IGNORECASE)  # often the weights alone
-_ORDINARY = re.compile(r"(?:last|latest|newest|current|ckpt|checkpoint|snapshot|state|weights)\b.*", re.IGNORECASE)
 _WHILE = 10.0  # seconds within which one save is written …
 _SLOW_DISK = 50e6  # … and the bytes a second of a large file
 
@@ -122,7 +121,7 @@ def _hashes(row: Checkpoint) -> set[object]:
 
 def _is_called(row: Checkpoint) -> bool:
     """Return whether its name says what it is, and neither when it was saved nor that it is a checkpoint."""
-    return not _numbers(row) and not any(_ORDINARY.fullmatch(PurePosixPath(path).name) for path in _paths(row))
+    return not _numbers(row) and not any(is_ordinary(PurePosixPath(path).name) for path in _paths(row))
 
 
 def _is_bare(row: Checkpoint) -> bool:

@@ -75,6 +75,11 @@ class _Count:
     by: int  # which of its name's numbers decides: the one before it in "2026-11-30" or "05-0.21"
 
 
+def is_ordinary(name: str) -> bool:
+    """Return whether a file's name says only that it is a checkpoint, and when it was saved: "last_model.pt"."""
+    return set(re.findall(r"[a-z]+", bare(name).lower())) <= _WHEN | _ALL
+
+
 def bare(name: str) -> str:
     """Return a file's name without what tells its format."""
     stem = _TENSORFLOW.sub("", name)

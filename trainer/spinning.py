@@ -48,8 +48,8 @@ class Spinning:
     def told(self) -> str:
         """What was seen, as the end of a sentence."""
         gpus = "the GPU is" if self._count == 1 else f"{self._count} GPUs are"
-        text = f", and {gpus} busy all the time without working (memory in use {self._memory} % of it at most,"
-        return f"{text} {100 * self._power:.0f} % of the power), as where ranks wait for each other"
+        text = f", and {gpus} busy all the time without working (memory touched in {self._memory} % of it at most,"
+        return f"{text} {100 * self._power:.0f} % of its power drawn), as where ranks wait for each other"
 
 
 def _spins(load: Load) -> bool:

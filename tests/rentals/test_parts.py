@@ -164,6 +164,7 @@ OVER_AND_OVER = [row("step_1.pt", 10, 1), row("step_2.pt", 10, 9)]
         ([row("last.pt", 9, 4), row("stopped.pt", 9, 5), row("last.pt", 9, 9, attempt=2)], "last.pt"),
         ([row("net.pt", 9, 4), row("stopped.pt", 9, 5), row("net.pt", 9, 9, attempt=2)], "net.pt"),
         ([row("e_1.pt", 9, 4), row("stopped.pt", 9, 5), row("e_2.pt", 9, 9, attempt=2)], "e_2.pt"),
+        ([row("last_model.pt", 9, 0), *OVER_AND_OVER, row("last_model.pt", 9, 20, attempt=2)], "last_model.pt"),
         ([row("a.pt", 9, 4), row("b.pt", 9, 5), row("a.pt", 9, 9, attempt=2), row("a.pt", 9, 13, attempt=2)], "a.pt"),
         ([*OVER_AND_OVER, row("step_3.pt", 1, 20, attempt=2)], "step_3.pt"),
     ],

@@ -80,7 +80,7 @@ SPINS, IDLES, WORKS = (
 )  # fmt: skip
 AS_SEEN = (
     "No line and no checkpoint for 10 min, and {} busy all the time without working"
-    " (memory in use 0 % of it at most, 18 % of the power), as where ranks wait for each other: it may hang."
+    " (memory touched in 0 % of it at most, 18 % of its power drawn), as where ranks wait for each other: it may hang."
 )
 
 
