@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 
 from trainer.detect import Detection, Detector
 from trainer.printed import Printed
+from trainer.statements import statements
 
 
 def fed(*lines: str) -> list[Detection]:
@@ -23,3 +25,13 @@ def told(lines: Iterable[str], printed: Printed | None = None) -> list[Detection
             before = found[-1 - ago]
             found[-1 - ago] = earlier._replace(values={**earlier.values, **(before.values if before else {})})
     return found
+
+
+def texts(code: str) -> Sequence[str]:
+    return [one.text for one in statements(textwrap.dedent(code))]
+
+
+def read(code: str, *lines: str) -> Sequence[tuple[int | None, Mapping[str, float]]]:
+    """Return the steps and values that lines tell beside their code."""
+    found = told(lines, Printed([textwrap.dedent(code)]))
+    return [(one.step, dict(one.values)) for one in found if one is not None]
