@@ -7,11 +7,12 @@ there is no rest to wait for: what was written shortly before it may be half.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from trainer import units
+from trainer.filenames import roles
 from trainer.units import Unit
 from trainer.whole import State, file_state, put_in_place, regular
 
@@ -38,7 +39,8 @@ class Settled:
         self._clock = clock
         self._wall = wall
         self._resting: dict[object, float] = {}
-        self._waiting: dict[Path, float] = {}
+        self._role: Mapping[str, str] = {}  # of each path that is new: what it is saved as, over and over
+        self._waiting: dict[str, float] = {}  # since when something of a role was always waited for
         self._last: dict[str, tuple[int, int, int]] = {}  # of each file of theirs: size, mtime, inode
         self.cuts: list[Cut] = []
         self._written_over: set[Path] = set()  # what was replaced while it was waited for
@@ -51,7 +53,8 @@ class Settled:
         now = self._clock()
         self.doubtful = {}
         self._resting = {found.print: self._resting.get(found.print, now) for found in fresh}
-        self._waiting = {found.path: self._waiting.get(found.path, now) for found in fresh}
+        self._role = roles(str(found.path) for found in fresh)
+        self._waiting = {role: self._waiting.get(role, now) for role in self._role.values()}
         over = {found.path for found in fresh if found.path in self._written_over or self._is_over(found)}
         self._written_over, self._last = over, {entry[0]: entry[1:] for found in fresh for entry in found.print}
         return [one for found in fresh if (one := self._whole(found, now, known)) is not None]
@@ -78,14 +81,11 @@ class Settled:
         return state is not State.BROKEN and self._wall() - found.written >= QUIET
 
     def _whole(self, found: Unit, now: float, known: Known) -> Unit | None:
-        state, waited = found.state(), now - self._waiting[found.path]
+        state, waited = found.state(), now - self._waiting[self._role[str(found.path)]]
         rested = now - self._resting[found.print]
         if state is State.WHOLE:  # a file that was written just now may be the first of several
-            return (
-                found
-                if not found.is_loose or waited >= QUIET or not 0 <= self._wall() - found.written < QUIET
-                else None
-            )
+            rests = not 0 <= self._wall() - found.written < QUIET
+            return found if rests or waited >= QUIET or not found.is_loose else None
         if state is State.UNKNOWN and rested >= QUIET:
             return None if self._cut_of(found) else found
         if max(waited if state is State.UNKNOWN else 0.0, rested) < _PATIENCE:

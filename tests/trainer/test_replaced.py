@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.trainer.fakes import HandClock
 from tests.trainer.saving import Run, in_store
-from tests.trainer.test_whole import safetensors
-from trainer import settled
+from tests.trainer.test_whole import safetensors, zipped
+from trainer import settled, units
+from trainer.settled import Settled
 
 
 def replaced(run: Run, name: str, data: bytes, *, as_a_whole: bool = True) -> None:
@@ -32,6 +34,20 @@ def test_what_is_replaced_again_and_again_is_taken_each_minute_at_the_latest(tmp
         run.artifacts.look()
     assert [told["written"] - 2_000.0 for told in run.told] == [60.0, *range(70, 150, 10)]
     assert [run.manifest(name).unproven for name in list(in_store(run))] == [(), ()]
+
+
+def test_what_is_removed_before_it_has_rested_is_followed_by_its_name(tmp_path: Path) -> None:
+    """A save each second under a new number, of which the script keeps the newest: no file of it ever rests."""
+    clock = HandClock()
+    settling, ready = Settled(clock, lambda: 1_000.0 + clock.now), []
+    for second in range(4):
+        for older in tmp_path.iterdir():
+            older.unlink()
+        zipped(tmp_path / f"checkpoint_{20 * second}.pt", size=1_000)
+        os.utime(tmp_path / f"checkpoint_{20 * second}.pt", (1_000.0 + clock.now,) * 2)
+        ready += settling.of(units.find(tmp_path), ())
+        clock.now += 1.0
+    assert [found.path.name for found in ready] == ["checkpoint_40.pt", "checkpoint_60.pt"]
 
 
 def test_a_models_folder_that_is_replaced_again_and_again_is_taken_too(tmp_path: Path) -> None:
