@@ -10,7 +10,7 @@ from slack_sdk import WebClient
 
 from bot import answering, outbox
 from bot.fanout import ENDS
-from bot.parts import Caller, Parts
+from bot.parts import Caller, Parts, is_group_message
 from bot.views import modals
 from bot.views.blocks import Block, Message
 from jobs.model import Job
@@ -238,7 +238,9 @@ def _caller(body: Body) -> Caller:
     user = body["user"]["id"]
     channel = (body.get("channel") or {}).get("id") or (body.get("container") or {}).get("channel_id") or answering.FORM
     if body.get("actions"):
-        return Caller(person=user, channel=channel, delivery=f"press:{body['actions'][0]['action_ts']}:{user}")
+        delivery = f"press:{body['actions'][0]['action_ts']}:{user}"
+        grouped = is_group_message((body.get("channel") or {}).get("name"))
+        return Caller(person=user, channel=channel, delivery=delivery, in_group_message=grouped)
     view = body["view"]
     return Caller(person=user, channel=channel, delivery=f"form:{view['id']}:{view['hash']}")
 

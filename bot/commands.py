@@ -8,7 +8,7 @@ from slack_bolt import Ack, Respond
 
 from bot import answering, budgeting
 from bot.parse import parse_train
-from bot.parts import Caller, Parts
+from bot.parts import Caller, Parts, is_group_message
 from bot.verbs import Command
 from bot.views import answers
 from bot.views.blocks import Message
@@ -49,7 +49,12 @@ class Commands:
 
 
 def _caller(command: dict[str, Any]) -> Caller:
-    return Caller(person=command["user_id"], channel=command["channel_id"], delivery=command["trigger_id"])
+    return Caller(
+        person=command["user_id"],
+        channel=command["channel_id"],
+        delivery=command["trigger_id"],
+        in_group_message=is_group_message(command.get("channel_name")),
+    )
 
 
 def _typed(command: dict[str, Any]) -> str:

@@ -71,7 +71,8 @@ class Events:
         )
 
     def _perform(self, event: dict[str, Any], key: str) -> Message:
-        caller = Caller(person=event["user"], channel=event["channel"], delivery=key)
+        grouped = event.get("channel_type") == "mpim"
+        caller = Caller(person=event["user"], channel=event["channel"], delivery=key, in_group_message=grouped)
         return answering.perform(self._parts, self._asked(event, key), caller)
 
     def _owe(self, event: dict[str, Any], key: str, message: Message) -> None:

@@ -45,8 +45,14 @@ class Caller:
     person: str
     channel: str
     delivery: str  # the delivery's own key: what it asks for is done once
+    in_group_message: bool = False  # a direct message among several people
 
     @property
     def in_direct_message(self) -> bool:
         """Return whether it was asked for where no team is: Slack's ids of direct messages begin with a D."""
-        return self.channel.startswith("D")
+        return self.in_group_message or self.channel.startswith("D")
+
+
+def is_group_message(channel_name: str | None) -> bool:
+    """Return whether a conversation is a direct message among several people, whose id looks like any channel's."""
+    return (channel_name or "").startswith("mpdm-")

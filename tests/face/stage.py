@@ -29,6 +29,7 @@ from bot.parts import Parts
 from bot.people import People
 from bot.plots import Drawing, Plot, PlotFailed
 from bot.sandbox import AppConfig, ManualClock, Sandbox
+from bot.sandbox.seed import Room, Seed
 from jobs import db as rows
 from jobs.lifecycle import AttemptEventName, JobEventName
 from jobs.model import Checkpoint, Job, MetricPoint, NoteKind
@@ -44,6 +45,7 @@ from tests.support.socket_mode import connect, hang_up
 from trainer import wire
 from trainer.storage import FolderStore
 
+GROUP = "mpdm-ada--gus-1"  # a direct message among several, as Slack calls it; its id is like a channel's
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)  # what these stories upload as a picture; `test_plots` draws real ones
 
 
@@ -84,7 +86,9 @@ class Stage(House):
         super().__init__(traits=traits or some_traits())
         self.workspace_clock = ManualClock(START)
         config = AppConfig.from_manifest(manifest())
-        self.sandbox = Sandbox.start(clock=self.workspace_clock, app=config)
+        group = Room(name=GROUP, members=("ada", "gus"), bot=False, private=True)
+        seed = Seed(rooms=(*Seed().rooms, group))
+        self.sandbox = Sandbox.start(clock=self.workspace_clock, app=config, seed=seed)
         self.people = self.sandbox.people
         self.vision = self.people.channel_id("vision")
         self.ada, self.tam, self.lea, self.gus = (self.people.user_id(name) for name in ("ada", "tam", "lea", "gus"))

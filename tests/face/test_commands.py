@@ -20,7 +20,7 @@ from jobs.errors import NotFound
 from jobs.lifecycle import JobState
 from jobs.model import Attempt, Job, NoteKind
 from jobs.values import DOLLAR
-from tests.face.stage import Stage, shown
+from tests.face.stage import GROUP, Stage, shown
 from trainer.wire import log_key
 
 RUN = "/train acme/vit@main gpu=a100 hours=1"
@@ -166,6 +166,18 @@ def test_in_a_direct_message_a_stranger_is_not_told_of_a_job(open_stage: Stage, 
         told = stage.people.ephemerals(stranger)[-1]["text"]
         assert told == f"You have no part in job `{job.id}`. Ask in one of its team's channels."
     assert len(stage.service.list_jobs("vision")) == 1
+
+
+def test_a_direct_message_among_several_people_is_no_teams_channel(open_stage: Stage) -> None:
+    stage = open_stage
+    job, group = stage.running(), stage.people.channel_id(GROUP)
+    for verb in ("status", "logs"):
+        stage.people.type("gus", f"#{GROUP}", f"/train {verb} {job.id}")
+        assert "You have no part in job" in stage.people.ephemerals("gus", group)[-1]["text"]
+    stage.people.type("gus", f"#{GROUP}", "/train list all")
+    assert "You have no part in a job" in stage.people.ephemerals("gus", group)[-1]["text"]
+    stage.people.type("ada", f"#{GROUP}", f"/train status {job.id}")
+    assert "acme/vit@3f9c2ab" in stage.people.ephemerals("ada", group)[-1]["text"]
 
 
 def test_in_a_direct_message_the_one_who_asked_those_to_be_told_and_leads_see_a_job(open_stage: Stage) -> None:
