@@ -52,7 +52,7 @@ class _Chunk:
 
     def __init__(self, tx: Session, job: Job, attempt: Attempt, chart: Chart, now: datetime) -> None:
         self.tx, self.job, self.attempt, self.chart, self.now = tx, job, attempt, chart, now
-        self.facts = milestones.Facts(tx=tx, job=job, attempt=attempt.number, now=now)
+        self.facts = milestones.Facts(tx=tx, job=job, attempt=attempt.number, now=now, rank=attempt.rank)
 
     def all(self, tidings: telemetry.Tidings, proven: Sequence[Proven]) -> bool:
         """Apply everything; return whether somebody should look at the job at once."""

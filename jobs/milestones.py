@@ -40,6 +40,7 @@ class Facts:
     job: Job
     attempt: int
     now: datetime
+    rank: int = 0  # of the machine whose words they are, where there are several
 
     def write(self, suffix: str, kind: NoteKind, data: Mapping[str, Any]) -> bool:
         """Write a fact under the job's key once; return whether it is new."""
@@ -179,21 +180,28 @@ def checkpoint(facts: Facts, row: Checkpoint, rental: timedelta) -> None:
 
 
 def troubles(facts: Facts, found: Sequence[Trouble]) -> None:
-    """Tell of troubles, each code once an attempt, and once for each part of the run that it names."""
+    """Tell of troubles, each code once an attempt and machine, and once for each part of the run that it names.
+
+    What another machine has said in the same words is not told again.
+    """
     prefix = f"a{facts.attempt}:trouble:"
+    machine = f":machine-{facts.rank + 1}" if facts.rank else ""
     for trouble in found:
         if trouble.code == NOT_FINITE:
             continue
         mine = (Note.job_id == facts.job.id, Note.kind == NoteKind.TROUBLE.value)
-        keys = facts.tx.exec(select(Note.key).where(*mine)).all()
-        told = [key.split(prefix, 1)[1].split(":", 1)[0] for key in keys if prefix in key]
+        notes = [one for one in facts.tx.exec(select(Note.key, Note.data).where(*mine)) if prefix in one[0]]
+        told = [key.split(prefix, 1)[1].split(":", 1)[0] for key, _ in notes]
+        others = [data for _, data in notes if data.get("machine", 1) != facts.rank + 1]
+        if any(data.get("text") == trouble.text for data in others):
+            continue
         # Parts count by themselves: many checkpoints' troubles must not keep back that the machine is taken away.
         if told.count(trouble.code) >= TROUBLES_LIMIT or len({*told, trouble.code}) > TROUBLES_LIMIT:
             continue
         facts.write(
-            f"{prefix}{trouble.code}" + (f":{trouble.part}" if trouble.part else ""),
+            f"{prefix}{trouble.code}" + (f":{trouble.part}" if trouble.part else "") + machine,
             NoteKind.TROUBLE,
-            {"code": trouble.code, "text": trouble.text},
+            {"code": trouble.code, "text": trouble.text} | ({"machine": facts.rank + 1} if facts.rank else {}),
         )
 
 

@@ -33,7 +33,8 @@ class Watches:
         gpus = order.gpu.required and order.gpu.count > 0
         self._filed = filed
         self._silence: Silence | None = None
-        if order.hang_timeout:
+        # Of several machines the first one's script prints: of another one only its GPU says whether it works.
+        if order.hang_timeout and (gpus or order.rank == 0):
             self._silence = Silence(
                 order.hang_timeout,
                 probe=gpu.utilization if gpus else None,

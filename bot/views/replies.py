@@ -136,7 +136,16 @@ def trouble(
     """Return the start of trouble, with the people who are to know, and Stop where each further minute is wasted."""
     who = Markup(" ".join(mention(person) for person in people))
     told = short(str(data.get("text") or data.get("code") or ""), 500)
-    line = say("{who} trouble with {job}: {told}", who=who, job=words.name(facts), told=told)
+    if machine := data.get("machine"):  # one of several
+        line = say(
+            "{who} trouble with machine {machine} of {job}: {told}",
+            who=who,
+            machine=machine,
+            job=words.name(facts),
+            told=told,
+        )
+    else:
+        line = say("{who} trouble with {job}: {told}", who=who, job=words.name(facts), told=told)
     blocks: list[Block] = [section(Markup(f"⚠️  {line}"))]
     if burning:
         blocks += actions(f"burning-{facts.job.id}", [stop(say, facts, say("Stop"))])

@@ -109,6 +109,22 @@ def test_one_that_goes_on_long_after_the_other_has_finished_is_asked_to_stop_the
     assert world.cloud.alive() == [] and world.balanced()
 
 
+def test_what_is_wrong_with_each_of_them_is_told_with_the_machines_number_and_what_both_say_once(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path)
+    job_id, (first, second) = speaking(world)
+    first.says("notice", code="log_full", text="The disk is full.")
+    world.follow.round()
+    second.says("notice", code="log_full", text="The disk is full.")
+    second.says("notice", code="spot_notice", text="AWS takes this machine back at 12:04:00 UTC.")
+    first.says("notice", code="spot_notice", text="AWS takes this machine back at 12:04:10 UTC.")
+    second.says("notice", code="spot_notice", text="AWS takes this machine back at 12:04:20 UTC.")
+    world.follow.round()
+    told = [(note.data.get("machine"), note.data["text"].rsplit(" ", 2)[-2]) for note in world.notes(job_id, "trouble")]
+    assert sorted(told, key=str) == [(2, "12:04:00"), (None, "12:04:10"), (None, "is")]
+
+
 def test_one_that_uploads_for_long_has_left_and_is_let_go_on(tmp_path: Path) -> None:
     world = World(tmp_path)
     job_id, (first, second) = speaking(world)

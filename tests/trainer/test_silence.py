@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.trainer.fakes import HandClock
-from tests.trainer.rented import Rented, until
+from tests.trainer.rented import JOB, Rented, until
 from tests.trainer.test_idle import smi
+from trainer import fetch
 from trainer.gpu import parse_loads
 from trainer.silence import Silence
 from trainer.sources import written
 from trainer.spinning import Load
+from trainer.watches import Watches
 from trainer.wire import GpuNeed
 
 
@@ -200,3 +204,16 @@ def test_one_that_speaks_is_left_alone(rented: Rented) -> None:
     rented.order({}, commands=["for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.1; done"], hang_timeout=0.6)
     assert rented.run() == 0
     assert rented.notices() == {}
+
+
+@pytest.mark.parametrize(("rank", "gpus", "listens"), [(0, 0, True), (1, 0, False), (1, 1, True)])
+def test_a_machine_beside_the_first_whose_script_prints_nothing_is_judged_by_its_gpu_alone(
+    rented: Rented, tmp_path: Path, rank: int, gpus: int, listens: bool
+) -> None:
+    need = GpuNeed(name="a100" if gpus else "cpu", count=gpus, memory_gb=None, required=bool(gpus))
+    rented.order({}, commands=["true"], nodes=2, hang_timeout=600.0, gpu=need)
+    order = replace(fetch.order(rented.store, JOB, 1, 0), rank=rank)
+    before = set(threading.enumerate())
+    watches = Watches(order, tmp_path, filed=lambda at, rows: None, idle=lambda told: None, hung=lambda told: None)
+    assert ("silence" in {thread.name for thread in {*threading.enumerate()} - before}) is listens
+    watches.close()
