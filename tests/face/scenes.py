@@ -252,9 +252,9 @@ def _scenes() -> Iterator[Scene]:
     yield Scene("warning over", lambda say: replies.warned(say, over))
     yield Scene("trouble", lambda say: replies.trouble(say, run, [ADA], {"text": "NaN"}))
     nan = {"code": "nan", "text": "NaN"}
-    taken = "AWS takes this machine back at 12:04:00 UTC. The script is asked to save and stop."
-    second = {"text": taken, "machine": 2}
-    yield Scene("trouble with one of several", lambda say: replies.trouble(say, run, [ADA], second))
+    yield Scene(
+        "trouble with one of several", lambda say: replies.trouble(say, run, [ADA], {"text": "NaN", "machine": 2})
+    )
     yield Scene("trouble that costs", lambda say: replies.trouble(say, run, [ADA], nan, burning=True))
     yield Scene("reclaimed", lambda say: replies.reclaimed(say, run))
     unnumbered = facts(**TRAINING, checkpoints=[checkpoint(None)])
