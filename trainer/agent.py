@@ -214,7 +214,10 @@ class Agent:
     ) -> list[str]:
         """Say that it runs, and from where; return what to start."""
         command = "\n".join((*order.commands, *order.again.commands, *map(shlex.join, (order.argv, order.again.argv))))
-        printed = self._insist(lambda: printed_of(command, folder))
+        failures: list[str] = []
+        printed = self._insist(lambda: printed_of(command, folder, failures.append))
+        for failure in failures:
+            self._output.say(f"hourglass: {failure}")
         self._progress.runs(printed, resumed=restored is not None)
         if restored is None:
             self._stage(Stage.RUN)

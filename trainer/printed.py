@@ -7,7 +7,7 @@ the statement that printed it does (`trainer.statements`).
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -136,11 +136,12 @@ def printed_by(folder: Path, scripts: Sequence[Path] = ()) -> Printed:
     return Printed([one.text for one in code if one.runs], [one.text for one in code if not one.runs])
 
 
-def printed_of(command: str, folder: Path) -> Printed:
-    """Return what the code of a repository that a shell's lines run prints, nothing where it cannot be read."""
+def printed_of(command: str, folder: Path, failed: Callable[[str], None]) -> Printed:
+    """Return what the code of a repository that a shell's lines run prints; tells `failed` why it cannot be read."""
     try:
         return printed_by(folder, list(named(command, folder)))
-    except Exception:  # noqa: BLE001  it only helps to read lines: whatever the code holds, the job is run
+    except Exception as error:  # noqa: BLE001  it only helps to read lines: whatever the code holds, the job is run
+        failed(f"The code was not read beside what it prints: {type(error).__name__}.")
         return Printed()
 
 

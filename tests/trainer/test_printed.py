@@ -380,6 +380,9 @@ def test_the_present_value_is_called_alike_with_its_code_and_without() -> None:
 
 def test_code_that_cannot_be_read_prints_nothing_that_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "train.py").write_text("for epoch in range(9):\n    print(f'{epoch} bom {loss}')")
-    assert printed_of("python train.py", tmp_path)
+    said: list[str] = []
+    assert printed_of("python train.py", tmp_path, said.append)
+    assert said == []
     monkeypatch.setattr("trainer.printed.statements", lambda _: 1 / 0)
-    assert not printed_of("python train.py", tmp_path)
+    assert not printed_of("python train.py", tmp_path, said.append)
+    assert said == ["The code was not read beside what it prints: ZeroDivisionError."]
