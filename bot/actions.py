@@ -8,11 +8,13 @@ from typing import Any
 from slack_bolt import Ack, Respond
 from slack_sdk import WebClient
 
-from bot import answering, outbox
+from bot import answering, describing, outbox
 from bot.fanout import ENDS
 from bot.parts import Caller, Parts, is_group_message
 from bot.views import modals
 from bot.views.blocks import Block, Message
+from jobs import descriptions
+from jobs.errors import BadRequest
 from jobs.model import Job
 from jobs.service import Person
 
@@ -142,6 +144,28 @@ class Actions:
             answering.guarded(parts, typed, lambda: answering.whole_log(parts, job_id, attempt, rank, caller)),
         )
 
+    def describe(self, ack: Ack, body: Body, client: WebClient) -> None:
+        """Open the form that says what a job's lines mean, with what the button suggests."""
+        job_id, _, suggested = _value(body).partition(" ")
+        parts, caller = self._parts, _caller(body)
+        self._form(
+            ack, body, client, "describe", lambda _, by: describing.form(parts, job_id, by, caller, suggested), job_id
+        )
+
+    def describe_submitted(self, ack: Ack, body: Body, view: Block) -> None:
+        """Read a job's lines as the form says; what cannot be read is said in the form."""
+        parts, caller, job_id = self._parts, _caller(body), view["private_metadata"]
+        said = (_state(view, "lines", "lines").get("value") or "").splitlines()
+        try:
+            descriptions.read(said)
+        except BadRequest as error:
+            ack(response_action="errors", errors={"lines": parts.say.retold(str(error))})
+            return
+        if self._submit(ack, job_id, caller, lambda by: parts.service.describe(job_id, by, said)):
+            typed = f"/train progress {job_id}"  # the store is asked for its newest lines, which may take its time
+            answer = answering.guarded(parts, typed, lambda: describing.described(parts, job_id, caller))
+            self._whisper(job_id, caller, answer)
+
     # ------------------------------------------------------------ inside
 
     def _approve(self, job_id: str, by: Person, minutes: float | None, caller: Caller) -> Job:
@@ -153,19 +177,26 @@ class Actions:
         if failed is not None:
             _answer(respond, failed)
 
-    def _submit(self, ack: Ack, job_id: str, caller: Caller, act: Callable[[Person], Job]) -> None:
-        """Do what a form asks for: it closes, or says why not."""
+    def _submit(self, ack: Ack, job_id: str, caller: Caller, act: Callable[[Person], Job]) -> bool:
+        """Do what a form asks for: it closes, or says why not; return whether it was done."""
         failed = _failure(self._parts, lambda: act(self._person(job_id, caller)))
         if failed is None:
             ack()
         else:
             ack(response_action="update", view=modals.sorry(self._parts.say, failed.text))
+        return failed is None
 
     def _form(
-        self, ack: Ack, body: Body, client: WebClient, callback: str, build: Callable[[str, Person], Block]
+        self,
+        ack: Ack,
+        body: Body,
+        client: WebClient,
+        callback: str,
+        build: Callable[[str, Person], Block],
+        about: str = "",
     ) -> None:
         """Open a form at once, for its trigger lives three seconds; then look up who presses, and fill it in."""
-        parts, job_id = self._parts, _value(body)
+        parts, job_id = self._parts, about or _value(body)
         opened = client.views_open(trigger_id=body["trigger_id"], view=modals.loading(parts.say, callback))
         ack()
         view: Block = {}

@@ -26,12 +26,13 @@ from bot.verbs import (
     Help,
     List,
     Logs,
+    Progress,
     Rerun,
     Run,
     Status,
     Stop,
 )
-from bot.views import answers, card, fits, manual
+from bot.views import answers, card, fits, lines, manual
 from bot.views.blocks import Message
 from bot.views.replies import FileLink
 from jobs import db, policy
@@ -106,6 +107,8 @@ def perform(parts: Parts, command: Command, caller: Caller) -> Message:
             if command.follow and not facts.ended:
                 return follow(parts, facts)
             return logs(parts, facts, command)
+        case Progress():
+            return lines.shown(parts.say, look(parts, command.job, caller))
         case Checkpoints():
             facts = look(parts, command.job, caller)
             found = {saved.name: files(parts, saved) for saved in facts.checkpoints}

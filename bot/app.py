@@ -61,9 +61,11 @@ def build_app(parts: Parts, client: WebClient, acknowledged: Tell = nobody) -> A
     app.action("larger")(actions.larger)
     app.action("files")(actions.files)
     app.action("whole_log")(actions.whole_log)
+    app.action("describe")(actions.describe)
     app.view("shorter")(actions.shorter_submitted)
     app.view("deny")(actions.deny_submitted)
     app.view("extend")(actions.extend_submitted)
+    app.view("describe")(actions.describe_submitted)
     app.event("app_mention", middleware=[events.mentioned])(events.acknowledged)
     return app
 

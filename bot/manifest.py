@@ -28,8 +28,8 @@ COMMANDS = (
 )
 COMPLETIONS = {
     "/train": (
-        "help", "gpus", "estimate", "list", "list all", "status", "stop", "extend", "logs", "checkpoints", "rerun",
-        "gpu=a100", "gpu=h100", "gpu=l4", "hours=4", "hours=2m", "spot=auto", "max_cost=12", "notify=@",
+        "help", "gpus", "estimate", "list", "list all", "status", "stop", "extend", "logs", "progress", "checkpoints",
+        "rerun", "gpu=a100", "gpu=h100", "gpu=l4", "hours=4", "hours=2m", "spot=auto", "max_cost=12", "notify=@",
     ),
     "/budget": ("cap 300", "auto-approve 20", "longest 24h", "share 50", "leads @", "freeze", "unfreeze"),
 }  # fmt: skip

@@ -30,6 +30,7 @@ _BUSY = (JobState.RUNNING,)
 REFRESHED = timedelta(seconds=60)  # after which costs and times on a card are brought up to date
 TAILED = timedelta(seconds=10)  # the same for the newest lines of a log
 BURNING = ("nan", "diverged", "hung")  # troubles after which each further minute is money for nothing
+UNREAD = "unread"  # a trouble that is none: nothing that the script prints was read
 _AT_ONCE = 500  # rows looked at in one pass
 
 
@@ -213,7 +214,8 @@ def was_told(tx: Session, key: str) -> bool:
 def pressable(tx: Session, job_id: str) -> list[Outbox]:
     """Return the replies with buttons that are of use only while the job runs, sent or still owed."""
     rows = _TOLD.all(tx, job=job_id)
-    return [row for row in rows if row.payload["what"] == "warning" or row.payload["data"].get("code") in BURNING]
+    codes = (*BURNING, UNREAD)
+    return [row for row in rows if row.payload["what"] == "warning" or row.payload["data"].get("code") in codes]
 
 
 def paged(tx: Session, note: Note) -> bool:

@@ -4,7 +4,7 @@
            [nodes=…] [notify=@teammate] [env.K=V] [reason="…"] [-- command…]
     /train estimate MODEL|owner/repo@ref [lora …] [gpu=…] [batch=…] [key=value …]
     /train help [topic] | gpus [name] [spot] | list [mine|all] | status JOB | stop JOB | extend JOB 1h
-           | logs JOB [node=N] [text|follow] | checkpoints JOB | rerun JOB [resume] [key=value…]
+           | logs JOB [node=N] [text|follow] | progress JOB | checkpoints JOB | rerun JOB [resume] [key=value…]
 
 Every error is a `BadRequest` whose message quotes the bad word. Its `fix`, where one can be guessed, is the whole
 corrected line: it has been parsed, so that copying it never leads to the next error.
@@ -22,13 +22,25 @@ from bot.correction import corrected
 from bot.normalise import normalise
 from bot.parse_estimate import parse_estimate
 from bot.run_line import parse_overrides, parse_run
-from bot.verbs import Checkpoints, Command, Extend, Gpus, Help, List, Logs, Rerun, Run, Status, Stop
+from bot.verbs import Checkpoints, Command, Extend, Gpus, Help, List, Logs, Progress, Rerun, Run, Status, Stop
 from bot.words import Line, Word, joined, split
 from jobs.errors import BadRequest, BadSpec
 from jobs.gpus import parse_gpu
 from jobs.quantities import parse_minutes
 
-VERBS: Final = ("help", "gpus", "estimate", "list", "status", "stop", "extend", "logs", "checkpoints", "rerun")
+VERBS: Final = (
+    "help",
+    "gpus",
+    "estimate",
+    "list",
+    "status",
+    "stop",
+    "extend",
+    "logs",
+    "progress",
+    "checkpoints",
+    "rerun",
+)
 RESUME: Final = "resume"  # behind `rerun`: from the last checkpoint
 FOLLOW: Final = "follow"  # behind `logs`: in the thread, until it ends
 NODE: Final = "node="  # which machine's log
@@ -43,6 +55,7 @@ _MEANT: Final = {
     **dict.fromkeys(("cancel", "kill", "end", "abort", "terminate"), "stop"),
     **dict.fromkeys(("more", "longer", "prolong"), "extend"),
     **dict.fromkeys(("log", "tail", "output", FOLLOW, "grep"), "logs"),
+    **dict.fromkeys(("lines", "metrics", "curves", "plot", "loss"), "progress"),
     **dict.fromkeys(("ckpt", "ckpts", "checkpoint", "files", "weights"), "checkpoints"),
     **dict.fromkeys(("retry", "again", "restart", RESUME), "rerun"),
 }
@@ -130,6 +143,8 @@ def _verb(verb: str, line: Line, context: _Context) -> Command:
         return Status(job=job)
     if verb == "stop":
         return Stop(job=job)
+    if verb == "progress":
+        return Progress(job=job)
     return Checkpoints(job=job)
 
 

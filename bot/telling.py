@@ -32,7 +32,6 @@ from jobs.roomier import Market, elsewhere, larger
 from trainer.wire import Reason
 
 LONGER = (30, 60, 120)  # minutes that the warning's buttons offer
-UNREAD = "unread"  # a trouble that is none: nothing that the script prints was read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +173,7 @@ class Teller:
         return approval.reminder(self._say, facts, self._people.leads(facts.team))
 
     def _trouble(self, facts: JobFacts, data: Mapping[str, Any]) -> Message:
-        if data.get("code") == UNREAD:
+        if data.get("code") == outbox.UNREAD:
             return replies.hint(self._say, facts, data)
         burning = data.get("code") in outbox.BURNING and not facts.ended and facts.job.stop_reason is None
         return replies.trouble(self._say, facts, self._concerned(facts), data, burning=burning)

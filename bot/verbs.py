@@ -83,6 +83,13 @@ class Logs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Show how a job's lines are read, and let that be changed."""
+
+    job: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Checkpoints:
     """List a job's checkpoints with their links."""
 
@@ -98,7 +105,9 @@ class Rerun:
     resume: bool = False  # from its last whole checkpoint
 
 
-Command: TypeAlias = Run | Help | Gpus | Estimate | List | Status | Stop | Extend | Logs | Checkpoints | Rerun
+Command: TypeAlias = (
+    Run | Help | Gpus | Estimate | List | Status | Stop | Extend | Logs | Progress | Checkpoints | Rerun
+)
 
 
 class BudgetField(StrEnum):

@@ -6,6 +6,7 @@ in it is corrected by the next pass. While a deadline moves, the pass leaves tha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -43,13 +44,13 @@ class Controls:
             stands = None if data is None else wire.from_json(wire.Control, data)
         except ValueError:
             return False
-        return stands is not None and _says(stands, deadline_of(job, attempt), wanted_stop(job))
+        return stands is not None and _says(stands, deadline_of(job, attempt), wanted_stop(job), described(job))
 
     def reconcile(self, job: Job, attempt: Attempt) -> None:
         """Let the control file say what the rows say; raises `StoreFault`."""
         with self._moving.claim(job.id) as mine:
             if mine:
-                self._write(attempt, deadline_of(job, attempt), wanted_stop(job))
+                self._write(attempt, deadline_of(job, attempt), wanted_stop(job), described(job))
 
     def move_deadline(self, job: Job, deadline: datetime) -> None:
         """Move every machine of the job to a new deadline: provider, control file, the attempt's column last.
@@ -141,7 +142,13 @@ class Controls:
                 row = db.attempt_as_is(tx, machine)
                 db.touch_attempt(tx, row, now, deadline=deadline)
 
-    def _write(self, attempt: Attempt, deadline: datetime, stop: wire.Reason | None) -> None:
+    def _write(
+        self,
+        attempt: Attempt,
+        deadline: datetime,
+        stop: wire.Reason | None,
+        progress: Sequence[str] | None = None,
+    ) -> None:
         key = wire.control_key(attempt.job_id, attempt.number)
         seq = 1
         data = self._ports.store.get(key)
@@ -149,15 +156,17 @@ class Controls:
             try:
                 stands = wire.from_json(wire.Control, data)
                 seq = stands.seq + 1
-                if _says(stands, deadline, stop):
+                if _says(stands, deadline, stop, progress):
                     return
             except ValueError:
                 # Unreadable is worse than old for the machine: beyond any number that it can have seen.
                 seq = int(self._ports.clock.now().timestamp())
-        self._ports.store.put(key, orders.control(seq=seq, deadline=deadline, stop=stop))
+        self._ports.store.put(key, orders.control(seq=seq, deadline=deadline, stop=stop, progress=progress))
 
 
-def _says(control: wire.Control, deadline: datetime, stop: wire.Reason | None) -> bool:
+def _says(control: wire.Control, deadline: datetime, stop: wire.Reason | None, progress: Sequence[str] | None) -> bool:
+    if progress is not None and control.progress != progress:
+        return False
     return control.stop == stop and abs(control.deadline - deadline.timestamp()) < SAME.total_seconds()
 
 
@@ -166,3 +175,9 @@ def wanted_stop(job: Job) -> wire.Reason | None:
     if job.state is not JobState.STOPPING:
         return None
     return wire.Reason(job.stop_reason or wire.Reason.STOPPED)
+
+
+def described(job: Job) -> Sequence[str] | None:
+    """Return what somebody said of its lines beside its task file, None where nobody did."""
+    spec = job.spec or {}
+    return list(spec.get("progress", ())) if spec.get("described") else None

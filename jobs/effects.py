@@ -61,6 +61,8 @@ class _Chunk:
         news = self._up()
         leads = self.attempt.rank == 0  # the other nodes' words are for their troubles, saves and ends
         columns = dict(tidings.columns) if leads else {}
+        if leads and tidings.anew:
+            milestones.anew(self.facts, self.chart, tidings.anew)
         if leads:
             columns |= cadence.after(self.job, tidings.steps, anew=wire.Stage.RUN in tidings.stages)
             columns |= milestones.curves(self.facts, self.chart, tidings.points, columns.get("step", self.job.step))

@@ -6,7 +6,7 @@ renders; `bot.notify` decides which notes become messages.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -124,6 +124,14 @@ def _thin(facts: Facts, series: str, width: int) -> None:
         facts.tx.exec(delete(MetricPoint).where(*mine, col(MetricPoint.step).in_(drop[start : start + 500])))
 
 
+def anew(facts: Facts, chart: Chart, series: Collection[str]) -> None:
+    """Forget what was told of some series: it was misread, at other steps perhaps."""
+    mine = (col(MetricPoint.job_id) == facts.job.id, col(MetricPoint.attempt) == facts.attempt)
+    facts.tx.exec(delete(MetricPoint).where(*mine, col(MetricPoint.series).in_(series)))
+    fresh = charts.read(facts.tx, facts.job.id, facts.attempt)
+    chart.extents, chart.points, chart.watches = fresh.extents, fresh.points, fresh.watches
+
+
 def _watch(
     facts: Facts, chart: Chart, kept: Sequence[Mapping[str, Any]], passed: Sequence[Point], stand_in: int | None
 ) -> None:
@@ -201,7 +209,9 @@ def troubles(facts: Facts, found: Sequence[Trouble]) -> None:
         facts.write(
             f"{prefix}{trouble.code}" + (f":{trouble.part}" if trouble.part else "") + machine,
             NoteKind.TROUBLE,
-            {"code": trouble.code, "text": trouble.text} | ({"machine": facts.rank + 1} if facts.rank else {}),
+            {"code": trouble.code, "text": trouble.text}
+            | ({"machine": facts.rank + 1} if facts.rank else {})
+            | ({"template": trouble.template} if trouble.template else {}),
         )
 
 

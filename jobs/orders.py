@@ -7,7 +7,7 @@ only in `LaunchOrder.env`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -169,9 +169,12 @@ def pinned_image(image: str | None, digest: str | None) -> str | None:
     return f"{head}{slash}{tail.partition(':')[0]}@{digest}"
 
 
-def control(*, seq: int, deadline: datetime, stop: wire.Reason | None = None) -> bytes:
+def control(
+    *, seq: int, deadline: datetime, stop: wire.Reason | None = None, progress: Sequence[str] | None = None
+) -> bytes:
     """Return the control file's bytes."""
-    return wire.to_json(wire.Control(seq=seq, deadline=deadline.timestamp(), stop=stop))
+    told = None if progress is None else tuple(progress)
+    return wire.to_json(wire.Control(seq=seq, deadline=deadline.timestamp(), stop=stop, progress=told))
 
 
 def tagged_deadline(instance: Instance) -> datetime | None:

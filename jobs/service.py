@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, select
 
-from jobs import approvals, budgets, extensions, ledger, records, statements, withdrawal
+from jobs import approvals, budgets, descriptions, extensions, ledger, records, statements, withdrawal
 from jobs import db as rows
 from jobs.clock import Clock, Ids
 from jobs.db import Database
@@ -133,6 +133,13 @@ class Service:
         """Return a team's newest jobs, newest first; of one person where one is named."""
         with self._db.read() as tx:
             return rows.jobs_of_team(tx, team_id, limit, person=person)
+
+    def describe(self, job_id: str, by: Person, lines: Sequence[str]) -> Job:
+        """Let a job's lines be read as these templates say; see `descriptions.describe` for what it raises."""
+        with self._db.write() as tx:
+            job = descriptions.describe(tx, job_id, by, lines, self._clock.now())
+        self._wake(job.id)
+        return job
 
     # ------------------------------------------------------------ approvals
 

@@ -83,7 +83,8 @@ def merge(request: Request, task_file: str | None, *, defaults: Defaults = DEFAU
         resume_known=file.resume is None or bool(request.argv and file.resume.commands),
         inputs=tuple(file.inputs),
         checkpoint_encrypt=bool(file.checkpoint_encrypt),
-        progress=tuple(file.progress),
+        progress=tuple(said.get("progress", file.progress)),
+        described="progress" in said,
         hang_timeout=(defaults.hang_timeout if file.hang_timeout is None else file.hang_timeout) or None,
         **_idle_rule(file, gpu),
     )

@@ -25,7 +25,7 @@ _CLOCK_SLACK = timedelta(hours=1)
 _ETA_LIMIT = 366 * 86_400.0
 _PACE_LIMIT = 1e9  # steps a second
 _TAIL_LINES = 40
-_REMOVED = 100
+_REMOVED, _SERIES = 100, 200
 _LARGEST = 2**62  # bytes; what a column of the database takes, with room for sums
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -59,6 +59,7 @@ class Trouble:
     code: str
     text: str
     part: str = ""  # of the run, where each is told of by itself
+    template: str = ""  # how lines could be described that nothing read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,7 @@ class Tidings:
     spoke: bool  # there was at least one event
     columns: Mapping[str, Any] = field(default_factory=dict)
     points: Sequence[Point] = ()
+    anew: Sequence[str] = ()  # series whose points before these were misread
     saved: Sequence[Saved] = ()
     troubles: Sequence[Trouble] = ()
     steps: Sequence[tuple[datetime, int]] = ()  # when which was told, since the command began where it did in here
@@ -113,6 +115,7 @@ def digest(data: bytes, now: datetime) -> Tidings:
     events, garbage = read_events(data)
     columns: dict[str, Any] = {}
     points: list[Point] = []
+    anew: list[str] = []
     saved: list[Saved] = []
     troubles: list[Trouble] = []
     steps: list[tuple[datetime, int]] = []
@@ -132,6 +135,9 @@ def digest(data: bytes, now: datetime) -> Tidings:
                 columns["gpu_seen"] = _gpu(event.data)
             case EventKind.METRIC:
                 points.extend(_points(event.data, at))
+            case EventKind.ANEW:
+                anew += (again := _series(event.data))
+                points = [point for point in points if point.series not in again]
             case EventKind.PROGRESS:
                 columns.update(progress := _progress(event.data, at))
                 if "step" in progress:
@@ -140,7 +146,8 @@ def digest(data: bytes, now: datetime) -> Tidings:
                 saved.extend(_saved(event.data, at))
             case EventKind.NOTICE:
                 code, part = _name(event.data.get("code")), _name(event.data.get("part"))
-                troubles.append(Trouble(code=code, text=_text(event.data.get("text")), part=part))
+                text, template = _text(event.data.get("text")), _text(event.data.get("template"))
+                troubles.append(Trouble(code=code, text=text, part=part, template=template))
             case EventKind.OUTCOME:
                 outcome = _outcome(event.data, at)
             case EventKind.HEARTBEAT:
@@ -151,6 +158,7 @@ def digest(data: bytes, now: datetime) -> Tidings:
         spoke=bool(events),
         columns=columns,
         points=points,
+        anew=anew,
         saved=saved,
         troubles=troubles,
         steps=steps,
@@ -223,6 +231,11 @@ def _points(data: Mapping[str, Any], at: datetime) -> list[Point]:
         odd = "" if math.isfinite(number) else ("nan" if math.isnan(number) else "inf" if number > 0 else "-inf")
         points.append(Point(series=_name(series), step=step, value=None if odd else number, odd=odd, at=at))
     return points
+
+
+def _series(data: Mapping[str, Any]) -> list[str]:
+    told = data.get("series")
+    return [name for each in told[:_SERIES] if (name := _name(each))] if isinstance(told, list) else []
 
 
 def _progress(data: Mapping[str, Any], at: datetime) -> dict[str, Any]:

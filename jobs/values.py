@@ -34,7 +34,8 @@ class Request:
     """A `/train` as it was typed, parsed and not yet checked against anything outside.
 
     `overrides` holds only what the person typed, under the task file's key names (gpu, hours, spot, provider,
-    image, max_cost, max_price, nodes, env); `jobs.spec.merge` lays it over the task file.
+    image, max_cost, max_price, nodes, env) and, of a rerun, `progress` as it was described while the job before ran;
+    `jobs.spec.merge` lays it over the task file.
     """
 
     delivery: str  # the delivery's own key: one delivery makes one job
@@ -87,6 +88,7 @@ class JobSpec:
     inputs: Sequence[Input] = ()  # what it takes along
     checkpoint_encrypt: bool = False
     progress: Sequence[str] = ()  # what its lines look like (`trainer.templates`)
+    described: bool = False  # somebody said that while it ran, or while the job before it did
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -130,7 +130,8 @@ class Agent:
         self._preemption.grace = order.grace
         self._reporter.pace(order.flush_every)
         self._log.pace(order.flush_every)
-        self._progress.describe(order.progress)
+        if self._progress.described is None:  # else somebody has done so since the order was written
+            self._progress.describe(order.progress)
         self._stage(Stage.CHECK)
         inspect(order, self._reporter, lambda: self._command_env(order))
         self._stage(Stage.SOURCE, order.commit)
@@ -373,6 +374,8 @@ class Agent:
             self._tell_init(control.deadline)
         if control.stop is not None:
             self._preemption.ask(control.stop, boot_clock())
+        if control.progress is not None and (said := self._progress.described_anew(control.progress)):
+            self._output.say(f"hourglass: {said}")
         self._publish()
 
     def _tell_init(self, deadline: float) -> None:

@@ -204,6 +204,10 @@ class Detector:
         else:
             self._counted = generic.place(counts)
 
+    def declares(self, declared: Declared) -> None:
+        """Take what the lines that follow are; where the run stands goes on from what others said of it."""
+        self._declared = declared
+
     def report(self, step: int | None, total: int | None, values: Mapping[str, float]) -> Detection:
         """Take what the script says by itself; its series and its steps win over whatever is read."""
         detection = self._resolve(API, Reading(step=step, total=total, values=values))

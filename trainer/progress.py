@@ -69,6 +69,7 @@ class Progress:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.steps: int | None = None  # the last one seen
+        self.described: Sequence[str] | None = None  # what its lines look like, once somebody has said
         self._tell = tell
         self._clock = clock
         self._wall = wall
@@ -88,10 +89,33 @@ class Progress:
         self._unread = Unread() if suggests else None  # until something is read, or people were told
         self._unread_since: float | None = None
 
-    def describe(self, lines: Sequence[str]) -> None:
-        """Take what the run's lines look like (`trainer.templates`); called before the first one."""
-        self._declared = Declared(lines)
-        self._detector = Detector(declared=self._declared)
+    def describe(self, lines: Sequence[str]) -> bool:
+        """Take what the run's lines look like (`trainer.templates`) from the next one on; False: that is known.
+
+        Raises `ValueError`.
+        """
+        if self.described is not None and tuple(lines) == tuple(self.described):
+            return False
+        declared = Declared(lines)
+        with self._lock:
+            self.described, self._declared = tuple(lines), declared
+            self._detector.declares(declared)
+            # What else read of these series has other steps, perhaps.
+            anew = sorted({name for one in declared.templates for name in one.names} & set(self._kept_at))
+            for name in anew:
+                del self._kept_at[name]
+                self._held.pop(name, None)
+            if anew:
+                self._tell(EventKind.ANEW, {"series": anew})
+        return True
+
+    def described_anew(self, lines: Sequence[str]) -> str:
+        """Take what somebody says of its lines while it runs; return what to tell of that, "" for nothing new."""
+        try:
+            anew = self.describe(lines)
+        except (AttributeError, TypeError, ValueError) as error:
+            return f"its lines are read as before, for what describes them cannot be read: {error}."
+        return "from here on its lines are read as they were described just now." if anew else ""
 
     def runs(self, printed: Printed, *, resumed: bool = False) -> None:
         """Take what the code prints that runs, and whether it goes on from a checkpoint; before its first line."""
@@ -144,7 +168,7 @@ class Progress:
                 f"No measurement was read from what it prints. If `{example[:_SHOWN]}` is its progress, this line in "
             )
             text += f".hourglass.yml says so, under names of your choice: `{one.setting}`"
-            self._tell(EventKind.NOTICE, {"code": "unread", "text": text})
+            self._tell(EventKind.NOTICE, {"code": "unread", "text": text, "template": one.template})
 
     def _feed_passed(self) -> None:
         """Read the last of the lines that were passed over: it says how far things are."""

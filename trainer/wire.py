@@ -73,6 +73,7 @@ class EventKind(StrEnum):
     GPU = "gpu"
     METRIC = "metric"
     PROGRESS = "progress"
+    ANEW = "anew"  # what was told of these series so far was misread
     CHECKPOINT = "checkpoint"
     NOTICE = "notice"  # something a person should read: NaN, a lost upload, a spot notice
     HEARTBEAT = "heartbeat"
@@ -209,6 +210,7 @@ class Control:
     seq: int
     deadline: float
     stop: Reason | None
+    progress: Sequence[str] | None = None  # as in the order, described anew while it runs; None: says nothing of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,9 +231,11 @@ class Event:
     gpu         {"name": str, "count": int, "memory_gb": float, "driver": str, "torch": str, "cuda": str}
     metric      {"step": int | null, "values": {series: float}}; a NaN or Infinity travels as a string
     progress    {"step": int, "total": int | null, "percent": float | null, "eta": seconds | null, "rate": per second}
+    anew        {"series": [str]}
     checkpoint  {"name": str, "step": int | null, "manifest": key, "bytes": int, "files": int,
                  "written": unix seconds of its newest file, "removed": [names of checkpoints that it pushes out]}
-    notice      {"code": str, "text": str, "part": str}: told once a code, and once a part where there is one
+    notice      {"code": str, "text": str, "part": str}: told once a code, and once a part where there is one;
+                 "template": how the task file could describe lines that nothing read, where that is what it is of
     heartbeat   {"uptime": seconds}
     outcome     {"reason": Reason, "code": int | null, "signal": int | null, "tail": [str], "steps": int | null,
                  "memory": the line that told of memory that was refused, where that is the reason, else null}

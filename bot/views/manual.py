@@ -19,6 +19,7 @@ VERBS = {
         "`/train logs JOB [node=2] [word]`: the newest output, of the second machine, the lines with that word, and a "
         'link to all of it; `logs JOB follow` in the thread, `logs JOB "follow"` looks for that word.'
     ),
+    "progress": later("`/train progress JOB`: how its lines are read, and a form to say what they mean."),
     "checkpoints": later("`/train checkpoints JOB`: links to the files."),
     "rerun": later("`/train rerun JOB [resume] [key=value …]`: the same again, changed; or from its last checkpoint."),
 }

@@ -13,6 +13,7 @@ from bot.markup import Markup, code, dollars, escape, link, mention, number, pre
 from bot.views import words
 from bot.views.blocks import Block, Message, actions, button, context, section
 from bot.views.card import money, stop
+from bot.views.lines import change
 from jobs.model import Checkpoint
 from jobs.saves import is_proven, to_go_on_from
 
@@ -155,7 +156,10 @@ def trouble(
 def hint(say: Catalogue, facts: JobFacts, data: Mapping[str, Any]) -> Message:
     """Return what would make the next run better; nobody is called for it."""
     line = say("{job}: {told}", job=words.name(facts), told=short(str(data.get("text", "")), 700))
-    return Message(text=line, blocks=[section(Markup(f"💡  {line}"))])
+    described = facts.spec.progress if facts.spec else ()
+    suggested = str(data.get("template") or "")
+    more = change(say, facts, suggested) if suggested and suggested not in described else []
+    return Message(text=line, blocks=[section(Markup(f"💡  {line}")), *more])
 
 
 def no_machine(

@@ -77,6 +77,22 @@ def test_lines_that_nobody_understands_bring_a_hint_and_what_it_says_brings_plot
     assert not [one["text"] for one in deployment.thread(job) if "progress: [" in one["text"]]
 
 
+def test_lines_that_are_described_while_they_run_are_read_from_then_on(deployment: Deployment) -> None:
+    endless = STRANGE.replace("range(1, 31)", "range(1, 10_000)")
+    job = deployment.train(f"{deployment.script('acme/odd', endless)} gpu=a100 hours=1")
+    deployment.until(lambda: deployment.job(job.id).state is JobState.RUNNING)
+    assert deployment.type("ada", f"/train progress {job.id}").ok
+    shown = deployment.people.ephemerals("ada", job.channel)[-1]
+    assert deployment.people.press("ada", job.channel, shown["ts"], "describe").ok
+    said = {"lines": "E{epoch}b{batch} A<{loss}>"}
+    assert deployment.people.submit("ada", deployment.form("ada", "describe"), said).ok
+    assert deployment.job(job.id).loss is None
+    deployment.until(lambda: (deployment.job(job.id).loss or 9.0) < 1.0)
+    assert deployment.until(lambda: [file for message in deployment.thread(job) for file in message.get("files", ())])
+    deployment.type("ada", f"/train stop {job.id}")
+    deployment.ended(job)
+
+
 TALKS = """
 import os, socket, time
 place = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))

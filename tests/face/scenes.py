@@ -15,7 +15,7 @@ from bot.logbook import Page
 from bot.markup import mention, room
 from bot.parse import TOPICS
 from bot.verbs import BudgetField
-from bot.views import answers, approval, bills, budget, card, fits, manual, modals, replies
+from bot.views import answers, approval, bills, budget, card, fits, lines, manual, modals, replies
 from bot.views.blocks import Block, Message
 from bot.views.replies import FileLink
 from jobs.errors import BadRequest, TooLate
@@ -255,6 +255,9 @@ def _scenes() -> Iterator[Scene]:
     yield Scene(
         "trouble with one of several", lambda say: replies.trouble(say, run, [ADA], {"text": "NaN", "machine": 2})
     )
+    unread = {"code": "unread", "text": "a <1>", "template": "a <{loss}>"}
+    yield Scene("hint", lambda say: replies.hint(say, run, unread))
+    yield from _described(run)
     yield Scene("trouble that costs", lambda say: replies.trouble(say, run, [ADA], nan, burning=True))
     yield Scene("reclaimed", lambda say: replies.reclaimed(say, run))
     unnumbered = facts(**TRAINING, checkpoints=[checkpoint(None)])
@@ -291,6 +294,18 @@ def _scenes() -> Iterator[Scene]:
     yield Scene("denied", lambda say: approval.denied(say, no))
     yield Scene("granted", lambda say: approval.granted(say, facts(JobState.QUEUED, decided_by=LEA, decided_at=START)))
     yield from _answers(run)
+
+
+def _described(run: JobFacts) -> Iterator[Scene]:
+    told, nothing = (3, {"loss": 0.25}), (None, {})
+    so = replace(run, spec=a_spec(progress=("a <{loss}>",)))
+    yield Scene("lines", lambda say: lines.shown(say, run))
+    yield Scene("lines as described", lambda say: lines.shown(say, so))
+    yield Scene("lines described now", lambda say: lines.described(say, so, ["a <{loss}>"], 40, 2, told))
+    yield Scene("lines that count nothing", lambda say: lines.described(say, so, ["a <{}>"], 40, 2, nothing))
+    yield Scene("lines that do not fit", lambda say: lines.described(say, so, ["a <{loss}>"], 40, 0, nothing))
+    yield Scene("lines of nothing yet", lambda say: lines.described(say, so, ["a <{loss}>"], 0, 0, nothing))
+    yield Scene("lines described no more", lambda say: lines.described(say, run, (), 40, 0, nothing))
 
 
 def _answers(run: JobFacts) -> Iterator[Scene]:
@@ -358,6 +373,8 @@ def _answers(run: JobFacts) -> Iterator[Scene]:
     yield Scene("form deny", lambda say: modals.deny(say, asked))
     yield Scene("form shorter", lambda say: modals.shorter(say, asked, {60.0: DOLLAR, 30.0: DOLLAR}))
     yield Scene("form nothing shorter", lambda say: modals.shorter(say, asked, {}))
+    yield Scene("form lines", lambda say: lines.form(say, run, ["a <{loss}>"], ["begins", "a <1.5>"]))
+    yield Scene("form lines of nothing yet", lambda say: lines.form(say, run, [], []))
     yield Scene("form extend", lambda say: modals.extend(say, run, {30: "$1.50", 60: "$3.00"}))
 
 

@@ -127,9 +127,17 @@ class Rented:
         self.process.communicate(timeout=limit)
         return self.process.returncode
 
-    def tell(self, *, seq: int = 1, stop: Reason | None = None, deadline: float | None = None) -> None:
+    def tell(
+        self,
+        *,
+        seq: int = 1,
+        stop: Reason | None = None,
+        deadline: float | None = None,
+        progress: Sequence[str] | None = None,
+    ) -> None:
         """Write the control file, as the bot does."""
-        control = Control(seq=seq, deadline=self.deadline if deadline is None else deadline, stop=stop)
+        until = self.deadline if deadline is None else deadline
+        control = Control(seq=seq, deadline=until, stop=stop, progress=progress)
         self.store.put(wire.control_key(JOB, 1), wire.to_json(control))
 
     def close(self) -> None:

@@ -18,6 +18,7 @@ ROOMS = ("bot", "jobs", "trainer")
 PACKS_THE_TRAINER = "bot.machines"
 # Reads a log as a machine would, at a terminal.
 READS_LOGS = "bot.progress"
+TRIES_DESCRIPTIONS = "bot.describing"
 # What the machine and the bot have in common: words, files and their names, and what is not to be seen.
 BOTH_SIDES = (
     "trainer.wire", "trainer.storage", "trainer.masking", "trainer.datasets", "trainer.sealed", "trainer.templates",
@@ -112,6 +113,7 @@ def through_walls(names: Iterable[str], allowed: Callable[[str], tuple[str, ...]
 def test_imports_run_one_way() -> None:
     also = {
         PACKS_THE_TRAINER: ("trainer.archive",),
+        TRIES_DESCRIPTIONS: ("trainer.declared",),
         READS_LOGS: ("trainer.declared", "trainer.detect", "trainer.output", "trainer.printed", "trainer.unread"),
     }
 
