@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bot import answering, logbook
 from bot.facts import JobFacts
@@ -12,7 +12,8 @@ from bot.views.blocks import Block, Message
 from jobs import descriptions
 from jobs.errors import StoreError
 from jobs.policy import Person
-from trainer.declared import Declared, Told
+from trainer.declared import Declared
+from trainer.unread import Unread
 
 _SHOWN = 6  # of the newest lines, above what is to be written
 
@@ -21,8 +22,10 @@ def form(parts: Parts, job_id: str, by: Person, caller: Caller, suggested: str) 
     """Return the form, filled in with what is said so far and what is suggested; raises as `descriptions.describe`."""
     facts = answering.look(parts, job_id, caller)
     descriptions.check(facts.job, by)
-    written = dict.fromkeys((*(facts.spec.progress if facts.spec else ()), *filter(None, [suggested])))
-    return lines.form(parts.say, facts, tuple(written), _newest(parts, facts)[-_SHOWN:])
+    newest = _newest(parts, facts)
+    written: Sequence[str] = facts.spec.progress if facts.spec else ()
+    written = tuple(dict.fromkeys((*written, suggested))) if suggested else written or _suggested(newest)
+    return lines.form(parts.say, facts, written, newest[-_SHOWN:])
 
 
 def described(parts: Parts, job_id: str, caller: Caller) -> Message:
@@ -30,9 +33,8 @@ def described(parts: Parts, job_id: str, caller: Caller) -> Message:
     facts = answering.look(parts, job_id, caller)
     progress = facts.spec.progress if facts.spec else ()
     newest = _newest(parts, facts)
-    fit = _fitting(progress, newest)
-    last = (fit[-1].step, fit[-1].values) if fit else (None, {})
-    return lines.described(parts.say, facts, progress, len(newest), len(fit), last)
+    fit, last = _tried(progress, newest)
+    return lines.described(parts.say, facts, progress, len(newest), fit, last)
 
 
 def _newest(parts: Parts, facts: JobFacts) -> Sequence[str]:
@@ -42,7 +44,22 @@ def _newest(parts: Parts, facts: JobFacts) -> Sequence[str]:
         return ()  # they only help
 
 
-def _fitting(progress: Sequence[str], newest: Sequence[str]) -> Sequence[Told]:
-    """Return what those lines say that a description fits."""
+def _suggested(newest: Sequence[str]) -> Sequence[str]:
+    """Return how the form that comes most may be described, by a guess: it is easier to change than to write."""
+    unread = Unread()
+    for line in newest:
+        unread.take(line)
+    return [found.template for found in unread.suggestions(1)]
+
+
+def _tried(progress: Sequence[str], newest: Sequence[str]) -> tuple[int, tuple[int | None, Mapping[str, float]]]:
+    """Return how many lines a description fits, and which step and values the last of them says."""
     declared = Declared(progress)
-    return [found for line in newest if (found := declared.read(line)) is not None]
+    fit = [(line, told) for line in newest if (told := declared.read(line)) is not None]
+    if not fit:
+        return 0, (None, {})
+    line, told = fit[-1]
+    alone = Declared(progress).read(line)
+    # A count within epochs of unknown length is another one for whoever has seen other lines before it.
+    sure = alone is not None and alone.step == told.step
+    return len(fit), (told.step if sure else None, told.values)

@@ -83,6 +83,22 @@ def test_once_the_job_has_ended_there_is_no_button_and_nothing_is_changed(open_s
     assert progress_of(stage, job) == []
 
 
+def test_without_a_hint_the_form_suggests_what_the_newest_lines_look_like(open_stage: Stage) -> None:
+    stage = open_stage
+    job = stage.running()
+    printed = "".join(f"E{step // 4} b{step % 4} A<{4 / step:.3f}>\n" for step in range(1, 20))
+    stage.store.put(log_key(job.id, 1, 1), gzip.compress(printed.encode()))
+    stage.people.type("ada", "#vision", f"/train progress {job.id}")
+    stage.people.press("ada", "#vision", stage.people.ephemerals("ada", stage.vision)[-1]["ts"], "describe")
+    view = form(stage, "ada")
+    assert view["blocks"][-1]["element"]["initial_value"] == "E{epoch} b{batch} A<{value}>"
+    stage.people.submit("ada", view["id"], {"lines": "E{epoch} b{batch} A<{loss}>"})
+    stage.until(lambda: not stage.notifier.idle())
+    stage.tell()
+    # How many batches an epoch has no line says: which step it is shows where the machine has begun to count.
+    assert told(stage, "ada").endswith("Of its newest 19 lines 19 fit; the last of them says `loss` 0.211.")
+
+
 @pytest.mark.parametrize("state", [JobState.RUNNING, JobState.STOPPING])
 def test_how_a_job_is_read_is_shown_with_a_button_while_it_runs(open_stage: Stage, state: JobState) -> None:
     stage = open_stage
