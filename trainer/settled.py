@@ -54,7 +54,9 @@ class Settled:
         self.doubtful = {}
         self._resting = {found.print: self._resting.get(found.print, now) for found in fresh}
         self._role = roles(str(found.path) for found in fresh)
-        self._waiting = {role: self._waiting.get(role, now) for role in self._role.values()}
+        # What has rested and is not whole stays as it is: what comes after it was not waited for because of it.
+        coming = [one for one in fresh if now - self._resting[one.print] < QUIET or one.state() is State.WHOLE]
+        self._waiting = {role: self._waiting.get(role, now) for role in (self._role[str(one.path)] for one in coming)}
         over = {found.path for found in fresh if found.path in self._written_over or self._is_over(found)}
         self._written_over, self._last = over, {entry[0]: entry[1:] for found in fresh for entry in found.print}
         return [one for found in fresh if (one := self._whole(found, now, known)) is not None]
@@ -81,7 +83,7 @@ class Settled:
         return state is not State.BROKEN and self._wall() - found.written >= QUIET
 
     def _whole(self, found: Unit, now: float, known: Known) -> Unit | None:
-        state, waited = found.state(), now - self._waiting[self._role[str(found.path)]]
+        state, waited = found.state(), now - self._waiting.get(self._role[str(found.path)], now)
         rested = now - self._resting[found.print]
         if state is State.WHOLE:  # a file that was written just now may be the first of several
             rests = not 0 <= self._wall() - found.written < QUIET

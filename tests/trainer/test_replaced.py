@@ -50,6 +50,20 @@ def test_what_is_removed_before_it_has_rested_is_followed_by_its_name(tmp_path: 
     assert [found.path.name for found in ready] == ["checkpoint_40.pt", "checkpoint_60.pt"]
 
 
+def test_half_a_file_that_lies_there_hurries_nothing_that_is_saved_after_it(tmp_path: Path) -> None:
+    """The first file of a save waits for its second one, however long something of its name lies there."""
+    clock = HandClock()
+    settling, ready = Settled(clock, lambda: 1_000.0 + clock.now), []
+    (tmp_path / "model_100.pt").write_bytes(b"PK\3\4 half")
+    for second in range(9):
+        if second == 5:
+            zipped(tmp_path / "model_200.pt", size=1_000)
+            os.utime(tmp_path / "model_200.pt", (1_000.0 + clock.now,) * 2)
+        ready += [(found.path.name, second) for found in settling.of(units.find(tmp_path), ())]
+        clock.now += 1.0
+    assert ready[0] == ("model_200.pt", 7)
+
+
 def test_a_models_folder_that_is_replaced_again_and_again_is_taken_too(tmp_path: Path) -> None:
     run = Run(tmp_path, keep=2)
     safetensors(tmp_path / "model.safetensors")
