@@ -91,6 +91,9 @@ _UNPOSTED = Query(
 )
 _NOTED = Query(select(_NOTE.c.id).where(_NOTE.c.key == bindparam("key")))
 _MESSAGE = Query(select(_OUTBOX.c.id).where(_OUTBOX.c.key == bindparam("key")))
+_FORGOTTEN = Query(
+    select(func.max(_NOTE.c.at)).where(_NOTE.c.job_id == bindparam("job"), _NOTE.c.kind == NoteKind.ANEW.value)
+)
 _PLOTS = Query(
     select(_OUTBOX.c.payload).where(
         _OUTBOX.c.job_id == bindparam("job"), _OUTBOX.c.kind == "plot", _OUTBOX.c.state == "done"
@@ -244,5 +247,11 @@ def unseen(tx: Session, most: int = _AT_ONCE) -> Sequence[Note]:
 
 
 def plotted(tx: Session, job_id: str) -> int | None:
-    """Return the last step that a plot in the job's thread shows, None before the first one."""
-    return max((payload["step"] for (payload,) in _PLOTS.all(tx, job=job_id) if "step" in payload), default=None)
+    """Return the last step that a plot in the job's thread shows, None before the first one.
+
+    One of a series that was misread then, and told anew since, shows nothing.
+    """
+    (forgotten,) = _FORGOTTEN.one(tx, job=job_id)
+    since = forgotten.timestamp() if forgotten else 0.0
+    drawn = [payload for (payload,) in _PLOTS.all(tx, job=job_id) if "step" in payload and payload["at"] >= since]
+    return max((payload["step"] for payload in drawn), default=None)

@@ -32,6 +32,7 @@ class Chart:
     points: dict[str, int] = field(default_factory=dict)  # kept, of all attempts
     plotted_at: datetime | None = None  # when the first plot was asked for
     halved: bool = False  # the plot half-way was asked for; False: not known
+    anew: int = 0  # how often a series was forgotten because it had been misread
 
     def has(self, series: str, step: int) -> None:
         """Take note of a point that is kept; its step lies beyond the last."""
@@ -45,18 +46,25 @@ def read(tx: Session, job_id: str, attempt: int) -> Chart:
     mine = (col(MetricPoint.job_id) == job_id, col(MetricPoint.attempt) == attempt)
     extents = select(MetricPoint.series, func.min(MetricPoint.step), func.max(MetricPoint.step)).where(*mine)
     counts = select(MetricPoint.series, func.count()).where(MetricPoint.job_id == job_id).group_by(MetricPoint.series)
+    anew, forgotten_at = _noted(tx, job_id, NoteKind.ANEW)
+    _, plotted_at = _noted(tx, job_id, NoteKind.FIRST_PLOT)
     chart = Chart(
         extents={
             series: Extent(first=first, last=last)
             for series, first, last in tx.exec(extents.group_by(MetricPoint.series))
         },
         points=dict(tx.exec(counts).all()),
-        plotted_at=tx.exec(
-            select(func.max(Note.at)).where(Note.job_id == job_id, Note.kind == NoteKind.FIRST_PLOT.value)
-        ).one(),
+        plotted_at=None if plotted_at and forgotten_at and plotted_at < forgotten_at else plotted_at,
+        anew=anew,
     )
     _watch(tx, job_id, attempt, chart)
     return chart
+
+
+def _noted(tx: Session, job_id: str, kind: NoteKind) -> tuple[int, datetime | None]:
+    """Return how often a fact of this kind was written about a job, and when the last time."""
+    of_kind = select(func.count(), func.max(Note.at)).where(Note.job_id == job_id, Note.kind == kind.value)
+    return tx.exec(of_kind).one()
 
 
 def _watch(tx: Session, job_id: str, attempt: int, chart: Chart) -> None:

@@ -128,8 +128,11 @@ def anew(facts: Facts, chart: Chart, series: Collection[str]) -> None:
     """Forget what was told of some series: it was misread, at other steps perhaps."""
     mine = (col(MetricPoint.job_id) == facts.job.id, col(MetricPoint.attempt) == facts.attempt)
     facts.tx.exec(delete(MetricPoint).where(*mine, col(MetricPoint.series).in_(series)))
+    chart.anew += 1
+    facts.write(f"anew:{chart.anew}", NoteKind.ANEW, {"series": list(series)})
     fresh = charts.read(facts.tx, facts.job.id, facts.attempt)
     chart.extents, chart.points, chart.watches = fresh.extents, fresh.points, fresh.watches
+    chart.plotted_at = None  # the picture that stands in the thread shows what was misread
 
 
 def _watch(
@@ -159,7 +162,8 @@ def plots(facts: Facts, chart: Chart) -> None:
     series = rules.loss_series(chart.points)
     if chart.plotted_at is None:
         if series is not None and chart.points[series] >= rules.ENOUGH_POINTS:
-            facts.write("first_plot", NoteKind.FIRST_PLOT, {"series": series})
+            again = f":{chart.anew}" if chart.anew else ""
+            facts.write(f"first_plot{again}", NoteKind.FIRST_PLOT, {"series": series})
             chart.plotted_at = facts.now
         return
     step, total = facts.job.step, facts.job.total

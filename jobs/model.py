@@ -280,6 +280,7 @@ class NoteKind(StrEnum):
     STAGE = "stage"
     FIRST_PLOT = "first_plot"  # enough points for a curve
     PLOT = "plot"  # another milestone of the curve: data.percent
+    ANEW = "anew"  # what was told of some series was misread, and is forgotten: data.series
     CHECKPOINT = "checkpoint"
     TROUBLE = "trouble"  # NaN, lost upload, GPU missing: data.code, data.text
     RECLAIMED = "reclaimed"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import gzip
 
 import pytest
+from sqlmodel import delete
 
 from jobs import db
 from jobs.lifecycle import JobState
-from jobs.model import Job, NoteKind
+from jobs.model import Job, MetricPoint, NoteKind
 from tests.face.stage import Stage, buttons, shown
 from tests.face.test_approvals import form, told
 from trainer.wire import log_key
@@ -59,6 +60,22 @@ def test_what_is_said_is_written_to_the_control_file_and_goes_along_with_a_rerun
     stage.service.describe(job.id, stage.directory.person(stage.ada, stage.team()), [TEMPLATE])
     again, _ = stage.service.rerun(job.id, stage.directory.person(stage.ada, stage.team()), {}, "another")
     assert again.request["overrides"]["progress"] == [TEMPLATE]
+
+
+def test_after_a_series_was_misread_its_new_picture_stands_though_its_steps_are_lower(stage: Stage) -> None:
+    job = stage.trained(stage.running(), 2000)
+    stage.tell()
+    stage.pass_time(60)
+    with stage.db.write() as tx:
+        tx.exec(delete(MetricPoint))
+        for step in range(10):
+            point = {"job_id": job.id, "attempt": 1, "series": "loss", "step": step, "odd": ""}
+            db.insert_once(tx, MetricPoint, {**point, "value": 2.0, "at": stage.clock.now()})
+    stage.happens(job, NoteKind.ANEW, {"series": ["loss"]})
+    with stage.db.write() as tx:
+        stage.noted(tx, job, NoteKind.FIRST_PLOT, {"series": "loss"}, key=f"{job.id}:first_plot:1")
+    stage.tell()
+    assert [plot.series[0].steps[-1] for plot in stage.sketches.asked] == [2000, 9]
 
 
 def test_who_has_no_part_in_a_job_is_told_so_instead_of_asked(open_stage: Stage) -> None:

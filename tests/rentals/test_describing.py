@@ -77,6 +77,21 @@ def test_what_was_told_of_a_series_before_goes_and_its_new_points_stay(tmp_path:
     assert points(world, job_id)["loss"] == [(4, 1.5), (5, 1.25), (6, 1.0)]
 
 
+def test_a_picture_of_what_was_misread_is_followed_by_another_one(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, agent = world.running()
+    agent.writes([metric(step, loss=2.0) for step in range(100, 110)])
+    world.follow.round()
+    assert len(world.notes(job_id, "first_plot")) == 1
+    world.clock.advance(60)
+    agent.writes([{"t": 0.0, "kind": "anew", "data": {"series": ["loss"]}}, metric(1, loss=1.5)])
+    world.follow.round()
+    world.restart()
+    agent.writes([metric(step, loss=1.5) for step in range(2, 12)])
+    world.follow.round()
+    assert len(world.notes(job_id, "first_plot")) == 2
+
+
 @pytest.mark.parametrize(
     ("said", "by", "error"),
     [
