@@ -1,4 +1,4 @@
-"""What a team says of a job's lines while it runs: as `progress:` in its task file, from the next line on.
+"""What a team says of a job's lines while it runs: as `progress:` in its task file, and holds from its first line on.
 
 It stands in the job's spec, so that its machines and those of later attempts read so, and in its request, so that a
 rerun does.

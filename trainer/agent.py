@@ -42,7 +42,9 @@ from trainer.peers import PATIENCE, Meeting
 from trainer.preempt import Preemption, Step
 from trainer.printed import printed_of
 from trainer.progress import Progress
+from trainer.rereading import Describer
 from trainer.settled import Cut
+from trainer.spool import Spool
 from trainer.storage import FolderStore, S3Store, Store, StoreFault, StoreRefusal, open_store
 from trainer.uploads import Uploads
 from trainer.watches import Watches
@@ -82,9 +84,14 @@ class Agent:
         redactor = Redactor(env)
         self._reporter = Reporter(store, lambda n: wire.event_key(*key, n, machine.rank), mask=redactor.mask)
         self._log = LogShip(store, lambda n: wire.log_key(*key, n, machine.rank), notice=self._reporter.notice)
-        self._progress = Progress(tell=self._reporter.tell, suggests=machine.rank == 0)
+        self._progress = Progress(
+            tell=self._reporter.tell, spool=Spool(scratch / "printed"), suggests=machine.rank == 0
+        )
         self._refused = Refused()
         self._output = Output(redactor=redactor, log=self._logged, watch=self._line)
+        self._describer = Describer(
+            self._progress.described_anew, say=lambda told: self._output.say(f"hourglass: {told}")
+        )
         self._inbox = Inbox(scratch / "run", take=self._heard)
         self._poll = _POLL_FOLDER if isinstance(store, FolderStore) else _POLL_S3
         self._control = ControlWatch(
@@ -374,8 +381,8 @@ class Agent:
             self._tell_init(control.deadline)
         if control.stop is not None:
             self._preemption.ask(control.stop, boot_clock())
-        if control.progress is not None and (said := self._progress.described_anew(control.progress)):
-            self._output.say(f"hourglass: {said}")
+        if control.progress is not None:
+            self._describer.hear(control.progress)
         self._publish()
 
     def _tell_init(self, deadline: float) -> None:

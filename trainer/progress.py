@@ -11,7 +11,7 @@ import threading
 import time
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from typing import Any
 
 from trainer.declared import Declared
@@ -19,6 +19,8 @@ from trainer.detect import Detection, Detector
 from trainer.formats import Row
 from trainer.names import series_name
 from trainer.printed import Printed
+from trainer.rereading import Again
+from trainer.spool import Spool
 from trainer.unread import Unread
 from trainer.wire import EventKind, wire_float
 
@@ -64,6 +66,7 @@ class Progress:
         self,
         *,
         tell: Callable[[EventKind, Mapping[str, Any]], None],
+        spool: Spool | None = None,
         suggests: bool = True,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -75,6 +78,8 @@ class Progress:
         self._wall = wall
         self._declared = Declared()
         self._detector = Detector()
+        self._printed, self._resumed = Printed(), False
+        self._spool = spool
         self._pace = Pace()
         self._lock = threading.Lock()
         self._slice, self._spent = -1, 0.0
@@ -90,24 +95,50 @@ class Progress:
         self._unread_since: float | None = None
 
     def describe(self, lines: Sequence[str]) -> bool:
-        """Take what the run's lines look like (`trainer.templates`) from the next one on; False: that is known.
+        """Take what the run's lines look like (`trainer.templates`); False: that is known.
 
+        Of a run that has begun what was printed so far is read again, beside whoever reads on: it may take seconds.
         Raises `ValueError`.
         """
         if self.described is not None and tuple(lines) == tuple(self.described):
             return False
         declared = Declared(lines)
+        begun, spool = self.described is not None, self._spool
+        again = Again(declared, self._printed, resumed=self._resumed) if begun and spool is not None else None
+        whole = again is not None and again.catch_up(self._read_again)
         with self._lock:
+            # What was printed meanwhile; where not all is there any more, the next line is the first one.
+            if again is None or spool is None or not (whole and again.catch_up(spool.read)):
+                declared, again = Declared(lines), None
             self.described, self._declared = tuple(lines), declared
             self._detector.declares(declared)
-            # What else read of these series has other steps, perhaps.
-            anew = sorted({name for one in declared.templates for name in one.names} & set(self._kept_at))
-            for name in anew:
-                del self._kept_at[name]
-                self._held.pop(name, None)
-            if anew:
-                self._tell(EventKind.ANEW, {"series": anew})
+            self._forget({name for one in declared.templates for name in one.names})
+            if again is not None:
+                self._tell_again(again)
         return True
+
+    def _read_again(self, at: int) -> tuple[Sequence[str], int] | None:
+        with self._lock:
+            return self._spool.read(at) if self._spool is not None else None
+
+    def _forget(self, names: Collection[str]) -> None:
+        """Take back what was told of some series: what else has read them has other steps, perhaps."""
+        anew = sorted(set(names) & set(self._kept_at))
+        for name in anew:
+            del self._kept_at[name]
+            self._held.pop(name, None)
+        if anew:
+            self._tell(EventKind.ANEW, {"series": anew})
+
+    def _tell_again(self, again: Again) -> None:
+        now = self._clock()
+        for step, values in again.points():
+            if values := {name: value for name, value in values.items() if self._has_room(name)}:
+                self._kept_at.update(dict.fromkeys(values, now))
+                self._tell_metric(step, values)
+        if again.last is not None and again.last.step is not None:
+            self._remember(again.last.step)
+            self._progress(now, again.last)
 
     def described_anew(self, lines: Sequence[str]) -> str:
         """Take what somebody says of its lines while it runs; return what to tell of that, "" for nothing new."""
@@ -115,15 +146,18 @@ class Progress:
             anew = self.describe(lines)
         except (AttributeError, TypeError, ValueError) as error:
             return f"its lines are read as before, for what describes them cannot be read: {error}."
-        return "from here on its lines are read as they were described just now." if anew else ""
+        return "its lines are read as they were described just now." if anew else ""
 
     def runs(self, printed: Printed, *, resumed: bool = False) -> None:
         """Take what the code prints that runs, and whether it goes on from a checkpoint; before its first line."""
+        self._printed, self._resumed = printed, resumed
         self._detector = Detector(resumed=resumed, declared=self._declared, printed=printed)
 
     def line(self, text: str) -> None:
         """Take one line of output."""
         with self._lock:
+            if self._spool is not None:
+                self._spool.take(text)
             began = self._clock()
             if int(began / _SLICE) != self._slice:
                 self._slice, self._spent = int(began / _SLICE), 0.0
@@ -212,8 +246,10 @@ class Progress:
             return self._history[index - 1][1] if index else None
 
     def flush(self) -> None:
-        """Tell the points that were held back, and where it stands."""
+        """Tell the points that were held back, and where it stands: the run has ended."""
         with self._lock:
+            if self._spool is not None:
+                self._spool.drop()
             self._feed_passed()
             if ended := self._detector.end():
                 self._take(ended)

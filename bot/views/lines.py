@@ -54,7 +54,7 @@ def described(
     if not progress:
         told = say("The lines of {job} are read by what is known of trainers again.", job=words.name(facts))
         return Message(text=told, blocks=[section(told)])
-    told = say("From its next line on {job} is read so.", job=words.name(facts))
+    told = say("{job} is read so from its first line on.", job=words.name(facts))
     if fit:
         tried = say(
             "Of its newest {newest} lines {fit} fit; the last of them says {said}.",

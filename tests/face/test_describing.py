@@ -49,8 +49,8 @@ def test_the_button_of_the_hint_opens_a_form_and_what_it_says_holds_from_then_on
     stage.until(lambda: not stage.notifier.idle())
     stage.tell()
     assert told(stage, "ada") == (
-        "From its next line on `job0001` is read so. Of its newest 3 lines 2 fit; the last of them says step 2, `loss` "
-        "0.75."
+        "`job0001` is read so from its first line on. "
+        "Of its newest 3 lines 2 fit; the last of them says step 2, `loss` 0.75."
     )
 
 
