@@ -121,6 +121,12 @@ def row(columns: Columns, text: str) -> Reading | None:
             return None
     else:
         cells = _by_place(columns, text) or text.replace("|", " ").replace(",", " ").split()
+        if (
+            len(cells) == len(columns.names) + 1
+            and cells[0] == cells[columns.counter + 1]
+            and (cells[0] or "").isdecimal()
+        ):
+            cells = cells[1:]  # of a data frame that is printed: its rows are numbered, and the numbers have no heading
     if len(cells) < len(columns.names):
         return None
     count, total = cells[columns.counter] or "", None

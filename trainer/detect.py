@@ -37,6 +37,7 @@ from trainer.series import (
     BLOCK,
     DECLARED,
     DICT,
+    OPEN_BAR,
     PLAIN,
     PROGRAM,
     RECURRING,
@@ -187,7 +188,8 @@ class Detector:
         if part and found is None:
             found = self._with_unknown_names(row, line, Detection(step=self._standing.step), part)
             return found if found.values else None
-        more = row >= BLOCK or (reading.bar is not None and found is not None and (found.moved or part))
+        is_bar = reading.bar is not None or row == OPEN_BAR
+        more = row >= BLOCK or (is_bar and found is not None and (found.moved or part))
         return self._with_unknown_names(row, line, found, part) if more and found else found
 
     def _head(self, heading: headings.Heading) -> None:
@@ -262,7 +264,9 @@ class Detector:
         if named and "." not in table:
             self._results = blocks.measures(table)
         if named and (columns := blocks.header(table)):
-            self._columns, self._columns_part = columns, self._below.part
+            # Columns of which some say that they are the validation's are of the whole run, wherever they stand.
+            named_by_themselves = any(map(is_of_evaluation, columns.names))
+            self._columns, self._columns_part = columns, "" if named_by_themselves else self._below.part
         elif self._columns and (reading := blocks.row(self._columns, table)):
             if self._columns_part:
                 values = {of_part(self._columns_part, name): value for name, value in reading.values.items()}

@@ -20,9 +20,10 @@ _BAR_BEFORE = re.compile(
     r"^(?P<name>.*?):?\s*\[(?P<n>\d+)/(?P<total>\d+)\]\s+\d+%\|[^\x00-\x7f ]*\s*(?P<post>[^\[|]*)"
     r"\[(?P<spent>[\d:]+)<(?P<eta>\d{1,9}(?::\d{1,9}){0,4}|\?)(?P<rate>)(?P<unit>)\]"
 )
-# tqdm's where nobody told it how many there are, with what it counts: "12it [00:01, 9.10it/s, loss=0.5]".
+# tqdm's where nobody told it how many there are, with what it counts: "12it [00:01, 9.10it/s, loss=0.5]", and
+# Lightning's: "Epoch 0: |          | 12/? [00:01<00:00, 9.10it/s, loss=0.5]".
 _BAR_OPEN = re.compile(
-    r"(?P<n>\d(?<![\w.]\d)\d*)[a-z]{1,12} \[[\d:]+,\s*(?:[\d.]+|\?)\s*"
+    r"(?P<n>\d(?<![\w.]\d)\d*)(?:[a-z]{1,12}|(?P<endless>/\?)) \[[\d:]+(?:<[\d:?]{1,20})?,\s*(?:[\d.]+|\?)\s*"
     r"(?P<unit>[A-Za-z]+/s|s/[A-Za-z]+)(?![\w/])(?P<post>[^\]]*)(?:\]|$)"
 )
 # Those of rich, as Lightning draws them, of progressbar2 and of alive-progress.
@@ -135,12 +136,14 @@ def part_of_bar(name: str) -> str:
     return found["part"] or "val" if found else ""
 
 
-_DRAWN = re.compile(r"\d(?<!\d\d)\d*%\|[^|]*\|\s*\d+/\d+\s*\[[^,\]]*(?:,\s*[\d.?]+\s*[A-Za-z]*/?[A-Za-z]*)?")
+_DRAWN = re.compile(
+    r"(?:\d(?<!\d\d)\d*%\|[^|]*\|\s*\d+/\d+|\|\s*\|\s*\d+/\?)\s*\[[^,\]]*(?:,\s*[\d.?]+\s*[A-Za-z]*/?[A-Za-z]*)?"
+)
 
 
 def without_bar(text: str) -> str:
     """Return a bar's line without what is drawn: what it says before and behind."""
-    return _DRAWN.sub("|", text) if "%|" in text else text
+    return _DRAWN.sub("|", text) if "%|" in text or "/? [" in text else text
 
 
 _FILLED = re.compile(r"(?<=%\|)[█-▏#\d ]+(?=\|)")
@@ -186,7 +189,9 @@ def open_bar_line(text: str) -> Reading | None:
     if part := _EVALUATION_BAR.search(name):
         values = {of_part(part["part"] or "val", series): value for series, value in values.items()}
         return Reading(values=values) if values else None
-    if not values:
+    if found["endless"] and not int(found["n"]):
+        return Reading(values=values)  # an epoch's bar before its first batch: what it shows is of the one before
+    if not values and not (found["endless"] and epoch):
         return None
     return Reading(
         step=int(found["n"]),

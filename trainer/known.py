@@ -77,6 +77,7 @@ FORMATS = (
         samples=(
             "121it [00:13,  9.10it/s, loss=0.5123]",
             "Epoch 2/3: 6batch [00:13,  1.10s/batch, loss=0.5123]",
+            "Epoch 0: |          | 12/? [00:01<00:00, 9.10it/s, v_num=0, train_loss=0.5123]",  # Lightning's
         ),
     ),
     Format(

@@ -18,6 +18,7 @@ ROWS = tuple((float(row), kind.hint, kind.read) for row, kind in enumerate(FORMA
 BLOCK = float(next(row for row, kind in enumerate(FORMATS) if kind.read is generic.stepped_line))
 COUNTED = float(next(row for row, kind in enumerate(FORMATS) if kind.read is generic.counted_line))
 BAR = float(next(row for row, kind in enumerate(FORMATS) if kind.read is drawn.bar_line))
+OPEN_BAR = float(next(row for row, kind in enumerate(FORMATS) if kind.read is drawn.open_bar_line))
 PLAIN = float(next(row for row, kind in enumerate(FORMATS) if kind.read is generic.plain_line))
 STATED = PLAIN - 0.5  # lines that the code at hand prints
 ROUND = float(next(row for row, kind in enumerate(FORMATS) if kind.read is formats.round_line))

@@ -138,6 +138,7 @@ def _turns(text: str, reading: Reading) -> bool:
     return (
         bool(_PART_COUNTS.search(text))
         or "'iter'" in text
+        or "/? [" in text  # a bar's first one, "0/?", counts nothing
         or (reading.bar is not None and bool(_OWN_STEP.search(text.lower())))
     )
 

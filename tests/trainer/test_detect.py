@@ -187,6 +187,12 @@ SAID: dict[str, tuple[int | None, int | None, float | None, dict[str, float]]] =
     ),
     "121it [00:13,  9.10it/s, loss=0.5123]": (121, None, None, {"loss": 0.5123}),
     "Epoch 2/3: 6batch [00:13,  1.10s/batch, loss=0.5123]": (6, None, 1, {"loss": 0.5123}),
+    "Epoch 0: |          | 12/? [00:01<00:00, 9.10it/s, v_num=0, train_loss=0.5123]": (
+        12,
+        None,
+        0,
+        {"train_loss": 0.5123},
+    ),
     "Epoch 1/2  ━━━━━━━━━━━━━ 5/10 0:00:00 • 0:00:01 12.30it/s v_num: 0.000 train_loss: 0.512": (
         5,
         20,

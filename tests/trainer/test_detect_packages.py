@@ -173,3 +173,31 @@ def test_a_bar_that_stands_at_the_epoch_that_it_names_counts_epochs_and_not_with
     bar = "Epoch {}/10:  10%|█         | {}/10 [00:00<00:09, 1.1it/s]"
     lines = [line for n in range(4) for line in (bar.format(n + 1, n), f"Epoch {n + 1}/10: loss 0.5{n}")]
     assert [one.step for one in fed(*lines) if one.values] == [1, 2, 3, 4]
+
+
+def test_lightnings_bar_of_unknown_length_counts_its_batches_over_the_epochs() -> None:
+    bar = "Epoch {}: |          | {}/? [00:00<00:00, 94.08it/s, v_num=0, train_loss=2.{}{}5]"
+    found = fed(*(bar.format(epoch, batch, epoch, batch) for epoch in range(4) for batch in range(5)))
+    counted = [one.step for one in found if one.moved]
+    assert counted[:8] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert (counted, found[-1].step) == (list(range(1, 17)), 16)
+    bare = fed(*(f"Epoch 0: |          | {batch}/? [00:00<00:00, 94.08it/s, v_num=0]" for batch in range(4)))
+    assert [(one.step, dict(one.values)) for one in bare] == [(1, {}), (2, {}), (3, {})]
+    assert fed("Validation DataLoader 0: |          | 3/? [00:00<00:00, 94.08it/s]") == []
+
+
+def test_the_rows_of_a_data_frame_have_a_number_before_them_that_is_no_column() -> None:
+    found = fed(
+        "   epoch  train_loss  valid_loss  accuracy   time",
+        "0      0    0.707240    0.689444     0.625  00:00",
+        "1      1    0.692530    0.659891     0.625  00:00",
+    )
+    assert [(one.step, dict(one.values)) for one in found] == [
+        (0, {"train_loss": 0.70724, "val_loss": 0.689444, "accuracy": 0.625}),
+        (1, {"train_loss": 0.69253, "val_loss": 0.659891, "accuracy": 0.625}),
+    ]
+
+
+def test_a_table_whose_columns_say_what_is_the_validations_is_of_the_run_though_a_test_stands_above_it() -> None:
+    found = fed("Epoch 1/2 - loss: 2.5", "Test results:", "epoch,loss,val_loss", "0,5.57,4.25")
+    assert dict(found[-1].values) == {"loss": 5.57, "val_loss": 4.25}
