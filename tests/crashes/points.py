@@ -69,6 +69,7 @@ SLACK = "a message's own row, beside a call of Slack's and no call of a provider
 TOLD = "a sentence for the thread, which the next pass writes again: tests/rentals tells it once"
 SHOWN = "what the card says of a machine that boots: the next bot reads the same log from its beginning"
 LIMITS = "a lead's settings: one row that no machine hangs on"
+SAID = "how a job's lines are read: one row that no machine hangs on; its control file follows from it in the next pass"
 UNKILLED = {
     "bot.actions.Actions._whisper": SLACK,
     "bot.answering.follow": SLACK,
@@ -80,6 +81,7 @@ UNKILLED = {
     "jobs.renewals.Renewals._tell": TOLD,
     "jobs.recover.recover": "an operator's command, one transaction, while no bot runs: typed again it changes nothing",
     "jobs.service.Service.add_team": LIMITS,
+    "jobs.service.Service.describe": SAID,
     "jobs.service.Service.map_channel": LIMITS,
     "jobs.service.Service.set_budget": LIMITS,
     "jobs.service.Service.team_of": LIMITS,

@@ -59,14 +59,19 @@ def smi(folder: Path, busy: str) -> str:
     [("echo 3", "idle_gpu"), ("echo 80", "finished"), ("echo '[N/A]'", "finished"), ("exit 9", "finished")],
 )
 def test_a_machine_whose_gpu_stands_idle_saves_and_ends(rented: Rented, tmp_path: Path, busy: str, reason: str) -> None:
+    ready = tmp_path / "ready"  # until the script waits for its end the GPU is at work, however long a shell takes
     rented.order(
         {},
         # Long enough for the window where the end is waited for, just over it where none comes.
-        commands=["trap 'echo saved; exit 0' TERM", f"sleep {30 if reason == 'idle_gpu' else 1} & wait $!"],
+        commands=[
+            "trap 'echo saved; exit 0' TERM",
+            f"touch {ready}",
+            f"sleep {30 if reason == 'idle_gpu' else 1} & wait $!",
+        ],
         gpu=GpuNeed(name="a100", count=1, memory_gb=80, required=True),
         idle=IdleRule(least=10, window=0.6),
     )
-    rented.run(PATH=smi(tmp_path / "tools", busy))
+    rented.run(PATH=smi(tmp_path / "tools", f"if [ -e {ready} ]; then {busy}; else echo 80; fi"))
     assert rented.outcome()["reason"] == reason
     notices = [event.data["code"] for event in rented.events(EventKind.NOTICE)]
     assert notices == (["idle_gpu"] if reason == "idle_gpu" else [])
