@@ -23,6 +23,8 @@ _LARGEST_HEADER = 100_000_000  # safetensors' own limit
 _FORMATTED = frozenset({".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".json", ".distcp"})
 _LARGEST_PARSED = 1_000_000  # bytes of a record that is read as a whole; of a tokenizer's only the end is looked at
 _ZIP_START = b"PK\x03\x04"
+_ZIP_END, _ZIP64_END, _ZIP64_PLACE = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
+_ZIP_TAIL = 20 + 22 + 65_535  # bytes: where the end of a large one lies, the end, and a comment
 _HDF5_START = b"\x89HDF\r\n\x1a\n"
 _NUMPY_START = b"\x93NUMPY"
 _GGUF = b"GGUF", 24  # how it begins, and the bytes of its shortest header
@@ -51,7 +53,7 @@ def file_state(path: Path) -> State:
         if path.suffix == ".safetensors":
             return _safetensors(path, start)
         if start.startswith(_ZIP_START):  # torch since 1.6, numpy's .npz, Keras' own
-            return State.WHOLE if zipfile.is_zipfile(path) else State.BROKEN
+            return _zip(path)
         if path.suffix == ".json":
             return _json(path)
         if start == _HDF5_START:
@@ -65,6 +67,22 @@ def file_state(path: Path) -> State:
     except OSError:
         return State.BROKEN
     return State.UNKNOWN
+
+
+def _zip(path: Path) -> State:
+    """Look for the directory where the end says that it lies: a zip that is stored in it has an end of its own."""
+    if not zipfile.is_zipfile(path):
+        return State.BROKEN
+    tail = _end(path, _ZIP_TAIL)
+    at = tail.rfind(_ZIP_END)
+    if not 0 <= at <= len(tail) - 22:
+        return State.BROKEN  # it was written over meanwhile
+    end = path.stat().st_size - len(tail) + at
+    length, begin = struct.unpack_from("<LL", tail, at + 12)
+    if at >= 20 and tail.startswith(_ZIP64_PLACE, at - 20):
+        (told,) = struct.unpack_from("<Q", tail, at - 12)
+        return State.WHOLE if told < end and _at(path, told, 4) == _ZIP64_END else State.BROKEN
+    return State.WHOLE if begin + length == end else State.BROKEN
 
 
 def _safetensors(path: Path, start: bytes) -> State:
@@ -140,8 +158,12 @@ def _four(head: bytes) -> int:
 
 
 def _end(path: Path, count: int) -> bytes:
+    return _at(path, max(0, path.stat().st_size - count), count)
+
+
+def _at(path: Path, place: int, count: int) -> bytes:
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - count))
+        file.seek(place)
         return file.read(count)
 
 

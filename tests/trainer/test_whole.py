@@ -62,6 +62,36 @@ def test_every_truncation_is_seen(tmp_path: Path, name: str, make: object) -> No
         assert length < 8 or file_state(path) is State.BROKEN, length
 
 
+@pytest.mark.parametrize("zip64", [False, True])
+def test_the_end_of_a_zip_within_a_zip_is_not_its_own(tmp_path: Path, zip64: bool) -> None:
+    """Stable-Baselines puts three of torch's files into one archive, each of them a zip that is whole."""
+    inner = zipped(tmp_path / "inner.pt", size=30_000)
+    if zip64:
+        torch_like = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 2, 2, 0, 0)
+        at = inner.rfind(b"PK\5\6")
+        inner = inner[:at] + torch_like + struct.pack("<4sLQL", b"PK\6\7", 0, at, 1) + inner[at:]
+    path = tmp_path / "ppo_1000_steps.zip"
+    with zipfile.ZipFile(path, "w") as out:
+        for name in ("policy.pth", "policy.optimizer.pth"):
+            out.writestr(name, inner)
+    data = path.read_bytes()
+    assert file_state(path) is State.WHOLE
+    ends = [data.find(b"PK\5\6") + 22, data.find(b"PK\5\6") + 10_000, data.rfind(b"PK\5\6") - 1]
+    for length in ends:
+        path.write_bytes(data[:length])
+        assert file_state(path) is State.BROKEN, length
+
+
+def test_a_zip64_and_a_zip_with_a_comment_are_whole(tmp_path: Path) -> None:
+    data = zipped(tmp_path / "a.pt")
+    at = data.rfind(b"PK\5\6")
+    end64 = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 2, 2, 0, 0)
+    (tmp_path / "b.pt").write_bytes(data[:at] + end64 + struct.pack("<4sLQL", b"PK\6\7", 0, at, 1) + data[at:])
+    with zipfile.ZipFile(tmp_path / "a.pt", "a") as out:
+        out.comment = b"of the best"
+    assert [file_state(tmp_path / name) for name in ("a.pt", "b.pt")] == [State.WHOLE] * 2
+
+
 def test_a_pickle_ends_with_its_last_word(tmp_path: Path) -> None:
     data = pickle.dumps({"weights": list(range(10_000))})
     for name in ("a.pkl", "a.pickle", "a.joblib"):
