@@ -7,6 +7,7 @@ names). Links are never followed and pipes never opened: what is uploaded is wha
 
 from __future__ import annotations
 
+import os
 import re
 import zipfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -298,11 +299,13 @@ def _files(folder: Path, depth: int, budget: Iterator[int]) -> Iterator[Path]:
 
 
 def _entries(folder: Path, budget: Iterator[int]) -> list[Path]:
+    names = []
     try:
-        paths = sorted(folder.iterdir())
+        with os.scandir(folder) as scan:
+            for entry in scan:  # of millions no more is read than is told of
+                if next(budget, None) is None:
+                    raise TooMuch(f"more than {_MOST:,} files")
+                names.append(entry.name)
     except OSError:
         return []
-    for _ in paths:
-        if next(budget, None) is None:
-            raise TooMuch(f"more than {_MOST:,} files")
-    return [path for path in paths if not _TEMPORARY.search(path.name)]
+    return [folder / name for name in sorted(names) if not _TEMPORARY.search(name)]

@@ -370,6 +370,18 @@ def test_a_data_set_is_not_walked_for_ever(tmp_path: Path) -> None:
         units.find(tmp_path)
 
 
+def test_of_a_crowd_no_more_is_read_than_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(units, "_MOST", 10)
+    for number in range(5_000):
+        (tmp_path / f"sample_{number}.png").touch()
+    tracemalloc.start()
+    with pytest.raises(units.TooMuch):
+        units.find(tmp_path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 50_000
+
+
 def test_a_file_that_was_renamed_after_its_last_byte_was_put_there_as_a_whole(tmp_path: Path) -> None:
     (tmp_path / "tmp").write_bytes(b"weights")
     os.utime(tmp_path / "tmp", (1_000.0, 1_000.0))
