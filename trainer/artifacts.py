@@ -287,6 +287,8 @@ class Artifacts:
         except (StoreFault, OSError) as error:
             if not isinstance(error, StoreFault):  # this disk failed, not the line: nothing is worth keeping
                 self._begun.pop(found.print).drop()
+                if not found.is_there():
+                    return True  # the script removed it, or wrote it over, before its turn came
             self._failed(error, f"{found.path.name} could not be uploaded yet: {error}")
             return False
         self._begun.pop(found.print).drop()

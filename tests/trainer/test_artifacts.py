@@ -186,6 +186,14 @@ def test_what_was_written_over_before_it_was_up_is_let_go_of(run: Run, tmp_path:
     assert list((tmp_path / "snapshots").iterdir()) == []
 
 
+def test_what_the_script_removed_before_it_was_up_is_no_failure(run: Run) -> None:
+    saved(run, "step_100.pt", minute=1)
+    saved(run, "step_200.pt", minute=2)
+    run.store.before_put_file = lambda name: (run.out / "step_100.pt").unlink(missing_ok=True)
+    assert run.artifacts.look()
+    assert (run.names(), run.notices) == (["step-000200"], [])
+
+
 def test_two_that_wait_for_the_store_take_no_name_from_each_other(run: Run) -> None:
     run.step = 5
     for name, size in (("model.pt", 1_000), ("last.pt", 2_000)):
