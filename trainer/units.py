@@ -101,7 +101,8 @@ class Unit:
         return unit(self.path if self.path in left else weights[0], left) if weights else None
 
     def _weights(self) -> list[Path]:
-        return [file for file in self.files if is_weights(file)] or [self.path]
+        # A loose archive is one of weights, else it would be none of these files.
+        return [file for file in self.files if is_weights(file) or file.suffix == ".zip"] or [self.path]
 
 
 class TooMuch(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 
 import pytest
 
@@ -212,6 +213,15 @@ def test_what_breaks_off_in_its_own_form_is_not_even_kept_alone(run: Run) -> Non
     (run.out / "last.pt").write_bytes(b"PK\x03\x04half")
     assert run.artifacts.look(final=True, killed_at=1_100.0)
     assert (run.names(), [code for code, _ in run.notices]) == ([], ["checkpoint_half"])
+
+
+def test_an_archive_of_weights_is_not_lost_with_what_was_cut_off_beside_it(run: Run) -> None:
+    """Stable-Baselines writes a replay buffer of gigabytes after the policy."""
+    with zipfile.ZipFile(run.out / "ppo_1000_steps.zip", "w") as out:
+        out.writestr("policy.pth", b"weights")
+    (run.out / "ppo_replay_buffer_1000_steps.pkl").write_bytes(b"\x80\x04half")
+    assert run.artifacts.look(final=True, killed_at=1_100.0)
+    assert list(in_store(run).values()) == [["ppo_1000_steps.zip"]]
 
 
 def test_a_small_file_beside_weights_needs_no_rest_before_a_kill(run: Run) -> None:
