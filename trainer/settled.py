@@ -19,6 +19,7 @@ from trainer.whole import State, file_state, put_in_place, regular
 QUIET = 2.0  # seconds without a change
 _DYING = 1.0  # seconds after it was ended in which a program may still write
 _PATIENCE = 60.0  # seconds after which whole files no longer wait for those beside them
+_PAUSE = 5.0  # seconds without a look, after which nobody knows what was there meanwhile
 
 Known = Collection[tuple[str, int, int, int]]
 
@@ -41,6 +42,8 @@ class Settled:
         self._resting: dict[object, float] = {}
         self._role: Mapping[str, str] = {}  # of each path that is new: what it is saved as, over and over
         self._waiting: dict[str, float] = {}  # since when something of a role was always waited for
+        self._looked = self._since = -math.inf  # the last look, and the first one that was followed without a pause
+        self._together: dict[frozenset[str], float] = {}  # when a save was seen that had all of these roles, and whole
         self._last: dict[str, tuple[int, int, int]] = {}  # of each file of theirs: size, mtime, inode
         self.cuts: list[Cut] = []
         self._written_over: set[Path] = set()  # what was replaced while it was waited for
@@ -53,10 +56,12 @@ class Settled:
         now = self._clock()
         self.doubtful = {}
         self._resting = {found.print: self._resting.get(found.print, now) for found in fresh}
-        self._role = roles(str(found.path) for found in fresh)
+        self._since, self._looked = (now if now - self._looked > _PAUSE else self._since), now
+        self._role = roles(str(path) for found in fresh for path in (found.path, *found.saved_as))
         # What has rested and is not whole stays as it is: what comes after it was not waited for because of it.
         coming = [one for one in fresh if now - self._resting[one.print] < QUIET or one.state() is State.WHOLE]
         self._waiting = {role: self._waiting.get(role, now) for role in (self._role[str(one.path)] for one in coming)}
+        self._remember_parts(fresh, now)
         over = {found.path for found in fresh if found.path in self._written_over or self._is_over(found)}
         self._written_over, self._last = over, {entry[0]: entry[1:] for found in fresh for entry in found.print}
         return [one for found in fresh if (one := self._whole(found, now, known)) is not None]
@@ -87,7 +92,8 @@ class Settled:
         rested = now - self._resting[found.print]
         if state is State.WHOLE:  # a file that was written just now may be the first of several
             rests = not 0 <= self._wall() - found.written < QUIET
-            return found if rests or waited >= QUIET or not found.is_loose else None
+            recurs = min(waited, now - self._since) >= QUIET and not self._lacks(found)
+            return found if rests or recurs or not found.is_loose else None
         if state is State.UNKNOWN and rested >= QUIET:
             return None if self._cut_of(found) else found
         if max(waited if state is State.UNKNOWN else 0.0, rested) < _PATIENCE:
@@ -97,7 +103,23 @@ class Settled:
                 self.doubtful[found] = cut
             return found
         left = found.without(file for file in found.files if file_state(file) is not State.WHOLE)
-        return left if left is not None and left.is_new(known) else None
+        if left is None or not left.is_new(known) or (rested < _PATIENCE and self._lacks(left)):
+            return None
+        return left
+
+    def _remember_parts(self, fresh: Sequence[Unit], now: float) -> None:
+        """Remember which roles were saved together; that nobody looked makes nothing older."""
+        several = [one for one in fresh if len(one.saved_as) > 1 and _is_all_whole(one)]
+        seen = {**self._together, **{self._parts(one): now for one in several}}
+        self._together = {parts: at for parts, at in seen.items() if now - max(at, self._since) < _PATIENCE}
+
+    def _lacks(self, found: Unit) -> bool:
+        """Return whether a save shortly before had files of all its roles, and more."""
+        own = self._parts(found)
+        return any(own < parts for parts in self._together)
+
+    def _parts(self, found: Unit) -> frozenset[str]:
+        return frozenset(self._role[str(path)] for path in found.saved_as)
 
     def _cut_of(self, found: Unit, killed_at: float | None = None) -> list[Path]:
         """Return the files without an end to look for that a kill may have left half, or the folder."""
@@ -134,6 +156,10 @@ class Settled:
 
 def _has_no_end(file: Path) -> bool:
     return units.is_weights(file) and file_state(file) is State.UNKNOWN
+
+
+def _is_all_whole(found: Unit) -> bool:
+    return found.is_loose and all(file_state(file) is State.WHOLE for file in found.saved_as)
 
 
 def _broken_of(found: Unit) -> list[Path]:

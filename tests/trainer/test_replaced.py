@@ -50,6 +50,57 @@ def test_what_is_removed_before_it_has_rested_is_followed_by_its_name(tmp_path: 
     assert [found.path.name for found in ready] == ["checkpoint_40.pt", "checkpoint_60.pt"]
 
 
+class Saving:
+    """A script that saves over and over under new numbers and keeps the newest, and what was found whole of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.clock, self.found = folder, HandClock(), list[list[str]]()
+        self.settled = Settled(self.clock, lambda: 1_000.0 + self.clock.now)
+
+    def saves(self, step: int, *parts: str) -> None:
+        for older in [path for path in self.folder.iterdir() if str(step) not in path.name]:
+            older.unlink()
+        for part in parts:
+            zipped(self.folder / f"{part}_{step}.pt", size=1_000)
+            os.utime(self.folder / f"{part}_{step}.pt", (1_000.0 + self.clock.now,) * 2)
+
+    def looked(self) -> None:
+        ready = self.settled.of(units.find(self.folder), ())
+        self.found += [[file.name for file in one.files] for one in ready]
+        self.clock.now += 1.0
+
+
+def test_a_save_that_never_rests_is_taken_with_all_of_its_files(tmp_path: Path) -> None:
+    """Every other look comes between a model's file and its optimizer's."""
+    script = Saving(tmp_path)
+    for second in range(120):
+        script.saves(1_000 + second, *(("model", "optim") if second % 2 else ("model",)))
+        script.looked()
+    assert script.found == [[f"model_{step}.pt", f"optim_{step}.pt"] for step in range(1_061, 1_120, 2)]
+
+
+def test_what_comes_no_more_is_not_waited_for(tmp_path: Path) -> None:
+    script = Saving(tmp_path)
+    script.saves(1_000, "model", "optim")
+    for second in range(1, 70):
+        script.looked()
+        script.saves(1_000 + second, "model")
+    assert script.found[0] == ["model_1060.pt"]
+
+
+def test_while_nobody_looked_nothing_was_waited_for(tmp_path: Path) -> None:
+    """Between two uploads there are ten minutes without a look; the first file of a save waits for its second one."""
+    script = Saving(tmp_path)
+    for second in range(3):
+        script.saves(1_000 + second, "model")
+        script.looked()
+    assert script.found == [["model_1002.pt"]]
+    script.clock.now += 600.0
+    script.saves(2_000, "model")
+    script.looked()
+    assert script.found == [["model_1002.pt"]]
+
+
 def test_half_a_file_that_lies_there_hurries_nothing_that_is_saved_after_it(tmp_path: Path) -> None:
     """The first file of a save waits for its second one, however long something of its name lies there."""
     clock = HandClock()
