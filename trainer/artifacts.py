@@ -8,11 +8,13 @@ before it leaves; the manifest, which names the files and their sizes, is not. H
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from trainer import naming, retention, units, wire
@@ -104,6 +106,7 @@ class Artifacts:
         self._unproven: dict[Print, Sequence[Path]] = {}  # what a kill may have cut off: files, or a folder
         self._begun: dict[Print, Sending] = {}  # what a fault has cut, or something newer
         self._owed: list[Path] = []  # named by the script, and not up yet
+        self._heard: dict[Path, float] = {}  # when the script has named a path last, in unix seconds
         self._pending: list[Unit] = []  # to be uploaded by this look, the newest first
         self._seen: set[Print] = set()  # by this look, which sends them or passes them over
         self._next_upload = float("-inf")
@@ -143,21 +146,31 @@ class Artifacts:
         final: bool = False,
         killed_at: float | None = None,
         named: Sequence[Path] = (),
+        heard: Mapping[Path, float] = MappingProxyType({}),
         more: Callable[[], bool] = lambda: False,
     ) -> bool:
         """Upload what is new and whole, if it is time, the newest first; return False if something of it could not be.
 
         `final` when nobody writes any more, and `killed_at` (unix seconds) where whoever wrote was killed; `named` are
-        paths that the script says are complete, and `more` tells whether it has named another one since.
+        paths that the script says are complete, `heard` when it said so (unix seconds; what was written since has to
+        rest like others), and `more` tells whether it has named another one since.
         """
         self._more = more
-        asked = [found for path in dict.fromkeys(named) if (found := self._folder.named(path))]
+        asked = []
+        for path in dict.fromkeys(named):
+            if found := self._folder.named(path):
+                asked.append(found)
+                self._heard[found.path] = heard.get(path, math.inf)
         if not final and not self._hurried.is_set() and not asked and self._clock() < self._next_upload:
             return True
         asked += [found for path in self._owed if path not in named and (found := self._folder.named(path))]
+        anew = [one for one in asked if one.written > self._heard.get(one.path, math.inf)]
+        asked = [one for one in asked if one not in anew]
         ready = [one for one in asked if one.state() is not State.BROKEN and not self._known.issuperset(one.print)]
         self._settled.named.update(entry for one in asked for entry in one.print)
         fresh = [found for found in self._folder.find() if found.is_new(self._known)]
+        seen = {file for found in fresh for file in found.files}
+        fresh += [one for one in anew if one.is_new(self._known) and not seen.issuperset(one.files)]
         settled = self._settled.of(fresh, self._known)
         ready += self._settled.at_the_end(fresh, self._known, killed_at) if final else settled
         self._seen = {one.print for one in (*asked, *(fresh if final else settled))}
@@ -172,6 +185,7 @@ class Artifacts:
         done = self._send(list(wanted.values())[::-1])
         prints = {one.print for one in asked}
         self._owed = [found.path for found in self._pending if found.print in prints]
+        self._owed += [one.path for one in anew if one.is_new(self._known) and one.path not in self._owed]
         if final and done:
             self._say_if_nothing()
         return done

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,7 @@ class Uploads:
     def __init__(self, artifacts: Artifacts, *, notice: Callable[[str, str], None]) -> None:
         self._artifacts = artifacts
         self._notice = notice
-        self._named: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        self._named: queue.SimpleQueue[tuple[Path, float]] = queue.SimpleQueue()
         self._wake = threading.Semaphore(0)
         self._finish = threading.Event()
         self._killed_at: float | None = None
@@ -34,7 +35,7 @@ class Uploads:
 
     def named(self, path: Path) -> None:
         """Take a path of which the script says that it is complete."""
-        self._named.put(path)
+        self._named.put((path, time.time()))
         self._wake.release()
 
     def hurry(self, *cuts: Cut) -> None:
@@ -76,14 +77,16 @@ class Uploads:
 
     def _look(self, *, final: bool = False) -> bool:
         """Look once, and outlive what trips it; return whether there is nothing more to try."""
-        named, more = self._waiting(), lambda: not self._named.empty()
+        heard, more = self._waiting(), lambda: not self._named.empty()
         try:
-            return self._artifacts.look(final=final, killed_at=self._killed_at, named=named, more=more)
+            return self._artifacts.look(
+                final=final, killed_at=self._killed_at, named=list(heard), heard=heard, more=more
+            )
         except Exception as error:  # noqa: BLE001  a checkpoint that trips us must cost no other one
             self._tripped += 1
-            for path in [path for path in named if path not in self._again]:
+            for path in [path for path in heard if path not in self._again]:
                 self._again.add(path)  # once: it may be what trips us
-                self._named.put(path)
+                self._named.put((path, heard[path]))
             why = f"{type(error).__name__}: {ascii(str(error))[1:-1][:200]}"
         if not self._said:
             self._said = True
@@ -93,10 +96,12 @@ class Uploads:
         self._notice("internal_last", f"The last look for checkpoints failed ({why}). What was saved last is not kept.")
         return True
 
-    def _waiting(self) -> list[Path]:
-        paths = []
+    def _waiting(self) -> dict[Path, float]:
+        """Return what the script has named since the last look, and when it did so last, in unix seconds."""
+        heard: dict[Path, float] = {}
         while True:
             try:
-                paths.append(self._named.get_nowait())
+                path, at = self._named.get_nowait()
             except queue.Empty:
-                return paths
+                return heard
+            heard[path] = max(at, heard.get(path, at))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -214,6 +215,25 @@ def test_what_the_script_named_and_could_not_be_sent_is_tried_again(run: Run) ->
     run.clock.now += 30.0
     assert run.artifacts.look(final=True)
     assert [entry.path for entry in run.manifest(run.names()[0]).files] == ["state.dat"]
+
+
+@pytest.mark.parametrize("name", ["last", "last.dat"])
+def test_what_was_written_anew_since_the_script_named_it_has_to_rest(run: Run, name: str) -> None:
+    """An upload took minutes, and the script is at its next save when there is time to look at what it has named."""
+    path = run.out / name
+    files = [path / "model.bin", path / "optim.bin"] if name == "last" else [path]
+    for at, file in enumerate(files):
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"weights")
+        os.utime(file, (1_000.0 - 100.0 * at,) * 2)
+    run.artifacts.look(named=[path], heard={path: 950.0})
+    assert run.told == []
+    run.clock.now += 2.0
+    run.artifacts.look()
+    assert [told["files"] for told in run.told] == [len(files)]
+    os.utime(files[0], (1_100.0,) * 2)
+    run.artifacts.look(named=[path], heard={path: 1_100.0})
+    assert len(run.told) == 2
 
 
 def test_a_name_of_an_earlier_start_is_not_taken_again(run: Run) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainer.uploads import Uploads
@@ -19,17 +20,21 @@ class Tripping:
         self.at_the_end = at_the_end
         self.looks = 0
         self.named: list[Path] = []
+        self.heard: dict[Path, float] = {}
         self.looked = threading.Semaphore(0)
 
     def hurry(self) -> None:
         """Look without a pause, which this one does anyway."""
 
-    def look(self, *, final: bool = False, named: Sequence[Path] = (), **_: object) -> bool:
+    def look(
+        self, *, final: bool = False, named: Sequence[Path] = (), heard: Mapping[Path, float] = {}, **_: object
+    ) -> bool:
         self.looks += 1
         self.looked.release()
         if self.looks in self.trips or (final and self.at_the_end):
             raise ValueError("embedded null byte")
         self.named += named
+        self.heard.update(heard)
         return True
 
 
@@ -68,3 +73,13 @@ def test_a_last_look_that_trips_each_time_is_given_up_with_a_word() -> None:
     assert [code for code, _ in run.notices] == ["internal", "internal_last"]
     assert "not kept" in run.notices[-1][1]
     assert run.artifacts.looks <= 5
+
+
+def test_it_is_told_when_the_script_has_named_a_path_last() -> None:
+    before, run = time.time(), Watched(Tripping())
+    run.uploads.named(Path("a"))
+    run.uploads.named(Path("a"))
+    run.uploads.finish()
+    assert run.uploads.finished(_LONG)
+    assert list(run.artifacts.heard) == [Path("a")]
+    assert before <= run.artifacts.heard[Path("a")] <= time.time()
