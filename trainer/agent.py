@@ -168,7 +168,7 @@ class Agent:
             env |= self._join(order)
             if stopped := self._stopped_early():
                 return stopped
-        artifacts.baseline()
+        artifacts.baseline(restored.name if restored is not None and restored.proven else "")
         self._uploads = Uploads(artifacts, notice=self._reporter.notice)
         argv = self._argv(order, restored, folder, env)
         self._watches = Watches(order, folder, filed=self._progress.filed, idle=self._idle, hung=self._hung)

@@ -106,6 +106,7 @@ class Artifacts:
         self._unproven: dict[Print, Sequence[Path]] = {}  # what a kill may have cut off: files, or a folder
         self._begun: dict[Print, Sending] = {}  # what a fault has cut, or something newer
         self._owed: list[Path] = []  # named by the script, and not up yet
+        self._began_from = ""  # the name of the checkpoint that the attempt went on from
         self._heard: dict[Path, float] = {}  # when the script has named a path last, in unix seconds
         self._pending: list[Unit] = []  # to be uploaded by this look, the newest first
         self._seen: set[Print] = set()  # by this look, which sends them or passes them over
@@ -118,8 +119,9 @@ class Artifacts:
         self._gives_way = float("-inf"), False
         self._abandoned = threading.Event()
 
-    def baseline(self) -> None:
-        """Take what lies there now as known: the commit brought it, or the checkpoint to continue from."""
+    def baseline(self, began_from: str = "") -> None:
+        """Take what lies there now as known: the commit brought it, or the checkpoint of that name to go on from."""
+        self._began_from = began_from
         self._know(self._folder.find())
         self._before = set(self._folder.others())
 
@@ -196,7 +198,11 @@ class Artifacts:
         proven = [kept for kept in list(self._kept) if kept.found.print not in self._unproven]
         safe = max(proven, key=lambda kept: kept.found.written, default=None)
         what = f"{listed(names)} could not be uploaded in time" if names else "The last look at checkpoints was cut off"
-        return f"{what}; " + ("no checkpoint is safe." if safe is None else f"the newest that is safe is {safe.name}.")
+        if safe is not None:
+            return f"{what}; the newest that is safe is {safe.name}."
+        if self._began_from:
+            return f"{what}; the newest that is safe is {self._began_from}, from which this attempt went on."
+        return f"{what}; no checkpoint is safe."
 
     @property
     def _keep(self) -> int:

@@ -190,6 +190,7 @@ class Restored:
     step: int | None
     folder: Path  # that holds its files, as deep as all of them lie
     file: Path | None  # the checkpoint itself, where one of its files is it
+    proven: bool = True  # each of its files was seen to be whole before it was sent
 
 
 def checkpoint(store: Store, prefix: str, folder: Path, ring: Ring = Ring()) -> Restored:  # noqa: B008  it is frozen
@@ -217,7 +218,11 @@ def checkpoint(store: Store, prefix: str, folder: Path, ring: Ring = Ring()) -> 
     shared = posixpath.commonpath(parents) if parents and all(parents) else ""
     only = main([str(place) for place in places])
     return Restored(
-        name=manifest.name, step=manifest.step, folder=folder / shared, file=None if only is None else Path(only)
+        name=manifest.name,
+        step=manifest.step,
+        folder=folder / shared,
+        file=None if only is None else Path(only),
+        proven=not manifest.unproven,
     )
 
 

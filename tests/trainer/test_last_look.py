@@ -79,6 +79,16 @@ def test_what_was_cut_is_named_and_what_is_safe(run: Run) -> None:
     assert run.artifacts.unsent() == "step_3.pt could not be uploaded in time; the newest that is safe is step-000002."
 
 
+def test_what_an_attempt_went_on_from_is_still_safe(run: Run) -> None:
+    saved(run, "step_1.pt", minute=1)
+    run.artifacts.baseline("step-000001")
+    saved(run, "step_2.pt", minute=2)
+    run.store.away = True
+    assert not run.artifacts.look(final=True)
+    safe = "the newest that is safe is step-000001, from which this attempt went on."
+    assert run.artifacts.unsent() == f"step_2.pt could not be uploaded in time; {safe}"
+
+
 def test_what_a_last_look_passes_over_keeps_nothing_older_from_the_store(run: Run) -> None:
     now = 1_762_077_600.0  # by the run's own clock
     for name, size, written in (("step_100.msgpack", 1_000, now - 60), ("step_200.msgpack", 400, now - 3.5)):
