@@ -19,7 +19,8 @@ from trainer.sealed import SUFFIX
 _TRAINER_STATE = "trainer_state.json"
 # Of the size of the largest of one save: weights and momentum without the step and the scheduler are no less.
 _WHOLE_SHARE = 0.75
-_SPARE = re.compile(r"(?:^|[^a-z])(?:best|final)(?:[^a-z]|$)", re.IGNORECASE)  # often the weights alone
+# Often the weights alone.
+_BEST, _FINAL = (re.compile(rf"(?:^|[^a-z]){word}(?:[^a-z]|$)", re.IGNORECASE) for word in ("best", "final"))
 _WHILE = 10.0  # seconds within which one save is written …
 _SLOW_DISK = 50e6  # … and the bytes a second of a large file
 
@@ -36,11 +37,15 @@ def to_go_on_from(rows: Sequence[Checkpoint]) -> list[Checkpoint]:
     role = roles([path for row in rows for path in _paths(row)])
     saved_as = {id(row): {role[path] for path in _paths(row)} for row in rows}
     trained = any(_says_how_far(row) for row in rows)
-    recurs = max(Counter(name for row in rows if not _is_spare(row) for name in saved_as[id(row)]).values(), default=0)
+    times = Counter((row.attempt, name) for row in rows for name in saved_as[id(row)])
+    again = {name for (_, name), count in times.items() if count > 1}
+    spares = {id(row) for row in rows if _is_spare(row, saved_again=bool(saved_as[id(row)] & again))}
+    others = Counter(name for row in rows if id(row) not in spares for name in saved_as[id(row)])
+    recurs = max(others.values(), default=0)
     apart = _at_starts(saves, saved_as) | _parts(saves, saved_as)
 
     def order(row: Checkpoint, age: int, largest: int) -> tuple[object, ...]:
-        lacks_state, spare = trained and not _says_how_far(row), _is_spare(row)
+        lacks_state, spare = trained and not _says_how_far(row), id(row) in spares
         late = (not is_proven(row), lacks_state and _is_bare(row), id(row) in apart, recurs > 1 and spare)
         return (*late, age, lacks_state, row.bytes < _WHOLE_SHARE * largest, spare)
 
@@ -128,8 +133,9 @@ def _is_bare(row: Checkpoint) -> bool:
     return any(MODEL_FILE.match(PurePosixPath(path).name) for path in _paths(row))
 
 
-def _is_spare(row: Checkpoint) -> bool:
-    return all(_SPARE.search(path) for path in _paths(row))
+def _is_spare(row: Checkpoint, *, saved_again: bool) -> bool:
+    """Return whether it is called the best, or the final one, which is saved once: else a stage is called so."""
+    return all(_BEST.search(path) or (_FINAL.search(path) and not saved_again) for path in _paths(row))
 
 
 def _says_how_far(row: Checkpoint) -> bool:

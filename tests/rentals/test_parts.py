@@ -154,6 +154,12 @@ OVER_AND_OVER = [row("step_1.pt", 10, 1), row("step_2.pt", 10, 9)]
         ([*OVER_AND_OVER, row("best.pt", 10, 15)], "step_2.pt"),
         ([*OVER_AND_OVER, row("net_final.pt.sealed", 10, 15)], "step_2.pt"),
         ([row("vocab.pkl", 900, 0), row("best.pt", 10, 15)], "best.pt"),
+        ([*OVER_AND_OVER, row("best_1.pt", 10, 15), row("best_2.pt", 10, 20)], "step_2.pt"),
+        # What is final is saved once: here it is what a stage of the training is called.
+        ([*OVER_AND_OVER, row("final/step_1.pt", 10, 15), row("final/step_2.pt", 10, 20)], "final/step_2.pt"),
+        ([*OVER_AND_OVER, row("best_1.pt", 10, 15), row("best_2.pt", 10, 20)], "step_2.pt"),
+        # What is final is saved once: here it is what a stage of the training is called.
+        ([*OVER_AND_OVER, row("final/step_1.pt", 10, 15), row("final/step_2.pt", 10, 20)], "final/step_2.pt"),
         # What a kill may have left half: after everything else, however new it is.
         ([row("old.pt", 1, 0), row("new.msgpack", 900, 9, unproven=True)], "old.pt"),
         ([row("best.pt", 1, 0), *OVER_AND_OVER, row("new.msgpack", 900, 9, unproven=True)], "step_2.pt"),
