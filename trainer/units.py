@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.filenames import MODEL_FILE, POINTERS, WEIGHTS, bare, is_all, moment
-from trainer.whole import State, file_state, folder_state, regular
+from trainer.whole import State, file_state, folder_state, is_folder, regular
 
 # What else belongs to a model when it lies beside weights: `config.json`, `tokenizer.model`.
 _BESIDE = frozenset({".json", ".txt", ".model", ".yaml", ".yml", ".jinja"})
@@ -113,7 +113,7 @@ def find(root: Path) -> list[Unit]:
     """Return the units at `root`, a file or a folder, the oldest first; raises `TooMuch`."""
     if regular(root):
         units = [unit(root, (root,))]
-    elif root.is_dir() and not root.is_symlink():
+    elif is_folder(root):
         units = list(_within(root, 0, iter(range(_MOST))))
     else:
         units = []
@@ -136,7 +136,7 @@ def unit(path: Path, files: Sequence[Path]) -> Unit | None:
 
 def named(path: Path) -> Unit | None:
     """Return the unit at a path that a script names itself; raises `TooMuch`."""
-    if path.is_dir() and not path.is_symlink():
+    if is_folder(path):
         return unit(path, tuple(_files(path, 0, iter(range(_MOST)))))
     return unit(path, (path,))
 
@@ -145,7 +145,7 @@ def others(root: Path) -> list[Path]:
     """Return the files under `root` that could be checkpoints of a form that is not known; raises `TooMuch`."""
     budget = iter(range(_MOST))
     known = {file for found in find(root) for file in found.files}
-    under = _files(root, 0, budget) if root.is_dir() and not root.is_symlink() else ()
+    under = _files(root, 0, budget) if is_folder(root) else ()
     return [file for file in under if file not in known and not _READ_BY_PEOPLE.search(file.name)]
 
 
@@ -160,7 +160,7 @@ def is_weights(file: Path) -> bool:
 def _within(folder: Path, depth: int, budget: Iterator[int]) -> Iterator[Unit | None]:
     entries = _entries(folder, budget)
     files = [path for path in entries if regular(path)]
-    folders = [path for path in entries if path.is_dir() and not path.is_symlink()]
+    folders = [path for path in entries if is_folder(path)]
     if _is_whole(files):
         yield unit(folder, tuple(_files(folder, depth, budget)))
         return
@@ -191,7 +191,7 @@ def _folder(path: Path, depth: int, budget: Iterator[int], beside: Sequence[Path
 
 def _holds_checkpoints(entries: Sequence[Path]) -> bool:
     """Return whether there is nothing but checkpoint folders: those of one setting of several."""
-    inner = [one for one in entries if one.is_dir() and not one.is_symlink()]
+    inner = [one for one in entries if is_folder(one)]
     return bool(inner) and len(inner) == len(entries) and all(_CHECKPOINT_FOLDER.match(one.name) for one in inner)
 
 
@@ -295,7 +295,7 @@ def _files(folder: Path, depth: int, budget: Iterator[int]) -> Iterator[Path]:
     for path in _entries(folder, budget):
         if regular(path):
             yield path
-        elif depth < 2 * _DEEPEST and path.is_dir() and not path.is_symlink():
+        elif depth < 2 * _DEEPEST and is_folder(path):
             yield from _files(path, depth + 1, budget)
 
 

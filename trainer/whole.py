@@ -204,6 +204,14 @@ def regular(path: Path) -> os.stat_result | None:
     return status if stat.S_ISREG(status.st_mode) else None
 
 
+def is_folder(path: Path) -> bool:
+    """Return whether there is a folder, and no link to one; what cannot be asked is none."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
 def put_in_place(path: Path) -> bool:
     """Return whether a file got its name after its last byte, as a writer does that replaces the older one at once."""
     status = regular(path)

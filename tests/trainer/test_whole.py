@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -9,6 +10,7 @@ import struct
 import tracemalloc
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -361,6 +363,23 @@ def test_links_and_pipes_are_nothing(tmp_path: Path) -> None:
     (out / "checkpoint-1" / "w.pt").symlink_to(secret)
     assert units.find(out) == []
     assert units.named(out / "last.ckpt") is None
+
+
+def test_a_folder_that_cannot_be_entered_costs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its names can be read, and nothing else of it; root, whom the tests may run as, is kept from nothing."""
+    for name in ("locked/deep", "open"):
+        (tmp_path / name).mkdir(parents=True)
+        zipped(tmp_path / name / "step_1.pt")
+
+    def refused(path: str, *args: Any, **more: Any) -> os.stat_result:
+        if "/locked/" in str(path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, *args, **more)
+
+    real = os.stat
+    monkeypatch.setattr(os, "stat", refused)
+    monkeypatch.setattr(os, "lstat", lambda path, **more: refused(path, follow_symlinks=False, **more))
+    assert [found.path for found in units.find(tmp_path)] == [tmp_path / "open" / "step_1.pt"]
 
 
 def test_a_data_set_is_not_walked_for_ever(tmp_path: Path) -> None:
