@@ -61,7 +61,8 @@ _PARTS = frozenset({
 })  # fmt: skip
 _OF_ALL = frozenset({"ckpt", "checkpoint", "snapshot"})
 _SURE, _INDEX, _NEVER = -1.0, 20.0, math.inf  # the largest number that may yet be a result's
-_INDEX_DIGITS = 3  # "0400" counts steps, whatever stands before it
+_INDEX_DIGITS = 3  # "0400" counts steps, whatever stands before it …
+_STEP_DIGITS = 5  # … and so does what stands without a gap behind what all are called
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +165,7 @@ def _counts(text: str) -> list[_Count]:
     end = -1
     for number in _NUMBER.finditer(text):
         start, stop = number.span(3)
-        limit, by = _limit(number[1].lower(), number[2]), len(found)
+        limit, by = _limit(number[1].lower(), number[2], number[3]), len(found)
         if limit is not None and len(number[3].partition(".")[0]) > _INDEX_DIGITS:
             limit = _SURE
         elif not number[1] and found and start - len(number[2]) == found[-1].end == end:
@@ -175,12 +176,12 @@ def _counts(text: str) -> list[_Count]:
     return found
 
 
-def _limit(word: str, gap: str) -> float | None:
+def _limit(word: str, gap: str, number: str) -> float | None:
     """Return up to which size a number behind `word` may tell a result from another; None where it always does."""
-    if word in _OTHERS:
+    if word in _OTHERS or (word in _PARTS and "." in number):  # "ema_0.9999": how it is averaged
         return None
     if word in _STEPS or word in _WHEN or word in _MEASURES or (word and "=" in gap):
         return _SURE
-    if word and not gap:
-        return None  # "resnet50"
+    if word and not gap and (len(number) < _STEP_DIGITS or word not in _ALL | _PARTS):
+        return None  # "resnet50", but not "model000100"
     return _INDEX if not word or word in _ALL or word in _PARTS else _NEVER

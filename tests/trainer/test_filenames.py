@@ -23,6 +23,7 @@ from trainer.filenames import main, moment, roles
         (["ckpt-1.index", "ckpt-1.data-00000-of-00001"], True),
         (["model_fold0.pt", "optim_fold0.pt"], True),
         (["model.pth.tar", "model.pt"], True),
+        (["model000100.pt", "ema_0.9999_000100.pt", "ema_0.99_000100.pt", "opt000100.pt"], True),  # guided-diffusion's
         # … and saves of their own.
         (["best.pt", "last.pt"], False),
         (["checkpoint.pth.tar", "model_best.pth.tar"], False),
@@ -30,6 +31,7 @@ from trainer.filenames import main, moment, roles
         (["step_100.pt", "step_200.pt"], False),
         (["epoch=3-val_loss=0.21.ckpt", "epoch=3-val_loss=0.2.ckpt"], False),
         (["latest_net_G.pth", "1_net_G.pth"], False),
+        (["ema_0.9999_000100.pt", "ema_0.9999_000200.pt"], False),
     ],
 )
 def test_names_say_what_was_saved_together(names: list[str], alike: bool) -> None:
@@ -50,6 +52,7 @@ def test_names_say_what_was_saved_together(names: list[str], alike: bool) -> Non
         ["weights.19-0.32.h5", "weights.21-0.30.h5"],
         ["model_2026-11-30_10.pt", "model_2026-11-30_11.pt"],
         ["out/100/model.pt", "out/200/model.pt"],
+        ["model000100.pt", "model000200.pt"],
     ],
 )
 def test_what_follows_one_another_takes_its_place(names: list[str]) -> None:
@@ -65,6 +68,7 @@ def test_what_follows_one_another_takes_its_place(names: list[str]) -> None:
         ["model_0.pt", "model_1.pt", "model_2.pt", "model_3.pt", "model_4.pt"],
         ["resnet50.pt", "resnet101.pt"],
         ["resnet_50.pt", "resnet_101.pt"],
+        ["model1024.pt", "model2048.pt"],
         ["model_lr_0.1.pt", "model_lr_0.01.pt"],
         ["hidden_1024.pt", "hidden_2048.pt"],
         ["optim_000100_rank0.pt", "optim_000100_rank1.pt"],
