@@ -149,8 +149,9 @@ def _record_checkpoints(tx: Session, job: Job, attempt: Attempt, proven: Sequenc
     for found in proven:
         saved = found.saved
         if saved.removed:
-            gone = (col(Checkpoint.job_id) == job.id, col(Checkpoint.attempt) == attempt.number)
-            tx.exec(delete(Checkpoint).where(*gone, col(Checkpoint.name).in_(saved.removed)))
+            # By their keys: another machine of the attempt may have a checkpoint of the same name.
+            gone = [wire.manifest_key(job.id, attempt.number, name, attempt.rank) for name in saved.removed]
+            tx.exec(delete(Checkpoint).where(col(Checkpoint.manifest).in_(gone)))
         if tx.exec(select(Checkpoint.id).where(col(Checkpoint.manifest) == saved.manifest)).first() is not None:
             continue
         row = Checkpoint(

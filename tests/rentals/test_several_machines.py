@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs import db
 from jobs.endings import EMPTY_FOR, OTHERS_LEAVE_IN, STOP_SLACK
 from jobs.errors import Unknown
 from jobs.lifecycle import AttemptState, JobState
@@ -107,6 +108,21 @@ def test_one_that_goes_on_long_after_the_other_has_finished_is_asked_to_stop_the
     assert world.states(job_id) == (JobState.FAILED, [AttemptState.GONE, AttemptState.GONE])
     assert [note.data["reason"] for note in world.notes(job_id, "ended")] == ["left_behind"]
     assert world.cloud.alive() == [] and world.balanced()
+
+
+def test_what_one_of_them_clears_away_is_not_struck_out_of_anothers_checkpoints(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    job_id, (first, second) = speaking(world)
+    first.saves("step-000100", 100)
+    second.saves("step-000100", 100).saves("step-000200", 200).saves("step-000300", 300, removed=["step-000100"])
+    world.follow.round()
+    with world.db.read() as tx:
+        kept = [row.manifest.removesuffix("/manifest.json") for row in db.checkpoints(tx, job_id)]
+    assert kept == [
+        f"jobs/{job_id}/a1/ckpt/step-000100",
+        f"jobs/{job_id}/a1-r1/ckpt/step-000200",
+        f"jobs/{job_id}/a1-r1/ckpt/step-000300",
+    ]
 
 
 def test_what_is_wrong_with_each_of_them_is_told_with_the_machines_number_and_what_both_say_once(
